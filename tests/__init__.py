@@ -1,0 +1,1 @@
+"""unit, integration, conformance, fault; servers/ is what they start, bench/ measures."""

@@ -1,0 +1,104 @@
+"""Fixtures that start real servers (tests/servers) on first use and once a session.
+
+A server that this machine has not, and that cannot be fetched, skips the test; in CI (CI=true) that is a failure.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import psycopg
+import pytest
+
+from tests.servers import fetch, fleet, postgres
+from tests.servers.postgres import PostgresServer
+from tests.servers.process import ServerUnavailableError
+
+_fleet = fleet.Fleet()
+_numbers = itertools.count(1)
+S = TypeVar("S", bound=fleet.Server)
+
+
+def pytest_report_header() -> list[str]:
+    found = {version: postgres.find_bindir(version) for version in postgres.VERSIONS}
+    versions = [postgres.full_version(bindir) if bindir else f"{version} to fetch" for version, bindir in found.items()]
+    return [f"servers: PostgreSQL {', '.join(versions)}"]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    for item in session.items:
+        _fleet.wanted.update(fleet.MAKERS.keys() & set(getattr(item, "fixturenames", ())))
+        callspec = getattr(item, "callspec", None)
+        if callspec is not None and "postgres" in callspec.params:
+            _fleet.wanted.add(callspec.params["postgres"])
+
+
+def pytest_unconfigure() -> None:
+    _fleet.close()
+
+
+def _server(name: str, kind: type[S]) -> S:
+    try:
+        return _fleet.get(name, kind)
+    except ServerUnavailableError as exc:
+        if fetch.in_ci():
+            pytest.fail(f"{name}: {exc}", pytrace=False)
+        pytest.skip(f"{name}: {exc}")
+
+
+@pytest.fixture(scope="session")
+def postgres15() -> PostgresServer:
+    return _server("postgres15", PostgresServer)
+
+
+@pytest.fixture(scope="session")
+def postgres16() -> PostgresServer:
+    return _server("postgres16", PostgresServer)
+
+
+@pytest.fixture(scope="session")
+def postgres18() -> PostgresServer:
+    return _server("postgres18", PostgresServer)
+
+
+@pytest.fixture(scope="session", params=["postgres15", "postgres18"], name="postgres")
+def postgres_fixture(request: pytest.FixtureRequest) -> PostgresServer:
+    """The oldest and the newest version: a test that asks for it runs once on each."""
+    return _server(request.param, PostgresServer)
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A fresh database of one test."""
+
+    server: PostgresServer
+    name: str
+
+    def dsn(self, user: str = "postgres", password: str | None = None) -> str:
+        return self.server.dsn(self.name, user, password)
+
+    def connect(self, **options: Any) -> psycopg.Connection[Any]:
+        return self.server.connect(self.name, **options)
+
+    def execute(self, query: str) -> list[tuple[Any, ...]]:
+        return self.server.execute(query, self.name)
+
+
+@pytest.fixture
+def database(postgres: PostgresServer) -> Iterator[Database]:
+    """Dropped after the test, with its slots, even if the test left the server stopped."""
+    name = postgres.create_database(f"test_{os.getpid()}_{next(_numbers)}")
+    yield Database(postgres, name)
+    if not postgres.running:
+        postgres.start()
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """Unique to the test, and over runs on one broker."""
+    return f"t{os.getpid()}x{next(_numbers)}"

