@@ -1,0 +1,81 @@
+"""Row images as the bytes they came in.
+
+A `Row` owns one message's bytes and knows where each column's value lies in it. Nothing is decoded here; a codec
+is applied when a column is transcoded or when somebody asks for its value. NULL, UNCHANGED (the log left an
+out-of-line value out because it did not change) and ABSENT (the image does not have the column, as in a key-only
+old image) are three things.
+"""
+
+from __future__ import annotations
+
+import cython
+
+TEXT = 0
+BINARY = 1
+NULL = 2
+UNCHANGED = 3
+ABSENT = 4
+
+
+class Row:
+    """*count* columns within *data*. A column is `kind` and, for TEXT and BINARY, the half-open range of its bytes.
+
+    Whoever builds a row has checked every range against the length of *data*.
+    """
+
+    def __init__(self, data: bytes, count: int) -> None:
+        self.data = data
+        self.count = count
+        if cython.compiled:
+            self.kinds = new_kinds(count)
+            self.starts = new_spans(count)
+            self.ends = new_spans(count)
+        else:
+            self.kinds = [ABSENT] * count
+            self.starts = [0] * count
+            self.ends = [0] * count
+
+    def __dealloc__(self) -> None:
+        if cython.compiled:
+            free_row(self)
+
+    def put(self, index: int, kind: int, start: int, end: int) -> None:
+        """Say where column *index* is. Raises IndexError or ValueError on a range outside the data."""
+        if index < 0 or index >= self.count:
+            raise IndexError("column index out of range")
+        if start < 0 or end < start or end > len(self.data):
+            raise ValueError("column outside its message")
+        self.kinds[index] = kind
+        self.starts[index] = start
+        self.ends[index] = end
+
+    def kind(self, index: int) -> int:
+        """TEXT, BINARY, NULL, UNCHANGED or ABSENT."""
+        if index < 0 or index >= self.count:
+            return ABSENT
+        return self.kinds[index]
+
+    def raw(self, index: int) -> bytes | None:
+        """The bytes of a TEXT or BINARY column, None for the other kinds."""
+        if index < 0 or index >= self.count or self.kinds[index] > BINARY:
+            return None
+        return self.data[self.starts[index]:self.ends[index]]
+
+    def same(self, index: int, other: Row) -> bool:
+        """Whether column *index* has the same kind and bytes in both rows."""
+        kind = self.kind(index)
+        return kind == other.kind(index) and (kind > BINARY or self.raw(index) == other.raw(index))
+
+
+def row_of(values: list[bytes | None], kind: int = TEXT) -> Row:
+    """A row from loose column bytes (None is NULL); for sources whose wire format is not used in place."""
+    data = b"".join([value for value in values if value is not None])
+    row = Row(data, len(values))
+    at = 0
+    for index, value in enumerate(values):
+        if value is None:
+            row.put(index, NULL, 0, 0)
+        else:
+            row.put(index, kind, at, at + len(value))
+            at += len(value)
+    return row
