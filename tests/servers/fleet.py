@@ -5,20 +5,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
-from tests.servers.postgres import VERSIONS, PostgresServer
-
-
-class Server(Protocol):
-    def start(self) -> Any: ...
-    def close(self) -> None: ...
-
+from tests.servers.kafka import KafkaServer
+from tests.servers.postgres import PostgresServer
+from tests.servers.registry import RegistryServer
+from tests.servers.server import Server
 
 S = TypeVar("S", bound=Server)
 
 MAKERS: dict[str, Callable[[], Server]] = {
-    **{f"postgres{version}": lambda version=version: PostgresServer(version) for version in VERSIONS},  # type: ignore[misc]
+    "postgres15": lambda: PostgresServer(15),
+    "postgres16": lambda: PostgresServer(16),
+    "postgres18": lambda: PostgresServer(18),
+    "kafka": KafkaServer,
+    "registry": RegistryServer,
 }
 
 

@@ -10,21 +10,14 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from tests.servers import fetch
-from tests.servers.process import (
-    ServerFailedError,
-    ServerProcess,
-    ServerUnavailableError,
-    free_port,
-    remove_folder,
-    temp_folder,
-    wait_until,
-)
+from tests.servers.process import ServerFailedError, ServerUnavailableError, wait_until
+from tests.servers.server import Server
 
 VERSIONS = (15, 16, 18)
 _WHEEL_FOLDERS = {16: "pginstall", 18: "pginstall18"}
@@ -86,71 +79,23 @@ def full_version(bindir: Path) -> str:
     return found[0] if found else printed.strip()
 
 
-class PostgresServer:
-    """One server in a temp folder, wal_level logical; port and data stay over stop, kill and restart."""
+class PostgresServer(Server):
+    """One server, wal_level logical."""
 
-    host = "127.0.0.1"
+    title = "PostgreSQL"
     user = "postgres"
 
     def __init__(self, version: int, *, fsync: bool = False, **settings: str | int | bool) -> None:
+        super().__init__()
         self.version = version
-        self.port = free_port()
-        self.folder: Path | None = None
         self.bindir = Path()
         # synchronous_commit stays on: without it decoding sees a commit only when the WAL writer comes by.
         speed = {"fsync": fsync, "full_page_writes": fsync}
         self._settings: dict[str, str | int | bool] = {**_SETTINGS, **speed, **settings}
-        self._process: ServerProcess | None = None
 
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, kind: type[BaseException] | None, exc: object, trace: object) -> None:
-        self.close()
-
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.running
-
-    @property
-    def log(self) -> Path:
-        assert self.folder, "not started"
-        return self.folder / "postgres.log"
-
-    def start(self) -> Self:
-        """Returns once the server takes connections. The first start makes the database cluster."""
-        if self.folder is None:
-            self._make_cluster()
-        assert self.folder
-        argv = [str(self.bindir / "postgres"), "-D", str(self.folder / "data")]
-        self._process = ServerProcess(argv, self.log, uid=_server_uid(), env=_environment())
-        self._process.wait_ready(self._answers, 60, f"PostgreSQL {self.version}")
-        return self
-
-    def stop(self, mode: str = "fast", timeout_s: float = 60) -> None:
+    def stop(self, timeout_s: float = 60, mode: str = "fast") -> None:
         """*mode* as in pg_ctl: smart, fast or immediate."""
-        if self._process is not None:
-            self._process.stop(_STOP_SIGNALS[mode], timeout_s)
-            self._process = None
-
-    def kill(self) -> None:
-        """As a power cut: SIGKILL to the postmaster and every backend; the next start recovers."""
-        if self._process is not None:
-            self._process.kill()
-            self._process = None
-
-    def restart(self, mode: str = "fast") -> None:
-        self.stop(mode)
-        self.start()
-
-    def close(self) -> None:
-        """Stops at once and removes the folder."""
-        try:
-            self.stop("immediate")
-        finally:
-            if self.folder is not None:
-                remove_folder(self.folder)
-                self.folder = None
+        self._stop(_STOP_SIGNALS[mode], timeout_s)
 
     def dsn(self, dbname: str = "postgres", user: str = "postgres", password: str | None = None) -> str:
         words = f"host={self.host} port={self.port} dbname={dbname} user={user}"
@@ -183,7 +128,7 @@ class PostgresServer:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def set(self, **settings: str | int | bool | None) -> None:
-        """ALTER SYSTEM, then a reload that is seen to have happened; None resets. Restart where the setting needs it."""
+        """ALTER SYSTEM and a reload that is seen to have happened; None resets. Some settings need a restart too."""
         with self.connect() as connection:
             loaded = connection.execute("SELECT pg_conf_load_time()").fetchone()
             for name, value in settings.items():
@@ -199,24 +144,33 @@ class PostgresServer:
         """Whether this build can create it: Debian's has all of contrib (hstore, citext), the wheels' only `vector`."""
         return bool(self.execute("SELECT name FROM pg_available_extensions WHERE name = '" + name + "'"))
 
-    def _make_cluster(self) -> None:
+    def _prepare(self, folder: Path) -> list[str]:
         bindir = fetch_bindir(self.version)
-        uid = _server_uid()
+        uid = self._uid()
         self.bindir = bindir if uid is None else _open_to_all(bindir)
-        self.folder = temp_folder(f"pg{self.version}", uid)
-        data = self.folder / "data"
-        words: list[str | Path] = [self.bindir / "initdb", "-D", data, "-U", self.user, "-A", "trust"]
-        words += ["--no-sync", "-E", "UTF8", "--locale=C"]
+        data = folder / "data"
+        argv = [str(self.bindir / "initdb"), "-D", str(data), "-U", self.user, "-A", "trust"]
+        argv += ["--no-sync", "-E", "UTF8", "--locale=C"]
         process = subprocess.run(
-            words, cwd=self.folder, env=_environment(), user=uid, extra_groups=None if uid is None else [],
+            argv, cwd=folder, env=self._environment(), user=uid, extra_groups=None if uid is None else [],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if process.returncode != 0:
             raise ServerFailedError(f"initdb failed:\n{process.stdout}{process.stderr}")
         (data / "pg_hba.conf").write_text(_HBA)
-        placed = {**self._settings, "port": self.port, "unix_socket_directories": str(self.folder)}
+        placed = {**self._settings, "port": self.port, "unix_socket_directories": str(folder)}
         with (data / "postgresql.conf").open("a") as conf:
             conf.writelines(f"{name} = '{_guc(value)}'\n" for name, value in placed.items())
+        return [str(self.bindir / "postgres"), "-D", str(data)]
+
+    def _uid(self) -> int | None:
+        """PostgreSQL refuses to run as root: then `nobody` runs it."""
+        return pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
+
+    def _environment(self) -> dict[str, str]:
+        """Without PG* variables, which would bend both server and initdb; messages in English."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        return {**kept, "LC_ALL": "C", "TZ": "UTC"}
 
     def _answers(self) -> bool:
         try:
@@ -240,17 +194,6 @@ def _active_slot_count(connection: psycopg.Connection[Any], dbname: str) -> int:
 
 def _guc(value: str | int | bool) -> str:
     return ("on" if value else "off") if isinstance(value, bool) else str(value)
-
-
-def _environment() -> dict[str, str]:
-    """Without PG* variables, which would bend both server and initdb; messages in English."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    return {**kept, "LC_ALL": "C", "TZ": "UTC"}
-
-
-def _server_uid() -> int | None:
-    """PostgreSQL refuses to run as root: then `nobody` runs it."""
-    return pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
 
 
 def _open_to_all(bindir: Path) -> Path:

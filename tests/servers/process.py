@@ -202,7 +202,7 @@ class ServerProcess:
                 os.kill(pid, signal.SIGKILL) if pid != self.pid else self.signal(signal.SIGKILL)
         self._popen.wait()
         _reaper.remove(self.pid)
-        wait_until(lambda: not any(map(_alive, children)), 30, "killed processes to end", 0.01)
+        wait_until(lambda: not any(map(is_alive, children)), 30, "killed processes to end", 0.01)
 
     def log_tail(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
@@ -215,7 +215,7 @@ def _children(parent: int) -> list[int]:
     return [int(pid) for pid, ppid in pairs if int(ppid) == parent]
 
 
-def _alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     """False for a zombie too, which holds nothing any more."""
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
     return bool(state.strip()) and not state.strip().startswith("Z")
