@@ -28,6 +28,10 @@ _numbers = itertools.count(1)
 S = TypeVar("S", bound=Server)
 
 
+def pytest_configure() -> None:
+    fetch.terminal = os.fdopen(os.dup(2), "w")  # capture is off at this moment
+
+
 def pytest_report_header() -> list[str]:
     found = {version: postgres.find_bindir(version) for version in postgres.VERSIONS}
     versions = [postgres.full_version(bindir) if bindir else f"{version} to fetch" for version, bindir in found.items()]
@@ -57,6 +61,12 @@ def _server(name: str, kind: type[S]) -> S:
         if fetch.in_ci():
             pytest.fail(f"{name}: {exc}", pytrace=False)
         pytest.skip(f"{name}: {exc}")
+
+
+@pytest.fixture(autouse=True)
+def _servers_run_again() -> Iterator[None]:
+    yield
+    _fleet.revive()
 
 
 @pytest.fixture(scope="session")

@@ -122,6 +122,7 @@ def test_registry_gives_ids_and_forgets_them_over_a_restart(registry: RegistrySe
     assert topic_prefix not in _get(subjects)
 
 
+@pytest.mark.usefixtures("registry")  # skips where there is none
 def test_persistent_registry_keeps_schemas_over_restart_and_crash() -> None:
     with RegistryServer(persistent=True) as registry:
         number = _post(f"{registry.url}/subjects/s/versions", {"schema": '"string"'})["id"]
@@ -192,7 +193,7 @@ def test_kafka_clients_never_bypass_the_proxy(kafka: KafkaServer, proxy: MakePro
     assert [message.value for message in consume_all(kafka.bootstrap, topic_prefix)] == [b"passed", b"held"]
 
 
-def test_nothing_outlives_a_killed_session(tmp_path: Path) -> None:
+def test_nothing_outlives_a_killed_session() -> None:
     script = (
         "from tests.servers.postgres import PostgresServer as P\ns = P(18).start()\nprint(s.pid, s.folder, flush=True)"
     )

@@ -12,12 +12,12 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 from tests.servers.process import ServerUnavailableError
 
@@ -30,10 +30,14 @@ def cache_folder() -> Path:
     return Path("/var/cache/cdc-tests") if os.geteuid() == 0 else Path.home() / ".cache" / "cdc-tests"
 
 
+terminal: TextIO = sys.stderr
+"""Where `say` writes; pytest's capture hides sys.stderr, so tests/conftest.py puts the real one here."""
+
+
 def say(text: str) -> None:
-    """To the terminal at once, past pytest's capture: a download must not look like a hang."""
+    """To the terminal at once: a download must not look like a hang."""
     with contextlib.suppress(OSError, ValueError):
-        print(f"[test servers] {text}", file=sys.__stderr__, flush=True)
+        print(f"[test servers] {text}", file=terminal, flush=True)
 
 
 def cached(name: str, fill: Callable[[Path], None]) -> Path:
@@ -62,27 +66,27 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def run(*argv: str | Path, cwd: Path | None = None) -> str:
-    """What the command printed; ServerUnavailableError with the end of it if it fails or does not exist."""
+    """What the command printed; ServerUnavailableError with the start of it if it fails or does not exist."""
     words = [str(word) for word in argv]
     try:
         done = subprocess.run(words, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     except FileNotFoundError as exc:
         raise ServerUnavailableError(f"{words[0]} is not on this machine") from exc
     if done.returncode != 0:
-        raise ServerUnavailableError(f"`{' '.join(words)}` failed:\n{(done.stdout + done.stderr)[-2000:]}")
+        raise ServerUnavailableError(f"`{' '.join(words)}` failed: {(done.stderr + done.stdout).strip()[:500]}")
     return done.stdout
 
 
-def python_package(module: str, package: str, size: str) -> Path:
-    """The folder that holds *module*'s folder: where it is installed, else the unpacked wheel of *package*."""
-    return installed_package(module) or cached(f"python/{package}", lambda folder: _unpack_wheel(package, size, folder))
-
-
-def installed_package(module: str) -> Path | None:
+def package_folders(module: str, package: str) -> list[Path]:
+    """The folders that hold *module*'s folder: where it is installed, and the unpacked wheel in the cache."""
     spec = importlib.util.find_spec(module)
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    return Path(next(iter(spec.submodule_search_locations))).parent
+    places = spec.submodule_search_locations if spec else None
+    return [*(Path(place).parent for place in places or ()), cache_folder() / "python" / package]
+
+
+def fetch_package(package: str, size: str) -> None:
+    """Unpacks the wheel of *package* into the cache, where package_folders finds it."""
+    cached(f"python/{package}", lambda folder: _unpack_wheel(package, size, folder))
 
 
 def _unpack_wheel(package: str, size: str, folder: Path) -> None:
@@ -116,8 +120,7 @@ def maven_archive(artifact: str, name: str, size: str) -> Path:
         with tempfile.TemporaryDirectory() as downloads:
             words = [f"-Dartifact={artifact}", f"-DoutputDirectory={downloads}"]
             run("mvn", "-q", "-B", f"{_MAVEN_DEPENDENCY}:copy", *words, cwd=Path(downloads))
-            with tarfile.open(next(Path(downloads).glob("*.tar.gz"))) as tar:
-                tar.extractall(folder, filter="data")
+            run("tar", "--no-same-owner", "-xzf", next(Path(downloads).glob("*.tar.gz")), "-C", folder)
 
     return cached(name, unpack)
 
@@ -129,7 +132,8 @@ def apt_install(package: str) -> None:
     with _locked(cache_lock("apt")):
         say(f"installing the Debian package {package}")
         run("apt-get", "update", "-q")
-        run("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-q", package)
+        # Runlevel 1: a server that comes in the package is not started.
+        run("env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "apt-get", "install", "-y", "-q", package)
 
 
 def cache_lock(name: str) -> Path:

