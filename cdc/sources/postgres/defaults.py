@@ -1,0 +1,174 @@
+"""Column defaults: the text of a default expression, as pg_get_expr prints it, to the default of a field's schema.
+
+Nothing is evaluated. A literal is read like a value of the column, a function call becomes a placeholder of its type,
+and what is neither gives no default. Which texts count as what follows Debezium's `PostgresDefaultValueConverter`
+to the letter, its odd ends included: a default is part of the registered schema, so reading one text more, or less,
+would change the schema of a topic that is taken over.
+
+What has no default at all: identity columns (nothing in pg_attrdef), columns of a domain, arrays, and the types not
+in the table below. A generated column does have an expression, and it is treated as one; it is not a default, so
+callers pass None for it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from decimal import Context, Decimal, Inexact, InvalidOperation
+from typing import Any, Final, NamedTuple
+
+from cdc.core.codec import Codec
+from cdc.core.errors import DecodeError
+from cdc.core.schema import BOOLEAN, DECIMAL, STRUCT
+
+_LITERAL: Final = re.compile(r"'([^']*(?:''[^']*)*)'")
+_CALL: Final = re.compile(r"\(?[A-Za-z0-9_.]+\([^\n\r\u0085\u2028\u2029]*\)")
+_CURRENT: Final = frozenset({"current_timestamp", "current_time", "current_date", "localtime", "localtimestamp"})
+_INTEGER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_SERIAL: Final = {"int2": "smallserial", "int4": "serial", "int8": "bigserial"}
+_UNTRIMMED: Final = frozenset({"bpchar", "varchar", "text", "json", "jsonb", "xml"})
+_EXACT: Final = Context(prec=150_000, Emax=999_999, Emin=-999_999, traps=[Inexact, InvalidOperation])
+"""Holds every numeric of PostgreSQL (131072 digits before the point, 16383 after) and refuses to round."""
+
+
+class Default(NamedTuple):
+    """*value* is a Connect value, None for no default. *understood* is False where there is an expression that gives
+    none although the type could have one: worth a warning, once, with the column's name and not the expression."""
+
+    value: Any
+    understood: bool
+
+
+_NONE: Final = Default(None, True)
+_NOT_UNDERSTOOD: Final = Default(None, False)
+
+
+def default_value(expression: str | None, type_name: str, codec: Codec, *, typmod: int = -1,
+                  is_enum: bool = False) -> Default:
+    """The default that *expression* (None: the column has none) gives a column of type *type_name*.
+
+    *type_name* is the column's own type in pg_type.typname (a domain's name for a domain), *typmod* its atttypmod,
+    *codec* the column's text codec. *is_enum* is true for a type of kind `e`, not for a domain over one.
+    """
+    if expression is None:
+        return _NONE
+    if is_enum:
+        return Default(_enum_label(expression, type_name), True)
+    reader = _READERS.get(type_name)
+    if reader is None:
+        return _NONE
+    try:
+        text = _literal(expression, type_name)
+        if text is None:
+            return _NONE
+        if codec.schema.type == STRUCT:
+            return _NOT_UNDERSTOOD  # Connect cannot hold a struct as a default (KAFKA-12694)
+        return Default(reader(text, codec, typmod), True)
+    except (DecodeError, ValueError, ArithmeticError):
+        return _NOT_UNDERSTOOD
+
+
+def serial_name(type_name: str, expression: str | None) -> str:
+    """The type's name as the PostgreSQL JDBC driver gives it: an integer fed by a sequence is a serial.
+
+    pgjdbc, `PgDatabaseMetaData.getColumns`. It shows in `__debezium.source.column.type` and in what
+    `datatype.propagate.source.type` is matched with.
+    """
+    if expression is not None and "nextval(" in expression:
+        return _SERIAL.get(type_name, type_name)
+    return type_name
+
+
+def _literal(expression: str, type_name: str) -> str | None:
+    """The text to be read as a value: the first quoted string, a bare literal or the placeholder of a call; None
+    for a typed NULL. Raises ValueError on an open quote."""
+    if type_name not in _UNTRIMMED:
+        expression = expression.strip()
+    if _CALL.match(expression) or expression.lower() in _CURRENT:
+        return _PLACEHOLDERS[type_name]
+    if "'" not in expression:
+        return None if expression == "NULL" or expression.startswith("NULL::") else expression
+    quoted = _LITERAL.search(expression)
+    if quoted is None:
+        raise ValueError("a quote is not closed")
+    return quoted[1].replace("''", "'")
+
+
+def _enum_label(expression: str, type_name: str) -> str | None:
+    """`x` of `'x'::type`, if that is the column's type. Doubled quotes stay doubled, as Debezium leaves them."""
+    value, cast, cast_type = expression.rpartition("::")
+    if not cast or _last_part(cast_type) != type_name:
+        return None
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] == "'" else None
+
+
+def _last_part(identifier: str) -> str:
+    """`mood` of `inv.mood` or `"inv"."mood"`, unquoted."""
+    parts = re.findall(r'(?:"(?:[^"]|"")*"|[^".])+', identifier)
+    last = parts[-1] if parts else ""
+    return last[1:-1].replace('""', '"') if len(last) > 1 and last[0] == last[-1] == '"' else last
+
+
+def _as_value(text: str, codec: Codec, typmod: int) -> Any:
+    data = text.encode()
+    return codec.value(data, 0, len(data))
+
+
+def _as_boolean(text: str, codec: Codec, typmod: int) -> bool:
+    return text.lower() == "true"
+
+
+def _as_integer(text: str, codec: Codec, typmod: int) -> Any:
+    if not _INTEGER.fullmatch(text):
+        raise ValueError("not an integer")
+    return _as_value(text.lstrip("+"), codec, typmod)
+
+
+def _as_decimal(text: str, codec: Codec, typmod: int) -> Any:
+    """Padded to the column's scale. A literal with more digits than the column keeps gives no default."""
+    number = Decimal(text)
+    if not number.is_finite():
+        raise ValueError("not a finite number")
+    scale = codec.schema.parameter("scale") if codec.schema.name == DECIMAL else _scale(typmod)
+    if scale is not None:
+        number = number.quantize(Decimal(1).scaleb(-int(scale)), context=_EXACT)
+    return _as_value(format(number, "f"), codec, typmod)
+
+
+def _scale(typmod: int) -> int | None:
+    """Of a numeric's typmod: the low 11 bits, signed. src/backend/utils/adt/numeric.c, numeric_typmod_scale."""
+    return None if typmod < 4 else (((typmod - 4) & 0x7FF) ^ 1024) - 1024
+
+
+def _as_bits(text: str, codec: Codec, typmod: int) -> Any:
+    if codec.schema.type == BOOLEAN:
+        return int(text, 2) != 0
+    return _as_value(text, codec, typmod)
+
+
+def _as_fixed_bits(text: str, codec: Codec, typmod: int) -> Any:
+    """A literal of one bit is taken for a boolean, even in a wider column: one byte, also when it is zero."""
+    if len(text) == 1 and codec.schema.type != BOOLEAN:
+        return b"\1" if text == "1" else b"\0"
+    return _as_bits(text, codec, typmod)
+
+
+_READERS: Final[Mapping[str, Callable[[str, Codec, int], Any]]] = {
+    "bit": _as_fixed_bits, "varbit": _as_bits, "bool": _as_boolean,
+    "bpchar": _as_value, "varchar": _as_value, "text": _as_value, "json": _as_value, "jsonb": _as_value,
+    "xml": _as_value, "uuid": _as_value,
+    "numeric": _as_decimal, "float4": _as_value, "float8": _as_value,
+    "int2": _as_integer, "int4": _as_integer, "int8": _as_integer,
+    "date": _as_value, "time": _as_value, "timestamp": _as_value, "timestamptz": _as_value, "interval": _as_value,
+}
+"""The types that can have a default, with how the text of a literal is read."""
+
+_PLACEHOLDERS: Final[Mapping[str, str]] = {
+    "bit": "00", "varbit": "0", "bool": "false",
+    "bpchar": "", "varchar": "", "text": "", "json": "{}", "jsonb": "{}", "xml": "",
+    "uuid": "00000000-0000-0000-0000-000000000000",
+    "numeric": "0.0", "float4": "0.0", "float8": "0.0", "int2": "0", "int4": "0", "int8": "0",
+    "date": "1970-01-01", "time": "00:00:00", "timestamp": "1970-01-01 00:00:00",
+    "timestamptz": "1970-01-01 00:00:00+00", "interval": "00:00:00",
+}
+"""What stands for a value that the server will compute."""
