@@ -1,0 +1,180 @@
+"""Which schemas, tables, columns and message prefixes are captured, and which columns make a key.
+
+Debezium docs, the options `schema.include.list` … `message.key.columns`. Lists are Java regular expressions that must
+match the whole name, without case. Debezium sources: RelationalTableFilters, Tables.ColumnNameFilterFactory,
+Key.CustomKeyMapper, PostgresConnectorConfig.SystemTablesPredicate.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from .errors import ConfigError
+from .regex import compile_items
+from .schema import TableId
+
+Patterns = tuple[re.Pattern[str], ...]
+
+_POSTGRES_SCHEMAS: Final = frozenset({"pg_catalog", "information_schema"})
+_POSTGRES_TABLES: Final = frozenset({"spatial_ref_sys"})
+_MYSQL_DATABASES: Final = frozenset({"mysql", "performance_schema", "sys", "information_schema"})
+
+
+@dataclass(frozen=True, slots=True)
+class NameFilter:
+    """An include or an exclude list; with neither everything passes. An include list beats an exclude list."""
+
+    include: Patterns = ()
+    exclude: Patterns = ()
+
+    def __call__(self, *names: str) -> bool:
+        """Whether a thing that goes by any of *names* passes."""
+        if self.include:
+            return _any(self.include, names)
+        return not _any(self.exclude, names)
+
+    def __bool__(self) -> bool:
+        """Whether it lets anything not pass."""
+        return bool(self.include or self.exclude)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyColumns:
+    """`message.key.columns`: for each configured column a regex on `table.column`, in the configured order."""
+
+    patterns: Patterns = ()
+
+    def find(self, id: TableId, columns: Iterable[str]) -> tuple[str, ...]:
+        """The columns of *id*'s key in key order; empty when the option says nothing about the table."""
+        names = tuple(columns)
+        found = (name for pattern in self.patterns for name in names
+                 if any(pattern.fullmatch(full) for full in column_names(id, name)))
+        return tuple(dict.fromkeys(found))
+
+
+class Filters:
+    """What a connector captures. Answers about tables are remembered."""
+
+    def __init__(self, *, databases: NameFilter = NameFilter(), schemas: NameFilter = NameFilter(),
+                 tables: NameFilter = NameFilter(), columns: NameFilter = NameFilter(),
+                 prefixes: NameFilter = NameFilter(), keys: KeyColumns = KeyColumns(), ignore_builtin: bool = True,
+                 signal_tables: Sequence[str] = ()) -> None:
+        self.databases = databases
+        self.schemas = schemas
+        self.tables = tables
+        self.columns = columns
+        self.prefixes = prefixes
+        self.keys = keys
+        self._ignore_builtin = ignore_builtin
+        self._signal_tables = frozenset(_unquoted(name) for name in signal_tables if name.strip())
+        self._answers: dict[TableId, bool] = {}
+
+    @classmethod
+    def from_config(cls, config: Any) -> Filters:
+        """From a connector's options, one attribute per key; keys a connector does not have count as unset. List
+        items may be text or compiled patterns. Raises ConfigError for a bad regex or an include and an exclude list
+        of one kind."""
+        return cls(
+            databases=_name_filter(config, "database"),
+            schemas=_name_filter(config, "schema"),
+            tables=_name_filter(config, "table"),
+            columns=_name_filter(config, "column"),
+            prefixes=_name_filter(config, "message.prefix"),
+            keys=parse_key_columns(getattr(config, "message_key_columns", None)),
+            ignore_builtin=getattr(config, "table_ignore_builtin", True),
+            signal_tables=[name for item in _items(getattr(config, "signal_data_collection", None))
+                           for name in item.split(",")],
+        )
+
+    def table(self, id: TableId) -> bool:
+        """Whether changes of *id* are captured."""
+        answer = self._answers.get(id)
+        if answer is None:
+            answer = self._answers[id] = self.is_signal_table(id) or self._table(id)
+        return answer
+
+    def _table(self, id: TableId) -> bool:
+        if self._ignore_builtin and is_builtin(id):
+            return False
+        if id.schema and not self.schemas(id.schema):
+            return False
+        if not id.schema and not self.databases(id.catalog):
+            return False
+        return self.tables(str(id))
+
+    def is_signal_table(self, id: TableId) -> bool:
+        """Whether signals are read from it. It is always captured."""
+        return any(name in self._signal_tables for name in table_names(id))
+
+    def column(self, id: TableId, column: str) -> bool:
+        """Whether a captured table's column is part of its rows. Keys do not ask."""
+        return not self.columns or self.columns(*column_names(id, column))
+
+    def prefix(self, prefix: str) -> bool:
+        """Whether logical decoding messages of *prefix* are captured."""
+        return self.prefixes(prefix)
+
+
+def table_names(id: TableId) -> tuple[str, ...]:
+    """What *id* may be called in a list: `schema.table` (`database.table`), and with the database before it."""
+    return (str(id), f"{id.catalog}.{id.schema}.{id.table}") if id.schema and id.catalog else (str(id),)
+
+
+def column_names(id: TableId, column: str) -> tuple[str, ...]:
+    """As `table_names`, for a column of it."""
+    return tuple(f"{name}.{column}" for name in table_names(id))
+
+
+def is_builtin(id: TableId) -> bool:
+    """Whether it is a system table (or one of PostGIS), as `table.ignore.builtin` means it."""
+    if not id.schema:
+        return id.catalog.lower() in _MYSQL_DATABASES
+    return (id.schema.lower() in _POSTGRES_SCHEMAS or id.schema.startswith("pg_temp")
+            or id.table.lower() in _POSTGRES_TABLES)
+
+
+_KEY_ENTRY = re.compile(r"\s*([^:]+):([^:,]+(?:,[^:,]+)*)\s*")
+
+
+def parse_key_columns(text: str | None) -> KeyColumns:
+    """`table-regex:col1,col2;…`. Raises ConfigError."""
+    option = "message.key.columns"
+    regexes: list[str] = []
+    for entry in filter(str.strip, (text or "").split(";")):
+        parts = _KEY_ENTRY.fullmatch(entry)
+        if not parts:
+            raise ConfigError(f"{entry.strip()!r} is not of the form table:column,column.", option=option,
+                              hint="Entries are separated by semicolons; the table may be a regular expression.")
+        regexes.extend(f"{parts[1].strip()}.{column.strip()}" for column in parts[2].split(","))
+    return KeyColumns(compile_items(tuple(regexes), option))
+
+
+def _name_filter(config: Any, kind: str) -> NameFilter:
+    include_key, exclude_key = f"{kind}.include.list", f"{kind}.exclude.list"
+    include, exclude = _patterns(config, include_key), _patterns(config, exclude_key)
+    if include and exclude:
+        raise ConfigError(f"{include_key} and {exclude_key} are both set.", option=exclude_key,
+                          hint="Set one of them.")
+    return NameFilter(include, exclude)
+
+
+def _patterns(config: Any, key: str) -> Patterns:
+    items = _items(getattr(config, key.replace(".", "_"), None))
+    return tuple(item if isinstance(item, re.Pattern) else compile_items((item,), key)[0] for item in items)
+
+
+def _items(value: Any) -> tuple[Any, ...]:
+    return (value,) if isinstance(value, str) else tuple(value or ())
+
+
+def _any(patterns: Patterns, names: Sequence[str]) -> bool:
+    return any(pattern.fullmatch(name) for pattern in patterns for name in names)
+
+
+def _unquoted(name: str) -> str:
+    """A table's name without the quotes that Debezium lets its parts have."""
+    parts = re.findall(r'"(?:[^"]|"")*"|`(?:[^`]|``)*`|[^.]+', name.strip())
+    return ".".join(part[1:-1].replace(part[0] * 2, part[0]) if part[0] in '"`' else part for part in parts)
