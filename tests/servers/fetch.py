@@ -45,7 +45,6 @@ def cached(name: str, fill: Callable[[Path], None]) -> Path:
     folder = cache_folder() / name
     if folder.is_dir():
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
     with _locked(folder.with_name(folder.name + ".lock")):
         if not folder.is_dir():
             partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.partial-", dir=folder.parent))
@@ -60,7 +59,12 @@ def cached(name: str, fill: Callable[[Path], None]) -> Path:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as lock:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.open("w")
+    except OSError as exc:
+        raise ServerUnavailableError(f"{path.parent} cannot be written: CDC_TEST_CACHE may name a folder") from exc
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -129,16 +133,11 @@ def apt_install(package: str) -> None:
     """Debian's *package*, where we may: as root, and only in CI, as it changes the machine."""
     if os.geteuid() != 0 or not in_ci():
         raise ServerUnavailableError(f"{package} is not installed (as root: apt-get install {package})")
-    with _locked(cache_lock("apt")):
+    with _locked(cache_folder() / "apt.lock"):
         say(f"installing the Debian package {package}")
         run("apt-get", "update", "-q")
         # Runlevel 1: a server that comes in the package is not started.
         run("env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "apt-get", "install", "-y", "-q", package)
-
-
-def cache_lock(name: str) -> Path:
-    cache_folder().mkdir(parents=True, exist_ok=True)
-    return cache_folder() / f"{name}.lock"
 
 
 def in_ci() -> bool:
