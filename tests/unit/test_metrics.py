@@ -22,7 +22,8 @@ def scraped(*tasks: TaskMetrics) -> Samples:
 
 
 def value(samples: Samples, metric: str, /, **labels: str) -> float:
-    found = [number for (name, has), number in samples.items() if name == metric and labels.items() <= dict(has).items()]
+    found = [number for (name, has), number in samples.items()
+             if name == metric and labels.items() <= dict(has).items()]
     assert len(found) == 1, f"{metric}{labels}: {len(found)} samples"
     return found[0]
 
