@@ -83,7 +83,7 @@ class Filters:
             tables=_name_filter(config, "table"),
             columns=_name_filter(config, "column"),
             prefixes=_name_filter(config, "message.prefix"),
-            keys=parse_key_columns(getattr(config, "message_key_columns", None)),
+            keys=_key_columns(getattr(config, "message_key_columns", None)),
             ignore_builtin=getattr(config, "table_ignore_builtin", True),
             signal_tables=[name for item in _items(getattr(config, "signal_data_collection", None))
                            for name in item.split(",")],
@@ -150,6 +150,14 @@ def parse_key_columns(text: str | None) -> KeyColumns:
                               hint="Entries are separated by semicolons; the table may be a regular expression.")
         regexes.extend(f"{parts[1].strip()}.{column.strip()}" for column in parts[2].split(","))
     return KeyColumns(compile_items(tuple(regexes), option))
+
+
+def _key_columns(value: Any) -> KeyColumns:
+    """From the option's text, or from entries that have `table` and `columns` already."""
+    if value is None or isinstance(value, str):
+        return parse_key_columns(value)
+    regexes = tuple(f"{entry.table}.{column}" for entry in value for column in entry.columns)
+    return KeyColumns(compile_items(regexes, "message.key.columns"))
 
 
 def _name_filter(config: Any, kind: str) -> NameFilter:

@@ -20,6 +20,8 @@ Adjuster = Callable[[str], str]
 MAX_TOPIC_LENGTH: Final = 249
 """Kafka's own limit (org.apache.kafka.common.internals.Topic)."""
 
+DEFAULT_KEY_FIELD: Final = "__dbz__physicalTableIdentifier"
+
 _TOPIC_NAME = re.compile(r"[a-zA-Z0-9_.\-]+")
 _AVRO_CONVERTERS = frozenset({
     "io.confluent.connect.avro.AvroConverter",
@@ -56,7 +58,7 @@ class Route:
 
     pattern: re.Pattern[str]
     replacement: str
-    key_field: str | None = "__dbz__physicalTableIdentifier"
+    key_field: str | None = DEFAULT_KEY_FIELD
     key_pattern: re.Pattern[str] | None = None
     key_replacement: str = ""
 
@@ -251,13 +253,14 @@ def _route_of(config: Any) -> Route:
     if topic is None:
         raise ConfigError("A regex naming strategy needs topic.regex and topic.replacement.", option="topic.regex")
     key = _pattern_and_replacement(config, "topic.key.field.regex", "topic.key.field.replacement")
-    return Route(*topic, config.topic_key_field_name if config.topic_key_enforce_uniqueness else None,
+    named = getattr(config, "topic_key_field_name", DEFAULT_KEY_FIELD) or DEFAULT_KEY_FIELD
+    return Route(*topic, named if getattr(config, "topic_key_enforce_uniqueness", True) else None,
                  *(key or (None, "")))
 
 
 def _pattern_and_replacement(config: Any, key: str, replacement_key: str) -> tuple[re.Pattern[str], str] | None:
-    regex = getattr(config, key.replace(".", "_"))
-    replacement = getattr(config, replacement_key.replace(".", "_"))
+    regex = getattr(config, key.replace(".", "_"), None)
+    replacement = getattr(config, replacement_key.replace(".", "_"), None)
     if not (regex or "").strip():
         return None
     if not (replacement or "").strip():

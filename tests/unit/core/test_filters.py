@@ -106,6 +106,11 @@ def test_key_columns_match_with_database_and_only_once() -> None:
     assert parse_key_columns(None).find(ORDERS, ("a",)) == ()
 
 
+def test_key_columns_may_come_taken_apart() -> None:
+    entry = SimpleNamespace(table="inv.orders", columns=("b", "a"))
+    assert filters(message_key_columns=(entry,)).keys.find(ORDERS, ("a", "b")) == ("b", "a")
+
+
 @pytest.mark.parametrize("text", ["inv.orders", "inv.orders:", "a:b:c", ":a"])
 def test_malformed_key_columns_name_the_option(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
