@@ -27,7 +27,8 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 
 from .core.errors import CdcError, ConfigError
-from .core.secrets import HIDDEN, is_secret_key, scrub
+from .core.options import HIDDEN, Secret
+from .core.secrets import is_secret_key, scrub
 
 LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 FORMATS: Final = ("json", "text")
@@ -124,7 +125,7 @@ def redact(_logger: Any, _method: str, event: EventDict) -> EventDict:
 
 
 def _redacted(key: str, value: Any) -> Any:
-    if value is not None and not isinstance(value, bool) and is_secret_key(key):
+    if isinstance(value, Secret) or value not in (None, True, False) and is_secret_key(key):
         return HIDDEN
     if isinstance(value, str):
         return scrub(value)

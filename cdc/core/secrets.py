@@ -10,12 +10,13 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-HIDDEN: Final = "[hidden]"
-"""What stands in a secret's place; Kafka prints the same for a `Password` option."""
+from .options import HIDDEN, Secret
 
+_SALT = re.compile(r"(?<=\.with\.salt\.).+", re.IGNORECASE)
+"""Debezium's column.mask.hash options carry their salt within the key."""
 _KEY = re.compile(
     r"pass(word|wd|phrase|code)|secret|token(?!iz)|jaas|credential(?!s[._]source)|private.?key|api.?key|access.?key"
-    r"|auth.*user.?info|authorization|bearer|keystore[._]key$",
+    r"|auth.*user.?info|authorization|bearer|keystore[._]key$|connection.?string|with\.salt",
     re.IGNORECASE,
 )
 _REFERENCE = r"\$\{[^}]*\}"
@@ -47,13 +48,19 @@ def scrub(text: str) -> str:
 
 def mask(config: Mapping[str, str | None]) -> dict[str, str | None]:
     """A flat configuration fit to be shown: secret values are HIDDEN, references stay as they are."""
-    return {key: _masked(key, value) for key, value in config.items()}
+    shown: dict[str, str | None] = {}
+    for key, value in config.items():
+        name = _SALT.sub(HIDDEN, key)
+        while name in shown:
+            name += "+"
+        shown[name] = value if name != key else _masked(key, value)
+    return shown
 
 
 def _masked(key: str, value: str | None) -> str | None:
     if not value or is_reference(value):
         return value
-    return HIDDEN if is_secret_key(key) else scrub(value)
+    return HIDDEN if is_secret_key(key) or isinstance(value, Secret) else scrub(value)
 
 
 def _without_userinfo(match: re.Match[str]) -> str:

@@ -14,6 +14,7 @@ import structlog
 
 from cdc import log
 from cdc.core.errors import ConfigError, SourceConnectionError
+from cdc.core.options import Secret
 
 SECRET = "hunter2-geheim"
 
@@ -89,6 +90,7 @@ def test_secrets_never_appear(form: str, level: str) -> None:
     logger = log.get_logger("cdc.x").bind(database_password=SECRET)
     logger.info("a", password=SECRET, config={"database.password": SECRET, "deep": [{"ssl.key.password": SECRET}]})
     logger.info("b", url=f"http://u:{SECRET}@h/", dsn=f"host=h password={SECRET}", token=SECRET.encode())
+    logger.info("b", anything=Secret(SECRET), nested=[Secret(SECRET)])
     logger.info(f"free text http://u:{SECRET}@h")
     logger.info("c", error=SourceConnectionError(f"no route, password={SECRET}", url=f"http://u:{SECRET}@h"))
     with log.bound(sasl_jaas_config=f'x password="{SECRET}"'):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cdc.core.secrets import HIDDEN, is_secret_key, mask, scrub
+from cdc.core.options import HIDDEN, Secret
+from cdc.core.secrets import is_secret_key, mask, scrub
 
 
 @pytest.mark.parametrize("key", [
@@ -45,3 +46,13 @@ def test_a_shown_config_keeps_references_and_hides_literals() -> None:
               "schema.registry.url": "http://u:geheim@h:1", "sasl.jaas.config": 'x password="${env:P}";'}
     assert mask(config) == {"name": "a", "database.password": HIDDEN, "ssl.key.password": "${file:/s:k}",
                             "x.password": "", "schema.registry.url": "http://h:1", "sasl.jaas.config": HIDDEN}
+
+
+def test_salts_within_keys_are_hidden_and_no_key_is_lost() -> None:
+    config = {"column.mask.hash.SHA-256.with.salt.geheim": "a.b", "column.mask.hash.SHA-256.with.salt.privat": "a.c"}
+    assert mask(config) == {f"column.mask.hash.SHA-256.with.salt.{HIDDEN}": "a.b",
+                            f"column.mask.hash.SHA-256.with.salt.{HIDDEN}+": "a.c"}
+
+
+def test_values_from_a_config_provider_are_hidden() -> None:
+    assert mask({"any": Secret("geheim")}) == {"any": HIDDEN}
