@@ -1,0 +1,521 @@
+"""The options that all Debezium-compatible sources share, and the values they are parsed into.
+
+A source's own settings class extends `SourceConfig` with the options that only its database has. Documented by
+Debezium, "Connector properties" of each connector; keys, types and defaults are those of release 3.6.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from cdc.core import regex
+from cdc.core.errors import ConfigError
+from cdc.core.options import Option, Parsed, at_least, matching, option, settings
+
+TOPIC_PART = matching(r"[a-zA-Z0-9_.\-]+", "only letters, digits, dots, hyphens and underscores are allowed")
+
+
+class KeyColumns(NamedTuple):
+    """One entry of `message.key.columns`: a regex for tables and the columns of their key, in order.
+
+    A column belongs when the regex `<table>.<column>` matches its full name, as `pattern(column)` gives it.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+
+    def pattern(self, column: str) -> re.Pattern[str]:
+        return regex.compile_items((f"{self.table}.{column}",), "message.key.columns")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnMapper:
+    """One column option. Of all that match a column only the first applies.
+
+    `kind` is truncate, mask, propagate (by column), propagate_type (by `schema.table.TYPE`), hash or hash_v2.
+    `columns` are the regexes; `length` is the N of truncate and mask; `algorithm` a `hashlib` name.
+    """
+
+    kind: str
+    columns: tuple[str, ...]
+    length: int = 0
+    algorithm: str = ""
+    salt: str = field(default="", repr=False)
+
+
+def regexes(option_key: str) -> Callable[[str], tuple[str, ...]]:
+    """A conversion to a tuple of regexes, each known to compile."""
+
+    def convert(text: str) -> tuple[str, ...]:
+        items = regex.split_list(text)
+        regex.compile_items(items, option_key)
+        return items
+
+    return convert
+
+
+def key_columns(text: str) -> tuple[KeyColumns, ...]:
+    """`message.key.columns`: entries `table-regex:column,column`, separated by semicolons."""
+    found = []
+    for number, entry in enumerate(filter(None, (part.strip() for part in text.split(";"))), 1):
+        match = re.fullmatch(r"\s*([^:]+):([^:,]+(?:,[^:,]+)*)\s*", entry)
+        if match is None:
+            raise ValueError(f"entry {number} is not of the form table:column,column")
+        made = KeyColumns(match[1].strip(), tuple(column.strip() for column in match[2].split(",")))
+        for column in made.columns:
+            made.pattern(column)
+        found.append(made)
+    return tuple(found)
+
+
+def statements(text: str) -> tuple[str, ...]:
+    """SQL statements separated by `;`, where `;;` is a semicolon within one."""
+    parts = (part.strip().replace("\0", ";") for part in text.replace(";;", "\0").split(";"))
+    return tuple(part for part in parts if part)
+
+
+def operations(text: str) -> tuple[str, ...]:
+    """`skipped.operations`: any of c, u, d, t, r; or none."""
+    items = tuple(part.strip().lower() for part in text.split(",") if part.strip())
+    if items == ("none",):
+        return ()
+    bad = [item for item in items if item not in ("c", "u", "d", "t", "r")]
+    if bad:
+        raise ValueError("allowed: none, or a list of c, u, d, t, r")
+    return tuple(dict.fromkeys(items))
+
+
+def tags(text: str) -> tuple[tuple[str, str], ...]:
+    """`custom.metric.tags`: a comma list of name=value."""
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    if any(not name.strip() or not equals for name, equals, _ in pairs):
+        raise ValueError("a comma list of name=value is wanted")
+    return tuple((name.strip(), value.strip()) for name, _, value in pairs)
+
+
+JVM_CLASS = "it names a Java class"
+JDBC = "it tunes the JDBC driver"
+SIGNALS = "signals are not read"
+ADJUSTMENTS = ("none", "avro", "avro_unicode")
+
+
+@settings
+class SourceConfig:
+    """What every source is told. One attribute a key; times in milliseconds as the keys say."""
+
+    given: frozenset[str] = field(default=frozenset(), repr=False)
+    """The keys that were set at all."""
+
+    # Topics and events
+    topic_prefix: str = option(
+        "topic.prefix", importance="HIGH", required=True, check=TOPIC_PART,
+        doc="Logical name of the database server; the first part of every topic's name.",
+    )
+    topic_naming_strategy: str = option(
+        "topic.naming.strategy", "CLASS", default="io.debezium.schema.SchemaTopicNamingStrategy",
+        doc="How topics are named: the class name of one of Debezium's strategies.", group="Events",
+    )
+    topic_delimiter: str = option(
+        "topic.delimiter", default=".", check=TOPIC_PART, doc="What joins the parts of a topic's name.", group="Events"
+    )
+    topic_heartbeat_prefix: str = option(
+        "topic.heartbeat.prefix", default="__debezium-heartbeat", check=TOPIC_PART, group="Events",
+        doc="Heartbeats go to this, a delimiter, and the topic prefix.",
+    )
+    topic_heartbeat_name: str | None = option(
+        "topic.heartbeat.name", default=None, check=TOPIC_PART, group="Events",
+        doc="The whole name of the heartbeat topic, instead of the prefix.",
+    )
+    topic_transaction: str = option(
+        "topic.transaction", default="transaction", check=TOPIC_PART, group="Events",
+        doc="Transaction metadata goes to the topic prefix, a delimiter, and this.",
+    )
+    topic_regex: str | None = option(
+        "topic.regex", default=None, doc="For the regex naming strategies: what part of a topic's name to replace.",
+        group="Events",
+    )
+    topic_replacement: str | None = option(
+        "topic.replacement", default=None, doc="For the regex naming strategies: the replacement.", group="Events"
+    )
+    provide_transaction_metadata: bool = option(
+        "provide.transaction.metadata", "BOOLEAN", default="false", importance="LOW", group="Connector",
+        doc="Write transaction begin and end to a topic, and a transaction block into each event.",
+    )
+    tombstones_on_delete: bool = option(
+        "tombstones.on.delete", "BOOLEAN", default="true", doc="Follow each delete event by a tombstone.", group="Events"
+    )
+    extended_headers_enabled: bool = option(
+        "extended.headers.enabled", "BOOLEAN", default="true", importance="LOW", group="Connector",
+        doc="Add Debezium's context headers to each event.",
+    )
+    skipped_operations: tuple[str, ...] = option(
+        "skipped.operations", "LIST", default="t", importance="LOW", convert=operations,
+        doc="Operations that give no event: none, or a list of c, u, d, t, r.", group="Connector",
+    )
+    skip_messages_without_change: bool = option(
+        "skip.messages.without.change", "BOOLEAN", default="false",
+        doc="Drop updates that changed no captured column; needs the full old row.", group="Events",
+    )
+    schema_name_adjustment_mode: str = option(
+        "schema.name.adjustment.mode", default="none", importance="LOW", one_of=ADJUSTMENTS, group="Connector",
+        doc="How schema names are made legal for the converter.",
+    )
+    field_name_adjustment_mode: str = option(
+        "field.name.adjustment.mode", default="none", importance="LOW", one_of=ADJUSTMENTS, group="Connector",
+        doc="How field names are made legal; avro by itself when the connector names Confluent's AvroConverter.",
+    )
+    unavailable_value_placeholder: str = option(
+        "unavailable.value.placeholder", default="__debezium_unavailable_value", group="Connector",
+        doc="Stands for a value the database did not send because it is unchanged; hex: gives bytes.",
+    )
+
+    # Values
+    decimal_handling_mode: str = option(
+        "decimal.handling.mode", default="precise", one_of=("precise", "double", "string"), group="Connector",
+        doc="How exact numbers are represented.",
+    )
+    time_precision_mode: str = option(
+        "time.precision.mode", default="adaptive", group="Connector",
+        one_of=("adaptive", "adaptive_time_microseconds", "connect", "isostring", "microseconds", "nanoseconds"),
+        doc="How dates and times are represented.",
+    )
+    binary_handling_mode: str = option(
+        "binary.handling.mode", default="bytes", importance="LOW", group="Connector",
+        one_of=("bytes", "base64", "base64-url-safe", "hex"), doc="How binary columns are represented.",
+    )
+
+    # Filters
+    table_include_list: tuple[str, ...] = option(
+        "table.include.list", "LIST", default=None, importance="HIGH", convert=regexes("table.include.list"),
+        doc="Regexes of the tables to capture; all others are left out.", group="Events",
+    )
+    table_exclude_list: tuple[str, ...] = option(
+        "table.exclude.list", "LIST", default=None, convert=regexes("table.exclude.list"),
+        doc="Regexes of the tables to leave out.", group="Events",
+    )
+    column_include_list: tuple[str, ...] = option(
+        "column.include.list", "LIST", default=None, convert=regexes("column.include.list"),
+        doc="Regexes of the columns to keep.", group="Events",
+    )
+    column_exclude_list: tuple[str, ...] = option(
+        "column.exclude.list", "LIST", default=None, convert=regexes("column.exclude.list"),
+        doc="Regexes of the columns to leave out.", group="Events",
+    )
+    table_ignore_builtin: bool = option(
+        "table.ignore.builtin", "BOOLEAN", default="true", importance="LOW",
+        doc="Leave out the server's own tables.", group="Events",
+    )
+    message_key_columns: tuple[KeyColumns, ...] = option(
+        "message.key.columns", default=None, convert=key_columns, group="Events",
+        doc="Columns of the event key by table: table-regex:column,column;…",
+    )
+
+    # Columns
+    column_propagate_source_type: tuple[str, ...] = option(
+        "column.propagate.source.type", "LIST", default=None, convert=regexes("column.propagate.source.type"),
+        doc="Regexes of the columns whose source type goes into schema parameters.", group="Events",
+    )
+    datatype_propagate_source_type: tuple[str, ...] = option(
+        "datatype.propagate.source.type", "LIST", default=None, convert=regexes("datatype.propagate.source.type"),
+        doc="Regexes of the types whose columns' source type goes into schema parameters.", group="Events",
+    )
+    column_mappers: tuple[ColumnMapper, ...] = field(default=())
+    """All column options, in the order in which they are tried."""
+    include_schema_comments: bool = option(
+        "include.schema.comments", "BOOLEAN", default="false", doc="Read comments of columns.", group="Events"
+    )
+    include_unknown_datatypes: bool = option(
+        "include.unknown.datatypes", "BOOLEAN", default="false", group="Events",
+        doc="Give columns of types without a mapping as bytes instead of leaving them out.",
+    )
+
+    # Snapshots
+    snapshot_mode: str = option(
+        "snapshot.mode", default="initial", group="Connector",
+        doc="initial copies the tables at first start, then streams; initial_only stops after the copy; "
+        "no_data only streams.",
+    )
+    snapshot_isolation_mode: str = option(
+        "snapshot.isolation.mode", default="serializable", importance="LOW", group="Connector",
+        one_of=("serializable", "repeatable_read", "read_committed", "read_uncommitted"),
+        doc="Isolation of the snapshot's transaction where no slot gives it a snapshot.",
+    )
+    snapshot_locking_mode: str = option(
+        "snapshot.locking.mode", default="none", importance="LOW", group="Connector", doc="Locks held for the snapshot."
+    )
+    snapshot_lock_timeout_ms: int = option(
+        "snapshot.lock.timeout.ms", "LONG", default="10000", check=at_least(0), doc="Limit for waiting on those locks.",
+        group="Connector",
+    )
+    snapshot_include_collection_list: tuple[str, ...] = option(
+        "snapshot.include.collection.list", "LIST", default=None, group="Connector",
+        convert=regexes("snapshot.include.collection.list"), doc="Regexes of the tables whose rows are copied.",
+    )
+    snapshot_select_statement_overrides: tuple[tuple[str, str], ...] = field(default=())
+    """Table and SELECT, for tables whose rows are not simply all."""
+    snapshot_fetch_size: int | None = option(
+        "snapshot.fetch.size", "INT", default=None, check=at_least(1), group="Connector", effect="inert",
+        doc="Rows fetched at a time.", why="rows are streamed by COPY",
+    )
+    snapshot_delay_ms: int = option(
+        "snapshot.delay.ms", "LONG", default="0", importance="LOW", check=at_least(0), group="Connector",
+        doc="Wait before the snapshot.",
+    )
+    streaming_delay_ms: int = option(
+        "streaming.delay.ms", "LONG", default="0", importance="LOW", check=at_least(0), group="Connector",
+        doc="Wait between snapshot and streaming.",
+    )
+    snapshot_tables_order_by_row_count: str = option(
+        "snapshot.tables.order.by.row.count", default="disabled", one_of=("disabled", "ascending", "descending"),
+        doc="Copy tables in the order of their size.", group="Events",
+    )
+    snapshot_max_threads: int = option(
+        "snapshot.max.threads", "INT", default="1", check=at_least(1), group="Connector", effect="later",
+        doc="Connections that copy at the same time.", why="the snapshot uses one connection",
+    )
+
+    # Heartbeats
+    heartbeat_interval_ms: int = option(
+        "heartbeat.interval.ms", "INT", default="0", check=at_least(0), group="Events",
+        doc="Time between heartbeat records; 0 for none.",
+    )
+    heartbeat_action_query: str | None = option(
+        "heartbeat.action.query", default=None, importance="LOW", doc="SQL run with each heartbeat.", group="Events"
+    )
+
+    # Batches and failures
+    max_batch_size: int = option(
+        "max.batch.size", "INT", default="2048", check=at_least(1), doc="Most records in a batch.", group="Connector"
+    )
+    max_queue_size: int = option(
+        "max.queue.size", "INT", default="8192", check=at_least(1), group="Connector",
+        doc="Most records in flight; must exceed max.batch.size.",
+    )
+    max_queue_size_in_bytes: int = option(
+        "max.queue.size.in.bytes", "LONG", default="0", check=at_least(0), group="Connector",
+        doc="Most bytes in flight; 0 for no limit of this kind.",
+    )
+    poll_interval_ms: int = option(
+        "poll.interval.ms", "LONG", default="500", check=at_least(1), doc="Longest idle wait.", group="Connector"
+    )
+    errors_max_retries: int = option(
+        "errors.max.retries", "INT", default="-1", importance="LOW", check=at_least(-1), group="Connector",
+        doc="How often a lost connection is tried again; -1 for ever.",
+    )
+    retriable_restart_connector_wait_ms: int = option(
+        "retriable.restart.connector.wait.ms", "LONG", default="10000", importance="LOW", check=at_least(0),
+        doc="Wait before a new attempt after a retriable error.", group="Connector",
+    )
+    event_processing_failure_handling_mode: str = option(
+        "event.processing.failure.handling.mode", default="fail", one_of=("fail", "warn", "skip"),
+        aliases={"ignore": "skip"}, group="Connector", effect="later", why="a failure stops the task",
+        doc="What to do when an event cannot be read.",
+    )
+    event_converting_failure_handling_mode: str = option(
+        "event.converting.failure.handling.mode", default="warn", one_of=("fail", "warn", "skip"), group="Connector",
+        doc="What to do when a value does not fit its schema.",
+    )
+    executor_shutdown_timeout_ms: int = option(
+        "executor.shutdown.timeout.ms", "LONG", default="4000", check=at_least(0), doc="Limit for an orderly stop.",
+        group="Connector",
+    )
+    guardrail_collections_max: int = option(
+        "guardrail.collections.max", "INT", default="0", check=at_least(0), doc="Most captured tables; 0 for any.",
+        group="Connector",
+    )
+    guardrail_collections_limit_action: str = option(
+        "guardrail.collections.limit.action", default="warn", one_of=("warn", "fail"), group="Connector",
+        doc="What to do when there are more.",
+    )
+    custom_metric_tags: tuple[tuple[str, str], ...] = option(
+        "custom.metric.tags", "LIST", default=None, importance="LOW", convert=tags, group="Events",
+        doc="Labels for metrics: name=value,…",
+    )
+
+
+def _inert(key: str, doc: str, why: str = "", default: str | None = None) -> Option:
+    return Option(key=key, doc=doc, effect="inert", why=why, default=default, importance="LOW")
+
+
+def _later(key: str, doc: str, why: str = "", default: str | None = None) -> Option:
+    return Option(key=key, doc=doc, effect="later", why=why, default=default)
+
+
+def family(key: str, pattern: str, doc: str, effect: str = "normal", why: str = "") -> Option:
+    """An option for all keys that match *pattern*."""
+    return Option(key=key, pattern=re.compile(pattern), doc=doc, effect=effect, why=why)  # type: ignore[arg-type]
+
+
+TRUNCATE = "column.truncate.to.<n>.chars"
+MASK = "column.mask.with.<n>.chars"
+HASH = "column.mask.hash.<algorithm>.with.salt.<salt>"
+HASH_V2 = "column.mask.hash.v2.<algorithm>.with.salt.<salt>"
+OVERRIDE = "snapshot.select.statement.overrides.<table>"
+
+SHARED: tuple[Option, ...] = (
+    family(TRUNCATE, r"column\.truncate\.to\.(\d+)\.chars", "Regexes of columns whose values are cut to n characters."),
+    family(MASK, r"column\.mask\.with\.(\d+)\.chars", "Regexes of columns whose values become n asterisks."),
+    family(HASH_V2, r"column\.mask\.hash\.v2\.([^.]+)\.with\.salt\.(.+)", "Regexes of columns whose values are hashed."),
+    family(
+        HASH, r"column\.mask\.hash\.([^.]+)\.with\.salt\.(.+)",
+        "Regexes of columns whose values are hashed as Debezium's first version did it.",
+    ),
+    Option(key="snapshot.select.statement.overrides", type="LIST", doc="Tables with a SELECT of their own.", group="Events"),
+    family(OVERRIDE, r"snapshot\.select\.statement\.overrides\.(.+)", "The SELECT for one of those tables."),
+    # Signals and notifications
+    _later("signal.data.collection", "The signal table.", SIGNALS),
+    Option(
+        key="signal.enabled.channels", type="LIST", default="source", effect="later", why=SIGNALS,
+        doc="Where signals come from.",
+    ),
+    _later("signal.poll.interval.ms", "Time between looks for signals.", SIGNALS, "5000"),
+    _later("signal.file", "The signal file.", SIGNALS, "file-signals.txt"),
+    family("signal.kafka.*", r"signal\.(kafka|consumer)\..+", "The signal topic and its consumer.", "later", SIGNALS),
+    Option(
+        key="notification.enabled.channels", type="LIST", effect="later", doc="Where notifications go.",
+        why="notifications are not sent",
+    ),
+    _later("notification.sink.topic.name", "The notification topic.", "notifications are not sent"),
+    Option(
+        key="incremental.snapshot.chunk.size", type="INT", default="1024", check=at_least(1),
+        doc="Rows in a chunk of an incremental snapshot.", effect="later", why=SIGNALS,
+    ),
+    Option(
+        key="incremental.snapshot.watermarking.strategy", default="INSERT_INSERT", importance="LOW", effect="later",
+        one_of=("INSERT_INSERT", "INSERT_DELETE"), doc="How an incremental snapshot marks its window.", why=SIGNALS,
+    ),
+    Option(
+        key="read.only", type="BOOLEAN", default="false", effect="later", why=SIGNALS,
+        doc="Incremental snapshots without writing to the database.",
+    ),
+    # Snapshots to come
+    Option(
+        key="snapshot.max.threads.multiplier", type="INT", default="1", check=at_least(1), effect="later",
+        doc="Chunks a snapshot thread.", why="the snapshot uses one connection",
+    ),
+    family(
+        "snapshot.max.threads.multiplier.<table>", r"snapshot\.max\.threads\.multiplier\.(.+)",
+        "The same for one table.", "later", "the snapshot uses one connection",
+    ),
+    _inert("legacy.snapshot.max.threads", "One thread a table.", "the snapshot uses one connection", "false"),
+    _inert("internal.legacy.snapshot.max.threads", "The same.", "the snapshot uses one connection", "false"),
+    Option(key="snapshot.query.mode", default="select_all", one_of=("select_all",), doc="How a table's rows are asked for."),
+    _inert("snapshot.query.mode.custom.name", "A Java extension.", JVM_CLASS),
+    _inert("snapshot.mode.custom.name", "A Java extension.", JVM_CLASS),
+    _inert("snapshot.locking.mode.custom.name", "A Java extension.", JVM_CLASS),
+    family(
+        "snapshot.mode.configuration.based.*", r"snapshot\.mode\.configuration\.based\.(.+)",
+        "Details of a snapshot mode that does not exist here.", "inert", "only for snapshot.mode=configuration_based",
+    ),
+    _inert("internal.snapshot.scan.all.columns.force", "How metadata is scanned.", JDBC, "false"),
+    # The rest
+    family("topic.key.*", r"topic\.key\.(enforce\.uniqueness|field\.(name|regex|replacement))",
+           "For the regex naming strategies.", "later", "the regex naming strategies"),
+    _inert("topic.cache.size", "Size of the topic name cache.", "there is no such cache to size", "10000"),
+    _inert("heartbeat.topics.prefix", "Former name of topic.heartbeat.prefix.",
+           "Debezium's naming strategy does not read it either; use topic.heartbeat.prefix", "__debezium-heartbeat"),
+    _inert("sourceinfo.struct.maker", "A Java class.", JVM_CLASS),
+    _inert("source.struct.version", "Former form of the source block.", "there is one form only"),
+    _inert("transaction.metadata.factory", "A Java class.", JVM_CLASS),
+    _inert("memory.management.schemas.class", "A Java class.", JVM_CLASS),
+    _inert("memory.management.tables.class", "A Java class.", JVM_CLASS),
+    _inert("queue.provider.type", "Implementation of the queue.", "there is one queue only", "memory"),
+    _inert("query.fetch.size", "Rows fetched at a time.", JDBC, "0"),
+    _inert("connection.validation.timeout.ms", "Limit of a connection's validation.", JDBC, "60000"),
+    _inert("internal.custom.retriable.exception", "Messages of Java exceptions to retry.", "errors are told by class"),
+    _inert("statistics.metrics.enabled", "Percentiles in JMX.", "it is about JMX metrics", "true"),
+    _inert("internal.advanced.metrics.enable", "Metrics by table in JMX.", "it is about JMX metrics", "false"),
+    _inert("internal.log.position.check.enable", "Check of the stored position.", "the check is always made", "true"),
+    _inert("custom.sanitize.pattern", "Keys hidden in logs.", "configurations are never logged"),
+    family("openlineage.integration.*", r"openlineage\.integration\..+", "Lineage events.", "later", "lineage is not sent"),
+    family("schema.history.internal.*", r"(internal\.)?schema\.history\.internal(\..+)?", "Storage of schema history.", "inert",
+           "this database needs no schema history"),
+    family("driver.*", r"driver\.(.+)", "Settings of the JDBC driver; some are known here too.", "normal"),
+)
+
+
+def column_mappers(parsed: Parsed) -> tuple[ColumnMapper, ...]:
+    """The column options in the order in which they are tried. Faults become problems of *parsed*."""
+    found: list[ColumnMapper] = []
+    for match, text in parsed.families[TRUNCATE]:
+        found.append(ColumnMapper("truncate", _columns(match, text, parsed), length=_length(match, parsed, 1)))
+    for match, text in parsed.families[MASK]:
+        found.append(ColumnMapper("mask", _columns(match, text, parsed), length=_length(match, parsed, 0)))
+    for kind, key in (("propagate", "column_propagate_source_type"), ("propagate_type", "datatype_propagate_source_type")):
+        if parsed.values[key]:
+            found.append(ColumnMapper(kind, parsed.values[key]))
+    for kind, name in (("hash", HASH), ("hash_v2", HASH_V2)):
+        for match, text in parsed.families[name]:
+            algorithm = _algorithm(match, parsed)
+            found.append(ColumnMapper(kind, _columns(match, text, parsed), algorithm=algorithm, salt=match[2]))
+    return tuple(found)
+
+
+def select_overrides(parsed: Parsed) -> tuple[tuple[str, str], ...]:
+    """Table and SELECT. A listed table without a statement is noted and copied like any other."""
+    statements = {match[1]: text for match, text in parsed.families[OVERRIDE]}
+    listed = parsed.values.pop("snapshot_select_statement_overrides") or ()
+    for table in listed:
+        if table not in statements:
+            parsed.note("snapshot.select.statement.overrides", f"{table} has no statement, so all its rows are copied.")
+    for table in statements:
+        if table not in listed:
+            parsed.note(f"snapshot.select.statement.overrides.{table}", "the table is not in the list, so this is not used.")
+    return tuple((table, statements[table]) for table in listed if table in statements)
+
+
+def check_shared(parsed: Parsed, config: Mapping[str, str]) -> None:
+    """The checks that look at more than one key, for options of every source."""
+    values = parsed.values
+    for kind in ("table", "column", "schema", "database", "message.prefix"):
+        include, exclude = f"{kind}.include.list", f"{kind}.exclude.list"
+        if include in parsed.given and exclude in parsed.given:
+            parsed.problem(exclude, f"cannot be combined with {include}.", "Keep one of the two.")
+    batch, queue = values["max_batch_size"], values["max_queue_size"]
+    if isinstance(batch, int) and isinstance(queue, int) and queue <= batch:
+        parsed.problem("max.queue.size", f"must be greater than max.batch.size ({batch}).")
+    for key in ("transforms", "predicates", "converters", "post.processors"):
+        if config.get(key, "").strip():
+            parsed.problem(key, "not available yet, and leaving it out would change the events.", "Remove it.")
+
+
+def avro_field_names(config: Mapping[str, str]) -> bool:
+    """Whether the connector itself names an Avro converter, which makes Debezium adjust field names by default."""
+    named = {config.get("key.converter", ""), config.get("value.converter", "")}
+    return any(re.search(r"(^|\.)(AvroConverter|Avro|ApicurioAvroConverter)$|apicurio.*AvroConverter$", n) for n in named)
+
+
+def _columns(match: re.Match[str], text: str, parsed: Parsed) -> tuple[str, ...]:
+    key = hidden_salt(match[0])
+    try:
+        return regexes(key)(text)
+    except ConfigError as exc:
+        parsed.problem(key, exc.message, exc.hint)
+        return ()
+
+
+def hidden_salt(key: str) -> str:
+    """*key* without the salt it may hold."""
+    return re.sub(r"(\.with\.salt\.).+", r"\1…", key)
+
+
+def _length(match: re.Match[str], parsed: Parsed, low: int) -> int:
+    length = int(match[1]) if len(match[1]) < 10 else -1
+    if length < low:
+        parsed.problem(match[0], f"the number in the key must be between {low} and 999999999.")
+    return length
+
+
+def _algorithm(match: re.Match[str], parsed: Parsed) -> str:
+    """The `hashlib` name of a Java MessageDigest algorithm."""
+    name = match[1].lower()
+    name = {"sha": "sha1", "sha-1": "sha1"}.get(name, name)
+    name = re.sub(r"^sha-(\d)", r"sha\1", name).replace("sha3-", "sha3_").replace("/", "_")
+    if name not in hashlib.algorithms_available:
+        parsed.problem(hidden_salt(match[0]), f'there is no hash named "{match[1]}".', "Try SHA-256.")
+        return "sha256"
+    return name
