@@ -18,3 +18,4 @@ cdef class Record:
     cdef public tuple source_values
     cdef public tuple block
     cdef public tuple key_headers
+    cdef public Row other

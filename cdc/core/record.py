@@ -51,7 +51,8 @@ class Record:
 
     *key_row* is the row the key is taken from (None: the record has a null key). *block* is the transaction block
     `(id, total_order, data_collection_order)` or None. *key_headers* are `(name, row)`: headers whose value is the
-    key struct of that row (`__debezium.newkey`, `__debezium.oldkey`).
+    key struct of that row (`__debezium.newkey`, `__debezium.oldkey`). *other* is the old image that gives values the
+    new one leaves out, where it is not *before*.
     """
 
     def __init__(self, op: str, table: TableSchema, before: Row | None, after: Row | None, key_row: Row | None,
@@ -66,6 +67,7 @@ class Record:
         self.source_values = source_values
         self.block = block
         self.key_headers = key_headers
+        self.other: Row | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +97,5 @@ class Batch:
     source_ts_us: int = 0
     counts: dict[tuple[str, str], int] = field(default_factory=dict)
     """(table, op) -> how many, for the metrics."""
+    commit_soon: bool = False
+    """The server waits for our answer (it is shutting down, perhaps): commit as soon as this is delivered."""

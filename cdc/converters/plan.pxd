@@ -1,0 +1,33 @@
+cimport cython
+from cdc.core.codec cimport Codec, Writer, write_field, write_value
+from cdc.core.record cimport Record, SourceContext
+from cdc.core.row cimport Row
+
+cdef class ColumnOp:
+    cdef public object column
+    cdef Py_ssize_t index
+    cdef Codec codec
+    cdef Codec binary_codec
+    cdef int branch
+    cdef bytes null
+    cdef bytes unchanged
+
+cdef class AvroPlan:
+    cdef public object table
+    cdef bytes key_prefix
+    cdef bytes value_prefix
+    cdef bint null_is_default
+    cdef object failures
+    cdef list columns
+    cdef list keys
+    cdef bytes key_tail
+    cdef Writer out
+    cdef object block_schema
+    @cython.locals(out=Writer)
+    cpdef bytes key(self, Row row, Row other)
+    @cython.locals(out=Writer, before=Row, after=Row)
+    cpdef bytes value(self, Record record, long long now_us)
+    @cython.locals(op=ColumnOp, index=Py_ssize_t, image=Row, kind=int, known=int, size=Py_ssize_t, codec=Codec)
+    cpdef int write_row(self, Writer out, list ops, Row row, Row other) except -1
+    @cython.locals(position=Py_ssize_t, pieces=list)
+    cpdef int write_source(self, Writer out, SourceContext context, tuple values) except -1
