@@ -125,7 +125,7 @@ def redact(_logger: Any, _method: str, event: EventDict) -> EventDict:
 
 
 def _redacted(key: str, value: Any) -> Any:
-    if isinstance(value, Secret) or value not in (None, True, False) and is_secret_key(key):
+    if isinstance(value, Secret) or (value not in (None, True, False) and is_secret_key(key)):
         return HIDDEN
     if isinstance(value, str):
         return scrub(value)
