@@ -25,7 +25,6 @@ _LITERAL: Final = re.compile(r"'([^']*(?:''[^']*)*)'")
 _CALL: Final = re.compile(r"\(?[A-Za-z0-9_.]+\([^\n\r\u0085\u2028\u2029]*\)")
 _CURRENT: Final = frozenset({"current_timestamp", "current_time", "current_date", "localtime", "localtimestamp"})
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
-_SERIAL: Final = {"int2": "smallserial", "int4": "serial", "int8": "bigserial"}
 _UNTRIMMED: Final = frozenset({"bpchar", "varchar", "text", "json", "jsonb", "xml"})
 _EXACT: Final = Context(prec=150_000, Emax=999_999, Emin=-999_999, traps=[Inexact, InvalidOperation])
 """Holds every numeric of PostgreSQL (131072 digits before the point, 16383 after) and refuses to round."""
@@ -66,17 +65,6 @@ def default_value(expression: str | None, type_name: str, codec: Codec, *, typmo
         return Default(reader(text, codec, typmod), True)
     except (DecodeError, ValueError, ArithmeticError):
         return _NOT_UNDERSTOOD
-
-
-def serial_name(type_name: str, expression: str | None) -> str:
-    """The type's name as the PostgreSQL JDBC driver gives it: an integer fed by a sequence is a serial.
-
-    pgjdbc, `PgDatabaseMetaData.getColumns`. It shows in `__debezium.source.column.type` and in what
-    `datatype.propagate.source.type` is matched with.
-    """
-    if expression is not None and "nextval(" in expression:
-        return _SERIAL.get(type_name, type_name)
-    return type_name
 
 
 def _literal(expression: str, type_name: str) -> str | None:

@@ -8,7 +8,7 @@ import pytest
 
 from cdc.core.codec import Codec
 from cdc.core.schema import BOOLEAN, BYTES, DECIMAL, FLOAT64, INT16, INT32, INT64, STRING, STRUCT, Schema, semantic
-from cdc.sources.postgres.defaults import Default, default_value, serial_name
+from cdc.sources.postgres.defaults import Default, default_value
 
 
 class Text(Codec):
@@ -144,10 +144,3 @@ def test_enum_default_needs_a_cast_to_the_enum(expression: str, label: str | Non
 
 def test_enum_name_may_need_quotes() -> None:
     assert default_value("'x'::\"a.b\".\"My \"\"T\"\"\"", 'My "T"', TEXT, is_enum=True) == Default("x", True)
-
-
-def test_integer_fed_by_a_sequence_is_named_serial() -> None:
-    assert serial_name("int4", "nextval('s'::regclass)") == "serial"
-    assert serial_name("int4", "42") == "int4"
-    assert serial_name("int4", None) == "int4"
-    assert serial_name("numeric", "nextval('s'::regclass)") == "numeric"

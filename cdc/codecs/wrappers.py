@@ -1,0 +1,41 @@
+"""Codecs around codecs, and one that needs none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from cdc.core.codec import Codec, Writer, write_value
+from cdc.core.schema import Schema
+
+
+class ConstantCodec(Codec):
+    """The same value whatever the bytes say; they are not looked at."""
+
+    def __init__(self, schema: Schema, constant: Any) -> None:
+        Codec.__init__(self, schema)
+        self.constant = constant
+        out = Writer()
+        write_value(out, schema, constant)
+        self.avro = out.take()
+
+    def value(self, data: bytes, start: int, end: int) -> Any:
+        return self.constant
+
+    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
+        out.put_raw(self.avro)
+
+
+class MappingCodec(Codec):
+    """What *codec* reads, put through *mapping*, a function from Connect value to Connect value of the same schema."""
+
+    def __init__(self, codec: Codec, mapping: Callable[[Any], Any]) -> None:
+        Codec.__init__(self, codec.schema)
+        self.codec = codec
+        self.mapping = mapping
+
+    def value(self, data: bytes, start: int, end: int) -> Any:
+        return self.mapping(self.codec.value(data, start, end))
+
+    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
+        write_value(out, self.schema, self.mapping(self.codec.value(data, start, end)))
