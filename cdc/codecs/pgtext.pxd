@@ -1,0 +1,102 @@
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING
+from libc.string cimport memcpy
+from cdc.core.codec cimport Codec, Writer
+
+cdef extern from "Python.h":
+    double PyOS_string_to_double(const char *s, char **end, void *overflow) except? -1.0
+
+cdef inline double bounded_double(const unsigned char *p, Py_ssize_t start, Py_ssize_t end) except? -1.0:
+    cdef char text[64]
+    memcpy(text, p + start, end - start)
+    text[end - start] = 0
+    return PyOS_string_to_double(text, NULL, NULL)
+
+cdef inline bint ascii_only(const unsigned char *p, Py_ssize_t start, Py_ssize_t end) noexcept:
+    cdef unsigned long long word
+    while end - start >= 8:
+        memcpy(&word, p + start, 8)
+        if word & <unsigned long long>0x8080808080808080:
+            return False
+        start += 8
+    while start < end:
+        if p[start] > 127:
+            return False
+        start += 1
+    return True
+
+cdef long long NOT_PLAIN, _DAY_US, _MAX_NANOS_US
+cdef int _MILLIS, _MICROS
+
+cdef int month_length(int year, int month) noexcept
+cdef int two_digits(const unsigned char *p, Py_ssize_t at) noexcept
+@cython.locals(century=int, year=int, month=int, day=int, era=int, of_era=int, of_year=int)
+cdef long long c_days(const unsigned char *p, Py_ssize_t at) noexcept
+@cython.locals(hour="long long", minute=int, second=int, digit=int, fraction="long long", at=Py_ssize_t, width=int)
+cdef long long c_clock(const unsigned char *p, Py_ssize_t start, Py_ssize_t end) noexcept
+@cython.locals(p="const unsigned char *")
+cdef long long plain_days(bytes data, Py_ssize_t start)
+@cython.locals(p="const unsigned char *")
+cdef long long plain_clock(bytes data, Py_ssize_t start, Py_ssize_t end)
+@cython.locals(p="const unsigned char *", days="long long", clock="long long")
+cdef long long plain_micros(bytes data, Py_ssize_t start, Py_ssize_t end)
+@cython.locals(p="const unsigned char *", at=Py_ssize_t, number="unsigned long long", digit="unsigned char",
+               negative=bint, result="long long")
+cdef long long parse_long(bytes data, Py_ssize_t start, Py_ssize_t end, long long low, long long high) except? -1
+cdef int nibble(unsigned char byte) noexcept
+
+cdef class TextCodec(Codec):
+    @cython.locals(p="const unsigned char *")
+    cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
+
+cdef class IntCodec(Codec):
+    cdef readonly long long low, high
+    cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
+
+cdef class BoolCodec(Codec):
+    cdef readonly unsigned char true, false
+    @cython.locals(p="const unsigned char *")
+    cpdef bint truth(self, bytes data, Py_ssize_t start, Py_ssize_t end) except? -1
+    cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
+
+cdef class FloatCodec(Codec):
+    cdef readonly bint single
+    @cython.locals(p="const unsigned char *", at=Py_ssize_t, byte="unsigned char")
+    cpdef double number(self, bytes data, Py_ssize_t start, Py_ssize_t end) except? -1
+    cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
+
+cdef class DecimalCodec(Codec):
+    cdef readonly int scale
+    @cython.locals(p="const unsigned char *", at=Py_ssize_t, number="long long", byte="unsigned char", digits=int,
+                   fraction=int, negative=bint, size=int)
+    cdef bint encode_short(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
+    cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
+
+cdef class ByteaCodec(Codec):
+    @cython.locals(p="const unsigned char *", at=Py_ssize_t, high=int, low=int, mark=Py_ssize_t)
+    cdef bint encode_hex(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
+    cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
+
+cdef class DateCodec(Codec):
+    cpdef long long days(self, bytes data, Py_ssize_t start, Py_ssize_t end) except? -1
+    cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
+
+cdef class TimeCodec(Codec):
+    cdef readonly int unit
+    @cython.locals(micros="long long")
+    cpdef long long number(self, bytes data, Py_ssize_t start, Py_ssize_t end) except? -1
+    cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
+
+cdef class TimestampCodec(Codec):
+    cdef readonly int unit
+    @cython.locals(micros="long long")
+    cpdef long long number(self, bytes data, Py_ssize_t start, Py_ssize_t end) except? -1
+    cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
+
+cdef class ZonedTimestampCodec(Codec):
+    cdef readonly int digits
+    @cython.locals(p="const unsigned char *")
+    cdef bint plain(self, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
+    cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
+    @cython.locals(given=int, width=int)
+    cdef int encode_plain(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1

@@ -1,0 +1,571 @@
+"""PostgreSQL's text format, the types that are in every table: column bytes to Connect values and to Avro bytes.
+
+The texts are what the type output functions print (PostgreSQL docs, "Data Types") under the settings every session
+of ours makes: DateStyle ISO, IntervalStyle postgres, TimeZone UTC, extra_float_digits 3, bytea_output hex,
+client_encoding UTF8. Each type is written once: `encode` is C on the bytes when compiled and sliced Python when not,
+`value` gives the same content as a Connect value. The other types are in `pgvalues` and `pgarray`.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from functools import lru_cache
+
+import cython
+
+from cdc.core.codec import Codec, Writer
+from cdc.core.errors import DecodeError
+from cdc.core.schema import Schema
+
+from .pgtime import DAY_US, MICROS, MILLIS, bad_text, instant_text, parse_clock, parse_days, parse_micros
+
+# C integers when compiled: these are compared with for every value.
+NOT_PLAIN = -1 << 62
+"""Where days or µs are wanted: the text is not in the common form (years 0001 to 9999), look closer."""
+_DAY_US = DAY_US
+_MILLIS = MILLIS
+_MICROS = MICROS
+_MAX_NANOS_US = 9223372036854775
+
+DATE_INFINITY = -2147472692
+DATE_MINUS_INFINITY = -2147472691
+"""What Debezium's arithmetic makes of infinite dates, in days; consumers know them by these numbers."""
+
+TIMESTAMP_INFINITY = (9223372036825200, 9223372036825200000, 9223372036854775807)
+TIMESTAMP_MINUS_INFINITY = (-9223372036832400, -9223372036832400000, -9223372036854775808)
+"""Infinite timestamps by unit (MILLIS, MICROS, NANOS), as above."""
+
+_NUMERIC = re.compile(rb"(-?)(\d+)(?:\.(\d*))?")
+_FLOAT_NAMES = {b"NaN": float("nan"), b"Infinity": float("inf"), b"-Infinity": float("-inf")}
+
+
+def two_digits(p: bytes, at: int) -> int:
+    """Two ASCII digits as a number, -1 if they are none. Compiled only, as all that is handed pointers."""
+    if p[at] < 48 or p[at] > 57 or p[at + 1] < 48 or p[at + 1] > 57:
+        return -1
+    return (p[at] - 48) * 10 + p[at + 1] - 48
+
+
+def c_days(p: bytes, at: int) -> int:
+    """Days since the epoch of the ten bytes `YYYY-MM-DD`, or NOT_PLAIN. As `pgtime.days_of`."""
+    century, year = two_digits(p, at), two_digits(p, at + 2)
+    month, day = two_digits(p, at + 5), two_digits(p, at + 8)
+    if century < 0 or year < 0 or month < 1 or month > 12 or day < 1 or p[at + 4] != 45 or p[at + 7] != 45:
+        return NOT_PLAIN
+    year += century * 100
+    if year == 0 or (day > 28 and day > month_length(year, month)):
+        return NOT_PLAIN
+    if month <= 2:
+        year -= 1
+        month += 12
+    era = year // 400
+    of_era = year - era * 400
+    of_year = (153 * (month - 3) + 2) // 5 + day - 1
+    return era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719468
+
+
+def month_length(year: int, month: int) -> int:
+    if month == 2:
+        return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
+    return 30 if month == 4 or month == 6 or month == 9 or month == 11 else 31
+
+
+def c_clock(p: bytes, start: int, end: int) -> int:
+    """µs since midnight of `HH:MM:SS[.ffffff]`, all of the range, or NOT_PLAIN."""
+    if end - start < 8 or end - start > 15 or end - start == 9 or p[start + 2] != 58 or p[start + 5] != 58:
+        return NOT_PLAIN
+    hour, minute, second = two_digits(p, start), two_digits(p, start + 3), two_digits(p, start + 6)
+    if hour < 0 or hour > 23 or minute < 0 or minute > 59 or second < 0 or second > 59:
+        return NOT_PLAIN
+    fraction = 0
+    if end - start > 8:
+        if p[start + 8] != 46:
+            return NOT_PLAIN
+        at = start + 9
+        width = 0
+        while width < 6:
+            digit = 0
+            if at < end:
+                digit = p[at] - 48
+                if digit < 0 or digit > 9:
+                    return NOT_PLAIN
+            fraction = fraction * 10 + digit
+            at += 1
+            width += 1
+    return (hour * 3600 + minute * 60 + second) * 1000000 + fraction
+
+
+@lru_cache(maxsize=8192)
+def _cached_days(text: bytes) -> int:
+    try:
+        return parse_days(text)
+    except DecodeError:
+        return NOT_PLAIN
+
+
+@lru_cache(maxsize=8192)
+def _cached_seconds(text: bytes) -> int:
+    """µs since midnight of a whole second, before 24:00:00."""
+    try:
+        micros = parse_clock(text)
+    except DecodeError:
+        return NOT_PLAIN
+    return micros if micros < DAY_US else NOT_PLAIN
+
+
+def plain_days(data: bytes, start: int) -> int:
+    """As c_days; the caller has checked that ten bytes are there."""
+    if cython.compiled:
+        p = data
+        return c_days(p, start)
+    return _cached_days(data[start:start + 10])
+
+
+def plain_clock(data: bytes, start: int, end: int) -> int:
+    """As c_clock."""
+    if cython.compiled:
+        p = data
+        return c_clock(p, start, end)
+    seconds = _cached_seconds(data[start:min(start + 8, end)])
+    if end - start == 8 or seconds == NOT_PLAIN:
+        return seconds
+    fraction = data[start + 9:end]
+    if data[start + 8] != 46 or not fraction.isdigit() or len(fraction) > 6:
+        return NOT_PLAIN
+    return seconds + int(fraction.ljust(6, b"0"))
+
+
+def plain_micros(data: bytes, start: int, end: int) -> int:
+    """µs since the epoch of `YYYY-MM-DD HH:MM:SS[.ffffff]`, or NOT_PLAIN."""
+    p = data
+    if end - start < 19 or p[start + 10] != 32:
+        return NOT_PLAIN
+    days = plain_days(data, start)
+    clock = plain_clock(data, start + 11, end)
+    if days == NOT_PLAIN or clock == NOT_PLAIN:
+        return NOT_PLAIN
+    return days * _DAY_US + clock
+
+
+def parse_long(data: bytes, start: int, end: int, low: int, high: int) -> int:
+    """A decimal integer within *low* and *high*. DecodeError."""
+    if cython.compiled:
+        p = data
+        at = start
+        negative = start < end and p[start] == 45
+        if negative:
+            at += 1
+        number = 0
+        if at == end or end - at > 19:
+            raise bad_text("integer", end - start)
+        while at < end:
+            digit = p[at] - 48
+            if digit > 9:
+                raise bad_text("integer", end - start)
+            number = number * 10 + digit
+            at += 1
+        if number > 9223372036854775807 and not (negative and number - 1 == 9223372036854775807):
+            raise bad_text("integer", end - start)
+        result = 0 - number if negative else number
+    else:
+        text = data[start:end]
+        digits = text[1:] if text[:1] == b"-" else text
+        if not digits.isdigit() or len(digits) > 19:
+            raise bad_text("integer", end - start)
+        result = int(text)
+    if result < low or result > high:
+        raise bad_text("integer of this width", end - start)
+    return result
+
+
+def nibble(byte: int) -> int:
+    """A hexadecimal digit's number, -1 for another byte."""
+    if 48 <= byte <= 57:
+        return byte - 48
+    if 97 <= byte <= 102:
+        return byte - 87
+    if 65 <= byte <= 70:
+        return byte - 55
+    return -1
+
+
+def unscaled_bytes(number: int) -> bytes:
+    """Big-endian two's complement of the fewest bytes, as java.math.BigInteger.toByteArray."""
+    return number.to_bytes((number if number >= 0 else ~number).bit_length() // 8 + 1, "big", signed=True)
+
+
+def valid_utf8(text: bytes) -> bytes:
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return text.decode("utf-8", "replace").encode("utf-8")
+    return text
+
+
+class TextCodec(Codec):
+    """STRING as it is: text, varchar, bpchar, name, json, uuid, inet, ranges, enums and all that is text to us.
+
+    Valid UTF-8 passes untouched. A database with the encoding SQL_ASCII may send anything; then each broken
+    sequence becomes U+FFFD, as it does in Debezium.
+    """
+
+    def value(self, data: bytes, start: int, end: int) -> str:
+        return data[start:end].decode("utf-8", "replace")
+
+    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
+        if cython.compiled:
+            p = data
+            if ascii_only(p, start, end):  # type: ignore[name-defined]  # noqa: F821
+                out.put_slice(data, start, end)
+            else:
+                out.put_bytes(valid_utf8(data[start:end]))
+        else:
+            out.put_bytes(valid_utf8(data[start:end]))
+
+
+class IntCodec(Codec):
+    """int2, int4, int8 and oid: INT16, INT32, INT64, with the type's own limits."""
+
+    def __init__(self, schema: Schema, low: int, high: int) -> None:
+        Codec.__init__(self, schema)
+        self.low = low
+        self.high = high
+
+    def value(self, data: bytes, start: int, end: int) -> int:
+        return parse_long(data, start, end, self.low, self.high)
+
+    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
+        out.put_long(parse_long(data, start, end, self.low, self.high))
+
+
+class BoolCodec(Codec):
+    """BOOLEAN: `t`, `f`; bit(1) with *true* `1`, *false* `0`."""
+
+    def __init__(self, schema: Schema, true: bytes = b"t", false: bytes = b"f") -> None:
+        Codec.__init__(self, schema)
+        self.true = ord(true)
+        self.false = ord(false)
+
+    def truth(self, data: bytes, start: int, end: int) -> bool:
+        if end - start == 1:
+            p = data
+            if p[start] == self.true:
+                return True
+            if p[start] == self.false:
+                return False
+        raise bad_text("boolean", end - start)
+
+    def value(self, data: bytes, start: int, end: int) -> bool:
+        return bool(self.truth(data, start, end))
+
+    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
+        out.put_byte(1 if self.truth(data, start, end) else 0)
+
+
+class FloatCodec(Codec):
+    """float4 and float8: FLOAT32 (*single*) and FLOAT64, NaN and infinities included."""
+
+    def __init__(self, schema: Schema, single: bool) -> None:
+        Codec.__init__(self, schema)
+        self.single = single
+
+    def number(self, data: bytes, start: int, end: int) -> float:
+        if end - start > 63:
+            raise bad_text("float", end - start)
+        if cython.compiled:
+            p = data
+            at = start
+            while at < end:
+                byte = p[at]
+                if (byte < 48 or byte > 57) and byte != 45 and byte != 46 and byte != 43 and byte != 101:
+                    return self.named(data[start:end])
+                at += 1
+            try:
+                return bounded_double(p, start, end)  # type: ignore[name-defined, no-any-return]  # noqa: F821
+            except ValueError:
+                raise bad_text("float", end - start) from None
+        text = data[start:end]
+        if text.translate(None, b"0123456789.+-e"):
+            return self.named(text)
+        try:
+            return float(text)
+        except ValueError:
+            raise bad_text("float", end - start) from None
+
+    def named(self, text: bytes) -> float:
+        number = _FLOAT_NAMES.get(text)
+        if number is None:
+            raise bad_text("float", len(text))
+        return number
+
+    def value(self, data: bytes, start: int, end: int) -> float:
+        return self.number(data, start, end)
+
+    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
+        if self.single:
+            out.put_float(self.number(data, start, end))
+        else:
+            out.put_double(self.number(data, start, end))
+
+
+class DecimalCodec(Codec):
+    """numeric(p, s): Decimal, the unscaled number at *scale*.
+
+    The server prints as many fraction digits as the column has. Fewer are padded; more are an error unless zero,
+    for nothing may be rounded here. A negative scale (PostgreSQL 15) counts zeros before the point. NaN and
+    infinities have no Decimal: DecodeError.
+    """
+
+    def __init__(self, schema: Schema, scale: int) -> None:
+        Codec.__init__(self, schema)
+        self.scale = scale
+
+    def value(self, data: bytes, start: int, end: int) -> bytes:
+        return unscaled_bytes(unscaled(data[start:end], self.scale))
+
+    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
+        if not cython.compiled or not self.encode_short(out, data, start, end):
+            out.put_bytes(unscaled_bytes(unscaled(data[start:end], self.scale)))
+
+    def encode_short(self, out: Writer, data: bytes, start: int, end: int) -> bool:
+        """Write a number of up to 18 digits, in C only; False for all other texts."""
+        p = data
+        at = start
+        negative = start < end and p[start] == 45
+        if negative:
+            at += 1
+        number = 0
+        digits = 0
+        fraction = -1
+        while at < end and digits < 18:
+            byte = p[at]
+            if byte == 46 and fraction < 0 and digits > 0:
+                fraction = 0
+            elif 48 <= byte <= 57:
+                number = number * 10 + (byte - 48)
+                digits += 1
+                if fraction >= 0:
+                    fraction += 1
+            else:
+                return False
+            at += 1
+        if fraction < 0:
+            fraction = 0
+        if at < end or digits == 0 or fraction > self.scale or digits + self.scale - fraction > 18:
+            return False
+        while fraction < self.scale:
+            number *= 10
+            fraction += 1
+        if negative:
+            number = 0 - number
+        size = 1
+        while size < 8 and (number >> (8 * size - 1)) != 0 and (number >> (8 * size - 1)) != -1:
+            size += 1
+        out.put_byte(2 * size)
+        while size > 0:
+            size -= 1
+            out.put_byte((number >> (8 * size)) & 255)
+        return True
+
+
+def unscaled(text: bytes, scale: int) -> int:
+    """A finite numeric's number times 10**scale, exactly. DecodeError where that is none."""
+    found = _NUMERIC.fullmatch(text)
+    if found is None:
+        raise bad_text("numeric that a Decimal can hold", len(text))
+    whole, fraction = found[2], found[3] or b""
+    digits = whole + fraction
+    missing = scale - len(fraction)
+    number: int
+    try:
+        if missing >= 0:
+            number = int(digits) * 10 ** missing
+        elif digits[missing:].strip(b"0"):
+            raise DecodeError("numeric with more digits than its column's scale", length=len(text))
+        else:
+            number = int(digits[:missing] or b"0")
+    except ValueError:
+        number = big_int(digits)
+        number = number * 10 ** missing if missing >= 0 else number // 10 ** -missing
+    return -number if found[1] else number
+
+
+def big_int(digits: bytes) -> int:
+    """An integer of more digits than Python converts at once; numeric goes to 131072 before the point."""
+    number = 0
+    for at in range(0, len(digits), 4000):
+        part = digits[at:at + 4000]
+        number = number * 10 ** len(part) + int(part)
+    return number
+
+
+def bytea(text: bytes) -> bytes:
+    """bytea_output hex (`\\x…`) or escape. PostgreSQL docs, "Binary Data Types". DecodeError."""
+    try:
+        if text[:2] == b"\\x":
+            return binascii.unhexlify(text[2:])
+        return _ESCAPE.sub(_unescape, text)
+    except ValueError:
+        raise bad_text("bytea", len(text)) from None
+
+
+_ESCAPE = re.compile(rb"\\(?:\\|([0-3][0-7]{2}))?")
+
+
+def _unescape(found: re.Match[bytes]) -> bytes:
+    if found[1]:
+        return bytes((int(found[1], 8),))
+    if found[0] == b"\\":
+        raise ValueError("lone backslash")
+    return b"\\"
+
+
+class ByteaCodec(Codec):
+    """bytea as BYTES (binary.handling.mode bytes)."""
+
+    def value(self, data: bytes, start: int, end: int) -> bytes:
+        return bytea(data[start:end])
+
+    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
+        if not cython.compiled or not self.encode_hex(out, data, start, end):
+            out.put_bytes(bytea(data[start:end]))
+
+    def encode_hex(self, out: Writer, data: bytes, start: int, end: int) -> bool:
+        """Write the hex form, in C only; False for all other texts."""
+        p = data
+        if end - start < 2 or p[start] != 92 or p[start + 1] != 120 or (end - start) & 1:
+            return False
+        mark = out.size()
+        out.put_long((end - start - 2) >> 1)
+        at = start + 2
+        while at < end:
+            high = nibble(p[at])
+            low = nibble(p[at + 1])
+            if high < 0 or low < 0:
+                out.truncate(mark)
+                return False
+            out.put_byte(high * 16 + low)
+            at += 2
+        return True
+
+
+class DateCodec(Codec):
+    """date: INT32 days since 1970-01-01."""
+
+    def days(self, data: bytes, start: int, end: int) -> int:
+        days = NOT_PLAIN
+        if end - start == 10:
+            days = plain_days(data, start)
+        if days != NOT_PLAIN:
+            return days
+        text = data[start:end]
+        if text == b"infinity":
+            return DATE_INFINITY
+        if text == b"-infinity":
+            return DATE_MINUS_INFINITY
+        return parse_days(text)
+
+    def value(self, data: bytes, start: int, end: int) -> int:
+        return self.days(data, start, end)
+
+    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
+        out.put_long(self.days(data, start, end))
+
+
+class TimeCodec(Codec):
+    """time: since midnight in *unit*, cut (not rounded) to it."""
+
+    def __init__(self, schema: Schema, unit: int) -> None:
+        Codec.__init__(self, schema)
+        self.unit = unit
+
+    def number(self, data: bytes, start: int, end: int) -> int:
+        micros = plain_clock(data, start, end)
+        if micros == NOT_PLAIN:
+            micros = parse_clock(data[start:end])
+        if self.unit == _MICROS:
+            return micros
+        return micros // 1000 if self.unit == _MILLIS else micros * 1000
+
+    def value(self, data: bytes, start: int, end: int) -> int:
+        return self.number(data, start, end)
+
+    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
+        out.put_long(self.number(data, start, end))
+
+
+class TimestampCodec(Codec):
+    """timestamp: INT64 since 1970-01-01 00:00:00 on the same wall clock, in *unit*, rounded down to it."""
+
+    def __init__(self, schema: Schema, unit: int) -> None:
+        Codec.__init__(self, schema)
+        self.unit = unit
+
+    def number(self, data: bytes, start: int, end: int) -> int:
+        micros = plain_micros(data, start, end)
+        if micros == NOT_PLAIN:
+            text = data[start:end]
+            if text == b"infinity":
+                return TIMESTAMP_INFINITY[self.unit]
+            if text == b"-infinity":
+                return TIMESTAMP_MINUS_INFINITY[self.unit]
+            micros = parse_micros(text)
+        if self.unit == _MICROS:
+            return micros
+        if self.unit == _MILLIS:
+            return micros // 1000
+        if micros > _MAX_NANOS_US or micros < -_MAX_NANOS_US:
+            raise DecodeError("timestamp outside what nanoseconds can count (1677 to 2262)")
+        return micros * 1000
+
+    def value(self, data: bytes, start: int, end: int) -> int:
+        return self.number(data, start, end)
+
+    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
+        out.put_long(self.number(data, start, end))
+
+
+class ZonedTimestampCodec(Codec):
+    """timestamptz: STRING `YYYY-MM-DDTHH:MM:SS[.f]Z`, at least *digits* fraction digits (the column's precision)."""
+
+    def __init__(self, schema: Schema, digits: int) -> None:
+        Codec.__init__(self, schema)
+        self.digits = digits
+
+    def plain(self, data: bytes, start: int, end: int) -> bool:
+        """Whether the text is in UTC and of a year up to 9999, as nearly always."""
+        p = data
+        if end - start < 22 or p[end - 3] != 43 or p[end - 2] != 48 or p[end - 1] != 48:
+            return False
+        return plain_micros(data, start, end - 3) != NOT_PLAIN
+
+    def value(self, data: bytes, start: int, end: int) -> str:
+        text = data[start:end]
+        if text == b"infinity" or text == b"-infinity":
+            return text.decode()
+        if not self.plain(data, start, end):
+            return instant_text(parse_micros(text, zoned=True), self.digits)
+        fraction = text[20:-3].ljust(self.digits, b"0").decode()
+        return f"{text[:10].decode()}T{text[11:19].decode()}{'.' + fraction if fraction else ''}Z"
+
+    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
+        if not cython.compiled or not self.plain(data, start, end):
+            out.put_text(self.value(data, start, end))
+        else:
+            self.encode_plain(out, data, start, end)
+
+    def encode_plain(self, out: Writer, data: bytes, start: int, end: int) -> None:
+        given = end - start - 23 if end - start > 22 else 0
+        width = given if given > self.digits else self.digits
+        out.put_long(20 + (width + 1 if width else 0))
+        out.put_range(data, start, start + 10)
+        out.put_byte(84)
+        out.put_range(data, start + 11, start + 19)
+        if width:
+            out.put_byte(46)
+            out.put_range(data, start + 20, start + 20 + given)
+        while given < width:
+            out.put_byte(48)
+            given += 1
+        out.put_byte(90)
