@@ -20,12 +20,12 @@ Ack, commit, confirm, in that order, is at-least-once. A failure in 3 or 4 stops
 behind it is ever committed past it.
 
 Threads: a source may run a thread of its own that keeps the server's socket served; every method below is called
-from the task's thread only, except `Source.stop`, which may come from any.
+from the task's thread only, except `Source.stop` and `Sink.interrupt`, which may come from any.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from .position import Offset, Position
@@ -103,14 +103,18 @@ class Sink(Protocol):
     """Where outgoings go."""
 
     def start(self) -> None:
-        """Open. Raises SinkConnectionError, SinkRefusedError, ConfigError."""
+        """Open. Raises SinkConnectionError, SinkRefusedError, ConfigError. May follow `close`, to begin afresh."""
+        ...
+
+    def interrupt(self) -> None:
+        """A wait in `start` ends soon, with SinkConnectionError: the task is to stop, for good. From any thread."""
         ...
 
     def send(self, batch: Sequence[Outgoing], first: int, ack: Ack) -> int:
         """Take outgoings from index *first* on, without blocking; returns the index of the first one not taken.
 
         Less than all is back-pressure: call `poll`, then send the rest. Each taken one is answered exactly once
-        through *ack*, in `poll`, `flush` or this call.
+        through *ack*, in `poll`, `flush` or this call. After a failure in this call nothing behind it is taken.
         """
         ...
 
@@ -130,13 +134,20 @@ class Sink(Protocol):
 
 
 class Ack(Protocol):
-    """Counts down one batch's outgoings. `error` is the first failure, if any."""
+    """Counts down one batch's outgoings. `error` is the first failure, if any.
+
+    `on_delivery(err, msg)` is the same in the shape of a Kafka client's callback, called per message and so bare of
+    anything between: *err* None is delivered; else it failed, with what `explain(err, msg)`, set by the sink, gives.
+    """
 
     error: Exception | None
+    explain: Callable[[Any, Any], Exception] | None
 
     def delivered(self) -> None: ...
 
     def failed(self, error: Exception) -> None: ...
+
+    def on_delivery(self, err: Any, msg: Any) -> None: ...
 
 
 class OffsetStore(Protocol):
