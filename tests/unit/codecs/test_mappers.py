@@ -190,7 +190,8 @@ def test_datatype_is_matched_by_table_and_type() -> None:
 
 def test_first_rule_wins_whatever_the_order_of_keys() -> None:
     options = ["column.mask.hash.v2.MD5.with.salt.s", "column.mask.hash.MD5.with.salt.s",
-               "datatype.propagate.source.type", "column.propagate.source.type", "column.mask.with.1.chars", "column.truncate.to.1.chars"]
+               "datatype.propagate.source.type", "column.propagate.source.type",
+               "column.mask.with.1.chars", "column.truncate.to.1.chars"]
     names = [type(rule.mapper).__name__ for rule in mapper_rules(dict.fromkeys(options, ".*"))]
     assert names == ["Truncate", "Mask", "Propagate", "Propagate", "Hash", "Hash"]
     serialized = [rule.mapper.serialized for rule in mapper_rules(dict.fromkeys(options, ".*"))[4:]]  # type: ignore[attr-defined]

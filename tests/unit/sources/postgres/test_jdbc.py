@@ -11,7 +11,8 @@ from cdc.sources.postgres import jdbc
     ("int2", -1, 5, 0), ("int4", -1, 10, 0), ("int8", -1, 19, 0), ("float4", -1, 8, 8), ("float8", -1, 17, 17),
     ("numeric", -1, 131089, 0), ("numeric", (5 << 16) + 2 + 4, 5, 2), ("varchar", -1, jdbc.UNLIMITED, 0),
     ("varchar", 14, 10, 0), ("bpchar", 9, 5, 0), ("text", -1, jdbc.UNLIMITED, 0), ("bit", 8, 8, 0),
-    ("varbit", 12, 12, 0), ("varbit", -1, jdbc.UNLIMITED, 0), ("date", -1, 13, 0), ("time", -1, 15, 6), ("time", 0, 8, 0), ("time", 1, 11, 1),
+    ("varbit", 12, 12, 0), ("varbit", -1, jdbc.UNLIMITED, 0),
+    ("date", -1, 13, 0), ("time", -1, 15, 6), ("time", 0, 8, 0), ("time", 1, 11, 1),
     ("timestamp", -1, 29, 6), ("timestamp", 3, 26, 3), ("timestamptz", -1, 35, 6), ("timetz", -1, 21, 6),
     ("interval", -1, 49, 6), ("vector", 3, 3, 0), ("vector", -1, None, 0), ("jsonb", -1, jdbc.UNLIMITED, 0),
 ])
