@@ -1,0 +1,134 @@
+"""Runs the HTTP side in a thread of its own, on the addresses of the worker's `listeners`."""
+
+from __future__ import annotations
+
+import errno
+import re
+import socket
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from .. import log
+from ..core.errors import ConfigError
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from .app import App
+
+logger = log.get_logger(__name__)
+
+DEFAULT_LISTENERS = "http://127.0.0.1:8083"
+_LISTENER = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*)://(?:\[(?P<ipv6>[^\]]*)\]|(?P<host>[^:/\[\]]*)):(?P<port>\d{1,5})/?")
+_ANY = ("", "0.0.0.0", "::")
+
+
+class Listener(NamedTuple):
+    """`host` is empty for all interfaces; `port` 0 lets the system pick one."""
+
+    host: str
+    port: int
+
+
+def parse_listeners(text: str) -> list[Listener]:
+    """Kafka Connect's `listeners`: `http://host:port`, comma separated; an empty host means all interfaces.
+
+    Raises ConfigError.
+    """
+    found = [_parse(part.strip()) for part in text.split(",") if part.strip()]
+    if not found:
+        raise ConfigError("listeners names no address.", option="listeners", hint=f"For example {DEFAULT_LISTENERS}.")
+    return found
+
+
+def _parse(text: str) -> Listener:
+    match = _LISTENER.fullmatch(text)
+    if match is None or int(match["port"]) > 65535:
+        raise ConfigError(f"listeners: {text!r} is not of the form http://host:port.", option="listeners",
+                          hint=f"For example {DEFAULT_LISTENERS}; port 0 picks a free one.")
+    if match["scheme"].lower() != "http":
+        raise ConfigError(f"listeners: {match['scheme']} is not supported here.", option="listeners",
+                          hint="Use http on 127.0.0.1 and put a proxy that speaks TLS in front of it.")
+    return Listener(match["ipv6"] or match["host"] or "", int(match["port"]))
+
+
+class RestServer:
+    """`start` returns once the ports are open; `stop` within about a second, whoever is still connected."""
+
+    def __init__(self, app: App, listeners: str = DEFAULT_LISTENERS) -> None:
+        self._app = app
+        self._listeners = parse_listeners(listeners)
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+        self.urls: list[str] = []
+
+    def start(self) -> list[str]:
+        """Open the ports and serve; returns the URLs. Raises ConfigError when an address cannot be had."""
+        import uvicorn
+
+        sockets = _open_all(self._listeners)
+        self.urls = [_url(listener, opened) for listener, opened in zip(self._listeners, sockets, strict=True)]
+        self._server = uvicorn.Server(uvicorn.Config(
+            self._app, loop="asyncio", http="h11", ws="none", lifespan="off", interface="asgi3", log_config=None,
+            access_log=False, server_header=False, proxy_headers=False, timeout_graceful_shutdown=1,
+        ))
+        self._thread = threading.Thread(target=self._server.run, args=(sockets,), name="rest", daemon=True)
+        self._thread.start()
+        for url in self.urls:
+            logger.info("rest_listening", url=url)
+        return self.urls
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Idempotent."""
+        if self._server is None or self._thread is None:
+            return
+        self._app.closing = True
+        self._server.should_exit = True
+        self._thread.join(timeout)
+
+
+def _open_all(listeners: Sequence[Listener]) -> list[socket.socket]:
+    opened: list[socket.socket] = []
+    try:
+        for listener in listeners:
+            opened.append(_open(listener))
+    except BaseException:
+        for sock in opened:
+            sock.close()
+        raise
+    return opened
+
+
+def _open(listener: Listener) -> socket.socket:
+    host, port = listener
+    try:
+        if host == "" and socket.has_dualstack_ipv6():
+            try:
+                return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
+            except OSError as exc:
+                if exc.errno == errno.EADDRINUSE:
+                    raise
+        found = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM)
+        family = min((info[0] for info in found), key=lambda known: known != socket.AF_INET)
+        return socket.create_server((host, port), family=family)
+    except OSError as exc:
+        raise _refused(listener, exc) from exc
+
+
+def _refused(listener: Listener, exc: OSError) -> ConfigError:
+    if exc.errno == errno.EADDRINUSE:
+        return ConfigError(f"listeners: port {listener.port} is in use by another process.", option="listeners",
+                           hint=f"Stop it, or set another port, such as listeners=http://{listener.host or '127.0.0.1'}"
+                                f":{listener.port + 1 if listener.port < 65535 else 0} (0 picks a free one).")
+    if exc.errno == errno.EACCES:
+        return ConfigError(f"listeners: this user may not open port {listener.port}.", option="listeners",
+                           hint="Use a port above 1023.")
+    return ConfigError(f"listeners: {listener.host or 'all interfaces'}:{listener.port} cannot be opened: "
+                       f"{exc.strerror or type(exc).__name__}.", option="listeners",
+                       hint="Use an address of this machine, or none for all of them: http://:8083.")
+
+
+def _url(listener: Listener, opened: socket.socket) -> str:
+    host = "127.0.0.1" if listener.host in _ANY else listener.host
+    return f"http://{f'[{host}]' if ':' in host else host}:{opened.getsockname()[1]}"

@@ -1,0 +1,100 @@
+"""Lets people look at what passes through, without holding it up.
+
+The task offers what it sends; while nobody listens that is one attribute read. A listener has a bounded queue of its
+own: what comes when it is full is dropped and counted, never waited for. Nothing is decoded here: records are kept as
+they came and become text in the listener's thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from ..core.errors import StateError
+from ..core.record import Message, Record
+
+QUEUE_RECORDS = 2000
+QUEUE_BYTES = 16 * 1024 * 1024
+LISTENERS = 8
+
+Item = Record | Message
+
+
+class Taken(NamedTuple):
+    items: list[Item]
+    dropped: int
+    """How many were dropped since the last call."""
+
+
+class Listener:
+    """One onlooker's queue."""
+
+    def __init__(self, records: int, size_bytes: int) -> None:
+        self._records = records
+        self._limit_bytes = size_bytes
+        self._lock = threading.Lock()
+        self._queue: deque[tuple[Item, int]] = deque()
+        self._bytes = 0
+        self._dropped = 0
+
+    def put(self, items: Sequence[Item]) -> None:
+        with self._lock:
+            for item in items:
+                size = _size(item)
+                if len(self._queue) >= self._records or (self._queue and self._bytes + size > self._limit_bytes):
+                    self._dropped += 1
+                    continue
+                self._queue.append((item, size))
+                self._bytes += size
+
+    def take(self, limit: int = QUEUE_RECORDS) -> Taken:
+        """Up to *limit* records in order, without waiting."""
+        with self._lock:
+            taken = [self._queue.popleft() for _ in range(min(limit, len(self._queue)))]
+            self._bytes -= sum(size for _, size in taken)
+            dropped, self._dropped = self._dropped, 0
+        return Taken([item for item, _ in taken], dropped)
+
+
+class EventTap:
+    """Broadcasts to whoever listens. `active` says whether anybody does: look at it before calling `offer`."""
+
+    def __init__(self) -> None:
+        self.active = False
+        self._listeners: tuple[Listener, ...] = ()
+        self._lock = threading.Lock()
+
+    def offer(self, items: Sequence[Item]) -> None:
+        """What was just given to the sink, in order. Never waits for a listener."""
+        for listener in self._listeners:
+            listener.put(items)
+
+    @contextmanager
+    def listen(self, records: int = QUEUE_RECORDS, size_bytes: int = QUEUE_BYTES) -> Iterator[Listener]:
+        """A queue that fills until the block ends. Raises StateError when too many listen already."""
+        listener = Listener(records, size_bytes)
+        self._change(add=listener)
+        try:
+            yield listener
+        finally:
+            self._change(remove=listener)
+
+    def _change(self, add: Listener | None = None, remove: Listener | None = None) -> None:
+        with self._lock:
+            listeners = [listener for listener in self._listeners if listener is not remove]
+            if add is not None:
+                if len(listeners) >= LISTENERS:
+                    raise StateError(f"{LISTENERS} onlookers are connected already.", status=503,
+                                     hint="End one of them, or read the topic instead.")
+                listeners.append(add)
+            self._listeners = tuple(listeners)
+            self.active = bool(listeners)
+
+
+def _size(item: Item) -> int:
+    if isinstance(item, Message):
+        return 1000
+    return 1000 + sum(len(row.data) for row in (item.before, item.after) if row is not None)

@@ -1,0 +1,60 @@
+"""cdc/runtime/tap.py."""
+
+from __future__ import annotations
+
+import pytest
+
+from cdc.core.errors import StateError
+from cdc.core.record import Message
+from cdc.runtime.tap import LISTENERS, EventTap
+
+
+def messages(*numbers: int) -> list[Message]:
+    return [Message(str(number), None, None, None, None) for number in numbers]
+
+
+def test_the_tap_is_active_only_while_somebody_listens() -> None:
+    tap = EventTap()
+    assert not tap.active
+    with tap.listen(), tap.listen():
+        assert tap.active
+    assert not tap.active
+
+
+def test_each_listener_gets_everything_in_order() -> None:
+    tap = EventTap()
+    with tap.listen() as one, tap.listen() as two:
+        tap.offer(messages(1, 2))
+        tap.offer(messages(3))
+        assert one.take().items == messages(1, 2, 3)
+        assert two.take(1).items == messages(1)
+        assert two.take().items == messages(2, 3)
+
+
+def test_a_full_queue_drops_and_says_how_many_once() -> None:
+    tap = EventTap()
+    with tap.listen(records=2) as listener:
+        tap.offer(messages(1, 2, 3, 4))
+        assert listener.take() == (messages(1, 2), 2)
+        tap.offer(messages(5))
+        assert listener.take() == (messages(5), 0)
+
+
+def test_a_queue_is_bounded_in_bytes_yet_takes_one_of_any_size() -> None:
+    tap = EventTap()
+    with tap.listen(size_bytes=10) as listener:
+        tap.offer(messages(1, 2))
+        assert listener.take() == (messages(1), 1)
+
+
+def test_too_many_listeners_are_refused() -> None:
+    tap = EventTap()
+    held = [tap.listen() for _ in range(LISTENERS)]
+    for context in held:
+        context.__enter__()
+    with pytest.raises(StateError) as caught, tap.listen():
+        pass
+    assert caught.value.status == 503
+    for context in held:
+        context.__exit__(None, None, None)
+    assert not tap.active
