@@ -217,7 +217,7 @@ class KafkaSink:
 
     def _too_large(self, error: KafkaError, outgoing: Outgoing, size_bytes: int) -> SinkRefusedError:
         limit = int(self._client.settings["message.max.bytes"])
-        ours = f"Set producer.override.max.request.size to {size_bytes + 1024} or more, and the topic's max.message.bytes."
+        ours = f"Set producer.override.max.request.size, and the topic's max.message.bytes, above {size_bytes + 1024}."
         theirs = "The topic's limit is below ours: raise its max.message.bytes."
         hint = ours if size_bytes > limit - 1024 else theirs
         return SinkRefusedError(

@@ -124,7 +124,7 @@ class TopicCreator:
     def _create(self, topic: str) -> Future[None]:
         group = next(group for group in self._groups if group.takes(topic) or group is self._groups[-1])
         if self._admin is None:
-            self._admin = AdminClient(dict(self._settings))
+            self._admin = AdminClient({"log_level": "0", **self._settings})  # Its failures come back as results.
         new = NewTopic(topic, num_partitions=group.partitions, replication_factor=group.replication_factor,
                        config=dict(group.config))
         futures: dict[str, Future[None]] = self._admin.create_topics(

@@ -1,0 +1,82 @@
+"""What every offset store promises: core/interfaces.py, `OffsetStore`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cdc.core.interfaces import OffsetStore
+from cdc.runtime.kafka_offsets import KafkaOffsetStore
+from cdc.runtime.offsets import FileOffsetStore
+from tests.servers.kafka import KafkaServer
+
+PARTITION = {"server": "shop"}
+Open = Callable[[], OffsetStore]
+
+
+@pytest.fixture(params=["file", "kafka"])
+def open_store(request: pytest.FixtureRequest, tmp_path: Path, topic_prefix: str) -> Iterator[Open]:
+    """Opens the same store again and again, as processes one after the other would."""
+    opened: list[OffsetStore] = []
+
+    def open_one() -> OffsetStore:
+        store: OffsetStore
+        if request.param == "file":
+            store = FileOffsetStore(tmp_path / "offsets.db")
+        else:
+            server: KafkaServer = request.getfixturevalue("kafka")
+            store = KafkaOffsetStore(f"{topic_prefix}.offsets", {"bootstrap.servers": server.bootstrap}, partitions=5,
+                                     replication_factor=1)
+        store.start()
+        opened.append(store)
+        return store
+
+    yield open_one
+    for store in opened:
+        store.close()
+
+
+def test_nothing_was_committed_at_first(open_store: Open) -> None:
+    assert open_store().load("inventory", PARTITION) is None
+
+
+def test_what_was_committed_last_is_loaded(open_store: Open) -> None:
+    store = open_store()
+    store.commit("inventory", PARTITION, {"lsn": 1, "snapshot": None})
+    store.commit("inventory", PARTITION, {"lsn": 2**62, "text": "Straße", "last": True, "part": 0.5})
+    expected: dict[str, Any] = {"lsn": 2**62, "text": "Straße", "last": True, "part": 0.5}
+    assert store.load("inventory", PARTITION) == expected
+    assert open_store().load("inventory", PARTITION) == expected
+
+
+def test_connectors_and_partitions_are_apart(open_store: Open) -> None:
+    store = open_store()
+    places = [("a", {"server": "x"}), ("b", {"server": "x"}), ("a", {"server": "y"})]
+    for number, (connector, partition) in enumerate(places):
+        store.commit(connector, partition, {"lsn": number})
+    assert [store.load(*place) for place in places] == [{"lsn": 0}, {"lsn": 1}, {"lsn": 2}]
+
+
+def test_none_deletes(open_store: Open) -> None:
+    store = open_store()
+    store.commit("inventory", PARTITION, {"lsn": 1})
+    store.commit("inventory", PARTITION, None)
+    assert store.load("inventory", PARTITION) is None
+    assert open_store().load("inventory", PARTITION) is None
+
+
+def test_what_another_process_commits_is_seen(open_store: Open) -> None:
+    one, two = open_store(), open_store()
+    one.commit("inventory", PARTITION, {"lsn": 1})
+    assert two.load("inventory", PARTITION) == {"lsn": 1}
+    two.commit("inventory", PARTITION, {"lsn": 2})
+    assert one.load("inventory", PARTITION) == {"lsn": 2}
+
+
+def test_closing_twice_is_fine(open_store: Open) -> None:
+    store = open_store()
+    store.close()
+    store.close()
