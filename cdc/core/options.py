@@ -25,14 +25,6 @@ Check = Callable[[Any], str | None]
 """Given a converted value: what is wrong with it, or None."""
 
 HIDDEN = "[hidden]"
-SECRET_KEY = re.compile(
-    r".*(secret|password|token|credentials\.json|connectionstring|connection\.string|sasl\.jaas\.config"
-    r"|basic\.auth\.user\.info|registry\.auth\.client-secret|ssl\.keystore\.key|access\.key|private\.key"
-    r"|with\.salt\..*)",
-    re.IGNORECASE,
-)
-"""Keys whose values are secrets although nobody declared them: Debezium's `custom.sanitize.pattern` and more."""
-
 _RANGES = {"SHORT": (-(2**15), 2**15 - 1), "INT": (-(2**31), 2**31 - 1), "LONG": (-(2**63), 2**63 - 1)}
 
 
@@ -47,7 +39,9 @@ class Secret(str):
 
 def shown(key: str, text: str) -> str:
     """*text* fit for a message, a log or a listing: quoted, or hidden where *key* or its kind asks for it."""
-    return HIDDEN if isinstance(text, Secret) or SECRET_KEY.fullmatch(key) else f'"{text}"'
+    from .secrets import is_secret_key  # it builds on this module
+
+    return HIDDEN if isinstance(text, Secret) or is_secret_key(key) else f'"{text}"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,10 +211,14 @@ def config_error(what: str, problems: Sequence[Problem]) -> ConfigError:
     """All *problems* as one error; `option` is the first one's."""
     first = problems[0]
     if len(problems) == 1:
-        return ConfigError(f"{what}: {first.option}: {first.text}", option=first.option, hint=first.hint)
-    lines = [f"{p.option}: {p.text} {p.hint}".rstrip() for p in problems]
+        return ConfigError(f"{what}: {first.option}: {_sentence(first.text)}", option=first.option, hint=first.hint)
+    lines = [f"{p.option}: {_sentence(p.text)} {p.hint}".rstrip() for p in problems]
     text = "".join(f"\n  - {line}" for line in lines)
     return ConfigError(f"{what} has {len(problems)} problems:{text}", option=first.option)
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
 class OptionTable:
@@ -261,17 +259,18 @@ class OptionTable:
         found = difflib.get_close_matches(key.lower(), lowered, n=1, cutoff=0.72)
         return lowered[found[0]] if found else None
 
-    def parse(self, config: Mapping[str, str], *, strict: bool = False) -> Parsed:
+    def parse(self, config: Mapping[str, str], *, strict: bool = False, partial: bool = False) -> Parsed:
         """Convert and check every key. Raises nothing: problems and notes are in the answer, all of them.
 
-        A key nobody knows is a note, under *strict* a problem.
+        A key nobody knows is a note, under *strict* a problem; with *partial* it is somebody else's business.
         """
         given = frozenset(key for key, text in config.items() if text.strip())
         parsed = Parsed({}, given, {o.key: [] for o in self._families}, [], [])
         for declared in self._own.values():
             self._take(declared, config.get(declared.key), parsed)
         for key, text in config.items():
-            self._take_other(key, text, parsed, strict)
+            if key not in self._own and not (partial and self.find(key) is None):
+                self._take_other(key, text, parsed, strict)
         return parsed
 
     def _take(self, declared: Option, text: str | None, parsed: Parsed) -> None:
@@ -291,8 +290,6 @@ class OptionTable:
             _remark(declared, declared.key, text, parsed)
 
     def _take_other(self, key: str, text: str, parsed: Parsed, strict: bool) -> None:
-        if key in self._own:
-            return
         family = next((o for o in self._families if o.pattern and o.pattern.fullmatch(key)), None)
         if family is not None and family.pattern is not None:
             match = family.pattern.fullmatch(key)
@@ -412,9 +409,11 @@ def _shown(declared: Option, text: str) -> str:
 def _remark(declared: Option, key: str, text: str, parsed: Parsed) -> None:
     """The note that an option without effect deserves, if it was set to anything."""
     if declared.effect == "inert":
-        parsed.note(key, f"accepted, without effect here: {declared.why or 'it only means something to a JVM'}.", "inert")
+        why = declared.why or "it only means something to a JVM"
+        parsed.note(key, f"accepted, without effect here: {why}.", "inert")
     elif declared.effect == "later" and (declared.pattern is not None or declared.asks(text)):
-        parsed.note(key, f"not available yet, so this has no effect{': ' + declared.why if declared.why else ''}.", "later")
+        why = f": {declared.why}" if declared.why else ""
+        parsed.note(key, f"not available yet, so this has no effect{why}.", "later")
 
 
 def _cell(text: str) -> str:

@@ -6,45 +6,17 @@ Debezium, "Connector properties" of each connector; keys, types and defaults are
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import field
 
+from cdc.codecs.mappers import Rule, mapper_rules
 from cdc.core import regex
 from cdc.core.errors import ConfigError
+from cdc.core.filters import parse_key_columns
 from cdc.core.options import Option, Parsed, at_least, matching, option, settings
 
 TOPIC_PART = matching(r"[a-zA-Z0-9_.\-]+", "only letters, digits, dots, hyphens and underscores are allowed")
-
-
-class KeyColumns(NamedTuple):
-    """One entry of `message.key.columns`: a regex for tables and the columns of their key, in order.
-
-    A column belongs when the regex `<table>.<column>` matches its full name, as `pattern(column)` gives it.
-    """
-
-    table: str
-    columns: tuple[str, ...]
-
-    def pattern(self, column: str) -> re.Pattern[str]:
-        return regex.compile_items((f"{self.table}.{column}",), "message.key.columns")[0]
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnMapper:
-    """One column option. Of all that match a column only the first applies.
-
-    `kind` is truncate, mask, propagate (by column), propagate_type (by `schema.table.TYPE`), hash or hash_v2.
-    `columns` are the regexes; `length` is the N of truncate and mask; `algorithm` a `hashlib` name.
-    """
-
-    kind: str
-    columns: tuple[str, ...]
-    length: int = 0
-    algorithm: str = ""
-    salt: str = field(default="", repr=False)
 
 
 def regexes(option_key: str) -> Callable[[str], tuple[str, ...]]:
@@ -58,18 +30,10 @@ def regexes(option_key: str) -> Callable[[str], tuple[str, ...]]:
     return convert
 
 
-def key_columns(text: str) -> tuple[KeyColumns, ...]:
-    """`message.key.columns`: entries `table-regex:column,column`, separated by semicolons."""
-    found = []
-    for number, entry in enumerate(filter(None, (part.strip() for part in text.split(";"))), 1):
-        match = re.fullmatch(r"\s*([^:]+):([^:,]+(?:,[^:,]+)*)\s*", entry)
-        if match is None:
-            raise ValueError(f"entry {number} is not of the form table:column,column")
-        made = KeyColumns(match[1].strip(), tuple(column.strip() for column in match[2].split(",")))
-        for column in made.columns:
-            made.pattern(column)
-        found.append(made)
-    return tuple(found)
+def key_columns(text: str) -> str | None:
+    """`message.key.columns`, known to be readable; `core.filters` reads it."""
+    parse_key_columns(text)
+    return text or None
 
 
 def statements(text: str) -> tuple[str, ...]:
@@ -141,12 +105,29 @@ class SourceConfig:
     topic_replacement: str | None = option(
         "topic.replacement", default=None, doc="For the regex naming strategies: the replacement.", group="Events"
     )
+    topic_key_enforce_uniqueness: bool = option(
+        "topic.key.enforce.uniqueness", "BOOLEAN", default="true", group="Events",
+        doc="For the regex naming strategies: add the original topic to the key.",
+    )
+    topic_key_field_name: str = option(
+        "topic.key.field.name", default="__dbz__physicalTableIdentifier", group="Events",
+        doc="For the regex naming strategies: that key field's name.",
+    )
+    topic_key_field_regex: str | None = option(
+        "topic.key.field.regex", default=None, group="Events",
+        doc="For the regex naming strategies: what part of the original topic to replace in that field.",
+    )
+    topic_key_field_replacement: str | None = option(
+        "topic.key.field.replacement", default=None, group="Events",
+        doc="For the regex naming strategies: the replacement in that field.",
+    )
     provide_transaction_metadata: bool = option(
         "provide.transaction.metadata", "BOOLEAN", default="false", importance="LOW", group="Connector",
         doc="Write transaction begin and end to a topic, and a transaction block into each event.",
     )
     tombstones_on_delete: bool = option(
-        "tombstones.on.delete", "BOOLEAN", default="true", doc="Follow each delete event by a tombstone.", group="Events"
+        "tombstones.on.delete", "BOOLEAN", default="true", doc="Follow each delete event by a tombstone.",
+        group="Events",
     )
     extended_headers_enabled: bool = option(
         "extended.headers.enabled", "BOOLEAN", default="true", importance="LOW", group="Connector",
@@ -209,7 +190,7 @@ class SourceConfig:
         "table.ignore.builtin", "BOOLEAN", default="true", importance="LOW",
         doc="Leave out the server's own tables.", group="Events",
     )
-    message_key_columns: tuple[KeyColumns, ...] = option(
+    message_key_columns: str | None = option(
         "message.key.columns", default=None, convert=key_columns, group="Events",
         doc="Columns of the event key by table: table-regex:column,column;…",
     )
@@ -223,8 +204,8 @@ class SourceConfig:
         "datatype.propagate.source.type", "LIST", default=None, convert=regexes("datatype.propagate.source.type"),
         doc="Regexes of the types whose columns' source type goes into schema parameters.", group="Events",
     )
-    column_mappers: tuple[ColumnMapper, ...] = field(default=())
-    """All column options, in the order in which they are tried."""
+    column_mappers: tuple[Rule, ...] = field(default=())
+    """All column options, in the order in which they are tried; of those that match a column the first applies."""
     include_schema_comments: bool = option(
         "include.schema.comments", "BOOLEAN", default="false", doc="Read comments of columns.", group="Events"
     )
@@ -276,6 +257,12 @@ class SourceConfig:
     snapshot_max_threads: int = option(
         "snapshot.max.threads", "INT", default="1", check=at_least(1), group="Connector", effect="later",
         doc="Connections that copy at the same time.", why="the snapshot uses one connection",
+    )
+
+    # Signals
+    signal_data_collection: tuple[str, ...] = option(
+        "signal.data.collection", "LIST", default=None, group="Events", effect="later", why=SIGNALS,
+        doc="The signal table; it is captured in any case.",
     )
 
     # Heartbeats
@@ -354,20 +341,22 @@ TRUNCATE = "column.truncate.to.<n>.chars"
 MASK = "column.mask.with.<n>.chars"
 HASH = "column.mask.hash.<algorithm>.with.salt.<salt>"
 HASH_V2 = "column.mask.hash.v2.<algorithm>.with.salt.<salt>"
+COLUMN_FAMILIES = (TRUNCATE, MASK, HASH, HASH_V2)
 OVERRIDE = "snapshot.select.statement.overrides.<table>"
 
 SHARED: tuple[Option, ...] = (
     family(TRUNCATE, r"column\.truncate\.to\.(\d+)\.chars", "Regexes of columns whose values are cut to n characters."),
     family(MASK, r"column\.mask\.with\.(\d+)\.chars", "Regexes of columns whose values become n asterisks."),
-    family(HASH_V2, r"column\.mask\.hash\.v2\.([^.]+)\.with\.salt\.(.+)", "Regexes of columns whose values are hashed."),
+    family(HASH_V2, r"column\.mask\.hash\.v2\.([^.]+)\.with\.salt\.(.+)", "Regexes of columns whose values to hash."),
     family(
         HASH, r"column\.mask\.hash\.([^.]+)\.with\.salt\.(.+)",
-        "Regexes of columns whose values are hashed as Debezium's first version did it.",
+        "Regexes of columns whose values to hash as Debezium's first version did it.",
     ),
-    Option(key="snapshot.select.statement.overrides", type="LIST", doc="Tables with a SELECT of their own.", group="Events"),
+    Option(
+        key="snapshot.select.statement.overrides", type="LIST", doc="Tables with a SELECT of their own.", group="Events"
+    ),
     family(OVERRIDE, r"snapshot\.select\.statement\.overrides\.(.+)", "The SELECT for one of those tables."),
     # Signals and notifications
-    _later("signal.data.collection", "The signal table.", SIGNALS),
     Option(
         key="signal.enabled.channels", type="LIST", default="source", effect="later", why=SIGNALS,
         doc="Where signals come from.",
@@ -403,7 +392,9 @@ SHARED: tuple[Option, ...] = (
     ),
     _inert("legacy.snapshot.max.threads", "One thread a table.", "the snapshot uses one connection", "false"),
     _inert("internal.legacy.snapshot.max.threads", "The same.", "the snapshot uses one connection", "false"),
-    Option(key="snapshot.query.mode", default="select_all", one_of=("select_all",), doc="How a table's rows are asked for."),
+    Option(
+        key="snapshot.query.mode", default="select_all", one_of=("select_all",), doc="How a table's rows are asked for."
+    ),
     _inert("snapshot.query.mode.custom.name", "A Java extension.", JVM_CLASS),
     _inert("snapshot.mode.custom.name", "A Java extension.", JVM_CLASS),
     _inert("snapshot.locking.mode.custom.name", "A Java extension.", JVM_CLASS),
@@ -413,8 +404,6 @@ SHARED: tuple[Option, ...] = (
     ),
     _inert("internal.snapshot.scan.all.columns.force", "How metadata is scanned.", JDBC, "false"),
     # The rest
-    family("topic.key.*", r"topic\.key\.(enforce\.uniqueness|field\.(name|regex|replacement))",
-           "For the regex naming strategies.", "later", "the regex naming strategies"),
     _inert("topic.cache.size", "Size of the topic name cache.", "there is no such cache to size", "10000"),
     _inert("heartbeat.topics.prefix", "Former name of topic.heartbeat.prefix.",
            "Debezium's naming strategy does not read it either; use topic.heartbeat.prefix", "__debezium-heartbeat"),
@@ -431,28 +420,31 @@ SHARED: tuple[Option, ...] = (
     _inert("internal.advanced.metrics.enable", "Metrics by table in JMX.", "it is about JMX metrics", "false"),
     _inert("internal.log.position.check.enable", "Check of the stored position.", "the check is always made", "true"),
     _inert("custom.sanitize.pattern", "Keys hidden in logs.", "configurations are never logged"),
-    family("openlineage.integration.*", r"openlineage\.integration\..+", "Lineage events.", "later", "lineage is not sent"),
-    family("schema.history.internal.*", r"(internal\.)?schema\.history\.internal(\..+)?", "Storage of schema history.", "inert",
-           "this database needs no schema history"),
+    family(
+        "openlineage.integration.*", r"openlineage\.integration\..+", "Lineage events.", "later", "lineage is not sent"
+    ),
+    family(
+        "schema.history.internal.*", r"(internal\.)?schema\.history\.internal(\..+)?", "Storage of schema history.",
+        "inert", "this database needs no schema history",
+    ),
     family("driver.*", r"driver\.(.+)", "Settings of the JDBC driver; some are known here too.", "normal"),
 )
 
 
-def column_mappers(parsed: Parsed) -> tuple[ColumnMapper, ...]:
+def column_mappers(parsed: Parsed, config: Mapping[str, str]) -> tuple[Rule, ...]:
     """The column options in the order in which they are tried. Faults become problems of *parsed*."""
-    found: list[ColumnMapper] = []
-    for match, text in parsed.families[TRUNCATE]:
-        found.append(ColumnMapper("truncate", _columns(match, text, parsed), length=_length(match, parsed, 1)))
-    for match, text in parsed.families[MASK]:
-        found.append(ColumnMapper("mask", _columns(match, text, parsed), length=_length(match, parsed, 0)))
-    for kind, key in (("propagate", "column_propagate_source_type"), ("propagate_type", "datatype_propagate_source_type")):
-        if parsed.values[key]:
-            found.append(ColumnMapper(kind, parsed.values[key]))
-    for kind, name in (("hash", HASH), ("hash_v2", HASH_V2)):
-        for match, text in parsed.families[name]:
-            algorithm = _algorithm(match, parsed)
-            found.append(ColumnMapper(kind, _columns(match, text, parsed), algorithm=algorithm, salt=match[2]))
-    return tuple(found)
+    keys = [match[0] for name in COLUMN_FAMILIES for match, _ in parsed.families[name]]
+    keys += ["column.propagate.source.type", "datatype.propagate.source.type"]
+    sound: dict[str, str | None] = {}
+    for key in (key for key in config if key in keys):
+        try:
+            mapper_rules({key: config[key]})
+        except ConfigError as exc:
+            if key not in (problem.option for problem in parsed.problems):
+                parsed.problem(exc.option or hidden_salt(key), exc.message, exc.hint)
+        else:
+            sound[key] = config[key]
+    return mapper_rules(sound)
 
 
 def select_overrides(parsed: Parsed) -> tuple[tuple[str, str], ...]:
@@ -464,7 +456,7 @@ def select_overrides(parsed: Parsed) -> tuple[tuple[str, str], ...]:
             parsed.note("snapshot.select.statement.overrides", f"{table} has no statement, so all its rows are copied.")
     for table in statements:
         if table not in listed:
-            parsed.note(f"snapshot.select.statement.overrides.{table}", "the table is not in the list, so this is not used.")
+            parsed.note(f"snapshot.select.statement.overrides.{table}", "is not used, as the list does not name the table.")
     return tuple((table, statements[table]) for table in listed if table in statements)
 
 
@@ -483,39 +475,6 @@ def check_shared(parsed: Parsed, config: Mapping[str, str]) -> None:
             parsed.problem(key, "not available yet, and leaving it out would change the events.", "Remove it.")
 
 
-def avro_field_names(config: Mapping[str, str]) -> bool:
-    """Whether the connector itself names an Avro converter, which makes Debezium adjust field names by default."""
-    named = {config.get("key.converter", ""), config.get("value.converter", "")}
-    return any(re.search(r"(^|\.)(AvroConverter|Avro|ApicurioAvroConverter)$|apicurio.*AvroConverter$", n) for n in named)
-
-
-def _columns(match: re.Match[str], text: str, parsed: Parsed) -> tuple[str, ...]:
-    key = hidden_salt(match[0])
-    try:
-        return regexes(key)(text)
-    except ConfigError as exc:
-        parsed.problem(key, exc.message, exc.hint)
-        return ()
-
-
 def hidden_salt(key: str) -> str:
     """*key* without the salt it may hold."""
-    return re.sub(r"(\.with\.salt\.).+", r"\1…", key)
-
-
-def _length(match: re.Match[str], parsed: Parsed, low: int) -> int:
-    length = int(match[1]) if len(match[1]) < 10 else -1
-    if length < low:
-        parsed.problem(match[0], f"the number in the key must be between {low} and 999999999.")
-    return length
-
-
-def _algorithm(match: re.Match[str], parsed: Parsed) -> str:
-    """The `hashlib` name of a Java MessageDigest algorithm."""
-    name = match[1].lower()
-    name = {"sha": "sha1", "sha-1": "sha1"}.get(name, name)
-    name = re.sub(r"^sha-(\d)", r"sha\1", name).replace("sha3-", "sha3_").replace("/", "_")
-    if name not in hashlib.algorithms_available:
-        parsed.problem(hidden_salt(match[0]), f'there is no hash named "{match[1]}".', "Try SHA-256.")
-        return "sha256"
-    return name
+    return re.sub(r"(\.with\.salt\.).+", r"\1*", key)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import field
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from psycopg import ProgrammingError
@@ -15,6 +16,8 @@ from psycopg.conninfo import make_conninfo
 
 from cdc.core import regex
 from cdc.core.connect_options import FRAMEWORK_OPTIONS
+from cdc.core.errors import ConfigError
+from cdc.core.naming import TopicNaming, effective_field_mode
 from cdc.core.options import (
     Note,
     Option,
@@ -33,7 +36,6 @@ from ..options import (
     JVM_CLASS,
     SHARED,
     SourceConfig,
-    avro_field_names,
     check_shared,
     column_mappers,
     regexes,
@@ -44,11 +46,13 @@ from ..options import (
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 MODES = ("initial", "initial_only", "no_data")
 _FORMER_MODES = {"never": "no_data", "schema_only": "no_data"}
-_COMING_MODES = ("always", "when_needed", "recovery", "configuration_based", "custom", "exported", "schema_only_recovery")
+_OTHER_MODES = (
+    "always", "when_needed", "recovery", "configuration_based", "custom", "exported", "schema_only_recovery",
+)
 
 
 class ReplicaIdentity(NamedTuple):
-    """One entry of `replica.identity.autoset.values`. `identity` is DEFAULT, FULL, NOTHING or INDEX, of `index_name`."""
+    """One entry of `replica.identity.autoset.values`: `identity` is DEFAULT, FULL, NOTHING or INDEX (`index_name`)."""
 
     table: str
     identity: str
@@ -61,7 +65,7 @@ def replica_identities(text: str) -> tuple[ReplicaIdentity, ...]:
     for number, entry in enumerate(regex.split_list(text), 1):
         match = re.fullmatch(r"([^:]+):\s*(?:(DEFAULT|FULL|NOTHING)|(INDEX)\s+(\S.*))", entry, re.IGNORECASE)
         if match is None:
-            raise ValueError(f"entry {number} is not of the form table:DEFAULT, table:FULL, table:NOTHING or table:INDEX name")
+            raise ValueError(f"entry {number} is not of the form table:DEFAULT (or FULL, NOTHING, INDEX name)")
         regex.compile_items((match[1].strip(),), "replica.identity.autoset.values")
         found.append(ReplicaIdentity(match[1].strip(), (match[2] or match[3]).upper(), match[4]))
     return tuple(found)
@@ -89,7 +93,8 @@ class PostgresConfig(SourceConfig):
         group="Postgres",
     )
     database_user: str = option(
-        "database.user", importance="HIGH", required=True, doc="Login; needs the REPLICATION attribute.", group="Postgres"
+        "database.user", importance="HIGH", required=True, doc="Login; needs the REPLICATION attribute.",
+        group="Postgres",
     )
     database_password: str | None = option(
         "database.password", "PASSWORD", default=None, importance="HIGH", doc="Its password.", group="Postgres"
@@ -162,8 +167,8 @@ class PostgresConfig(SourceConfig):
 
     # Publication
     publication_name: str = option(
-        "publication.name", default="dbz_publication", group="Postgres", check=matching(r".{1,63}", "63 characters at most"),
-        doc="Publication the changes come through.",
+        "publication.name", default="dbz_publication", group="Postgres", doc="Publication the changes come through.",
+        check=matching(r".{1,63}", "63 characters at most"),
     )
     publication_autocreate_mode: str = option(
         "publication.autocreate.mode", default="all_tables", one_of=("all_tables", "disabled", "filtered", "no_tables"),
@@ -189,7 +194,8 @@ class PostgresConfig(SourceConfig):
         doc="Who tells the server what it may forget.", group="Postgres",
     )
     lsn_flush_timeout_ms: int = option(
-        "lsn.flush.timeout.ms", "LONG", default="30000", check=at_least(1), doc="Limit for telling it.", group="Postgres"
+        "lsn.flush.timeout.ms", "LONG", default="30000", check=at_least(1), doc="Limit for telling it.",
+        group="Postgres",
     )
     lsn_flush_timeout_action: str = option(
         "lsn.flush.timeout.action", default="fail", one_of=("fail", "warn", "ignore"), group="Postgres",
@@ -369,7 +375,7 @@ def read_postgres(config: Mapping[str, str], *, strict: bool = False) -> Parsed:
     _former_keys(parsed)
     check_shared(parsed, config)
     values = parsed.values
-    values["column_mappers"] = column_mappers(parsed)
+    values["column_mappers"] = column_mappers(parsed, config)
     values["snapshot_select_statement_overrides"] = select_overrides(parsed)
     values["driver"] = _driver(parsed)
     _connection(parsed)
@@ -384,7 +390,7 @@ def parse_postgres(config: Mapping[str, str], *, strict: bool = False) -> tuple[
     """The source's settings and what a person should know about them. Raises ConfigError with all problems."""
     parsed = read_postgres(config, strict=strict)
     parsed.check(f"connector {config['name']}" if config.get("name") else "the connector's configuration")
-    own = PostgresConfig.__dataclass_fields__  # type: ignore[attr-defined]
+    own = PostgresConfig.__dataclass_fields__
     values = {name: value for name, value in parsed.values.items() if name in own}
     return PostgresConfig(given=parsed.given, **values), tuple(parsed.notes)
 
@@ -413,7 +419,8 @@ def _connection(parsed: Parsed) -> None:
     for key in ("sslkey", "sslcert"):
         if re.search(r"\.(p12|pfx|jks)$", values[f"database_{key}"] or "", re.IGNORECASE):
             parsed.problem(
-                f"database.{key}", "a Java or PKCS #12 key store cannot be read.", "Convert it with: openssl pkcs12 -nodes."
+                f"database.{key}", "Java and PKCS #12 key stores cannot be read.",
+                "Convert it with: openssl pkcs12 -nodes.",
             )
     try:
         make_conninfo("", **dict(values["driver"]))
@@ -433,7 +440,8 @@ def _driver(parsed: Parsed) -> tuple[tuple[str, str], ...]:
         elif text.lower() in _TARGETS:
             found.append((name, _TARGETS[text.lower()]))
         else:
-            parsed.problem(match[0], f'"{text}" is not valid: allowed: any, primary, secondary, preferSecondary, preferPrimary.')
+            allowed = "any, primary, secondary, preferSecondary, preferPrimary"
+            parsed.problem(match[0], f'"{text}" is not valid: allowed: {allowed}.')
     return tuple(found)
 
 
@@ -442,7 +450,7 @@ def _plugin(parsed: Parsed) -> None:
     if "plugin.name" not in parsed.given:
         parsed.note("plugin.name", "pgoutput is used, where Debezium's default is decoderbufs.")
     elif name in ("decoderbufs", "wal2json", "wal2json_streaming", "wal2json_rds", "wal2json_rds_streaming"):
-        parsed.note("plugin.name", f"pgoutput is used instead of {name}. A slot made for {name} cannot be read with it.")
+        parsed.note("plugin.name", f"pgoutput is used instead of {name}; a slot made for {name} must be made anew.")
     elif name != "pgoutput":
         parsed.problem("plugin.name", f'"{name}" is not valid: allowed: pgoutput.')
     parsed.values["plugin_name"] = "pgoutput"
@@ -453,7 +461,7 @@ def _snapshot_mode(parsed: Parsed) -> None:
     if mode in _FORMER_MODES:
         parsed.note("snapshot.mode", f"{mode} is taken as {_FORMER_MODES[mode]}, its present name.")
         mode = _FORMER_MODES[mode]
-    if mode in _COMING_MODES:
+    if mode in _OTHER_MODES:
         parsed.problem("snapshot.mode", f"{mode} is not available.", f"The modes of this release: {', '.join(MODES)}.")
     elif mode not in MODES:
         parsed.problem("snapshot.mode", f'"{mode}" is not valid: allowed: {", ".join(MODES)}.')
@@ -480,8 +488,14 @@ def _flushing(parsed: Parsed) -> None:
 
 
 def _names(parsed: Parsed, config: Mapping[str, str]) -> None:
-    if parsed.values["field_name_adjustment_mode"] == "none" and avro_field_names(config):
-        parsed.values["field_name_adjustment_mode"] = "avro"
+    mode = parsed.values["field_name_adjustment_mode"]
+    parsed.values["field_name_adjustment_mode"] = effective_field_mode(mode, config)
+    if not any(problem.option.startswith("topic.") for problem in parsed.problems):
+        try:
+            TopicNaming.from_config(SimpleNamespace(**parsed.values), config)
+        except ConfigError as exc:
+            parsed.problem(exc.option or "topic.naming.strategy", exc.message, exc.hint)
     plugin = [name.strip() for key in ("converters", "post.processors") for name in config.get(key, "").split(",")]
     prefixes = tuple(f"{name}." for name in plugin if name)
-    parsed.notes[:] = [n for n in parsed.notes if not (n.kind == "unknown" and prefixes and n.option.startswith(prefixes))]
+    if prefixes:
+        parsed.notes[:] = [n for n in parsed.notes if not (n.kind == "unknown" and n.option.startswith(prefixes))]
