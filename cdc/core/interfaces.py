@@ -72,6 +72,10 @@ class Source(Protocol):
         """Whether nothing more will ever come (a snapshot without streaming), after the last batch was polled."""
         ...
 
+    def state(self) -> str:
+        """`snapshotting` or `streaming`; any thread."""
+        ...
+
     def stop(self) -> None:
         """Let go of the server: an orderly end of the stream when it can be had quickly. Idempotent."""
         ...

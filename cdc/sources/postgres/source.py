@@ -1,0 +1,406 @@
+"""The PostgreSQL source: snapshot if asked for, then the stream, as batches that end at positions.
+
+`start` settles what can be settled before the first byte: server, publication, slot, and whether the stored position
+still fits them. `poll` then gives batches: first the snapshot's, then the stream's. The replication socket is the
+reader thread's (`replication.py`); lookups, heartbeats and the watch on retained WAL use connections of their own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+import psycopg
+
+from cdc.codecs.mappers import mapper_rules
+from cdc.core.errors import PositionLostError
+from cdc.core.filters import Filters
+from cdc.core.naming import TopicNaming
+from cdc.core.position import Offset, Position
+from cdc.core.record import Batch
+from cdc.core.schema import TableId
+from cdc.log import get_logger
+
+from . import server
+from .catalog import CatalogSnapshot, RelationCatalog, read_catalog
+from .changes import Decoder, RelationState, Settings
+from .events import Events
+from .lsn import Lsn
+from .monitor import Monitor
+from .options import PostgresConfig
+from .position import PostgresPosition
+from .protocol import Relation
+from .replication import ReplicationReader, start_command
+from .snapshot import Snapshot, plan_chunks
+from .spill import Spill
+from .tables import TableBuilder
+
+log = get_logger(__name__)
+
+BATCH_BYTES: Final = 1 << 20
+_KEEPALIVE: Final = ord("k")
+_SNAPSHOT_MODES: Final = frozenset({"initial", "initial_only"})
+
+
+class PostgresSource:
+    """One slot, one reader. Built for one run: after `stop` make a new one."""
+
+    def __init__(self, config: PostgresConfig, given: Mapping[str, str]) -> None:
+        """*given* is the connector's configuration as submitted. Raises ConfigError."""
+        self.config = config
+        self._naming = TopicNaming.from_config(config, given)
+        self._filters = Filters.from_config(config)
+        self._events = Events(self._naming, config.database_dbname, config.binary_handling_mode, self._filters.prefix)
+        self._builder = TableBuilder(config, self._naming, self._filters, mapper_rules(dict(given)),
+                                     config.database_dbname, self._events.source_schema)
+        self._spill = Spill(config.cdc_spool_directory)
+        self._decoder = self._make_decoder()
+        self._conn: psycopg.Connection[Any] | None = None
+        self._reader: ReplicationReader | None = None
+        self._snapshot: Snapshot | None = None
+        self._slot_conn: psycopg.Connection[Any] | None = None
+        self._monitor: Monitor | None = None
+        self._facts: server.ServerFacts | None = None
+        self._origin = PostgresPosition(end_lsn=0)
+        self._frames: list[bytes] = []
+        self._next_frame = 0
+        self._next_heartbeat = 0.0
+        self._finished = False
+        self._state = "snapshotting" if config.snapshot_mode in _SNAPSHOT_MODES else "streaming"
+        self._confirmed = 0
+        self._transactions = 0
+        self._snapshot_seconds = 0.0
+        self._catalog: CatalogSnapshot | None = None
+
+    def _make_decoder(self) -> Decoder:
+        config = self.config
+        settings = Settings(
+            skipped=frozenset(config.skipped_operations), tombstones=config.tombstones_on_delete,
+            transaction_metadata=config.provide_transaction_metadata,
+            skip_unchanged=config.skip_messages_without_change)
+        return Decoder(settings, self._resolve, self._relax, self._events, self._spill,
+                       lambda: time.time_ns() // 1000)
+
+    # -- Source ---------------------------------------------------------------------------------------------------
+
+    def partition(self) -> Mapping[str, Any]:
+        return {"server": self.config.topic_prefix}
+
+    def state(self) -> str:
+        return self._state
+
+    def finished(self) -> bool:
+        return self._finished
+
+    def start(self, offset: Offset | None) -> None:
+        config = self.config
+        conn = self._connection()
+        facts = self._facts = server.inspect(conn, config)
+        server.check(conn, facts, config)
+        position = PostgresPosition.from_offset(offset) if offset else None
+        if position is not None and position.snapshot:
+            log.info("snapshot_starts_over", reason="the last one was not completed")
+            position = None
+        wants_snapshot = position is None and config.snapshot_mode in _SNAPSHOT_MODES
+        if position is not None and config.snapshot_mode == "initial_only":
+            log.info("snapshot_skipped", reason="it was completed before")
+            self._finished = True
+            return
+        streams = config.snapshot_mode != "initial_only"
+        if streams:
+            server.ensure_publication(conn, facts, config, self._captured(conn))
+        server.autoset_replica_identities(conn, config, self._captured(conn))
+        self._warn_identities(conn)
+        if wants_snapshot:
+            self._begin_snapshot(streams)
+        else:
+            self._begin_stream(position)
+
+    def poll(self, timeout: float) -> Batch | None:
+        if self._finished:
+            return None
+        if self._snapshot is not None:
+            return self._poll_snapshot(self._snapshot, timeout)
+        return self._poll_stream(timeout)
+
+    def confirm(self, position: Position) -> None:
+        assert isinstance(position, PostgresPosition)
+        lsn = position.confirmable()
+        if lsn and self._reader is not None and self.config.lsn_flush_mode != "manual":
+            self._confirmed = max(self._confirmed, lsn)
+            self._reader.confirm(lsn)
+
+    def stop(self) -> None:
+        if self._monitor is not None:
+            self._monitor.stop()
+        if self._reader is not None:
+            self._reader.stop()
+        if self._snapshot is not None:
+            self._snapshot.close()
+        for conn in (self._slot_conn, self._conn):
+            if conn is not None:
+                conn.close()
+        self._spill.clear()
+        if self.config.slot_drop_on_stop and self._reader is not None:
+            server.drop_slot(self.config)
+        self._reader = None
+
+    def metrics(self) -> Mapping[str, float]:
+        reader, monitor, snapshot = self._reader, self._monitor, self._snapshot
+        found: dict[str, float] = {
+            "cdc_events_filtered_total": self._decoder.filtered,
+            "cdc_transactions_total": self._transactions,
+            "cdc_spilled_bytes": self._spill.size_bytes,
+        }
+        if reader is not None:
+            found["cdc_commit_lsn"] = reader.confirmed
+            found["cdc_lag_bytes"] = max(0, reader.server_wal_end - reader.confirmed)
+            found["cdc_queue_bytes"] = reader.queued_bytes
+        if monitor is not None:
+            found.update(monitor.numbers)
+        if snapshot is not None:
+            found["cdc_snapshot_tables"] = snapshot.table_count
+            found["cdc_snapshot_tables_remaining"] = snapshot.remaining
+            found["cdc_snapshot_duration_seconds"] = time.time() - snapshot.started_at
+        return found
+
+    # -- start ----------------------------------------------------------------------------------------------------
+
+    def _connection(self) -> psycopg.Connection[Any]:
+        """The connection for lookups; opened again when it was lost."""
+        if self._conn is None or self._conn.closed or self._conn.broken:
+            self._conn = server.connect(self.config)
+        return self._conn
+
+    def _captured(self, conn: psycopg.Connection[Any]) -> list[RelationCatalog]:
+        """The captured tables, in the order of Debezium: by the include list's regexes, then by name."""
+        catalog = self._catalog = read_catalog(conn)
+        order = self._filters.tables.include
+        found = []
+        for relation in catalog.relations.values():
+            id = TableId(self.config.database_dbname, relation.namespace, relation.name)
+            if self._filters.table(id):
+                rank = next((number for number, pattern in enumerate(order) if pattern.fullmatch(str(id))), len(order))
+                found.append(((rank, relation.namespace, relation.name), relation))
+        return [relation for _, relation in sorted(found, key=lambda item: item[0])]
+
+    def _warn_identities(self, conn: psycopg.Connection[Any]) -> None:
+        without = [f"{each.namespace}.{each.name}" for each in self._captured(conn)
+                   if not each.identity_key and each.kind == "r"]
+        if without:
+            log.warning("no_replica_identity", tables=without[:50], count=len(without),
+                        hint="The server refuses UPDATE and DELETE on them while they are published; give each a "
+                             "primary key or ALTER TABLE … REPLICA IDENTITY FULL.")
+
+    def _snapshot_tables(self, tables: list[RelationCatalog]) -> list[RelationCatalog]:
+        """Of partitioned tables either the root or the leaves, as the stream will name them."""
+        via_root = self.config.publish_via_partition_root
+        chosen = [each for each in tables
+                  if (each.root_oid is None if via_root else each.kind == "r")]
+        wanted = self.config.snapshot_include_collection_list
+        if wanted:
+            from cdc.core.filters import NameFilter, table_names
+            from cdc.core.regex import compile_items
+
+            name_filter = NameFilter(compile_items(tuple(wanted), "snapshot.include.collection.list"))
+            chosen = [each for each in chosen if name_filter(
+                *table_names(TableId(self.config.database_dbname, each.namespace, each.name)))]
+        order = self.config.snapshot_tables_order_by_row_count
+        if order in ("ascending", "descending"):
+            chosen.sort(key=lambda each: each.row_estimate, reverse=order == "descending")
+        return chosen
+
+    def _begin_snapshot(self, streams: bool) -> None:
+        config, facts = self.config, self._facts
+        assert facts is not None
+        if config.snapshot_delay_ms:
+            time.sleep(config.snapshot_delay_ms / 1000)
+        point = None
+        if streams:
+            self._slot_conn = server.connect_replication(config)
+            point = server.consistent_point(self._slot_conn, self._connection(), facts, config)
+        conn = server.begin_snapshot(config, point.snapshot_name if point else None)
+        try:
+            catalog = read_catalog(conn)
+            lsn = int(point.lsn) if point else int(catalog.lsn)
+            tables = self._snapshot_tables(self._captured(conn))
+            server.check_select(conn, tables, config)
+            server.lock_tables(conn, tables, config)
+            if point is not None:
+                self._slot_conn = point.release(self._slot_conn)
+            final = PostgresPosition(end_lsn=lsn, last_lsn=lsn, system_id=facts.system_id, timeline=facts.timeline)
+            chunks = plan_chunks(catalog, self._builder, tables, dict(config.snapshot_select_statement_overrides), conn)
+        except BaseException:
+            conn.close()
+            raise
+        log.info("snapshot_started", tables=len(chunks), lsn=str(Lsn(lsn)), slot=config.slot_name if streams else None)
+        self._snapshot = Snapshot(conn, chunks, self._events, lsn=lsn, final=final,
+                                  max_records=config.max_batch_size)
+        self._state = "snapshotting"
+
+    def _poll_snapshot(self, snapshot: Snapshot, timeout: float) -> Batch | None:
+        batch = snapshot.poll(timeout)
+        if not snapshot.done:
+            return batch
+        snapshot.close()
+        self._snapshot = None
+        self._snapshot_seconds = time.time() - snapshot.started_at
+        log.info("snapshot_completed", rows=snapshot.row_count, seconds=round(self._snapshot_seconds, 3))
+        if self.config.snapshot_mode == "initial_only":
+            self._finished = True
+        else:
+            if self.config.streaming_delay_ms:
+                time.sleep(self.config.streaming_delay_ms / 1000)
+            self._begin_stream(snapshot.final)
+        assert batch is not None
+        batch = replace(batch, commit_soon=True)
+        if self.config.heartbeat_interval_ms:
+            batch.records.append(self._events.heartbeat(time.time_ns() // 1_000_000))
+        return batch
+
+    def _begin_stream(self, position: PostgresPosition | None) -> None:
+        config, facts = self.config, self._facts
+        assert facts is not None
+        conn = self._connection()
+        self._slot_conn = self._slot_conn or server.connect_replication(config)
+        slot = server.ensure_slot(conn, self._slot_conn, facts, config, create=position is None or bool(
+            position.end_lsn and self._state == "snapshotting"))
+        if position is None:
+            position = PostgresPosition(end_lsn=int(slot.confirmed_lsn), system_id=facts.system_id,
+                                        timeline=facts.timeline)
+        else:
+            position = self._fitting(position, slot)
+        self._origin = position.on_server(facts.system_id, facts.timeline)
+        self._decoder.resume(position.end_lsn, position.tx_lsn, position.tx_changes, position.commit_lsn,
+                             position.xid if position.skip_before_lsn else 0, position.skip_before_lsn)
+        start_lsn = min(position.end_lsn, position.hold_lsn) if position.hold_lsn else position.end_lsn
+        options = server.stream_options(facts, config)
+        reader = ReplicationReader(self._slot_conn, start_command(config.slot_name, start_lsn, options),
+                                   confirmed=start_lsn, queue_bytes=config.cdc_queue_bytes,
+                                   status_interval_s=min(config.status_update_interval_ms / 1000,
+                                                         facts.sender_timeout_s / 3 or 10.0))
+        reader.start()
+        self._slot_conn = None
+        self._reader = reader
+        self._state = "streaming"
+        self._monitor = Monitor(config, self._events)
+        self._monitor.start()
+        self._next_heartbeat = time.monotonic() + config.heartbeat_interval_ms / 1000
+        log.info("streaming_started", slot=config.slot_name, publication=config.publication_name,
+                 lsn=str(Lsn(start_lsn)), **{f"option_{name}": value for name, value in options.items()
+                                             if name not in ("publication_names",)})
+
+    def _fitting(self, position: PostgresPosition, slot: server.Slot) -> PostgresPosition:
+        """*position*, if this server and slot can continue from it. Raises PositionLostError."""
+        facts = self._facts
+        assert facts is not None
+        if position.system_id is not None and position.system_id != facts.system_id:
+            raise PositionLostError(
+                "the stored position belongs to another PostgreSQL cluster", stored_system_id=position.system_id,
+                system_id=facts.system_id, slot=slot.name,
+                hint="The connector points to a different or newly initialised server. Point it back, or reset its "
+                     "offset to start with a new snapshot.")
+        if position.timeline is not None and position.timeline != facts.timeline:
+            server.check_timeline(self._slot_conn, position.timeline, position.end_lsn, facts)
+        if position.end_lsn > facts.wal_lsn:
+            raise PositionLostError(
+                "the stored position is ahead of the server", lsn=str(Lsn(position.end_lsn)),
+                server_lsn=str(Lsn(facts.wal_lsn)), slot=slot.name,
+                hint="The server was restored from an older backup, or lost its newest WAL in a failover. Events after "
+                     "that point were delivered that the server does not know; reset the connector's offset to start "
+                     "with a new snapshot.")
+        if slot.confirmed_lsn > position.end_lsn and self.config.offset_mismatch_strategy not in (
+                "trust_slot", "trust_greater_lsn"):
+            raise PositionLostError(
+                "the slot is ahead of the stored position: changes in between are gone", slot=slot.name,
+                lsn=str(Lsn(position.end_lsn)), slot_lsn=str(slot.confirmed_lsn),
+                hint="The slot was dropped and created again, or read by somebody else. Reset the connector's offset to "
+                     "start with a new snapshot, or accept the gap with offset.mismatch.strategy=trust_slot.")
+        if slot.confirmed_lsn > position.end_lsn:
+            log.warning("position_moved_to_slot", slot=slot.name, lsn=str(Lsn(position.end_lsn)),
+                        slot_lsn=str(slot.confirmed_lsn))
+            return PostgresPosition(end_lsn=int(slot.confirmed_lsn))
+        return position
+
+    # -- stream ---------------------------------------------------------------------------------------------------
+
+    def _poll_stream(self, timeout: float) -> Batch | None:
+        reader, decoder = self._reader, self._decoder
+        assert reader is not None, "not started"
+        if self._next_frame >= len(self._frames) and decoder.replay is None:
+            self._frames = reader.take(timeout, BATCH_BYTES)
+            self._next_frame = 0
+            if not self._frames and not self._heartbeat_due():
+                return None
+        size, asked = self._decode(self.config.max_batch_size)
+        records = decoder.take()
+        if self._heartbeat_due():
+            records.append(self._heartbeat())
+        return Batch(records, self._position(), size, decoder.last_time_us if records else 0, decoder.take_counts(),
+                     commit_soon=asked)
+
+    def _decode(self, limit: int) -> tuple[int, bool]:
+        """Frames until *limit* records; how many bytes they were, and whether the server wants an answer."""
+        decoder, frames = self._decoder, self._frames
+        records = decoder.records
+        size = 0
+        asked = False
+        number = self._next_frame
+        count = len(frames)
+        while len(records) < limit:
+            if decoder.replay is not None:
+                decoder.step()
+                continue
+            if number >= count:
+                break
+            frame = frames[number]
+            number += 1
+            size += len(frame)
+            if frame[0] == _KEEPALIVE:
+                decoder.idle(int.from_bytes(frame[1:9]))
+                asked = asked or frame[17] == 1
+            else:
+                decoder.feed(frame)
+        self._next_frame = number
+        return size, asked
+
+    def _position(self) -> PostgresPosition:
+        decoder, origin = self._decoder, self._origin
+        tx = decoder.transaction
+        tx_lsn = tx_changes = 0
+        if tx is not None and tx.final_lsn >= decoder.delivered_lsn:
+            tx_lsn, tx_changes = tx.final_lsn, max(tx.changes, tx.skip)
+        return PostgresPosition(
+            end_lsn=decoder.end_lsn, tx_lsn=tx_lsn, tx_changes=tx_changes, commit_lsn=decoder.commit_lsn,
+            hold_lsn=decoder.held_lsn(), last_lsn=decoder.last_lsn or origin.last_lsn, last_kind=decoder.last_kind,
+            xid=tx.xid if tx is not None else 0, time_us=decoder.last_time_us, system_id=origin.system_id,
+            timeline=origin.timeline)
+
+    def _resolve(self, relation: Relation) -> RelationState:
+        """A Relation message: look the catalog up, once."""
+        if not self._builder.captured(relation):
+            return RelationState(relation, None)
+        catalog = self._look_up(relation)
+        state = RelationState(relation, self._builder.build(relation, catalog))
+        log.debug("relation_described", table=state.collection, columns=state.column_count)
+        return state
+
+    def _relax(self, state: RelationState, indexes: list[int]) -> RelationState:
+        relation: Relation = state.relation
+        names = [relation.columns[index].name for index in indexes]
+        return RelationState(relation, self._builder.relax(relation.oid, names, self._look_up(relation)))
+
+    def _look_up(self, relation: Relation) -> CatalogSnapshot:
+        types = [column.type_oid for column in relation.columns]
+        return read_catalog(self._connection(), [relation.oid], type_oids=types)
+
+    def _heartbeat_due(self) -> bool:
+        return self.config.heartbeat_interval_ms > 0 and time.monotonic() >= self._next_heartbeat
+
+    def _heartbeat(self) -> Any:
+        self._next_heartbeat = time.monotonic() + self.config.heartbeat_interval_ms / 1000
+        if self._monitor is not None:
+            self._monitor.wake()
+        return self._events.heartbeat(time.time_ns() // 1_000_000)
