@@ -242,6 +242,11 @@ class OptionTable:
     def __getitem__(self, key: str) -> Option:
         return self._own[key]
 
+    @property
+    def keys(self) -> frozenset[str]:
+        """The keys that are options by themselves, not by a family's pattern."""
+        return frozenset(self._own)
+
     def find(self, key: str) -> Option | None:
         """The option *key* belongs to, families included."""
         return self._own.get(key) or next((o for o in self._families if o.pattern and o.pattern.fullmatch(key)), None)

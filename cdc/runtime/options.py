@@ -219,8 +219,10 @@ WORKER_OPTIONS = OptionTable.of(
         r"|inter\.worker\..+|internal\.topics\.automatic\.creation\.enable",
         "Settings of the workers' group.", "inert", _DISTRIBUTED,
     ),
-    _family("plugin.path, …", r"plugin\.(path|discovery)|metric\.reporters|metrics\..+|internal\.(key|value)\.converter.*",
-            "Settings of the Java worker.", "inert", _JVM),
+    _family(
+        "plugin.path, …", r"plugin\.(path|discovery)|metric\.reporters|metrics\..+|internal\.(key|value)\.converter.*",
+        "Settings of the Java worker.", "inert", _JVM,
+    ),
     _family("listeners.https.*", r"listeners\.https\..+|admin\.listeners(\..+)?|rest\.advertised\.listener",
             "More of the REST interface.", "later", "the REST interface has one plain address"),
     _family("access.control.*", r"access\.control\..+|response\.http\.headers\.config|rest\.extension\.classes",

@@ -456,7 +456,7 @@ def select_overrides(parsed: Parsed) -> tuple[tuple[str, str], ...]:
             parsed.note("snapshot.select.statement.overrides", f"{table} has no statement, so all its rows are copied.")
     for table in statements:
         if table not in listed:
-            parsed.note(f"snapshot.select.statement.overrides.{table}", "is not used, as the list does not name the table.")
+            parsed.note(f"snapshot.select.statement.overrides.{table}", "is not used: the list lacks the table.")
     return tuple((table, statements[table]) for table in listed if table in statements)
 
 

@@ -354,8 +354,8 @@ OPTIONS = OptionTable.of(
     *SHARED,
     _FLUSH_SOURCE,
     _SEEK,
-    Option(key="converters", type="LIST", importance="LOW", group="Events", doc="Custom converters.", effect="later"),
-    Option(key="post.processors", type="LIST", importance="LOW", group="Events", doc="Post-processors.", effect="later"),
+    Option(key="converters", type="LIST", importance="LOW", group="Events", doc="Custom converters; none yet."),
+    Option(key="post.processors", type="LIST", importance="LOW", group="Events", doc="Post-processors; none yet."),
     Option(key="database.sslfactory", doc="A Java class.", effect="inert", why=JVM_CLASS, group="Postgres"),
     Option(key="database.connection.factory.class", doc="A Java class.", effect="inert", why=JVM_CLASS),
     Option(
