@@ -1,0 +1,77 @@
+"""PostgreSQL's array texts. PostgreSQL docs, "Array Input and Output Syntax"; src/backend/utils/adt/arrayfuncs.c,
+`array_out`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from cdc.core.codec import Codec
+from cdc.core.errors import DecodeError
+from cdc.core.schema import Schema
+
+from .pgtime import bad_text
+
+_BOUNDS = re.compile(rb"(?:\[-?\d+:-?\d+\])+=")
+_ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
+_QUOTED = rb'"([^"\\]*(?:\\.[^"\\]*)*)"'
+
+
+def _element(delimiter: bytes) -> re.Pattern[bytes]:
+    mark = re.escape(delimiter)
+    return re.compile(rb'(?:%b|((?:[^"\\{}%b]|\\.)+))(%b|\Z)' % (_QUOTED, mark, mark), re.DOTALL)
+
+
+_ELEMENTS = {delimiter: _element(delimiter) for delimiter in (b",", b";")}
+
+
+def split_array(text: bytes, delimiter: bytes = b",") -> list[bytes | None]:
+    """The elements' own texts, NULL as None. Only one dimension has a place in an event: more are a DecodeError."""
+    bounds = _BOUNDS.match(text)
+    body = text[bounds.end():] if bounds else text
+    if body[:1] != b"{" or body[-1:] != b"}" or len(body) < 2:
+        raise bad_text("array", len(text))
+    if body[1:2] == b"{":
+        raise DecodeError("array of more than one dimension", length=len(text))
+    body = body[1:-1]
+    if not body:
+        return []
+    if b'"' in body or b"\\" in body or b"{" in body or b"}" in body:
+        return _split_quoted(body, delimiter, len(text))
+    items = body.split(delimiter)
+    if b"" in items:
+        raise bad_text("array", len(text))
+    return [None if item == b"NULL" else item for item in items] if b"NULL" in items else list(items)
+
+
+def _split_quoted(body: bytes, delimiter: bytes, length: int) -> list[bytes | None]:
+    items: list[bytes | None] = []
+    pattern = _ELEMENTS[delimiter]
+    at = 0
+    while found := pattern.match(body, at):
+        quoted, bare = found[1], found[2]
+        item = quoted if bare is None else bare
+        items.append(None if bare == b"NULL" else _ESCAPED.sub(rb"\1", item) if b"\\" in item else item)
+        at = found.end()
+        if not found[3]:
+            break
+    if at != len(body) or not items or (found is None and body.endswith(delimiter)):
+        raise bad_text("array", length)
+    return items
+
+
+class ArrayCodec(Codec):
+    """One-dimensional arrays: a list, each element read by *element*, None for NULL. Bounds other than 1 are dropped,
+    as in Debezium. A NULL among elements whose schema is required is a DecodeError."""
+
+    def __init__(self, schema: Schema, element: Codec, delimiter: bytes = b",") -> None:
+        Codec.__init__(self, schema)
+        self.element = element
+        self.delimiter = delimiter
+
+    def value(self, data: bytes, start: int, end: int) -> list[Any]:
+        value = self.element.value
+        items = split_array(data[start:end], self.delimiter)
+        if None in items and self.schema.items is not None and not self.schema.items.optional:
+            raise DecodeError("null in an array whose elements are required", length=end - start)
+        return [None if item is None else value(item, 0, len(item)) for item in items]

@@ -1,0 +1,391 @@
+"""PostgreSQL's text format, the types less often met: each gives a Connect value, and Avro by way of it.
+
+The texts are those of the type output functions; see `pgtext` for the session settings. Where a type has several
+representations (decimals, binaries, intervals), there is one codec for each.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import struct
+from collections.abc import Callable, Mapping
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
+from typing import Final
+
+from cdc.core.codec import Codec
+from cdc.core.errors import DecodeError
+from cdc.core.schema import Schema
+
+from .pgtext import DateCodec, big_int, bytea, unscaled_bytes
+from .pgtime import (
+    bad_text,
+    clock_text,
+    date_text,
+    instant_text,
+    parse_clock,
+    parse_interval,
+    parse_micros,
+    parse_zoned_clock,
+)
+
+_NUMERIC = re.compile(rb"(-?)(\d+)(?:\.(\d+))?")
+_SPECIAL: Final[Mapping[bytes, str]] = {
+    b"NaN": "NAN", b"Infinity": "POSITIVE_INFINITY", b"-Infinity": "NEGATIVE_INFINITY",
+}
+"""What Debezium writes for the numerics that are no numbers."""
+
+
+class VariableDecimalCodec(Codec):
+    """numeric without modifier: `io.debezium.data.VariableScaleDecimal`, (scale, unscaled), no trailing zeros, scale
+    at least 0. NaN and infinities: DecodeError."""
+
+    def value(self, data: bytes, start: int, end: int) -> tuple[int, bytes]:
+        found = _NUMERIC.fullmatch(data, start, end)
+        if found is None:
+            raise bad_text("numeric that a decimal can hold", end - start)
+        fraction = (found[3] or b"").rstrip(b"0")
+        number = big_int(found[2] + fraction)
+        return len(fraction), unscaled_bytes(-number if found[1] else number)
+
+
+class NumericTextCodec(Codec):
+    """numeric in decimal.handling.mode string: STRING, as printed; there is never an exponent."""
+
+    def value(self, data: bytes, start: int, end: int) -> str:
+        text = data[start:end]
+        if text in _SPECIAL:
+            return _SPECIAL[text]
+        if _NUMERIC.fullmatch(text) is None:
+            raise bad_text("numeric", len(text))
+        return text.decode()
+
+
+class NumericDoubleCodec(Codec):
+    """numeric in decimal.handling.mode double: FLOAT64, nearest."""
+
+    def value(self, data: bytes, start: int, end: int) -> float:
+        text = data[start:end]
+        if text not in _SPECIAL and _NUMERIC.fullmatch(text) is None:
+            raise bad_text("numeric", len(text))
+        return float(text)
+
+
+_MONEY_KEPT = re.compile(rb"[^0-9.,]+")
+
+
+def money(text: bytes, digits: int) -> Decimal:
+    """An amount as lc_monetary prints it: `$1,234.56`, `-1.234,56 €`, `($0.50)`, `￥1,234`. DecodeError.
+
+    Which mark is the decimal one is not said. The last mark is, when *digits* digits follow it or when they are
+    not three, or when it comes after another kind of mark; else it separates thousands. Server source
+    src/backend/utils/adt/cash.c, `cash_out`.
+    """
+    negative = b"-" in text or b"(" in text
+    kept = _MONEY_KEPT.sub(b"", text).strip(b".,")
+    mark = max(kept.rfind(b"."), kept.rfind(b","))
+    whole, fraction = (kept, b"") if mark < 0 else (kept[:mark], kept[mark + 1:])
+    others = set(whole) & set(b".,")
+    grouping = mark >= 0 and (kept[mark] in others or (
+        len(fraction) == 3 and digits != 3 and not others and not whole.startswith(b"0")))
+    if grouping:
+        whole, fraction = kept, b""
+    whole = whole.replace(b",", b"").replace(b".", b"")
+    if not whole.isdigit() or len(whole) + len(fraction) > 30:
+        raise bad_text("money", len(text))
+    number = Decimal(f"{whole.decode()}.{fraction.decode() or '0'}") if fraction else Decimal(whole.decode())
+    return -number if negative else number
+
+
+class MoneyCodec(Codec):
+    """money in decimal.handling.mode precise: Decimal of *digits* fraction digits, rounded half up."""
+
+    def __init__(self, schema: Schema, digits: int) -> None:
+        Codec.__init__(self, schema)
+        self.digits = digits
+
+    def value(self, data: bytes, start: int, end: int) -> bytes:
+        number = money(data[start:end], self.digits)
+        with localcontext() as context:
+            context.prec = 100
+            try:
+                return unscaled_bytes(int(number.scaleb(self.digits).quantize(Decimal(1), ROUND_HALF_UP)))
+            except InvalidOperation:
+                raise bad_text("money", end - start) from None
+
+
+class MoneyTextCodec(Codec):
+    """money in decimal.handling.mode string: STRING without marks but the decimal point."""
+
+    def __init__(self, schema: Schema, digits: int) -> None:
+        Codec.__init__(self, schema)
+        self.digits = digits
+
+    def value(self, data: bytes, start: int, end: int) -> str:
+        return format(money(data[start:end], self.digits), "f")
+
+
+class MoneyDoubleCodec(Codec):
+    """money in decimal.handling.mode double: FLOAT64."""
+
+    def __init__(self, schema: Schema, digits: int) -> None:
+        Codec.__init__(self, schema)
+        self.digits = digits
+
+    def value(self, data: bytes, start: int, end: int) -> float:
+        return float(money(data[start:end], self.digits))
+
+
+class ZonedTimeCodec(Codec):
+    """timetz: STRING in UTC, `HH:MM:SS[.f]Z`, shortest fraction. The zone's date is lost, so it wraps at midnight."""
+
+    def value(self, data: bytes, start: int, end: int) -> str:
+        text = data[start:end]
+        if text == b"24:00:00+00":
+            return "24:00:00Z"
+        return clock_text(parse_zoned_clock(text)) + "Z"
+
+
+class IsoDateCodec(Codec):
+    """date in time.precision.mode isostring: STRING `YYYY-MM-DDZ`."""
+
+    def __init__(self, schema: Schema) -> None:
+        Codec.__init__(self, schema)
+        self.dates = DateCodec(schema)
+
+    def value(self, data: bytes, start: int, end: int) -> str:
+        return date_text(self.dates.days(data, start, end)) + "Z"
+
+
+class IsoTimeCodec(Codec):
+    """time in time.precision.mode isostring: STRING `HH:MM:SS[.f]Z`."""
+
+    def value(self, data: bytes, start: int, end: int) -> str:
+        return clock_text(parse_clock(data[start:end])) + "Z"
+
+
+class IsoTimestampCodec(Codec):
+    """timestamp in time.precision.mode isostring: STRING `YYYY-MM-DDTHH:MM:SS[.f]Z`."""
+
+    def value(self, data: bytes, start: int, end: int) -> str:
+        text = data[start:end]
+        if text == b"infinity":
+            return instant_text(9223372036825200000)
+        if text == b"-infinity":
+            return instant_text(-9223372036832400000)
+        return instant_text(parse_micros(text))
+
+
+_MONTH_DAYS = 365.25 / 12
+_MAX_LONG = 9223372036854775807
+
+
+class DurationCodec(Codec):
+    """interval in interval.handling.mode numeric: INT64 µs, a month being 365.25/12 days.
+
+    Counted in floating point, as Debezium does, and cut to 64 bits: the last digits of long intervals are its.
+    """
+
+    def value(self, data: bytes, start: int, end: int) -> int:
+        interval = parse_interval(data[start:end])
+        hours, minutes, seconds, micros = _clock_parts(interval.micros)
+        days = interval.months * _MONTH_DAYS + interval.days
+        total = (((days * 24 + hours) * 60 + minutes) * 60 + (seconds + micros / 1e6)) * 1e6
+        return max(-_MAX_LONG - 1, min(_MAX_LONG, int(total)))
+
+
+class IntervalCodec(Codec):
+    """interval in interval.handling.mode string: STRING `P1Y2M3DT4H5M6.78S`, every part present, each with its sign."""
+
+    def value(self, data: bytes, start: int, end: int) -> str:
+        interval = parse_interval(data[start:end])
+        years = abs(interval.months) // 12 * (-1 if interval.months < 0 else 1)
+        hours, minutes, seconds, micros = _clock_parts(interval.micros)
+        sign = "-" if seconds < 0 or micros < 0 else ""
+        fraction = f".{abs(micros):06d}".rstrip("0").rstrip(".")
+        return (f"P{years}Y{interval.months - 12 * years}M{interval.days}DT{hours}H{minutes}M"
+                f"{sign}{abs(seconds)}{fraction}S")
+
+
+def _clock_parts(micros: int) -> tuple[int, int, int, int]:
+    """Hours, minutes, seconds, µs, each with the sign of the whole."""
+    sign = -1 if micros < 0 else 1
+    seconds, fraction = divmod(abs(micros), 1_000_000)
+    return sign * (seconds // 3600), sign * (seconds // 60 % 60), sign * (seconds % 60), sign * fraction
+
+
+class BitsCodec(Codec):
+    """bit(n), varbit: `io.debezium.data.Bits`, BYTES with the last bit first, little-endian, no more than needed."""
+
+    def value(self, data: bytes, start: int, end: int) -> bytes:
+        text = data[start:end]
+        if text.strip(b"01"):
+            raise bad_text("bit string", len(text))
+        number = int(text or b"0", 2)
+        return number.to_bytes((number.bit_length() + 7) // 8, "little")
+
+
+BINARY_TEXT: Final[Mapping[str, Callable[[bytes], bytes]]] = {
+    "base64": base64.b64encode, "base64-url-safe": base64.urlsafe_b64encode, "hex": binascii.hexlify,
+}
+"""binary.handling.mode, all but `bytes`, which has no text."""
+
+
+class BinaryTextCodec(Codec):
+    """bytea as STRING in one of the modes of BINARY_TEXT; *raw* takes the text itself for the content."""
+
+    def __init__(self, schema: Schema, mode: str, raw: bool = False) -> None:
+        Codec.__init__(self, schema)
+        self.text_of = BINARY_TEXT[mode]
+        self.raw = raw
+
+    def value(self, data: bytes, start: int, end: int) -> str:
+        text = data[start:end]
+        return self.text_of(text if self.raw else bytea(text)).decode()
+
+
+class RawCodec(Codec):
+    """A type that nothing is known about: BYTES, the text as it is."""
+
+    def value(self, data: bytes, start: int, end: int) -> bytes:
+        return data[start:end]
+
+
+_HSTORE_PAIR = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"=>(?:"([^"\\]*(?:\\.[^"\\]*)*)"|NULL)(?:, |\Z)', re.DOTALL)
+_ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
+
+
+def hstore(text: bytes) -> dict[str, str | None]:
+    """`"k"=>"v", "n"=>NULL` (contrib/hstore, `hstore_out`), in the order of a Java map. DecodeError."""
+    pairs: dict[str, str | None] = {}
+    at = 0
+    while found := _HSTORE_PAIR.match(text, at):
+        value = None if found[2] is None else _unescaped(found[2])
+        pairs[_unescaped(found[1])] = value
+        at = found.end()
+    if at != len(text) or text.endswith(b", "):
+        raise bad_text("hstore", len(text))
+    return {key: pairs[key] for key in java_hash_order(list(pairs))}
+
+
+def _unescaped(text: bytes) -> str:
+    return _ESCAPED.sub(rb"\1", text).decode("utf-8", "replace")
+
+
+def java_hash_order(keys: list[str]) -> list[str]:
+    """*keys* as java.util.HashMap goes through them: Debezium keeps an hstore in one, so its events have this order."""
+    buckets = 16
+    while len(keys) > buckets * 3 // 4:
+        buckets *= 2
+    return sorted(keys, key=lambda key: (_java_hash(key) ^ _java_hash(key) >> 16) & (buckets - 1))
+
+
+def _java_hash(text: str) -> int:
+    number = 0
+    for (unit,) in struct.iter_unpack("<H", text.encode("utf-16-le", "surrogatepass")):
+        number = (31 * number + unit) & 0xFFFFFFFF
+    return number
+
+
+_JSON_ESCAPES = {code: f"\\u{code:04X}" for code in range(32)} | {
+    ord(char): escape for char, escape in
+    (('"', '\\"'), ("\\", "\\\\"), ("\b", "\\b"), ("\t", "\\t"), ("\n", "\\n"), ("\f", "\\f"), ("\r", "\\r"))
+}
+
+
+def json_text(pairs: Mapping[str, str | None]) -> str:
+    """A compact JSON object of texts and nulls, escaped as Jackson does."""
+    return "{" + ",".join(f"{_quoted(key)}:{_quoted(value)}" for key, value in pairs.items()) + "}"
+
+
+def _quoted(text: str | None) -> str:
+    return "null" if text is None else f'"{text.translate(_JSON_ESCAPES)}"'
+
+
+class HstoreJsonCodec(Codec):
+    """hstore in hstore.handling.mode json: `io.debezium.data.Json`."""
+
+    def value(self, data: bytes, start: int, end: int) -> str:
+        return json_text(hstore(data[start:end]))
+
+
+class HstoreMapCodec(Codec):
+    """hstore in hstore.handling.mode map: MAP of STRING to optional STRING."""
+
+    def value(self, data: bytes, start: int, end: int) -> dict[str, str | None]:
+        return hstore(data[start:end])
+
+
+class PointCodec(Codec):
+    """point: `io.debezium.data.geometry.Point`: x, y, WKB, no SRID."""
+
+    def value(self, data: bytes, start: int, end: int) -> tuple[float, float, bytes, None]:
+        text = data[start:end]
+        x, comma, y = text[1:-1].partition(b",")
+        if not comma or text[:1] != b"(" or text[-1:] != b")":
+            raise bad_text("point", len(text))
+        point = _floats((x, y), "point", len(text))
+        return point[0], point[1], b"\x01\x01\x00\x00\x00" + struct.pack("<dd", *point), None
+
+
+_FLOAT = re.compile(rb"-?(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|Infinity)|NaN")
+
+
+def _floats(texts: tuple[bytes, ...] | list[bytes], what: str, length: int) -> list[float]:
+    if not all(map(_FLOAT.fullmatch, texts)):
+        raise bad_text(what, length)
+    return [float(text) for text in texts]
+
+
+_SRID_FLAG = 0x20000000
+
+
+class GeometryCodec(Codec):
+    """PostGIS geometry, geography: the EWKB as it is, and the SRID in it or none. PostGIS docs, "ST_AsEWKB"."""
+
+    def value(self, data: bytes, start: int, end: int) -> tuple[bytes, int | None]:
+        try:
+            wkb = binascii.unhexlify(data[start:end])
+        except ValueError:
+            raise bad_text("geometry", end - start) from None
+        if len(wkb) < 5 or wkb[0] > 1:
+            raise bad_text("geometry", end - start)
+        order = "<" if wkb[0] else ">"
+        if not struct.unpack_from(order + "I", wkb, 1)[0] & _SRID_FLAG:
+            return wkb, None
+        if len(wkb) < 9:
+            raise bad_text("geometry", end - start)
+        return wkb, struct.unpack_from(order + "i", wkb, 5)[0]
+
+
+class VectorCodec(Codec):
+    """pgvector vector and halfvec: ARRAY of FLOAT64 or FLOAT32. `[1,2.5,3]`."""
+
+    def value(self, data: bytes, start: int, end: int) -> list[float]:
+        text = data[start:end]
+        if text[:1] != b"[" or text[-1:] != b"]":
+            raise bad_text("vector", len(text))
+        return _floats(text[1:-1].split(b",") if len(text) > 2 else [], "vector", len(text))
+
+
+_SPARSE = re.compile(rb"\{((?:\d+:[^,}]+(?:,|(?=\})))*)\}/(\d{1,10})")
+
+
+class SparseVectorCodec(Codec):
+    """pgvector sparsevec: dimensions and the values by index, from 1. `{1:1.5,3:2}/5`.
+
+    Both are INT16 in Debezium's schema: more than 32767 dimensions are a DecodeError.
+    """
+
+    def value(self, data: bytes, start: int, end: int) -> tuple[int, dict[int, float]]:
+        found = _SPARSE.fullmatch(data, start, end)
+        if found is None:
+            raise bad_text("sparse vector", end - start)
+        pairs = [pair.partition(b":") for pair in found[1].split(b",") if pair]
+        values = _floats([value for _, _, value in pairs], "sparse vector", end - start)
+        indexes = [int(index) for index, _, _ in pairs]
+        dimensions = int(found[2])
+        if dimensions > 32767 or any(index > 32767 for index in indexes):
+            raise DecodeError("sparse vector of more than 32767 dimensions", dimensions=dimensions)
+        return dimensions, dict(zip(indexes, values, strict=True))

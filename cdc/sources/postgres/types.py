@@ -1,0 +1,420 @@
+"""PostgreSQL types to Connect schemas and codecs.
+
+`resolve` is asked once for each column of each version of a table. What it gives follows Debezium's "PostgreSQL
+connector" documentation, sections "Data type mappings"; a type that has no mapping is left out of the row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, Protocol
+
+from cdc.codecs import pgtext, pgvalues
+from cdc.codecs.pgarray import ArrayCodec
+from cdc.codecs.pgtime import MICROS, MILLIS, NANOS
+from cdc.core.codec import Codec
+from cdc.core.schema import (
+    ARRAY,
+    BOOLEAN,
+    BYTES,
+    DECIMAL,
+    FLOAT32,
+    FLOAT64,
+    INT16,
+    INT32,
+    INT64,
+    MAP,
+    STRING,
+    Schema,
+    semantic,
+    struct,
+)
+
+from . import jdbc
+
+
+@dataclass(frozen=True, slots=True)
+class TypeInfo:
+    """A row of pg_type. `kind` is typtype: b base, c composite, d domain, e enum, r range, m multirange, p pseudo.
+
+    `base_oid` and `base_typmod` say what a domain rests on (0 and -1 elsewhere); `element_oid` is an array's element
+    type, 0 for what is no array; `labels` an enum's, in sort order.
+    """
+
+    oid: int
+    name: str
+    namespace: str
+    kind: str
+    base_oid: int = 0
+    base_typmod: int = -1
+    element_oid: int = 0
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnType:
+    """How columns of a type appear in events.
+
+    `schema` is the required form. `unchanged` is the Connect value that stands for an out-of-line value the log left
+    out, None where Debezium has none. `always_optional`: the field is optional whatever the column says. `type_name`,
+    `length`, `scale` and `is_character` describe the column as the JDBC driver does, for column mappers.
+    """
+
+    schema: Schema
+    codec: Codec
+    binary_codec: Codec | None
+    unchanged: Any
+    always_optional: bool
+    type_name: str
+    length: int | None
+    scale: int | None
+    is_character: bool
+
+
+class TypeConfig(Protocol):
+    """The options that types depend on; see options.py for each."""
+
+    @property
+    def decimal_handling_mode(self) -> str: ...
+    @property
+    def time_precision_mode(self) -> str: ...
+    @property
+    def binary_handling_mode(self) -> str: ...
+    @property
+    def interval_handling_mode(self) -> str: ...
+    @property
+    def hstore_handling_mode(self) -> str: ...
+    @property
+    def money_fraction_digits(self) -> int: ...
+    @property
+    def include_unknown_datatypes(self) -> bool: ...
+    @property
+    def unavailable_value_placeholder(self) -> str: ...
+
+
+def resolve(type_info: TypeInfo, typmod: int, *, config: TypeConfig,
+            types: Mapping[int, TypeInfo]) -> ColumnType | None:
+    """How a column of *type_info* with the modifier *typmod* appears; None: not at all.
+
+    *types* knows domains' bases and arrays' elements by oid. Without an entry there, or without a mapping, a column
+    appears only with include.unknown.datatypes, as binary.handling.mode shows the text.
+    """
+    root, root_typmod = _root(type_info, typmod, types)
+    found = _array(root, root_typmod, config, types) if root.element_oid else _scalar(root, root_typmod, config)
+    if found is None:
+        if not config.include_unknown_datatypes:
+            return None
+        found = _unknown(config)
+    sized = types.get(root.element_oid, root) if root.element_oid else root
+    length = (jdbc.domain_length if type_info.kind == "d" else jdbc.length)(sized.name, root_typmod)
+    return ColumnType(
+        schema=found.schema, codec=found.codec, binary_codec=None,
+        unchanged=_unchanged(root, found.schema, config, types), always_optional=found.always_optional,
+        type_name=type_info.name, length=length, scale=jdbc.scale(sized.name, root_typmod), is_character=jdbc.is_character(root.name, root.kind == "e"),
+    )
+
+
+def _root(info: TypeInfo, typmod: int, types: Mapping[int, TypeInfo]) -> tuple[TypeInfo, int]:
+    """What a domain rests on in the end, with the modifier nearest to the column."""
+    while info.kind == "d" and info.base_oid in types:
+        typmod = info.base_typmod if typmod == -1 else typmod
+        info = types[info.base_oid]
+    return info, typmod
+
+
+class _Found(NamedTuple):
+    codec: Codec
+    always_optional: bool = False
+
+    @property
+    def schema(self) -> Schema:
+        return self.codec.schema
+
+
+_Maker = Callable[[TypeInfo, int, TypeConfig], Codec]
+
+
+def _scalar(info: TypeInfo, typmod: int, config: TypeConfig) -> _Found | None:
+    if info.kind == "e":
+        return _Found(pgtext.TextCodec(semantic(STRING, "io.debezium.data.Enum", allowed=",".join(info.labels))))
+    maker = _MAKERS.get(info.name)
+    if maker is None or info.kind not in ("b", "r"):
+        return None
+    return _Found(maker(info, typmod, config), always_optional=info.name == "geometry")
+
+
+def _array(info: TypeInfo, typmod: int, config: TypeConfig, types: Mapping[int, TypeInfo]) -> _Found | None:
+    element = types.get(info.element_oid)
+    if element is None or info.name in _SPACED_LISTS or element.name in _NO_ARRAYS:
+        return None
+    found = _scalar(element, typmod, config)
+    if found is None:
+        if not config.include_unknown_datatypes:
+            return None
+        found = _unknown(config)
+    items = found.schema.as_optional(element.name in _OPTIONAL_ELEMENTS and element.kind != "e")
+    delimiter = b";" if element.name == "box" else b","
+    return _Found(ArrayCodec(Schema(ARRAY, items=items), found.codec, delimiter))
+
+
+def _unknown(config: TypeConfig) -> _Found:
+    mode = config.binary_handling_mode
+    if mode == "bytes":
+        return _Found(pgvalues.RawCodec(Schema(BYTES)))
+    return _Found(pgvalues.BinaryTextCodec(Schema(STRING), mode, raw=True))
+
+
+_SPACED_LISTS: Final = frozenset({"int2vector", "oidvector"})
+"""Arrays in the catalog, but not in what they print."""
+
+_NO_ARRAYS: Final = frozenset({"money", "name", "interval", "bit", "varbit", "xml", "point", "refcursor"})
+"""Debezium leaves arrays of these out (of `bit`: gives them a schema that no value fits)."""
+
+_OPTIONAL_ELEMENTS: Final = frozenset({
+    "int2", "int4", "int8", "oid", "float4", "float8", "bool", "text", "varchar", "bpchar", "char", "citext", "inet",
+    "cidr", "macaddr", "macaddr8", "int4range", "int8range", "numrange", "tsrange", "tstzrange", "daterange",
+    "numeric", "date", "time", "timestamp", "timetz", "timestamptz", "uuid", "json", "jsonb", "bytea", "hstore",
+    "ltree", "geometry", "geography",
+})
+"""Arrays of other types have required elements in Debezium's schemas."""
+
+
+def _int(type_: str, low: int, high: int) -> _Maker:
+    return lambda info, typmod, config: pgtext.IntCodec(Schema(type_), low, high)
+
+
+def _text(name: str | None = None) -> _Maker:
+    schema = semantic(STRING, name) if name else Schema(STRING)
+    return lambda info, typmod, config: pgtext.TextCodec(schema)
+
+
+def _bool(info: TypeInfo, typmod: int, config: TypeConfig) -> Codec:
+    return pgtext.BoolCodec(Schema(BOOLEAN))
+
+
+def _float4(info: TypeInfo, typmod: int, config: TypeConfig) -> Codec:
+    return pgtext.FloatCodec(Schema(FLOAT32), True)
+
+
+def _float8(info: TypeInfo, typmod: int, config: TypeConfig) -> Codec:
+    return pgtext.FloatCodec(Schema(FLOAT64), False)
+
+
+VARIABLE_SCALE_DECIMAL: Final = struct(
+    "io.debezium.data.VariableScaleDecimal", [("scale", Schema(INT32)), ("value", Schema(BYTES))], 1,
+    doc="Variable scaled decimal")
+
+
+def _numeric(info: TypeInfo, typmod: int, config: TypeConfig) -> Codec:
+    mode = config.decimal_handling_mode
+    if mode == "double":
+        return pgvalues.NumericDoubleCodec(Schema(FLOAT64))
+    if mode == "string":
+        return pgvalues.NumericTextCodec(Schema(STRING))
+    if typmod < 4:
+        return pgvalues.VariableDecimalCodec(VARIABLE_SCALE_DECIMAL)
+    precision, scale = numeric_modifier(typmod)
+    schema = Schema(BYTES, name=DECIMAL, version=1,
+                    parameters=(("scale", str(scale)), ("connect.decimal.precision", str(precision))))
+    return pgtext.DecimalCodec(schema, scale)
+
+
+def numeric_modifier(typmod: int) -> tuple[int, int]:
+    """Precision and scale of numeric(p, s). src/backend/utils/adt/numeric.c, `numeric_typmod_scale`.
+
+    A negative scale (PostgreSQL 15) has no place in an Avro decimal: such a column holds whole numbers of p - s
+    digits.
+    """
+    precision = (typmod - 4) >> 16 & 0xFFFF
+    scale = (((typmod - 4) & 0x7FF) ^ 0x400) - 0x400
+    return (precision, scale) if scale >= 0 else (precision - scale, 0)
+
+
+def _money(info: TypeInfo, typmod: int, config: TypeConfig) -> Codec:
+    digits = config.money_fraction_digits
+    if config.decimal_handling_mode == "double":
+        return pgvalues.MoneyDoubleCodec(Schema(FLOAT64), digits)
+    if config.decimal_handling_mode == "string":
+        return pgvalues.MoneyTextCodec(Schema(STRING), digits)
+    return pgvalues.MoneyCodec(semantic(BYTES, DECIMAL, scale=str(digits)), digits)
+
+
+def _bits(info: TypeInfo, typmod: int, config: TypeConfig) -> Codec:
+    """bit without modifier is bit(1), and so in the catalog; varbit without modifier has no limit."""
+    length = typmod if typmod > 0 else (1 if info.name == "bit" else jdbc.UNLIMITED)
+    if length == 1:
+        return pgtext.BoolCodec(Schema(BOOLEAN), b"1", b"0")
+    return pgvalues.BitsCodec(semantic(BYTES, "io.debezium.data.Bits", length=str(length)))
+
+
+def _bytea(info: TypeInfo, typmod: int, config: TypeConfig) -> Codec:
+    if config.binary_handling_mode == "bytes":
+        return pgtext.ByteaCodec(Schema(BYTES))
+    return pgvalues.BinaryTextCodec(Schema(STRING), config.binary_handling_mode)
+
+
+def _precision(typmod: int) -> int:
+    """Fraction digits of a time or timestamp; 6 when undeclared."""
+    return 6 if typmod < 0 else typmod
+
+
+_CONNECT: Final = "org.apache.kafka.connect.data."
+_DEBEZIUM: Final = "io.debezium.time."
+
+
+def _date(info: TypeInfo, typmod: int, config: TypeConfig) -> Codec:
+    mode = config.time_precision_mode
+    if mode == "isostring":
+        return pgvalues.IsoDateCodec(semantic(STRING, _DEBEZIUM + "IsoDate"))
+    return pgtext.DateCodec(semantic(INT32, (_CONNECT if mode == "connect" else _DEBEZIUM) + "Date"))
+
+
+def _time(info: TypeInfo, typmod: int, config: TypeConfig) -> Codec:
+    mode = config.time_precision_mode
+    if mode == "isostring":
+        return pgvalues.IsoTimeCodec(semantic(STRING, _DEBEZIUM + "IsoTime"))
+    if mode == "connect":
+        return pgtext.TimeCodec(semantic(INT32, _CONNECT + "Time"), MILLIS)
+    if mode == "nanoseconds":
+        return pgtext.TimeCodec(semantic(INT64, _DEBEZIUM + "NanoTime"), NANOS)
+    if mode == "adaptive" and _precision(typmod) <= 3:
+        return pgtext.TimeCodec(semantic(INT32, _DEBEZIUM + "Time"), MILLIS)
+    return pgtext.TimeCodec(semantic(INT64, _DEBEZIUM + "MicroTime"), MICROS)
+
+
+def _timestamp(info: TypeInfo, typmod: int, config: TypeConfig) -> Codec:
+    mode = config.time_precision_mode
+    if mode == "isostring":
+        return pgvalues.IsoTimestampCodec(semantic(STRING, _DEBEZIUM + "IsoTimestamp"))
+    if mode == "connect":
+        return pgtext.TimestampCodec(semantic(INT64, _CONNECT + "Timestamp"), MILLIS)
+    if mode == "nanoseconds":
+        return pgtext.TimestampCodec(semantic(INT64, _DEBEZIUM + "NanoTimestamp"), NANOS)
+    if mode.startswith("adaptive") and _precision(typmod) <= 3:
+        return pgtext.TimestampCodec(semantic(INT64, _DEBEZIUM + "Timestamp"), MILLIS)
+    return pgtext.TimestampCodec(semantic(INT64, _DEBEZIUM + "MicroTimestamp"), MICROS)
+
+
+def _timestamptz(info: TypeInfo, typmod: int, config: TypeConfig) -> Codec:
+    return pgtext.ZonedTimestampCodec(semantic(STRING, _DEBEZIUM + "ZonedTimestamp"), _precision(typmod))
+
+
+def _timetz(info: TypeInfo, typmod: int, config: TypeConfig) -> Codec:
+    return pgvalues.ZonedTimeCodec(semantic(STRING, _DEBEZIUM + "ZonedTime"))
+
+
+def _interval(info: TypeInfo, typmod: int, config: TypeConfig) -> Codec:
+    if config.interval_handling_mode == "string":
+        return pgvalues.IntervalCodec(semantic(STRING, _DEBEZIUM + "Interval"))
+    return pgvalues.DurationCodec(semantic(INT64, _DEBEZIUM + "MicroDuration"))
+
+
+def _hstore(info: TypeInfo, typmod: int, config: TypeConfig) -> Codec:
+    if config.hstore_handling_mode == "map":
+        return pgvalues.HstoreMapCodec(Schema(MAP, keys=Schema(STRING), items=Schema(STRING, optional=True)))
+    return pgvalues.HstoreJsonCodec(semantic(STRING, "io.debezium.data.Json"))
+
+
+_GEOMETRY: Final = "io.debezium.data.geometry."
+_SRID: Final = ("srid", Schema(INT32, optional=True))
+
+
+def _point(info: TypeInfo, typmod: int, config: TypeConfig) -> Codec:
+    fields = [("x", Schema(FLOAT64)), ("y", Schema(FLOAT64)), ("wkb", Schema(BYTES, optional=True)), _SRID]
+    return pgvalues.PointCodec(struct(_GEOMETRY + "Point", fields, 1, doc="Geometry (POINT)"))
+
+
+def _geometry(info: TypeInfo, typmod: int, config: TypeConfig) -> Codec:
+    name = info.name.capitalize()
+    return pgvalues.GeometryCodec(struct(_GEOMETRY + name, [("wkb", Schema(BYTES)), _SRID], 1, doc=name))
+
+
+def _vector(type_: str, name: str) -> _Maker:
+    schema = Schema(ARRAY, name=name, version=1, items=Schema(type_))
+    return lambda info, typmod, config: pgvalues.VectorCodec(schema)
+
+
+def _sparse(info: TypeInfo, typmod: int, config: TypeConfig) -> Codec:
+    values = Schema(MAP, keys=Schema(INT16), items=Schema(FLOAT64))
+    return pgvalues.SparseVectorCodec(struct(
+        "io.debezium.data.SparseDoubleVector", [("dimensions", Schema(INT16)), ("vector", values)], 1,
+        doc="Sparse double vector"))
+
+
+_STRINGS: Final = (
+    "text", "varchar", "bpchar", "char", "name", "citext", "isbn", "inet", "cidr", "macaddr", "macaddr8", "int4range",
+    "int8range", "numrange", "tsrange", "tstzrange", "daterange",
+)
+
+_MAKERS: Final[Mapping[str, _Maker]] = {
+    **dict.fromkeys(_STRINGS, _text()),
+    "json": _text("io.debezium.data.Json"),
+    "jsonb": _text("io.debezium.data.Json"),
+    "xml": _text("io.debezium.data.Xml"),
+    "uuid": _text("io.debezium.data.Uuid"),
+    "ltree": _text("io.debezium.data.Ltree"),
+    "tsvector": _text("io.debezium.data.Tsvector"),
+    "bool": _bool,
+    "int2": _int(INT16, -(1 << 15), (1 << 15) - 1),
+    "int4": _int(INT32, -(1 << 31), (1 << 31) - 1),
+    "int8": _int(INT64, -(1 << 63), (1 << 63) - 1),
+    "oid": _int(INT64, 0, (1 << 32) - 1),
+    "float4": _float4,
+    "float8": _float8,
+    "numeric": _numeric,
+    "money": _money,
+    "bit": _bits,
+    "varbit": _bits,
+    "bytea": _bytea,
+    "date": _date,
+    "time": _time,
+    "timestamp": _timestamp,
+    "timestamptz": _timestamptz,
+    "timetz": _timetz,
+    "interval": _interval,
+    "point": _point,
+    "hstore": _hstore,
+    "geometry": _geometry,
+    "geography": _geometry,
+    "vector": _vector(FLOAT64, "io.debezium.data.DoubleVector"),
+    "halfvec": _vector(FLOAT32, "io.debezium.data.FloatVector"),
+    "sparsevec": _sparse,
+}
+"""By pg_type.typname; the extensions' types (hstore, citext, isbn, ltree, PostGIS, pgvector) have no fixed oid."""
+
+
+def placeholder_bytes(text: str) -> bytes:
+    """`unavailable.value.placeholder`: the text's UTF-8, or with the prefix `hex:` the bytes it spells. ValueError."""
+    return bytes.fromhex(text[4:]) if text.startswith("hex:") else text.encode("utf-8")
+
+
+def _unchanged(info: TypeInfo, schema: Schema, config: TypeConfig, types: Mapping[int, TypeInfo]) -> Any:
+    """What stands for an unchanged out-of-line value; None where no value of the schema can be told from real ones.
+
+    Differs from Debezium where that would give a null, which means something else: in the base64 modes (the plain
+    text, as in mode hex) and for arrays of further text types (one element, as for text[]).
+    """
+    raw = placeholder_bytes(config.unavailable_value_placeholder)
+    text = raw.decode("utf-8", "replace")
+    if schema.type == ARRAY and info.element_oid:
+        return _unchanged_array(types[info.element_oid], schema, raw, text)
+    if info.name == "hstore":
+        return {text: text} if schema.type == MAP else pgvalues.json_text({text: text})
+    if schema.type == STRING:
+        return text
+    return raw if schema.type == BYTES and schema.name is None else None
+
+
+def _unchanged_array(element: TypeInfo, schema: Schema, raw: bytes, text: str) -> Any:
+    items = schema.items
+    assert items is not None
+    if element.name in ("int4", "int8", "date") and items.type in (INT32, INT64):
+        return [byte - 256 if byte > 127 else byte for byte in raw]
+    if element.name == "uuid":
+        return [str(uuid.UUID(bytes=hashlib.md5(raw, usedforsecurity=False).digest(), version=3))]
+    if items.type == STRING:
+        return [text]
+    return [raw] if items.type == BYTES and items.name is None else None
