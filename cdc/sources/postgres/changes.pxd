@@ -62,6 +62,7 @@ cdef class Decoder:
     cdef public object last_time_us
     cdef public object commit_lsn
     cdef public long long filtered
+    cdef public long long transactions
 
     @cython.locals(cursor=Cursor, kind=int, lsn=cython.longlong)
     cpdef object feed(self, bytes frame)

@@ -147,6 +147,7 @@ class Decoder:
         self.last_time_us = 0
         self.commit_lsn = 0
         self.filtered = 0
+        self.transactions = 0
 
     def resume(self, end_lsn: int, tx_lsn: int, tx_changes: int, commit_lsn: int, xid: int = 0,
                skip_before_lsn: int = 0) -> None:
@@ -416,6 +417,7 @@ class Decoder:
         if self.settings.transaction_metadata and tx.skip < 1 << 62:
             self.records.append(self.events.transaction_end(tx, lsn))
         self.transaction = None
+        self.transactions += 1
         self.last_lsn = lsn
         self.last_kind = 67  # C
         if end_lsn > self.end_lsn:

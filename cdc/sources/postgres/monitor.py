@@ -67,12 +67,12 @@ class Monitor:
             self._conn.close()
 
     def _look(self) -> None:
-        health = server.slot_health(self._connection(), self._config.slot_name)
-        if health is None:
-            return
-        self.numbers["cdc_retained_wal_bytes"] = health.retained_bytes
+        lag = server.slot_lag(self._connection(), self._config.slot_name)
+        if lag is not None and lag.retained_wal_bytes is not None:
+            self.numbers["cdc_retained_wal_bytes"] = lag.retained_wal_bytes
         if self._config.xmin_fetch_interval_ms:
-            self._events.xmin = health.catalog_xmin
+            slot = server.find_slot(self._connection(), self._config.slot_name)
+            self._events.xmin = slot.catalog_xmin if slot is not None else None
 
     def _connection(self) -> psycopg.Connection[Any]:
         if self._conn is None or self._conn.closed or self._conn.broken:

@@ -28,9 +28,10 @@ from cdc.log import get_logger
 from .catalog import CatalogSnapshot, RelationCatalog
 from .copytext import copy_row
 from .events import Events
+from .options import PostgresConfig
 from .position import PostgresPosition
 from .protocol import Relation, RelationColumn
-from .server import map_error
+from .server import connect, map_error
 from .tables import TableBuilder
 
 log = get_logger(__name__)
@@ -46,6 +47,31 @@ class Chunk:
     select: sql.Composable
     indexes: tuple[int, ...]
     column_count: int
+    names: tuple[str, ...]
+    """Of the columns that are read, for the check of privileges."""
+
+
+def snapshot_connection(config: PostgresConfig, snapshot: str | None) -> psycopg.Connection[Any]:
+    """A connection with an open transaction that sees the database as of *snapshot* (None: as of now)."""
+    conn = connect(config, query_timeout=False)
+    try:
+        conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        if snapshot is not None:
+            conn.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot)))
+    except psycopg.Error as exc:
+        conn.close()
+        raise map_error(exc) from exc
+    return conn
+
+
+def lock_tables(conn: psycopg.Connection[Any], tables: Sequence[RelationCatalog], timeout_ms: int) -> None:
+    """`snapshot.locking.mode=shared`: nobody may change a table's structure until its rows are read."""
+    try:
+        conn.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(timeout_ms)))
+        for each in tables:
+            conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(sql.Identifier(each.namespace, each.name)))
+    except psycopg.Error as exc:
+        raise map_error(exc) from exc
 
 
 def relation_of(catalog: RelationCatalog) -> Relation:
@@ -77,7 +103,7 @@ def _table_chunk(table: TableSchema, catalog: RelationCatalog) -> Chunk:
     names = sql.SQL(", ").join(sql.Identifier(catalog.columns[index].name) for index in indexes)
     only = sql.SQL("ONLY ") if catalog.kind == "r" else sql.SQL("")
     select = sql.SQL("SELECT {} FROM {}{}").format(names, only, sql.Identifier(catalog.namespace, catalog.name))
-    return Chunk(table, select, indexes, len(catalog.columns))
+    return Chunk(table, select, indexes, len(catalog.columns), tuple(catalog.columns[index].name for index in indexes))
 
 
 def _override_chunk(table: TableSchema, relation: Relation, override: str, conn: psycopg.Connection[Any]) -> Chunk:
@@ -91,7 +117,7 @@ def _override_chunk(table: TableSchema, relation: Relation, override: str, conn:
     places = {column.name: index for index, column in enumerate(relation.columns)}
     names = [each.name for each in cursor.description or () if each.name in places]
     select = sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(map(sql.Identifier, names)), inner)
-    return Chunk(table, select, tuple(places[name] for name in names), len(relation.columns))
+    return Chunk(table, select, tuple(places[name] for name in names), len(relation.columns), ())
 
 
 class Snapshot:

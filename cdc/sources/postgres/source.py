@@ -16,24 +16,25 @@ import psycopg
 
 from cdc.codecs.mappers import mapper_rules
 from cdc.core.errors import PositionLostError
-from cdc.core.filters import Filters
+from cdc.core.filters import Filters, NameFilter, table_names
 from cdc.core.naming import TopicNaming
 from cdc.core.position import Offset, Position
 from cdc.core.record import Batch
+from cdc.core.regex import compile_items
 from cdc.core.schema import TableId
 from cdc.log import get_logger
 
-from . import server
+from . import publication, server
 from .catalog import CatalogSnapshot, RelationCatalog, read_catalog
 from .changes import Decoder, RelationState, Settings
-from .events import Events
+from .events import CONNECTOR, Events
 from .lsn import Lsn
 from .monitor import Monitor
 from .options import PostgresConfig
 from .position import PostgresPosition
 from .protocol import Relation
 from .replication import ReplicationReader, start_command
-from .snapshot import Snapshot, plan_chunks
+from .snapshot import Snapshot, lock_tables, plan_chunks, snapshot_connection
 from .spill import Spill
 from .tables import TableBuilder
 
@@ -69,10 +70,7 @@ class PostgresSource:
         self._next_heartbeat = 0.0
         self._finished = False
         self._state = "snapshotting" if config.snapshot_mode in _SNAPSHOT_MODES else "streaming"
-        self._confirmed = 0
-        self._transactions = 0
         self._snapshot_seconds = 0.0
-        self._catalog: CatalogSnapshot | None = None
 
     def _make_decoder(self) -> Decoder:
         config = self.config
@@ -91,28 +89,30 @@ class PostgresSource:
     def state(self) -> str:
         return self._state
 
+    def context_headers(self, run_id: str) -> list[tuple[str, str]]:
+        """`extended.headers.enabled`: what every change carries, in Debezium's order."""
+        prefix = "__debezium.context."
+        return [(f"{prefix}connectorLogicalName", self.config.topic_prefix), (f"{prefix}taskId", "0"),
+                (f"{prefix}connectorName", CONNECTOR), (f"{prefix}runId", run_id)]
+
     def finished(self) -> bool:
         return self._finished
 
     def start(self, offset: Offset | None) -> None:
         config = self.config
-        conn = self._connection()
-        facts = self._facts = server.inspect(conn, config)
-        server.check(conn, facts, config)
         position = PostgresPosition.from_offset(offset) if offset else None
         if position is not None and position.snapshot:
             log.info("snapshot_starts_over", reason="the last one was not completed")
             position = None
-        wants_snapshot = position is None and config.snapshot_mode in _SNAPSHOT_MODES
         if position is not None and config.snapshot_mode == "initial_only":
             log.info("snapshot_skipped", reason="it was completed before")
             self._finished = True
             return
+        wants_snapshot = position is None and config.snapshot_mode in _SNAPSHOT_MODES
         streams = config.snapshot_mode != "initial_only"
+        conn = self._connection()
         if streams:
-            server.ensure_publication(conn, facts, config, self._captured(conn))
-        server.autoset_replica_identities(conn, config, self._captured(conn))
-        self._warn_identities(conn)
+            self._prepare_server(conn)
         if wants_snapshot:
             self._begin_snapshot(streams)
         else:
@@ -129,7 +129,6 @@ class PostgresSource:
         assert isinstance(position, PostgresPosition)
         lsn = position.confirmable()
         if lsn and self._reader is not None and self.config.lsn_flush_mode != "manual":
-            self._confirmed = max(self._confirmed, lsn)
             self._reader.confirm(lsn)
 
     def stop(self) -> None:
@@ -144,14 +143,15 @@ class PostgresSource:
                 conn.close()
         self._spill.clear()
         if self.config.slot_drop_on_stop and self._reader is not None:
-            server.drop_slot(self.config)
+            with server.connect_replication(self.config) as conn:
+                server.drop_slot(conn, self.config.slot_name)
         self._reader = None
 
     def metrics(self) -> Mapping[str, float]:
         reader, monitor, snapshot = self._reader, self._monitor, self._snapshot
         found: dict[str, float] = {
             "cdc_events_filtered_total": self._decoder.filtered,
-            "cdc_transactions_total": self._transactions,
+            "cdc_transactions_total": self._decoder.transactions,
             "cdc_spilled_bytes": self._spill.size_bytes,
         }
         if reader is not None:
@@ -174,9 +174,26 @@ class PostgresSource:
             self._conn = server.connect(self.config)
         return self._conn
 
+    def _prepare_server(self, conn: psycopg.Connection[Any]) -> None:
+        """All that a stream needs and that can be checked or made now."""
+        config = self.config
+        self._slot_conn = server.connect_replication(config)
+        facts = self._facts = server.read_facts(self._slot_conn)
+        slot = server.find_slot(conn, config.slot_name)
+        server.check_server(conn, facts, new_slot=slot is None)
+        if slot is not None:
+            server.check_slot(slot, facts.database)
+        published = publication.ensure_publication(conn, config, self._filters, facts)
+        tables = self._captured(conn)
+        if publication.set_replica_identities(conn, config.replica_identity_autoset_values, tables, facts):
+            tables = self._captured(conn)
+        publication.warn_of_missing_identities(tables, published)
+
     def _captured(self, conn: psycopg.Connection[Any]) -> list[RelationCatalog]:
-        """The captured tables, in the order of Debezium: by the include list's regexes, then by name."""
-        catalog = self._catalog = read_catalog(conn)
+        return self._chosen(read_catalog(conn))
+
+    def _chosen(self, catalog: CatalogSnapshot) -> list[RelationCatalog]:
+        """The captured tables, in Debezium's order: by the include list's regexes, then by name."""
         order = self._filters.tables.include
         found = []
         for relation in catalog.relations.values():
@@ -186,14 +203,6 @@ class PostgresSource:
                 found.append(((rank, relation.namespace, relation.name), relation))
         return [relation for _, relation in sorted(found, key=lambda item: item[0])]
 
-    def _warn_identities(self, conn: psycopg.Connection[Any]) -> None:
-        without = [f"{each.namespace}.{each.name}" for each in self._captured(conn)
-                   if not each.identity_key and each.kind == "r"]
-        if without:
-            log.warning("no_replica_identity", tables=without[:50], count=len(without),
-                        hint="The server refuses UPDATE and DELETE on them while they are published; give each a "
-                             "primary key or ALTER TABLE … REPLICA IDENTITY FULL.")
-
     def _snapshot_tables(self, tables: list[RelationCatalog]) -> list[RelationCatalog]:
         """Of partitioned tables either the root or the leaves, as the stream will name them."""
         via_root = self.config.publish_via_partition_root
@@ -201,9 +210,6 @@ class PostgresSource:
                   if (each.root_oid is None if via_root else each.kind == "r")]
         wanted = self.config.snapshot_include_collection_list
         if wanted:
-            from cdc.core.filters import NameFilter, table_names
-            from cdc.core.regex import compile_items
-
             name_filter = NameFilter(compile_items(tuple(wanted), "snapshot.include.collection.list"))
             chosen = [each for each in chosen if name_filter(
                 *table_names(TableId(self.config.database_dbname, each.namespace, each.name)))]
@@ -214,31 +220,41 @@ class PostgresSource:
 
     def _begin_snapshot(self, streams: bool) -> None:
         config, facts = self.config, self._facts
-        assert facts is not None
         if config.snapshot_delay_ms:
             time.sleep(config.snapshot_delay_ms / 1000)
-        point = None
-        if streams:
-            self._slot_conn = server.connect_replication(config)
-            point = server.consistent_point(self._slot_conn, self._connection(), facts, config)
-        conn = server.begin_snapshot(config, point.snapshot_name if point else None)
+        point = self._consistent_point() if streams else None
+        conn = snapshot_connection(config, point.snapshot if point else None)
         try:
             catalog = read_catalog(conn)
-            lsn = int(point.lsn) if point else int(catalog.lsn)
-            tables = self._snapshot_tables(self._captured(conn))
-            server.check_select(conn, tables, config)
-            server.lock_tables(conn, tables, config)
-            if point is not None:
-                self._slot_conn = point.release(self._slot_conn)
-            final = PostgresPosition(end_lsn=lsn, last_lsn=lsn, system_id=facts.system_id, timeline=facts.timeline)
+            lsn = int(point.consistent_point) if point else int(catalog.lsn)
+            tables = self._snapshot_tables(self._chosen(catalog))
+            if self._slot_conn is not None:
+                self._slot_conn.close()  # the snapshot is imported; an idle walsender would only time out
+                self._slot_conn = None
             chunks = plan_chunks(catalog, self._builder, tables, dict(config.snapshot_select_statement_overrides), conn)
+            server.check_select(conn, {each.oid: chunk.names for each, chunk in zip(tables, chunks)})
+            if config.snapshot_locking_mode == "shared":
+                lock_tables(conn, tables, config.snapshot_lock_timeout_ms)
         except BaseException:
             conn.close()
             raise
-        log.info("snapshot_started", tables=len(chunks), lsn=str(Lsn(lsn)), slot=config.slot_name if streams else None)
-        self._snapshot = Snapshot(conn, chunks, self._events, lsn=lsn, final=final,
-                                  max_records=config.max_batch_size)
+        final = PostgresPosition(end_lsn=lsn, last_lsn=lsn, system_id=facts.system_id if facts else None,
+                                 timeline=facts.timeline if facts else None)
+        log.info("snapshot_started", tables=len(chunks), lsn=str(Lsn(lsn)))
+        self._snapshot = Snapshot(conn, chunks, self._events, lsn=lsn, final=final, max_records=config.max_batch_size)
         self._state = "snapshotting"
+
+    def _consistent_point(self) -> server.CreatedSlot:
+        """Where snapshot and stream meet. A slot that exists already stays as it is: a temporary one beside it gives
+        the point, and what the older slot has from before is dropped by the position."""
+        config, conn = self.config, self._slot_conn
+        assert conn is not None
+        if server.find_slot(self._connection(), config.slot_name) is None:
+            return server.create_slot(conn, config.slot_name, export_snapshot=True, failover=config.slot_failover,
+                                      timeout_s=config.internal_create_slot_command_timeout)
+        name = f"{config.slot_name[:40]}_snapshot_{conn.info.backend_pid}"
+        return server.create_slot(conn, name, export_snapshot=True, temporary=True,
+                                  timeout_s=config.internal_create_slot_command_timeout)
 
     def _poll_snapshot(self, snapshot: Snapshot, timeout: float) -> Batch | None:
         batch = snapshot.poll(timeout)
@@ -261,26 +277,27 @@ class PostgresSource:
         return batch
 
     def _begin_stream(self, position: PostgresPosition | None) -> None:
-        config, facts = self.config, self._facts
-        assert facts is not None
+        config = self.config
         conn = self._connection()
-        self._slot_conn = self._slot_conn or server.connect_replication(config)
-        slot = server.ensure_slot(conn, self._slot_conn, facts, config, create=position is None or bool(
-            position.end_lsn and self._state == "snapshotting"))
+        if self._slot_conn is None:
+            self._slot_conn = server.connect_replication(config)
+            self._facts = server.read_facts(self._slot_conn)
+        facts = self._facts
+        assert facts is not None
+        slot = self._slot(conn, position)
+        confirmed = int(slot.confirmed_flush_lsn or 0)
         if position is None:
-            position = PostgresPosition(end_lsn=int(slot.confirmed_lsn), system_id=facts.system_id,
-                                        timeline=facts.timeline)
+            position = PostgresPosition(end_lsn=confirmed)
         else:
-            position = self._fitting(position, slot)
+            position = self._fitting(position, confirmed)
         self._origin = position.on_server(facts.system_id, facts.timeline)
         self._decoder.resume(position.end_lsn, position.tx_lsn, position.tx_changes, position.commit_lsn,
                              position.xid if position.skip_before_lsn else 0, position.skip_before_lsn)
         start_lsn = min(position.end_lsn, position.hold_lsn) if position.hold_lsn else position.end_lsn
-        options = server.stream_options(facts, config)
-        reader = ReplicationReader(self._slot_conn, start_command(config.slot_name, start_lsn, options),
-                                   confirmed=start_lsn, queue_bytes=config.cdc_queue_bytes,
-                                   status_interval_s=min(config.status_update_interval_ms / 1000,
-                                                         facts.sender_timeout_s / 3 or 10.0))
+        options = stream_options(facts.version, config, slot.two_phase)
+        reader = ReplicationReader(
+            self._slot_conn, start_command(config.slot_name, start_lsn, options), confirmed=start_lsn,
+            queue_bytes=config.cdc_queue_bytes, status_interval_s=self._status_interval_s(conn))
         reader.start()
         self._slot_conn = None
         self._reader = reader
@@ -289,40 +306,79 @@ class PostgresSource:
         self._monitor.start()
         self._next_heartbeat = time.monotonic() + config.heartbeat_interval_ms / 1000
         log.info("streaming_started", slot=config.slot_name, publication=config.publication_name,
-                 lsn=str(Lsn(start_lsn)), **{f"option_{name}": value for name, value in options.items()
-                                             if name not in ("publication_names",)})
+                 lsn=str(Lsn(start_lsn)), protocol=options["proto_version"])
 
-    def _fitting(self, position: PostgresPosition, slot: server.Slot) -> PostgresPosition:
-        """*position*, if this server and slot can continue from it. Raises PositionLostError."""
-        facts = self._facts
+    def _slot(self, conn: psycopg.Connection[Any], position: PostgresPosition | None) -> server.Slot:
+        """The slot to stream from; made when nothing was ever read from it."""
+        config = self.config
+        assert self._slot_conn is not None and self._facts is not None
+        slot = server.find_slot(conn, config.slot_name)
+        if slot is None and position is not None:
+            raise PositionLostError(
+                f"Replication slot {config.slot_name} does not exist any more, so changes since the stored position "
+                "may be gone.", slot=config.slot_name, lsn=str(Lsn(position.end_lsn)),
+                hint="It was dropped, or the server was replaced. Reset the connector's offset to start with a new "
+                     "snapshot.")
+        if slot is None:
+            server.create_slot(self._slot_conn, config.slot_name, failover=config.slot_failover,
+                               timeout_s=config.internal_create_slot_command_timeout)
+            slot = server.find_slot(conn, config.slot_name)
+            assert slot is not None
+        server.check_slot(slot, self._facts.database)
+        return slot
+
+    def _status_interval_s(self, conn: psycopg.Connection[Any]) -> float:
+        """How often to report: as configured, and at least three times in wal_sender_timeout."""
+        (timeout_ms,), = server.query(
+            conn, "SELECT setting::int FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'")
+        configured = self.config.status_update_interval_ms / 1000
+        return min(configured, timeout_ms / 3000) if timeout_ms else configured
+
+    def _fitting(self, position: PostgresPosition, confirmed: int) -> PostgresPosition:
+        """*position*, if this server and its slot, confirmed up to *confirmed*, can continue from it. Raises
+        PositionLostError."""
+        facts, slot = self._facts, self.config.slot_name
         assert facts is not None
         if position.system_id is not None and position.system_id != facts.system_id:
             raise PositionLostError(
-                "the stored position belongs to another PostgreSQL cluster", stored_system_id=position.system_id,
-                system_id=facts.system_id, slot=slot.name,
+                "The stored position belongs to another PostgreSQL cluster.", stored_system_id=position.system_id,
+                system_id=facts.system_id, slot=slot,
                 hint="The connector points to a different or newly initialised server. Point it back, or reset its "
                      "offset to start with a new snapshot.")
         if position.timeline is not None and position.timeline != facts.timeline:
-            server.check_timeline(self._slot_conn, position.timeline, position.end_lsn, facts)
-        if position.end_lsn > facts.wal_lsn:
+            self._check_timeline(position.timeline, position.end_lsn)
+        if position.end_lsn > facts.flushed_lsn:
             raise PositionLostError(
-                "the stored position is ahead of the server", lsn=str(Lsn(position.end_lsn)),
-                server_lsn=str(Lsn(facts.wal_lsn)), slot=slot.name,
-                hint="The server was restored from an older backup, or lost its newest WAL in a failover. Events after "
-                     "that point were delivered that the server does not know; reset the connector's offset to start "
-                     "with a new snapshot.")
-        if slot.confirmed_lsn > position.end_lsn and self.config.offset_mismatch_strategy not in (
-                "trust_slot", "trust_greater_lsn"):
-            raise PositionLostError(
-                "the slot is ahead of the stored position: changes in between are gone", slot=slot.name,
-                lsn=str(Lsn(position.end_lsn)), slot_lsn=str(slot.confirmed_lsn),
-                hint="The slot was dropped and created again, or read by somebody else. Reset the connector's offset to "
-                     "start with a new snapshot, or accept the gap with offset.mismatch.strategy=trust_slot.")
-        if slot.confirmed_lsn > position.end_lsn:
-            log.warning("position_moved_to_slot", slot=slot.name, lsn=str(Lsn(position.end_lsn)),
-                        slot_lsn=str(slot.confirmed_lsn))
-            return PostgresPosition(end_lsn=int(slot.confirmed_lsn))
+                "The stored position is ahead of the server.", lsn=str(Lsn(position.end_lsn)),
+                server_lsn=str(facts.flushed_lsn), slot=slot,
+                hint="The server was restored from an older backup, or lost its newest WAL in a failover. Events were "
+                     "delivered that the server does not know; reset the connector's offset to start with a new "
+                     "snapshot.")
+        if confirmed > position.end_lsn:
+            if self.config.offset_mismatch_strategy not in ("trust_slot", "trust_greater_lsn"):
+                raise PositionLostError(
+                    "The slot is ahead of the stored position: changes in between are gone.", slot=slot,
+                    lsn=str(Lsn(position.end_lsn)), slot_lsn=str(Lsn(confirmed)),
+                    hint="The slot was dropped and created again, or read by somebody else. Reset the connector's "
+                         "offset to start with a new snapshot, or accept the gap with "
+                         "offset.mismatch.strategy=trust_slot.")
+            log.warning("position_moved_to_slot", slot=slot, lsn=str(Lsn(position.end_lsn)),
+                        slot_lsn=str(Lsn(confirmed)))
+            return PostgresPosition(end_lsn=confirmed)
         return position
+
+    def _check_timeline(self, timeline: int, lsn: int) -> None:
+        """Whether the server's history left *timeline* no earlier than *lsn*. Raises PositionLostError."""
+        facts = self._facts
+        assert facts is not None and self._slot_conn is not None
+        left = dict(server.timeline_history(self._slot_conn, facts.timeline)).get(timeline)
+        if left is None or lsn > left:
+            raise PositionLostError(
+                "The server's timeline does not continue the one of the stored position.", stored_timeline=timeline,
+                timeline=facts.timeline, lsn=str(Lsn(lsn)), left_at=str(left) if left is not None else None,
+                hint="A failover or point-in-time recovery branched off before our position. Reset the connector's "
+                     "offset to start with a new snapshot.")
+        log.info("timeline_changed", stored_timeline=timeline, timeline=facts.timeline, left_at=str(left))
 
     # -- stream ---------------------------------------------------------------------------------------------------
 
@@ -404,3 +460,24 @@ class PostgresSource:
         if self._monitor is not None:
             self._monitor.wake()
         return self._events.heartbeat(time.time_ns() // 1_000_000)
+
+
+def stream_options(version: int, config: PostgresConfig, two_phase: bool) -> dict[str, str]:
+    """pgoutput's options for a server of *version* (150018), the newest protocol that what is asked for needs.
+
+    PostgreSQL docs, "Logical Streaming Replication Parameters". `slot.stream.params` go over ours.
+    """
+    streaming = config.cdc_streaming if config.cdc_streaming != "off" else ""
+    if streaming == "parallel" and version < 160000:
+        streaming = "on"
+    protocol = 4 if streaming == "parallel" else 3 if two_phase else 2 if streaming else 1
+    quoted = '"' + config.publication_name.replace('"', '""') + '"'
+    options = {"proto_version": str(protocol), "publication_names": quoted, "messages": "true"}
+    if config.cdc_binary:
+        options["binary"] = "true"
+    if streaming:
+        options["streaming"] = streaming
+    if two_phase:
+        options["two_phase"] = "on"
+    options.update(config.slot_stream_params)
+    return options
