@@ -109,7 +109,7 @@ PLUGINS: Final[tuple[Plugin, ...]] = (
 
 
 def _by_name(plugins: Iterable[Plugin]) -> Mapping[tuple[Kind, str], Plugin]:
-    """Plugins by kind and lower-case name. An alias two plugins share goes to the first; full names are never shared."""
+    """Plugins by kind and lower-case name. An alias that two plugins share goes to the first."""
     found: dict[tuple[Kind, str], Plugin] = {}
     for plugin in plugins:
         for name in (plugin.class_name, *plugin.aliases):

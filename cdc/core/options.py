@@ -101,7 +101,7 @@ class Option:
 
     def _word(self, text: str) -> str:
         word = text.lower()
-        word = self.aliases.get(word, word)
+        word = self.aliases.get(word, word).lower()
         for allowed in self.one_of:
             if word == allowed.lower():
                 return allowed

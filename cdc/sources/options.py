@@ -16,6 +16,8 @@ from cdc.core.errors import ConfigError
 from cdc.core.filters import parse_key_columns
 from cdc.core.options import Option, Parsed, at_least, matching, option, settings
 
+from .known_options import INERT, LATER, ONE_CONNECTION, SIGNALS, family
+
 TOPIC_PART = matching(r"[a-zA-Z0-9_.\-]+", "only letters, digits, dots, hyphens and underscores are allowed")
 
 
@@ -61,9 +63,6 @@ def tags(text: str) -> tuple[tuple[str, str], ...]:
     return tuple((name.strip(), value.strip()) for name, _, value in pairs)
 
 
-JVM_CLASS = "it names a Java class"
-JDBC = "it tunes the JDBC driver"
-SIGNALS = "signals are not read"
 ADJUSTMENTS = ("none", "avro", "avro_unicode")
 
 
@@ -76,7 +75,7 @@ class SourceConfig:
 
     # Topics and events
     topic_prefix: str = option(
-        "topic.prefix", importance="HIGH", required=True, check=TOPIC_PART,
+        "topic.prefix", importance="HIGH", required=True, check=TOPIC_PART, group="Postgres",
         doc="Logical name of the database server; the first part of every topic's name.",
     )
     topic_naming_strategy: str = option(
@@ -135,7 +134,7 @@ class SourceConfig:
     )
     skipped_operations: tuple[str, ...] = option(
         "skipped.operations", "LIST", default="t", importance="LOW", convert=operations,
-        doc="Operations that give no event: none, or a list of c, u, d, t, r.", group="Connector",
+        doc="Operations that give no event: none, or a list of c, u, d, t, r.", group="Postgres",
     )
     skip_messages_without_change: bool = option(
         "skip.messages.without.change", "BOOLEAN", default="false",
@@ -256,7 +255,7 @@ class SourceConfig:
     )
     snapshot_max_threads: int = option(
         "snapshot.max.threads", "INT", default="1", check=at_least(1), group="Connector", effect="later",
-        doc="Connections that copy at the same time.", why="the snapshot uses one connection",
+        doc="Connections that copy at the same time.", why=ONE_CONNECTION,
     )
 
     # Signals
@@ -324,19 +323,6 @@ class SourceConfig:
     )
 
 
-def _inert(key: str, doc: str, why: str = "", default: str | None = None) -> Option:
-    return Option(key=key, doc=doc, effect="inert", why=why, default=default, importance="LOW")
-
-
-def _later(key: str, doc: str, why: str = "", default: str | None = None) -> Option:
-    return Option(key=key, doc=doc, effect="later", why=why, default=default)
-
-
-def family(key: str, pattern: str, doc: str, effect: str = "normal", why: str = "") -> Option:
-    """An option for all keys that match *pattern*."""
-    return Option(key=key, pattern=re.compile(pattern), doc=doc, effect=effect, why=why)  # type: ignore[arg-type]
-
-
 TRUNCATE = "column.truncate.to.<n>.chars"
 MASK = "column.mask.with.<n>.chars"
 HASH = "column.mask.hash.<algorithm>.with.salt.<salt>"
@@ -356,78 +342,13 @@ SHARED: tuple[Option, ...] = (
         key="snapshot.select.statement.overrides", type="LIST", doc="Tables with a SELECT of their own.", group="Events"
     ),
     family(OVERRIDE, r"snapshot\.select\.statement\.overrides\.(.+)", "The SELECT for one of those tables."),
-    # Signals and notifications
     Option(
-        key="signal.enabled.channels", type="LIST", default="source", effect="later", why=SIGNALS,
-        doc="Where signals come from.",
+        key="snapshot.query.mode", default="select_all", importance="LOW", one_of=("select_all",), group="Connector",
+        doc="How a table's rows are asked for.",
     ),
-    _later("signal.poll.interval.ms", "Time between looks for signals.", SIGNALS, "5000"),
-    _later("signal.file", "The signal file.", SIGNALS, "file-signals.txt"),
-    family("signal.kafka.*", r"signal\.(kafka|consumer)\..+", "The signal topic and its consumer.", "later", SIGNALS),
-    Option(
-        key="notification.enabled.channels", type="LIST", effect="later", doc="Where notifications go.",
-        why="notifications are not sent",
-    ),
-    _later("notification.sink.topic.name", "The notification topic.", "notifications are not sent"),
-    Option(
-        key="incremental.snapshot.chunk.size", type="INT", default="1024", check=at_least(1),
-        doc="Rows in a chunk of an incremental snapshot.", effect="later", why=SIGNALS,
-    ),
-    Option(
-        key="incremental.snapshot.watermarking.strategy", default="INSERT_INSERT", importance="LOW", effect="later",
-        one_of=("INSERT_INSERT", "INSERT_DELETE"), doc="How an incremental snapshot marks its window.", why=SIGNALS,
-    ),
-    Option(
-        key="read.only", type="BOOLEAN", default="false", effect="later", why=SIGNALS,
-        doc="Incremental snapshots without writing to the database.",
-    ),
-    # Snapshots to come
-    Option(
-        key="snapshot.max.threads.multiplier", type="INT", default="1", check=at_least(1), effect="later",
-        doc="Chunks a snapshot thread.", why="the snapshot uses one connection",
-    ),
-    family(
-        "snapshot.max.threads.multiplier.<table>", r"snapshot\.max\.threads\.multiplier\.(.+)",
-        "The same for one table.", "later", "the snapshot uses one connection",
-    ),
-    _inert("legacy.snapshot.max.threads", "One thread a table.", "the snapshot uses one connection", "false"),
-    _inert("internal.legacy.snapshot.max.threads", "The same.", "the snapshot uses one connection", "false"),
-    Option(
-        key="snapshot.query.mode", default="select_all", one_of=("select_all",), doc="How a table's rows are asked for."
-    ),
-    _inert("snapshot.query.mode.custom.name", "A Java extension.", JVM_CLASS),
-    _inert("snapshot.mode.custom.name", "A Java extension.", JVM_CLASS),
-    _inert("snapshot.locking.mode.custom.name", "A Java extension.", JVM_CLASS),
-    family(
-        "snapshot.mode.configuration.based.*", r"snapshot\.mode\.configuration\.based\.(.+)",
-        "Details of a snapshot mode that does not exist here.", "inert", "only for snapshot.mode=configuration_based",
-    ),
-    _inert("internal.snapshot.scan.all.columns.force", "How metadata is scanned.", JDBC, "false"),
-    # The rest
-    _inert("topic.cache.size", "Size of the topic name cache.", "there is no such cache to size", "10000"),
-    _inert("heartbeat.topics.prefix", "Former name of topic.heartbeat.prefix.",
-           "Debezium's naming strategy does not read it either; use topic.heartbeat.prefix", "__debezium-heartbeat"),
-    _inert("sourceinfo.struct.maker", "A Java class.", JVM_CLASS),
-    _inert("source.struct.version", "Former form of the source block.", "there is one form only"),
-    _inert("transaction.metadata.factory", "A Java class.", JVM_CLASS),
-    _inert("memory.management.schemas.class", "A Java class.", JVM_CLASS),
-    _inert("memory.management.tables.class", "A Java class.", JVM_CLASS),
-    _inert("queue.provider.type", "Implementation of the queue.", "there is one queue only", "memory"),
-    _inert("query.fetch.size", "Rows fetched at a time.", JDBC, "0"),
-    _inert("connection.validation.timeout.ms", "Limit of a connection's validation.", JDBC, "60000"),
-    _inert("internal.custom.retriable.exception", "Messages of Java exceptions to retry.", "errors are told by class"),
-    _inert("statistics.metrics.enabled", "Percentiles in JMX.", "it is about JMX metrics", "true"),
-    _inert("internal.advanced.metrics.enable", "Metrics by table in JMX.", "it is about JMX metrics", "false"),
-    _inert("internal.log.position.check.enable", "Check of the stored position.", "the check is always made", "true"),
-    _inert("custom.sanitize.pattern", "Keys hidden in logs.", "configurations are never logged"),
-    family(
-        "openlineage.integration.*", r"openlineage\.integration\..+", "Lineage events.", "later", "lineage is not sent"
-    ),
-    family(
-        "schema.history.internal.*", r"(internal\.)?schema\.history\.internal(\..+)?", "Storage of schema history.",
-        "inert", "this database needs no schema history",
-    ),
-    family("driver.*", r"driver\.(.+)", "Settings of the JDBC driver; some are known here too.", "normal"),
+    family("driver.*", r"driver\.(.+)", "Settings of the JDBC driver; some are known here too."),
+    *INERT,
+    *LATER,
 )
 
 

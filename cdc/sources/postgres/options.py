@@ -31,9 +31,8 @@ from cdc.core.options import (
     settings,
 )
 
+from ..known_options import JDBC, JVM_CLASS
 from ..options import (
-    JDBC,
-    JVM_CLASS,
     SHARED,
     SourceConfig,
     check_shared,
