@@ -59,13 +59,12 @@ def carry(run: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def configure(level: str | None = None, form: str | None = None, stream: TextIO | None = None) -> None:
-    """Set logging up for the process; may be repeated. What is not given comes from the environment.
-
-    Raises ConfigError on a level or format that does not exist.
+    """Set logging up for the process; may be repeated. The environment wins over *level* and *form*: it is how an
+    operator hears more without touching a configuration. Raises ConfigError on a level or format that does not exist.
     """
     out = stream or sys.stderr
-    threshold = _level(level or os.environ.get("CDC_LOG_LEVEL") or "info")
-    renderer = _renderer(form or os.environ.get("CDC_LOG_FORMAT") or ("text" if out.isatty() else "json"), out)
+    threshold = _level(os.environ.get("CDC_LOG_LEVEL") or level or "info")
+    renderer = _renderer(os.environ.get("CDC_LOG_FORMAT") or form or ("text" if out.isatty() else "json"), out)
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *_shared(), ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.stdlib.BoundLogger,

@@ -6,7 +6,7 @@ import errno
 import re
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import log
@@ -56,9 +56,9 @@ def _parse(text: str) -> Listener:
 class RestServer:
     """`start` returns once the ports are open; `stop` within about a second, whoever is still connected."""
 
-    def __init__(self, app: App, listeners: str = DEFAULT_LISTENERS) -> None:
+    def __init__(self, app: App, listeners: str | Iterable[str] = DEFAULT_LISTENERS) -> None:
         self._app = app
-        self._listeners = parse_listeners(listeners)
+        self._listeners = parse_listeners(listeners if isinstance(listeners, str) else ",".join(listeners))
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
         self.urls: list[str] = []
