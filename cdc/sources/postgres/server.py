@@ -60,12 +60,8 @@ def connect_replication(config: PostgresConfig, *, application_name: str = "cdc"
 
 
 def _open(config: PostgresConfig, parameters: Mapping[str, str], settings: Mapping[str, str]) -> Connection:
-    given = conninfo_to_dict(config.conninfo())
-    patience = {key: value for key, value in _PATIENCE.items() if key not in given}
-    options = " ".join([str(given.get("options", "")), *(f"-c {k}={v}" for k, v in {**_SETTINGS, **settings}.items())])
-    conninfo = config.conninfo(**patience, **parameters, options=options.strip(), client_encoding="UTF8")
     try:
-        conn = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
+        conn = psycopg.connect(_conninfo(config, parameters, settings), autocommit=True, prepare_threshold=None)
         try:
             for statement in config.database_initial_statements:
                 conn.execute(statement.encode())
@@ -75,6 +71,15 @@ def _open(config: PostgresConfig, parameters: Mapping[str, str], settings: Mappi
     except psycopg.Error as exc:
         raise map_error(exc) from exc
     return conn
+
+
+def _conninfo(config: PostgresConfig, parameters: Mapping[str, str], settings: Mapping[str, str]) -> str:
+    """The configured string and ours. The user's libpq `options` come first, so our settings win."""
+    given = conninfo_to_dict(config.conninfo())
+    patience = {key: value for key, value in _PATIENCE.items() if key not in given}
+    ours = (f"-c {key}={value}" for key, value in {**_SETTINGS, **settings}.items())
+    options = " ".join([str(given.get("options", "")), *ours]).strip()
+    return config.conninfo(**patience, **parameters, options=options, client_encoding="UTF8")
 
 
 # -- errors ----------------------------------------------------------------------------------------------------------
@@ -105,6 +110,8 @@ _LOST_TEXT: Final = re.compile(
 _RETRIABLE_TEXT: Final = re.compile(
     r"is starting up|shutting down|recovery mode|not yet accepting connections|too many clients|connection slots are"
     r"|standby connections exceeds|is active for PID|terminating connection|conflict with recovery", re.IGNORECASE)
+_UNREACHED_TEXT: Final = re.compile(
+    r"connection failed|attempts failed|failed to resolve|timeout expired", re.IGNORECASE)
 _REFUSED_TEXT: Final = (
     (r"password authentication failed|authentication failed for user", "Check database.user and database.password."),
     (r"no password supplied|password.*required", "Set database.password."),
@@ -114,7 +121,7 @@ _REFUSED_TEXT: Final = (
     (r"replication role|start WAL sender", "Run ALTER ROLE … REPLICATION for database.user (rds_replication on RDS)."),
     (r"does not support SSL|certificate|private key|tlsv1|sslmode", "Check database.sslmode and its certificates."),
     (r"invalid (connection|URI)|invalid port|wal_level", ""),
-    (r"\bERROR:", ""),
+    (r"(?-i:\bERROR:)", ""),
 )
 
 
@@ -137,7 +144,7 @@ def map_error(exc: psycopg.Error) -> SourceError:
         for pattern, hint in _REFUSED_TEXT:
             if re.search(pattern, text, re.IGNORECASE):
                 return SourceRefusedError(text, hint=hint)
-    hint = "Check database.hostname and database.port." if "connection failed" in text else ""
+    hint = "Check database.hostname and database.port." if _UNREACHED_TEXT.search(text) else ""
     return SourceConnectionError(text, hint=hint)
 
 
@@ -356,16 +363,18 @@ _OPEN_TRANSACTIONS: Final = "Transactions that were open before must end first; 
 
 
 def create_slot(conn: Connection, name: str, *, export_snapshot: bool = False, failover: bool = False,
-                two_phase: bool = False, timeout_s: float = 90) -> CreatedSlot:
-    """On a replication connection. It waits for all transactions that are open now; after *timeout_s* it gives up
-    with a SourceConnectionError. FAILOVER before version 17 and TWO_PHASE before 15 are left out with a warning."""
+                two_phase: bool = False, temporary: bool = False, timeout_s: float = 90) -> CreatedSlot:
+    """On a replication connection, with which a *temporary* one goes away. It waits for all transactions that are open
+    now; after *timeout_s* it gives up with a SourceConnectionError. FAILOVER before version 17 and TWO_PHASE before
+    15 are left out with a warning."""
     version = conn.info.server_version
     if failover and version < 170000:
         log.warning("slot_option_not_supported", option="failover", needs_version=17)
     if two_phase and version < 150000:
         log.warning("slot_option_not_supported", option="two_phase", needs_version=15)
-    command = sql.SQL("CREATE_REPLICATION_SLOT {} LOGICAL pgoutput {}").format(
-        sql.Identifier(name), _slot_options(version, export_snapshot, failover and version >= 170000, two_phase))
+    command = sql.SQL("CREATE_REPLICATION_SLOT {}{} LOGICAL pgoutput {}").format(
+        sql.Identifier(name), sql.SQL(" TEMPORARY" if temporary else ""),
+        _slot_options(version, export_snapshot, failover and version >= 170000, two_phase))
     with _Deadline(conn, timeout_s) as deadline:
         try:
             (made, point, snapshot, _), = conn.execute(command).fetchall()
