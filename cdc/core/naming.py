@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from .errors import ConfigError
+from .regex import Invalid, compile_java
 from .schema import TableId
 
 Adjuster = Callable[[str], str]
@@ -271,9 +272,10 @@ def _pattern_and_replacement(config: Any, key: str, replacement_key: str) -> tup
 
 
 def _compile(option: str, regex: str) -> re.Pattern[str]:
+    """With case, as Java's Pattern.compile(regex)."""
     try:
-        return re.compile(regex)
-    except re.error as exc:
+        return compile_java(regex, re.ASCII)
+    except Invalid as exc:
         raise ConfigError(f"Not a regular expression: {exc}.", option=option) from exc
 
 

@@ -222,7 +222,7 @@ def _identity_key(identity: str, columns: Iterable[ColumnCatalog], indexes: Iter
 
 
 def _read_types(conn: psycopg.Connection[Any], oids: Collection[int]) -> dict[int, TypeInfo]:
-    """The types and those they are made of: a domain's base, an array's element. Rows are in TypeInfo's order."""
+    """The types and those they are made of: a domain's base, an array's element."""
     rows: dict[int, tuple[Any, ...]] = {}
     wanted = {oid for oid in oids if oid}
     while wanted:
@@ -231,7 +231,8 @@ def _read_types(conn: psycopg.Connection[Any], oids: Collection[int]) -> dict[in
         wanted = {oid for row in found.values() for oid in (row[4], row[6]) if oid} - rows.keys()
     enums = [oid for oid, row in rows.items() if row[3] == "e"]
     labels = {oid: tuple(label) for oid, label in conn.execute(_LABELS, {"oids": enums})} if enums else {}
-    return {oid: TypeInfo(*row[:7], labels=labels.get(oid, ())) for oid, row in rows.items()}
+    return {oid: TypeInfo(oid, row[1], row[2], row[3], row[4], row[5], row[6], labels.get(oid, ()))
+            for oid, row in rows.items()}
 
 
 _LSN: Final = """\

@@ -144,6 +144,14 @@ def test_regex_strategy_routes_and_names_the_table_in_the_key() -> None:
     assert naming.data_topic(POSTGRES) == "srv.inv.orders"
 
 
+def test_regex_is_javas_and_minds_case() -> None:
+    options = config(topic_naming_strategy="SchemaRegexTopicNamingStrategy",
+                     topic_regex=r"(?<head>.*)Orders\p{Digit}+", topic_replacement="${head}orders")
+    naming = TopicNaming.from_config(options)
+    assert naming.data_topic(TableId("d", "inv", "Orders12")) == "srv.inv.orders"
+    assert naming.data_topic(TableId("d", "inv", "orders12")) == "srv.inv.orders12"
+
+
 def test_regex_strategy_without_uniqueness_adds_no_key_field() -> None:
     naming = TopicNaming.from_config(config(
         topic_naming_strategy="DefaultRegexTopicNamingStrategy", topic_regex="(.*)", topic_replacement="all",
