@@ -19,7 +19,7 @@ _QUOTED = rb'"([^"\\]*(?:\\.[^"\\]*)*)"'
 
 def _element(delimiter: bytes) -> re.Pattern[bytes]:
     mark = re.escape(delimiter)
-    return re.compile(rb'(?:%b|((?:[^"\\{}%b]|\\.)+))(%b|\Z)' % (_QUOTED, mark, mark), re.DOTALL)
+    return re.compile(rb'(?:%b|([^"\\{}%b]+))(%b|\Z)' % (_QUOTED, mark, mark), re.DOTALL)
 
 
 _ELEMENTS = {delimiter: _element(delimiter) for delimiter in (b",", b";")}

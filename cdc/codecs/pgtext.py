@@ -18,6 +18,7 @@ from cdc.core.codec import Codec, Writer
 from cdc.core.errors import DecodeError
 from cdc.core.schema import Schema
 
+from .decimals import unscaled, unscaled_bytes
 from .pgtime import DAY_US, MICROS, MILLIS, bad_text, instant_text, parse_clock, parse_days, parse_micros
 
 # C integers when compiled: these are compared with for every value.
@@ -36,7 +37,6 @@ TIMESTAMP_INFINITY = (9223372036825200, 9223372036825200000, 9223372036854775807
 TIMESTAMP_MINUS_INFINITY = (-9223372036832400, -9223372036832400000, -9223372036854775808)
 """Infinite timestamps by unit (MILLIS, MICROS, NANOS), as above."""
 
-_NUMERIC = re.compile(rb"(-?)(\d+)(?:\.(\d*))?")
 _FLOAT_NAMES = {b"NaN": float("nan"), b"Infinity": float("inf"), b"-Infinity": float("-inf")}
 
 
@@ -188,11 +188,6 @@ def nibble(byte: int) -> int:
     if 65 <= byte <= 70:
         return byte - 55
     return -1
-
-
-def unscaled_bytes(number: int) -> bytes:
-    """Big-endian two's complement of the fewest bytes, as java.math.BigInteger.toByteArray."""
-    return number.to_bytes((number if number >= 0 else ~number).bit_length() // 8 + 1, "big", signed=True)
 
 
 def valid_utf8(text: bytes) -> bytes:
@@ -369,37 +364,6 @@ class DecimalCodec(Codec):
         return True
 
 
-def unscaled(text: bytes, scale: int) -> int:
-    """A finite numeric's number times 10**scale, exactly. DecodeError where that is none."""
-    found = _NUMERIC.fullmatch(text)
-    if found is None:
-        raise bad_text("numeric that a Decimal can hold", len(text))
-    whole, fraction = found[2], found[3] or b""
-    digits = whole + fraction
-    missing = scale - len(fraction)
-    number: int
-    try:
-        if missing >= 0:
-            number = int(digits) * 10 ** missing
-        elif digits[missing:].strip(b"0"):
-            raise DecodeError("numeric with more digits than its column's scale", length=len(text))
-        else:
-            number = int(digits[:missing] or b"0")
-    except ValueError:
-        number = big_int(digits)
-        number = number * 10 ** missing if missing >= 0 else number // 10 ** -missing
-    return -number if found[1] else number
-
-
-def big_int(digits: bytes) -> int:
-    """An integer of more digits than Python converts at once; numeric goes to 131072 before the point."""
-    number = 0
-    for at in range(0, len(digits), 4000):
-        part = digits[at:at + 4000]
-        number = number * 10 ** len(part) + int(part)
-    return number
-
-
 def bytea(text: bytes) -> bytes:
     """bytea_output hex (`\\x…`) or escape. PostgreSQL docs, "Binary Data Types". DecodeError."""
     try:
@@ -510,7 +474,12 @@ class TimestampCodec(Codec):
                 return TIMESTAMP_INFINITY[self.unit]
             if text == b"-infinity":
                 return TIMESTAMP_MINUS_INFINITY[self.unit]
-            micros = parse_micros(text)
+            exact = parse_micros(text)
+            if self.unit == _MILLIS:
+                return exact // 1000
+            if exact > 9223372036854775807:
+                raise DecodeError("timestamp outside what microseconds can count (until 294247)")
+            micros = exact
         if self.unit == _MICROS:
             return micros
         if self.unit == _MILLIS:

@@ -29,7 +29,7 @@ _MONTH_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 def bad_text(what: str, length: int) -> DecodeError:
     """The error for *length* bytes that are no *what*; it never shows them."""
-    return DecodeError(f"not a {what} as PostgreSQL prints it", length=length)
+    return DecodeError(f"no {what} as PostgreSQL prints it", length=length)
 
 
 def days_of(year: int, month: int, day: int) -> int:

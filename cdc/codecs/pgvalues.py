@@ -18,7 +18,8 @@ from cdc.core.codec import Codec
 from cdc.core.errors import DecodeError
 from cdc.core.schema import Schema
 
-from .pgtext import DateCodec, big_int, bytea, unscaled_bytes
+from .decimals import big_int, unscaled_bytes
+from .pgtext import DateCodec, bytea
 from .pgtime import (
     bad_text,
     clock_text,

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from cdc.codecs import pgtext, pgvalues
 from cdc.codecs.pgarray import ArrayCodec
+from cdc.codecs.pgbinary import binary_codec
 from cdc.codecs.pgtime import MICROS, MILLIS, NANOS
 from cdc.core.codec import Codec
 from cdc.core.schema import (
@@ -111,10 +112,23 @@ def resolve(type_info: TypeInfo, typmod: int, *, config: TypeConfig,
     sized = types.get(root.element_oid, root) if root.element_oid else root
     length = (jdbc.domain_length if type_info.kind == "d" else jdbc.length)(sized.name, root_typmod)
     return ColumnType(
-        schema=found.schema, codec=found.codec, binary_codec=None,
+        schema=found.schema, codec=found.codec, binary_codec=_binary(root, sized, found.codec, config),
         unchanged=_unchanged(root, found.schema, config, types), always_optional=found.always_optional,
-        type_name=type_info.name, length=length, scale=jdbc.scale(sized.name, root_typmod), is_character=jdbc.is_character(root.name, root.kind == "e"),
+        type_name=type_info.name, length=length, scale=jdbc.scale(sized.name, root_typmod),
+        is_character=jdbc.is_character(root.name, root.kind == "e"),
     )
+
+
+def _binary(root: TypeInfo, sized: TypeInfo, codec: Codec, config: TypeConfig) -> Codec | None:
+    """The codec for what the type's send function gives, *sized* being an array's element type or *root* itself.
+
+    None where the server sends, or we read, nothing but text: composites, arrays shown as their text.
+    """
+    is_array = root.element_oid != 0
+    if sized.kind not in ("b", "e", "r") or is_array != isinstance(codec, ArrayCodec):
+        return None
+    return binary_codec(sized.name, codec, is_enum=sized.kind == "e", is_array=is_array,
+                        money_fraction_digits=config.money_fraction_digits)
 
 
 def _root(info: TypeInfo, typmod: int, types: Mapping[int, TypeInfo]) -> tuple[TypeInfo, int]:

@@ -1,0 +1,42 @@
+"""Exact decimals between their digits and java.math.BigInteger's bytes, as Connect's Decimal has them."""
+
+from __future__ import annotations
+
+import re
+
+from cdc.core.errors import DecodeError
+
+_DECIMAL = re.compile(rb"(-?)(\d+)(?:\.(\d*))?")
+
+
+def unscaled_bytes(number: int) -> bytes:
+    """Big-endian two's complement of the fewest bytes, as java.math.BigInteger.toByteArray."""
+    return number.to_bytes((number if number >= 0 else ~number).bit_length() // 8 + 1, "big", signed=True)
+
+
+def big_int(digits: bytes) -> int:
+    """An integer of any number of digits; Python's own `int` stops at 4300, numeric at 131072."""
+    if len(digits) <= 4000:
+        return int(digits)
+    number = 0
+    for at in range(0, len(digits), 4000):
+        part = digits[at:at + 4000]
+        number = number * 10 ** len(part) + int(part)
+    return number
+
+
+def unscaled(text: bytes, scale: int) -> int:
+    """The number in *text* (plain digits, no exponent) times 10**scale, exactly; DecodeError where it is not whole."""
+    found = _DECIMAL.fullmatch(text)
+    if found is None:
+        raise DecodeError("no number that a decimal can hold", length=len(text))
+    fraction = found[3] or b""
+    digits = found[2] + fraction
+    missing = scale - len(fraction)
+    if missing >= 0:
+        number: int = big_int(digits) * 10 ** missing
+    elif digits[missing:].strip(b"0"):
+        raise DecodeError("number with more digits than its column's scale", length=len(text))
+    else:
+        number = big_int(digits[:missing] or b"0")
+    return -number if found[1] else number
