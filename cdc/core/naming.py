@@ -260,11 +260,11 @@ def _route_of(config: Any) -> Route:
 
 
 def _pattern_and_replacement(config: Any, key: str, replacement_key: str) -> tuple[re.Pattern[str], str] | None:
-    regex = getattr(config, key.replace(".", "_"), None)
-    replacement = getattr(config, replacement_key.replace(".", "_"), None)
-    if not (regex or "").strip():
+    regex = str(getattr(config, key.replace(".", "_"), None) or "")
+    replacement = str(getattr(config, replacement_key.replace(".", "_"), None) or "")
+    if not regex.strip():
         return None
-    if not (replacement or "").strip():
+    if not replacement.strip():
         raise ConfigError(f"{key} needs {replacement_key}.", option=replacement_key)
     pattern = _compile(key, regex)
     _check_replacement(replacement_key, pattern, replacement)
