@@ -32,6 +32,8 @@ from .core.secrets import is_secret_key, scrub
 
 LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 FORMATS: Final = ("json", "text")
+_QUIET_SECONDS: Final = 10.0
+_REMEMBERED: Final = 1000
 _FIRST: Final = ("timestamp", "level", "event", "connector", "task")
 _COLORS: Final = {"debug": "\x1b[2m", "info": "\x1b[32m", "warning": "\x1b[33m", "error": "\x1b[31m"}
 _DIM, _BOLD, _RESET = "\x1b[2m", "\x1b[1m", "\x1b[0m"
@@ -78,6 +80,7 @@ def configure(level: str | None = None, form: str | None = None, stream: TextIO 
         use_get_message=True,
     ))
     handler.addFilter(_ours_or_serious)
+    handler.addFilter(_Repeats())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(threshold)
@@ -114,6 +117,29 @@ def _renderer(form: str, stream: TextIO) -> Callable[[Any, str, EventDict], str]
 def _ours_or_serious(record: logging.LogRecord) -> bool:
     """Libraries speak from warning up: below it, some of them print headers and payloads."""
     return record.levelno >= logging.WARNING or hasattr(record, "_logger") or record.name.split(".")[0] == "cdc"
+
+
+class _Repeats:
+    """Lets a library say the same thing once in `_QUIET_SECONDS`: librdkafka repeats a refused connection by the
+    thousand. How often it was held back is added when it is said again."""
+
+    def __init__(self) -> None:
+        self._said: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def __call__(self, record: logging.LogRecord) -> bool:
+        if hasattr(record, "_logger"):
+            return True
+        key = (record.name, record.getMessage())
+        since, count = self._said.get(key, (0.0, 0))
+        if record.created - since < _QUIET_SECONDS:
+            self._said[key] = since, count + 1
+            return False
+        if len(self._said) > _REMEMBERED:
+            self._said.clear()
+        self._said[key] = record.created, 0
+        if count:
+            record.msg, record.args = f"{key[1]} [held back {count} times]", ()
+        return True
 
 
 def redact(_logger: Any, _method: str, event: EventDict) -> EventDict:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-import logging
 import os
 import sys
 import urllib.error
@@ -276,36 +275,46 @@ def _named(schema: Any, namespace: str = "") -> Iterator[tuple[str, Any]]:
 def topic_events(topic: str, brokers: str, registry: str | None, properties: Sequence[str], from_beginning: bool,
                  readable: bool) -> Generator[Seen]:
     """Every record of *topic* from now on, or *from_beginning*, for ever. *properties*: librdkafka's, `key=value`."""
-    import confluent_kafka
+    from confluent_kafka import KafkaException
 
     decoder = Decoder(Registry(registry) if registry else None, readable)
-    consumer = confluent_kafka.Consumer(
-        _consumer_config(brokers, properties), logger=logging.getLogger("librdkafka"))
+    heard = _LastError()
     try:
-        start = confluent_kafka.OFFSET_BEGINNING if from_beginning else confluent_kafka.OFFSET_END
-        consumer.assign([confluent_kafka.TopicPartition(topic, number, start)
-                         for number in _partitions(consumer, topic, brokers)])
+        consumer = _assigned(topic, brokers, _consumer_config(brokers, properties, heard), from_beginning)
+    except KafkaException as exc:
+        raise SinkConnectionError(f"Nothing can be read at {brokers}: {heard.text or exc.args[0].str()}.",
+                                  hint="Check --bootstrap-server, and -X if it wants TLS or a login.") from exc
+    try:
         while True:
             message = consumer.poll(0.5)
             if message is None:
                 continue
-            error = message.error()
-            if error is not None:
-                raise SinkConnectionError(f"Reading {topic} failed: {error.str()}.", code=error.name())
+            if message.error() is not None:
+                raise SinkConnectionError(f"Reading {topic} failed: {message.error().str()}.")
             yield Event(topic, decoder.decode(message.key()), decoder.decode(message.value()))
-    except confluent_kafka.KafkaException as exc:
-        raise SinkConnectionError(f"Reading {topic} failed: {exc.args[0].str()}.", brokers=brokers,
-                                  hint="Check --bootstrap-server and the -X properties.") from exc
     finally:
         consumer.close()
 
 
-def _consumer_config(brokers: str, properties: Sequence[str]) -> dict[str, Any]:
+class _LastError:
+    """What librdkafka's `error_cb` said last: it tells why nobody answers (refused, TLS, login)."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def __call__(self, error: Any) -> None:
+        if not self.text or error.name() != "_ALL_BROKERS_DOWN":
+            self.text = error.str().partition(" (after ")[0]
+
+
+def _consumer_config(brokers: str, properties: Sequence[str], heard: _LastError) -> dict[str, Any]:
     config: dict[str, Any] = {
         "bootstrap.servers": brokers,
         "group.id": f"cdc-tail-{uuid.uuid4()}",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
+        "log_level": 0,
+        "error_cb": heard,
     }
     for text in properties:
         key, equals, value = text.partition("=")
@@ -315,15 +324,23 @@ def _consumer_config(brokers: str, properties: Sequence[str]) -> dict[str, Any]:
     return config
 
 
-def _partitions(consumer: Any, topic: str, brokers: str) -> list[int]:
+def _assigned(topic: str, brokers: str, config: dict[str, Any], from_beginning: bool) -> Any:
+    """A consumer that is about to read every partition of *topic*. Raises ConfigError, KafkaException."""
     import confluent_kafka
 
     try:
-        found = consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic]
+        consumer = confluent_kafka.Consumer(config)
     except confluent_kafka.KafkaException as exc:
-        raise SinkConnectionError(f"No broker answers at {brokers}: {exc.args[0].str()}.",
-                                  hint="Check --bootstrap-server, and -X if it wants TLS or a login.") from exc
-    if found.error is not None or not found.partitions:
-        raise ConfigError(f"There is no topic {topic} at {brokers}.", option="--topic",
-                          hint="Topics are created with the first event; names are <topic.prefix>.<schema>.<table>.")
-    return sorted(found.partitions)
+        raise ConfigError(f"The consumer cannot be made: {exc.args[0].str()}.", option="-X",
+                          hint="-X takes the properties of librdkafka.") from exc
+    try:
+        found = consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic]
+        if found.error is not None or not found.partitions:
+            raise ConfigError(f"There is no topic {topic} at {brokers}.", option="--topic",
+                              hint="Topics are created with the first event: <topic.prefix>.<schema>.<table>.")
+        start = confluent_kafka.OFFSET_BEGINNING if from_beginning else confluent_kafka.OFFSET_END
+        consumer.assign([confluent_kafka.TopicPartition(topic, number, start) for number in sorted(found.partitions)])
+        return consumer
+    except BaseException:
+        consumer.close()
+        raise

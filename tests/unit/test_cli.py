@@ -192,7 +192,12 @@ def test_what_has_no_options_is_explained(cdc: Any, name: str, says: str) -> Non
 
 def test_demo_gets_its_own_arguments(cdc: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     got: list[list[str]] = []
-    stand_in(monkeypatch, "cdc.demo", main=got.append)
+
+    def run_demo(arguments: list[str]) -> int:
+        got.append(arguments)
+        return 0
+
+    stand_in(monkeypatch, "cdc.demo", main=run_demo)
     assert cdc("demo", "--seconds", "3", "--help").code == 0
     assert got == [["--seconds", "3", "--help"]]
 

@@ -143,6 +143,19 @@ def test_libraries_are_heard_from_warning_up() -> None:
     assert [line["event"] for line in lines(out)] == ["broker down", "ours"]
 
 
+def test_a_library_that_repeats_itself_is_heard_once_in_a_while() -> None:
+    out = configured()
+    library = logging.getLogger("librdkafka")
+    for _ in range(500):
+        library.error("refused %s", 1)
+    library.error("refused %s", 2)
+    assert [line["event"] for line in lines(out)] == ["refused 1", "refused 2"]
+    later = library.makeRecord("librdkafka", logging.ERROR, "f", 1, "refused %s", (1,), None)
+    later.created += 60
+    library.handle(later)
+    assert lines(out)[-1]["event"] == "refused 1 [held back 499 times]"
+
+
 def test_level_from_the_environment_holds_lines_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CDC_LOG_LEVEL", "WARNING")
     out = configured()
