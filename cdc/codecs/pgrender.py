@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable
+from decimal import ROUND_FLOOR, Context, Decimal
 from typing import Any, Final
 
 from cdc.core.errors import DecodeError
@@ -137,17 +138,31 @@ def float_text(number: float) -> bytes:
 
 
 def float4_text(number: float) -> bytes:
-    """The fewest digits that give the single-precision *number* again, as the server prints it."""
-    if not math.isfinite(number):
-        return float_text(number)
-    for digits in range(1, 9):
-        shown = f"{number:.{digits}g}"
-        try:
-            if struct.pack(">f", float(shown)) == struct.pack(">f", number):
-                return shown.encode()
-        except OverflowError:
-            continue
-    return f"{number:.9g}".encode()
+    """The fewest digits that give the single-precision *number* again, of several the nearest, as the server prints
+    it. A decimal just between two floats is not taken for either (src/common/f2s.c)."""
+    if not math.isfinite(number) or number == 0:
+        return b"-0" if number == 0 and math.copysign(1, number) < 0 else float_text(number)
+    sign, exact = b"-" if number < 0 else b"", Decimal(abs(number))
+    (bits,) = struct.unpack(">i", struct.pack(">f", abs(number)))
+    low, high = (exact + _float_of(bits - 1)) / 2, (exact + _float_of(bits + 1)) / 2
+    for digits in range(1, 10):
+        unit = Decimal(1).scaleb(exact.adjusted() + 1 - digits)
+        below = exact.quantize(unit, ROUND_FLOOR, _WIDE)
+        near = [shown for shown in (below, below + unit) if low < shown < high]
+        if near:
+            nearest = min(near, key=lambda shown: (abs(shown - exact), shown.as_tuple().digits[-1] % 2))
+            return sign + f"{nearest:e}".encode()
+    raise AssertionError("nine digits tell single-precision numbers apart")
+
+
+_WIDE: Final = Context(prec=400)
+
+
+def _float_of(bits: int) -> Decimal:
+    """The finite single-precision number of *bits*, and beyond the largest what would come next."""
+    if bits == 0x7F800000:
+        return Decimal(2) ** 128
+    return Decimal(struct.unpack(">f", struct.pack(">i", bits))[0])
 
 
 def numeric(data: bytes) -> bytes:
@@ -325,8 +340,7 @@ def _ipv6(address: bytes) -> str:
     IPv4 addresses within are shown as such."""
     words = struct.unpack(">8H", address)
     base, length = _longest_zeros(words)
-    last = words[:6] if base == 0 and (
-        length == 6 or (length == 7 and words[7] != 1) or (length == 5 and words[5] == 0xFFFF)) else words
+    last = words[:6] if base == 0 and (length == 6 or (length == 5 and words[5] == 0xFFFF)) else words
     parts = [f"{word:x}" for word in last]
     if len(last) == 6:
         parts.append(".".join([str(byte) for byte in address[12:]]))
