@@ -34,7 +34,7 @@ from cdc.runtime.options import (
     read_worker,
 )
 from cdc.runtime.task import TaskParts, TaskSettings
-from cdc.runtime.worker import Connector, Worker
+from cdc.runtime.worker import Connector, SharedStore, Worker
 
 log = get_logger(__name__)
 
@@ -59,7 +59,7 @@ def assemble(settings: WorkerConfig, raw_connectors: Sequence[Mapping[str, str]]
     """A worker with all connectors, none of them started. Raises ConfigError."""
     if not raw_connectors:
         raise ConfigError("There is no connector to run.", hint="Name a connector's file after the worker's.")
-    store = offset_store(settings)
+    store = SharedStore(offset_store(settings))
     return Worker([connector(settings, providers.resolve(raw), raw, store, strict) for raw in raw_connectors])
 
 

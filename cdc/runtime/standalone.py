@@ -37,6 +37,7 @@ def run(worker: Worker, settings: WorkerConfig, stop: threading.Event, server: S
         in_time = worker.stop(settings.task_shutdown_graceful_timeout_ms / 1000 + 10)
         if not in_time:
             log.warning("tasks_abandoned")
+        worker.close()
         if server is not None:
             server.stop()
     errors = worker.errors()

@@ -83,6 +83,7 @@ class Task:
         source, sink = self.parts.source, self.parts.sink
         try:
             sink.start()
+            self.store.start()
             offset = self.store.load(self.settings.connector, source.partition())
             source.start(offset)
             self.started = True

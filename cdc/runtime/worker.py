@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from cdc import about
@@ -46,7 +46,29 @@ class Connector:
     metrics: TaskMetrics
     retry_most_s: float = 10.0
     retry_budget: int = -1
-    on_stop: Callable[[], None] | None = field(default=None)
+
+
+class SharedStore:
+    """One offset store for all tasks of the process: opened by the first that starts, closed with the worker."""
+
+    def __init__(self, store: OffsetStore) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._started = False
+        self.load = store.load
+        self.commit = store.commit
+
+    def start(self) -> None:
+        with self._lock:
+            if not self._started:
+                self._store.start()
+                self._started = True
+
+    def close(self) -> None:
+        with self._lock:
+            if self._started:
+                self._started = False
+                self._store.close()
 
 
 class _Runner:
@@ -164,6 +186,11 @@ class Worker:
             if runner.thread.is_alive():
                 runner.thread.join(max(0.0, deadline - time.monotonic()))
         return not any(runner.thread.is_alive() for runner in self._runners.values())
+
+    def close(self) -> None:
+        """Close the offset stores; after `stop`."""
+        for store in {id(each.store): each.store for each in self._connectors.values()}.values():
+            store.close()
 
     def errors(self) -> list[BaseException]:
         """What ended connectors that a person has to look at."""

@@ -1,0 +1,203 @@
+"""Every record of the real Debezium for the golden scripts, and ours for the same scripts: equal but for what is
+volatile (tests/golden/README.md)."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fastavro
+import pytest
+
+from cdc.converters.avro import AvroConverter
+from cdc.converters.json import JsonConverter
+from cdc.converters.plan import ColumnFailures
+from cdc.converters.records import RecordConverter
+from cdc.converters.simple import SimpleHeaderConverter
+from cdc.core.interfaces import Outgoing
+from cdc.sources.postgres.options import parse_postgres
+from cdc.sources.postgres.source import PostgresSource
+from tests.servers.postgres import PostgresServer
+from tests.unit.converters.connect_json import golden_records
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+VOLATILE = {"ts_ms", "ts_us", "ts_ns", "txId", "xmin", "lsn", "sequence", "version"}
+"""Of the envelope and its source block."""
+
+SHAPES = {"provide.transaction.metadata": "true", "skipped.operations": "none",
+          "schema.name.adjustment.mode": "avro", "field.name.adjustment.mode": "avro"}
+
+SCENARIOS = {
+    "types-stream": ("postgres-types.sql", {"snapshot.mode": "no_data"}),
+    "types-snapshot": ("postgres-types.sql", {"snapshot.mode": "initial_only"}),
+    "shapes-stream": ("postgres-shapes.sql", {"snapshot.mode": "no_data", **SHAPES}),
+}
+
+
+class Pair:
+    """One record through both converters."""
+
+    def __init__(self, plain: Outgoing, avro: Outgoing, schemas: AvroConverter) -> None:
+        self.plain = plain
+        self.avro = avro
+        self.schemas = schemas
+
+    def json(self, side: str) -> Any:
+        data = self.plain.key if side == "key" else self.plain.value
+        return None if data is None else json.loads(data)
+
+    def avro_of(self, side: str) -> tuple[str, Any] | None:
+        """Schema text and decoded value."""
+        data = self.avro.key if side == "key" else self.avro.value
+        if data is None:
+            return None
+        assert data[0] == 0
+        text = self.schemas.schema_text(int.from_bytes(data[1:5]))
+        return text, decode(text, data[5:])
+
+
+def decode(text: str, data: bytes) -> Any:
+    """The value, having checked that fastavro writes the same bytes for it."""
+    schema = fastavro.parse_schema(json.loads(text))
+    stream = io.BytesIO(data)
+    value = fastavro.schemaless_reader(stream, schema, schema, return_record_name=True,
+                                       return_record_name_override=True)
+    assert stream.read() == b"", "bytes after the value"
+    return value
+
+
+@pytest.fixture(params=SCENARIOS)
+def scenario(request: pytest.FixtureRequest, postgres15: PostgresServer) -> Iterator[tuple[str, list[Pair]]]:
+    name = request.param
+    script, options = SCENARIOS[name]
+    setup, data = (GOLDEN / script).read_text(encoding="utf-8").split("-- data\n")
+    postgres15.create_database("golden")
+    try:
+        with postgres15.connect("golden") as conn:
+            conn.execute(setup.encode())
+            if name.endswith("snapshot"):
+                _run(conn, data)
+            source, given = _source(postgres15, options)
+            try:
+                source.start(None)
+                if not name.endswith("snapshot"):
+                    _run(conn, data)
+                wanted = sum(1 for _ in golden_records(GOLDEN / f"postgres-{name}.jsonl.gz"))
+                yield name, _collect(source, given, wanted)
+            finally:
+                source.stop()
+    finally:
+        postgres15.drop_database("golden")
+
+
+def _run(conn: Any, script: str) -> None:
+    """As psql runs it: each statement on its own."""
+    for statement in _statements(script):
+        conn.execute(statement.encode())
+
+
+def _statements(script: str) -> list[str]:
+    found, start, quoted = [], 0, False
+    for index, char in enumerate(script):
+        if char == "'":
+            quoted = not quoted
+        elif char == ";" and not quoted:
+            found.append(script[start:index])
+            start = index + 1
+    return [each for each in found if each.strip()]
+
+
+def _source(server: PostgresServer, options: dict[str, str]) -> tuple[PostgresSource, dict[str, str]]:
+    given = {
+        "name": "golden", "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+        "topic.prefix": "srv", "plugin.name": "pgoutput", "slot.name": "golden", "slot.drop.on.stop": "true",
+        "database.hostname": server.host, "database.port": str(server.port), "database.user": "postgres",
+        "database.dbname": "golden", **options,
+    }
+    config, _ = parse_postgres(given)
+    return PostgresSource(config, given), given
+
+
+def _collect(source: PostgresSource, given: dict[str, str], wanted: int) -> list[Pair]:
+    """Until *wanted* records came, and nothing follows them."""
+    headers = source.context_headers("run")
+    avro = {is_key: AvroConverter() for is_key in (True, False)}
+    for is_key, each in avro.items():
+        each.configure({"schema.registry.url": "mock://golden"}, is_key)
+    plain = {is_key: JsonConverter() for is_key in (True, False)}
+    for is_key, converter in plain.items():
+        converter.configure({"schemas.enable": "true"}, is_key)
+    header = SimpleHeaderConverter()
+    both = [RecordConverter(side[True], side[False], header, ColumnFailures(), headers) for side in (plain, avro)]
+    records: list[Any] = []
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and not source.finished():
+        batch = source.poll(0.5 if len(records) >= wanted else 1.0)
+        if batch is not None:
+            records += batch.records
+        elif len(records) >= wanted:
+            break
+    now_us = time.time_ns() // 1000
+    return [Pair(a, b, avro[False]) for a, b in zip(*(each.convert(records, now_us) for each in both), strict=True)]
+
+
+def masked(value: Any, topic: str) -> Any:
+    """*value* without what differs from run to run."""
+    if isinstance(value, list):
+        return [masked(each, topic) for each in value]
+    if not isinstance(value, dict):
+        return value
+    out = {}
+    for key, each in value.items():
+        if key in VOLATILE:
+            out[key] = type(each).__name__
+        elif key == "transaction" and isinstance(each, dict):
+            out[key] = {**each, "id": "volatile"}
+        elif key == "id" and topic == "srv.transaction":
+            out[key] = "volatile"
+        elif key == "data_collection" and str(each).startswith("LOGICAL_DECODING_MESSAGE"):
+            out[key] = "LOGICAL_DECODING_MESSAGE"
+        elif key == "data_collection" and "LogicalDecodingMessageId" in str(each):
+            out[key] = "LOGICAL_DECODING_MESSAGE"
+        elif key == "-record":
+            continue
+        else:
+            out[key] = masked(each, topic)
+    return out
+
+
+def test_every_record_equals_debezium(scenario: tuple[str, list[Pair]]) -> None:
+    name, ours = scenario
+    golden = list(golden_records(GOLDEN / f"postgres-{name}.jsonl.gz"))
+    assert [pair.plain.topic for pair in ours] == [record["topic"] for record in golden]
+    texts: dict[int, str] = {}
+    for number, (pair, record) in enumerate(zip(ours, golden, strict=True)):
+        where = f"{name}[{number}] {record['topic']}"
+        topic = record["topic"]
+        for side in ("key", "value"):
+            wanted = record.get(side)
+            got = pair.json(side)
+            if wanted is None:
+                assert got is None or got["schema"] is None, f"{where} {side}"
+                assert pair.avro_of(side) is None, f"{where} {side}"
+                continue
+            assert list(got) == ["schema", "payload"]
+            assert json.dumps(got["schema"]) == json.dumps(wanted["schema"]), f"{where} {side} schema"
+            assert json.dumps(masked(got["payload"], topic)) == json.dumps(masked(wanted["payload"], topic)), \
+                f"{where} {side}"
+            avro = record[f"avro_{side}"]
+            texts.setdefault(avro["schema_ref"], avro.get("schema", ""))
+            text, value = pair.avro_of(side) or ("", None)
+            assert text == texts[avro["schema_ref"]], f"{where} {side} Avro schema"
+            assert masked(value, topic) == masked(decode(text, bytes.fromhex(avro["hex"])), topic), f"{where} {side}"
+        assert _headers(pair.plain) == [header["key"] for header in record["headers"]], where
+        assert pair.plain.kafka_partition == (-1 if record.get("partition") is None else record["partition"]), where
+
+
+def _headers(outgoing: Outgoing) -> list[str]:
+    return [name for name, _ in outgoing.headers]
