@@ -91,6 +91,7 @@ cdef class TimestampCodec(Codec):
     cdef readonly int unit
     @cython.locals(micros="long long")
     cpdef long long number(self, bytes data, Py_ssize_t start, Py_ssize_t end) except? -1
+    cpdef object unusual(self, bytes text)
     cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
 
 cdef class ZonedTimestampCodec(Codec):

@@ -469,24 +469,26 @@ class TimestampCodec(Codec):
     def number(self, data: bytes, start: int, end: int) -> int:
         micros = plain_micros(data, start, end)
         if micros == NOT_PLAIN:
-            text = data[start:end]
-            if text == b"infinity":
-                return TIMESTAMP_INFINITY[self.unit]
-            if text == b"-infinity":
-                return TIMESTAMP_MINUS_INFINITY[self.unit]
-            exact = parse_micros(text)
-            if self.unit == _MILLIS:
-                return exact // 1000
-            if exact > 9223372036854775807:
-                raise DecodeError("timestamp outside what microseconds can count (until 294247)")
-            micros = exact
+            return self.unusual(data[start:end])
         if self.unit == _MICROS:
             return micros
         if self.unit == _MILLIS:
             return micros // 1000
         if micros > _MAX_NANOS_US or micros < -_MAX_NANOS_US:
-            raise DecodeError("timestamp outside what nanoseconds can count (1677 to 2262)")
+            raise DecodeError("timestamp outside what its unit can count")
         return micros * 1000
+
+    def unusual(self, text: bytes) -> int:
+        """Infinities, years before Christ and after 9999."""
+        if text == b"infinity":
+            return TIMESTAMP_INFINITY[self.unit]
+        if text == b"-infinity":
+            return TIMESTAMP_MINUS_INFINITY[self.unit]
+        nanos = parse_micros(text) * 1000
+        number = nanos // (1000000, 1000, 1)[self.unit]
+        if not -9223372036854775808 <= number <= 9223372036854775807:
+            raise DecodeError("timestamp outside what its unit can count")
+        return number
 
     def value(self, data: bytes, start: int, end: int) -> int:
         return self.number(data, start, end)

@@ -220,7 +220,7 @@ def test_decimals_are_exact(conn: psycopg.Connection[Any], precision: int, scale
 
 
 def test_extension_types_have_their_own_schemas(conn: psycopg.Connection[Any], database: Database) -> None:
-    samples = {
+    samples: dict[str, list[tuple[str, str, Any]]] = {
         "hstore": [("hstore", """'a=>1, "b c"=>NULL, "q\\"q"=>"x\\\\y"'""",
                     '{"a":"1","q\\"q":"x\\\\y","b c":null}'),
                    ("hstore[]", "array['a=>1'::hstore]", ['{"a":"1"}'])],
