@@ -91,9 +91,14 @@ def build(plugin: plugins.Plugin, config: Any, framework: ConnectorConfig, setti
     key, value, header = (converter(each) for each in (
         framework.key_converter, framework.value_converter, framework.header_converter))
 
+    seen: dict[tuple[str, str], int] = {}
+
     def on_bad_column(table: str, column: str, reason: str) -> None:
+        """Each column is named at its 1st, 10th, 100th … failure; all are counted."""
         metrics.error("column")
-        log.warning("column_not_converted", table=table, column=column, reason=reason)
+        count = seen[table, column] = seen.get((table, column), 0) + 1
+        if str(count).strip("0") == "1":
+            log.warning("column_not_converted", table=table, column=column, reason=reason, count=count)
 
     def on_bad_record(error: Exception, origin: str) -> None:
         metrics.error("convert")

@@ -43,6 +43,7 @@ from ..options import (
 )
 
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+RETRIES = "see errors.max.retries and retriable.restart.connector.wait.ms"
 MODES = ("initial", "initial_only", "no_data")
 _FORMER_MODES = {"never": "no_data", "schema_only": "no_data"}
 _OTHER_MODES = (
@@ -153,11 +154,11 @@ class PostgresConfig(SourceConfig):
     )
     slot_max_retries: int = option(
         "slot.max.retries", "INT", default="6", importance="LOW", check=at_least(0), group="Postgres",
-        doc="How often a slot that is in use is tried again.",
+        doc="How often a slot that is in use is tried again.", effect="inert", why=RETRIES,
     )
     slot_retry_delay_ms: int = option(
         "slot.retry.delay.ms", "LONG", default="10000", importance="LOW", check=at_least(0), group="Postgres",
-        doc="Wait between those attempts.",
+        doc="Wait between those attempts.", effect="inert", why=RETRIES,
     )
     internal_create_slot_command_timeout: int = option(
         "internal.create.slot.command.timeout", "LONG", default="90", importance="LOW", check=at_least(1),
@@ -194,20 +195,19 @@ class PostgresConfig(SourceConfig):
     )
     lsn_flush_timeout_ms: int = option(
         "lsn.flush.timeout.ms", "LONG", default="30000", check=at_least(1), doc="Limit for telling it.",
-        group="Postgres",
+        group="Postgres", effect="inert", why="telling it waits for nothing",
     )
     lsn_flush_timeout_action: str = option(
         "lsn.flush.timeout.action", default="fail", one_of=("fail", "warn", "ignore"), group="Postgres",
-        doc="What to do when that takes longer.",
+        doc="What to do when that takes longer.", effect="inert", why="telling it waits for nothing",
     )
     status_update_interval_ms: int = option(
         "status.update.interval.ms", "INT", default="10000", check=at_least(1), group="Postgres",
         doc="Time between status updates to the server.",
     )
     xmin_fetch_interval_ms: int = option(
-        "xmin.fetch.interval.ms", "LONG", default="0", check=at_least(0), group="Postgres", effect="later",
+        "xmin.fetch.interval.ms", "LONG", default="0", check=at_least(0), group="Postgres",
         doc="Time between readings of the slot's xmin for the source block; 0 for none.",
-        why="source.xmin stays null",
     )
 
     # Filters
@@ -263,6 +263,10 @@ class PostgresConfig(SourceConfig):
     cdc_spool_directory: str | None = option(
         "cdc.spool.directory", default=None, importance="LOW", group="Service",
         doc="Where transactions in progress are kept; the system's temporary directory by default.",
+    )
+    cdc_name_columns: str = option(
+        "cdc.name.columns", default="debezium", one_of=("debezium", "value"), importance="LOW", group="Service",
+        doc="Streamed changes of columns of type name: debezium writes null, as Debezium does; value writes the value.",
     )
 
     def conninfo(self, **extra: Any) -> str:

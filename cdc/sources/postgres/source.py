@@ -301,6 +301,7 @@ class PostgresSource:
         reader.start()
         self._slot_conn = None
         self._reader = reader
+        self._builder.streaming = True
         self._state = "streaming"
         self._monitor = Monitor(config, self._events)
         self._monitor.start()

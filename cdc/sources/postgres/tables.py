@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cdc.codecs.mappers import ColumnSource, Rule, map_column, mapper_for
+from cdc.core.codec import Codec
 from cdc.core.envelope import make_table_schema
+from cdc.core.errors import DecodeError
 from cdc.core.fallback import fallback
 from cdc.core.filters import Filters
 from cdc.core.naming import TopicNaming
@@ -35,10 +37,19 @@ class _Version:
     merged: MergedRelation
     types: tuple[TypeInfo | None, ...]
     relaxed: frozenset[str]
+    streaming: bool
+
+
+class WithheldCodec(Codec):
+    """Refuses every value, so that a null stands for it."""
+
+    def value(self, data: bytes, start: int, end: int) -> Any:
+        raise DecodeError("a streamed column of type name is null, as with Debezium; cdc.name.columns=value keeps it")
 
 
 class TableBuilder:
-    """Makes and remembers the table schemas of one connector."""
+    """Makes and remembers the table schemas of one connector. `streaming` says whose rows they are for: Debezium
+    reads columns of type `name` in a snapshot and writes null for them when streaming."""
 
     def __init__(self, config: PostgresConfig, naming: TopicNaming, filters: Filters, rules: tuple[Rule, ...],
                  database: str, source_schema: Schema) -> None:
@@ -48,6 +59,7 @@ class TableBuilder:
         self.rules = rules
         self.database = database
         self.source_schema = source_schema
+        self.streaming = False
         self._made: dict[int, tuple[_Version, TableSchema]] = {}
         self._relaxed: dict[int, frozenset[str]] = {}
         self._warned: set[tuple[str, str, str]] = set()
@@ -62,7 +74,8 @@ class TableBuilder:
         """The schema of *relation* as the log describes it, completed from *catalog*."""
         merged = merge(relation, catalog.relations.get(relation.oid))
         types = tuple(catalog.types.get(column.type_oid) for column in merged.columns)
-        version = _Version(relation, merged, types, self._relaxed.get(relation.oid, frozenset()))
+        version = _Version(relation, merged, types, self._relaxed.get(relation.oid, frozenset()),
+                           self.streaming)
         made = self._made.get(relation.oid)
         if made is not None and made[0] == version:
             return made[1]
@@ -103,6 +116,8 @@ class TableBuilder:
             self._warn(id, column.name, "column_type_not_supported", type=info.name if info else column.type_oid)
             return None
         schema = self._schema(id, column, info, found, relaxed)
+        if found.type_name == "name" and schema.optional and self.streaming and self.config.cdc_name_columns != "value":
+            found = replace(found, codec=WithheldCodec(found.schema), binary_codec=WithheldCodec(found.schema))
         source = ColumnSource(column.name, found.type_name, found.length, found.scale, found.is_character)
         mapper = mapper_for(self.rules, id, source)
         field = self.naming.field_name(column.name)
