@@ -108,9 +108,9 @@ class BinaryFloatCodec(Codec):
         if cython.compiled:
             p = data
             if self.single:  # noqa: SIM108
-                number = float_of(big_endian(p, start, 4))  # type: ignore[name-defined]  # noqa: F821
+                number = float_of(big_endian(p, start, 4))  # noqa: F821
             else:
-                number = double_of(big_endian(p, start, 8))  # type: ignore[name-defined]  # noqa: F821
+                number = double_of(big_endian(p, start, 8))  # noqa: F821
         else:
             number = struct.unpack_from(">f" if self.single else ">d", data, start)[0]
         return _NAN if number != number else number

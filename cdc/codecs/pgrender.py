@@ -141,8 +141,8 @@ def float4_text(number: float) -> bytes:
     """The fewest digits that give the single-precision *number* again, of several the nearest, as the server prints
     it. A decimal just between two floats is not taken for either (src/common/f2s.c)."""
     if not math.isfinite(number) or number == 0:
-        return b"-0" if number == 0 and math.copysign(1, number) < 0 else float_text(number)
-    sign, exact = b"-" if number < 0 else b"", Decimal(abs(number))
+        return float_text(number)
+    exact = Decimal(abs(number))
     (bits,) = struct.unpack(">i", struct.pack(">f", abs(number)))
     low, high = (exact + _float_of(bits - 1)) / 2, (exact + _float_of(bits + 1)) / 2
     for digits in range(1, 10):
@@ -151,7 +151,7 @@ def float4_text(number: float) -> bytes:
         near = [shown for shown in (below, below + unit) if low < shown < high]
         if near:
             nearest = min(near, key=lambda shown: (abs(shown - exact), shown.as_tuple().digits[-1] % 2))
-            return sign + f"{nearest:e}".encode()
+            return float_text(math.copysign(float(nearest), number))
     raise AssertionError("nine digits tell single-precision numbers apart")
 
 

@@ -189,6 +189,21 @@ def hstore(rng: random.Random) -> str:
     return ",".join([f"{quoted(key)}=>{'NULL' if value is None else quoted(value)}" for key, value in pairs])
 
 
+def vector(size: int) -> Generator:
+    number = floating(4)
+    finite = {"NaN": "1", "Infinity": "2", "-Infinity": "3"}
+
+    def generate(rng: random.Random) -> str:
+        numbers = [number(rng) for _ in range(size)]
+        return "[" + ",".join([finite.get(shown, shown) for shown in numbers]) + "]"
+    return generate
+
+
+def sparsevec(rng: random.Random) -> str:
+    places = sorted(rng.sample(range(1, 9), rng.randint(0, 5)))
+    return "{" + ",".join([f"{place}:{rng.uniform(-9, 9)}" for place in places]) + "}/9"
+
+
 def array_of(element: Generator) -> Generator:
     def generate(rng: random.Random) -> str:
         items = ["NULL" if rng.random() < 0.1 else quoted(element(rng)) for _ in range(rng.randint(0, 5))]
@@ -226,6 +241,7 @@ SCALARS: dict[str, Generator] = {
     "inet": inet, "cidr": lambda rng: inet(rng, False), "macaddr": macaddr(6), "macaddr8": macaddr(8),
     "bit": bits(1, 1), "bit(8)": bits(8, 8), "bit(77)": bits(77, 77), "varbit": bits(0, 40), "varbit(1)": bits(0, 1),
     "money": money, "tsvector": tsvector, "hstore": hstore, "ltree": lambda rng: rng.choice(["", "a.b", "Top.Ä_1"]),
+    "vector(3)": vector(3), "halfvec(5)": vector(5), "sparsevec(9)": sparsevec,
     "int4range": range_of(integer(-99, 99), int), "int8range": range_of(integer(-(2**40), 2**40), int),
     "numrange": range_of(scaled(10, 3), float), "daterange": range_of(day, day_order),
     "tsrange": range_of(plain_timestamp, day_order), "tstzrange": range_of(plain_timestamp, day_order),
@@ -264,7 +280,7 @@ def connection(database: Database) -> Iterator[psycopg.Connection[Any]]:
         connection.execute("CREATE DOMAIN moody AS mood")
         for setting in SETTINGS:
             connection.execute(f"SET {setting}")
-        for extension in ("hstore", "citext", "ltree"):
+        for extension in ("hstore", "citext", "ltree", "vector"):
             try:
                 connection.execute(f"CREATE EXTENSION {extension}")
             except psycopg.Error:
