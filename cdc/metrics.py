@@ -32,6 +32,8 @@ STATES: Final = (
 READY_STATES: Final = frozenset({"snapshotting", "streaming", "paused", "stopped", "finished"})
 """States that need nobody: the task works, or somebody asked it not to."""
 
+_DONE_STATES: Final = frozenset({"paused", "stopped", "finished"})
+
 NOTHING: Final = -1
 """What Debezium's attributes say where there is no value yet."""
 
@@ -63,6 +65,14 @@ NUMBERS: Final = {
         Metric("cdc_transactions_total", "Committed transactions read from the source."),
         Metric("cdc_events_filtered_total", "Changes left out by filters."),
         Metric("cdc_commits_total", "Positions committed to the offset store."),
+        Metric("cdc_queue_bytes", "Bytes of log received and not yet decoded."),
+        Metric("cdc_spilled_bytes", "Bytes of unfinished streamed transactions held on disk."),
+        Metric("cdc_sink_queued_messages", "Messages in the sink's own queue."),
+        Metric("cdc_sink_messages_total", "Messages that the sink took."),
+        Metric("cdc_sink_bytes_total", "Bytes of keys and values that the sink took."),
+        Metric("cdc_sink_failures_total", "Deliveries that failed for good."),
+        Metric("cdc_sink_queue_full_total", "How often the sink's queue was full."),
+        Metric("cdc_sink_unreachable", "1 while the sink cannot be reached."),
         Metric("cdc_queue_capacity_records", "How many records may be in flight."),
         Metric("cdc_snapshot_tables", "Tables in the snapshot."),
         Metric("cdc_snapshot_tables_remaining", "Tables of the snapshot that are not yet read."),
@@ -79,8 +89,8 @@ class TaskMetrics:
     """What one task counts. Only the task's thread writes; anybody may read.
 
     `gauges` maps the name of a metric, with or without `cdc_`, to its number now. `server` (topic.prefix) and
-    `plugin` (`postgres`, `mysql`) are labels of Debezium's names. `snapshot_state` is one of SNAPSHOT_STATES in
-    lower case, or empty before it is known. Keep the object when a task is restarted: counters only rise.
+    `plugin` (`postgres`, `mysql`) are labels of Debezium's names. `snapshot_state`, one of SNAPSHOT_STATES in lower
+    case or empty before it is known, follows from `state`. Keep the object when a task restarts: counters only rise.
     """
 
     def __init__(self, connector: str, task: int = 0, *, server: str = "", plugin: str = "postgres") -> None:
@@ -88,7 +98,7 @@ class TaskMetrics:
         self.task = task
         self.server = server or connector
         self.plugin = plugin
-        self.state = "starting"
+        self._state = "starting"
         self.reason = ""
         """Why the state is what it is, for people; without cell values and secrets."""
         self.counts: dict[tuple[str, str], int] = {}
@@ -102,6 +112,23 @@ class TaskMetrics:
         self._pending_us = 0
         self._lost_us = 0
         self._readers: list[Callable[[], Mapping[str, float]]] = []
+
+    @property
+    def state(self) -> str:
+        """One of STATES."""
+        return self._state
+
+    @state.setter
+    def state(self, state: str) -> None:
+        if state == self._state:
+            return
+        self._state = state
+        if state == "snapshotting":
+            self.snapshot_state = "running"
+        elif self.snapshot_state == "running":
+            self.snapshot_state = "completed" if state in ("streaming", "finished") else "aborted"
+        elif not self.snapshot_state and state == "streaming":
+            self.snapshot_state = "skipped"
 
     def count(self, table: str, op: str, number: int = 1) -> None:
         """*number* more changes of *table*; rows read by a snapshot (`r`) count as such too."""
@@ -142,6 +169,8 @@ class TaskMetrics:
         self._readers.append(read)
 
     def detach_all(self) -> None:
+        """Source and sink are gone. What they said last stays, so that no series goes silent when a task fails."""
+        self.gauges.update(self.numbers())
         self._readers.clear()
 
     @property
@@ -149,7 +178,8 @@ class TaskMetrics:
         return self.state in READY_STATES
 
     def lag_seconds(self) -> float:
-        since = [us for us in (self._pending_us, self._lost_us) if us]
+        lost_us = self._lost_us if self._state not in _DONE_STATES else 0
+        since = [us for us in (self._pending_us, lost_us) if us]
         return max(0.0, time.time_ns() / 1e9 - min(since) / 1e6) if since else 0.0
 
     def numbers(self) -> dict[str, float]:

@@ -99,6 +99,7 @@ def pipeline_events(url: str, readable: bool) -> Generator[Seen]:
         if response.status != 200:
             raise CdcError(f"{parts.hostname} answered {response.status}: {_message(response.read())}")
         yield from _server_sent(response)
+        print("The pipeline has ended.", file=sys.stderr)
     except (OSError, http.client.HTTPException) as exc:
         raise CdcError(f"No pipeline answers at {parts.hostname}:{parts.port or 8083}: {type(exc).__name__}.",
                        hint="Is `cdc run` running? Its log says at start where it listens (rest_listening).") from exc

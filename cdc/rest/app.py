@@ -218,11 +218,11 @@ class App:
             yield ": listening\n\n"
             quiet = 0.0
             while not self.closing:
-                items, dropped = listener.take(100)
+                items, dropped, times_ms = listener.take(100)
                 if dropped:
                     yield _sse("dropped", {"count": dropped})
-                for item in items:
-                    yield _change(item, readable)
+                for item, at_ms in zip(items, times_ms, strict=True):
+                    yield _change(item, at_ms, readable)
                 if items:
                     quiet = 0.0
                     await asyncio.sleep(0)
@@ -315,9 +315,9 @@ def _is_local(request: Request) -> bool:
     return client.startswith(_LOCAL_CLIENTS) and host.lower() in _LOCAL_HOSTS
 
 
-def _change(item: Item, readable: bool) -> str:
+def _change(item: Item, at_ms: int, readable: bool) -> str:
     try:
-        return _sse("change", event_of(item, readable=readable))
+        return _sse("change", event_of(item, at_ms, readable))
     except CdcError as exc:
         return _sse("unreadable", {"error": type(exc).__name__})
 

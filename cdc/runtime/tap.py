@@ -8,6 +8,7 @@ they came and become text in the listener's thread.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ class Taken(NamedTuple):
     items: list[Item]
     dropped: int
     """How many were dropped since the last call."""
+    times_ms: list[int]
+    """When each item was offered, since the epoch."""
 
 
 class Listener:
@@ -36,27 +39,27 @@ class Listener:
         self._records = records
         self._limit_bytes = size_bytes
         self._lock = threading.Lock()
-        self._queue: deque[tuple[Item, int]] = deque()
+        self._queue: deque[tuple[Item, int, int]] = deque()
         self._bytes = 0
         self._dropped = 0
 
-    def put(self, items: Sequence[Item]) -> None:
+    def put(self, items: Sequence[Item], now_ms: int) -> None:
         with self._lock:
             for item in items:
                 size = _size(item)
                 if len(self._queue) >= self._records or (self._queue and self._bytes + size > self._limit_bytes):
                     self._dropped += 1
                     continue
-                self._queue.append((item, size))
+                self._queue.append((item, size, now_ms))
                 self._bytes += size
 
     def take(self, limit: int = QUEUE_RECORDS) -> Taken:
         """Up to *limit* records in order, without waiting."""
         with self._lock:
             taken = [self._queue.popleft() for _ in range(min(limit, len(self._queue)))]
-            self._bytes -= sum(size for _, size in taken)
+            self._bytes -= sum(size for _, size, _ in taken)
             dropped, self._dropped = self._dropped, 0
-        return Taken([item for item, _ in taken], dropped)
+        return Taken([item for item, _, _ in taken], dropped, [at_ms for _, _, at_ms in taken])
 
 
 class EventTap:
@@ -69,8 +72,9 @@ class EventTap:
 
     def offer(self, items: Sequence[Item]) -> None:
         """What was just given to the sink, in order. Never waits for a listener."""
+        now_ms = time.time_ns() // 1_000_000
         for listener in self._listeners:
-            listener.put(items)
+            listener.put(items, now_ms)
 
     @contextmanager
     def listen(self, records: int = QUEUE_RECORDS, size_bytes: int = QUEUE_BYTES) -> Iterator[Listener]:

@@ -114,6 +114,31 @@ def test_lag_grows_while_the_source_is_away(task: TaskMetrics) -> None:
     assert task.lag_seconds() == 0
 
 
+def test_a_task_that_is_done_has_no_lag(task: TaskMetrics) -> None:
+    task.connected(False)
+    task.state = "finished"
+    assert task.lag_seconds() == 0
+
+
+@pytest.mark.parametrize(("states", "snapshot"), [
+    (["snapshotting"], "running"), (["snapshotting", "streaming"], "completed"),
+    (["snapshotting", "finished"], "completed"),
+    (["snapshotting", "retrying"], "aborted"), (["snapshotting", "retrying", "starting", "snapshotting"], "running"),
+    (["streaming"], "skipped"), (["streaming", "retrying", "starting", "streaming"], "skipped"),
+    (["snapshotting", "streaming", "retrying", "streaming"], "completed"), (["failed"], ""),
+])
+def test_the_snapshots_state_follows_from_the_tasks(task: TaskMetrics, states: list[str], snapshot: str) -> None:
+    for state in states:
+        task.state = state
+    assert task.snapshot_state == snapshot
+
+
+def test_numbers_stay_when_source_and_sink_are_gone(task: TaskMetrics) -> None:
+    task.attach(lambda: {"retained_wal_bytes": 9})
+    task.detach_all()
+    assert value(scraped(task), "cdc_retained_wal_bytes") == 9
+
+
 def test_a_clock_ahead_of_ours_is_no_negative_lag(task: TaskMetrics) -> None:
     task.polled({("t", "c"): 1}, now_us() + 60_000_000)
     assert task.lag_seconds() == 0
@@ -173,7 +198,8 @@ def test_the_worker_says_what_it_is_even_without_tasks() -> None:
 
 
 def test_units_come_last() -> None:
-    units = ("_bytes", "_seconds", "_records", "_total", "_lsn", "_tables", "_remaining", "_connected")
+    units = ("_bytes", "_seconds", "_records", "_messages", "_total", "_lsn", "_tables", "_remaining", "_connected",
+             "_unreachable")
     assert all(name.startswith("cdc_") and name.endswith(units) for name in NUMBERS)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from cdc.core.errors import StateError
@@ -31,20 +33,30 @@ def test_each_listener_gets_everything_in_order() -> None:
         assert two.take().items == messages(2, 3)
 
 
+def test_each_record_carries_the_time_it_was_offered() -> None:
+    tap = EventTap()
+    before = time.time_ns() // 1_000_000
+    with tap.listen() as listener:
+        tap.offer(messages(1, 2))
+        times = listener.take().times_ms
+    assert len(times) == 2
+    assert all(before <= at <= time.time_ns() // 1_000_000 for at in times)
+
+
 def test_a_full_queue_drops_and_says_how_many_once() -> None:
     tap = EventTap()
     with tap.listen(records=2) as listener:
         tap.offer(messages(1, 2, 3, 4))
-        assert listener.take() == (messages(1, 2), 2)
+        assert listener.take()[:2] == (messages(1, 2), 2)
         tap.offer(messages(5))
-        assert listener.take() == (messages(5), 0)
+        assert listener.take()[:2] == (messages(5), 0)
 
 
 def test_a_queue_is_bounded_in_bytes_yet_takes_one_of_any_size() -> None:
     tap = EventTap()
     with tap.listen(size_bytes=10) as listener:
         tap.offer(messages(1, 2))
-        assert listener.take() == (messages(1), 1)
+        assert listener.take()[:2] == (messages(1), 1)
 
 
 def test_too_many_listeners_are_refused() -> None:
