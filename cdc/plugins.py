@@ -104,7 +104,7 @@ PLUGINS: Final[tuple[Plugin, ...]] = (
     Plugin("sink", "stdout", "cdc.sinks.stdout:StdoutSink"),
     Plugin("sink", "file", "cdc.sinks.file:FileSink"),
     Plugin("offset store", "file", "cdc.runtime.offsets:FileOffsetStore"),
-    Plugin("offset store", "kafka", "cdc.runtime.offsets:KafkaOffsetStore"),
+    Plugin("offset store", "kafka", "cdc.runtime.kafka_offsets:KafkaOffsetStore"),
 )  # fmt: skip
 
 

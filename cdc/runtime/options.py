@@ -195,6 +195,13 @@ def _family(key: str, pattern: str, doc: str, effect: Effect = "normal", why: st
     return Option(key=key, pattern=re.compile(pattern), doc=doc, effect=effect, why=why, importance="LOW")
 
 
+_TOPIC_SETTING = (
+    r"cleanup\.policy|compression\..+|delete\.retention\.ms|file\.delete\.delay\.ms|flush\..+|index\.interval\.bytes"
+    r"|(leader|follower)\..+|(local|remote)\..+|max\.(compaction\.lag\.ms|message\.bytes)|message\..+|preallocate"
+    r"|min\.(cleanable\.dirty\.ratio|compaction\.lag\.ms|insync\.replicas)|retention\.(bytes|ms)|segment\..+"
+    r"|unclean\.leader\.election\.enable"
+)
+"""Kafka documentation, "Topic configs"."""
 _DISTRIBUTED = "it is for workers that share their connectors"
 _JVM = "it only means something to a JVM"
 
@@ -208,7 +215,7 @@ WORKER_OPTIONS = OptionTable.of(
     _family("admin.*", r"admin\.(?!override\.|listeners).+", "Settings of the connectors' admin clients."),
     _family("security.protocol, sasl.*, ssl.*, …", _CLIENT_KEY.pattern, "Settings of the worker's own clients."),
     _family("config.providers", r"config\.providers(\..+)?", "Where references such as ${file:path:key} lead."),
-    _family("offset.storage.*", r"offset\.storage\.(?!file\.filename|topic|partitions|replication\.factor).+",
+    _family("offset.storage.<topic setting>", rf"offset\.storage\.({_TOPIC_SETTING})",
             "Settings of the offset topic, if it is created."),
     _family("config.storage.*", r"config\.storage\..+", "The topic for configurations.", "inert", _DISTRIBUTED),
     _family("status.storage.*", r"status\.storage\..+", "The topic for states.", "inert", _DISTRIBUTED),

@@ -63,6 +63,7 @@ def tags(text: str) -> tuple[tuple[str, str], ...]:
     return tuple((name.strip(), value.strip()) for name, _, value in pairs)
 
 
+BOUNDED = "what is in flight is bounded by bytes, see cdc.queue.bytes"
 ADJUSTMENTS = ("none", "avro", "avro_unicode")
 
 
@@ -206,7 +207,8 @@ class SourceConfig:
     column_mappers: tuple[Rule, ...] = field(default=())
     """All column options, in the order in which they are tried; of those that match a column the first applies."""
     include_schema_comments: bool = option(
-        "include.schema.comments", "BOOLEAN", default="false", doc="Read comments of columns.", group="Events"
+        "include.schema.comments", "BOOLEAN", default="false", doc="Read comments of columns.", group="Events",
+        effect="inert", why="comments are only read from MySQL and MariaDB",
     )
     include_unknown_datatypes: bool = option(
         "include.unknown.datatypes", "BOOLEAN", default="false", group="Events",
@@ -222,7 +224,8 @@ class SourceConfig:
     snapshot_isolation_mode: str = option(
         "snapshot.isolation.mode", default="serializable", importance="LOW", group="Connector",
         one_of=("serializable", "repeatable_read", "read_committed", "read_uncommitted"),
-        doc="Isolation of the snapshot's transaction where no slot gives it a snapshot.",
+        doc="Isolation of the snapshot's transaction.", effect="inert",
+        why="a slot gives the snapshot its point in time",
     )
     snapshot_locking_mode: str = option(
         "snapshot.locking.mode", default="none", importance="LOW", group="Connector", doc="Locks held for the snapshot."
@@ -279,14 +282,15 @@ class SourceConfig:
     )
     max_queue_size: int = option(
         "max.queue.size", "INT", default="8192", check=at_least(1), group="Connector",
-        doc="Most records in flight; must exceed max.batch.size.",
+        doc="Most records in flight; must exceed max.batch.size.", effect="inert", why=BOUNDED,
     )
     max_queue_size_in_bytes: int = option(
         "max.queue.size.in.bytes", "LONG", default="0", check=at_least(0), group="Connector",
-        doc="Most bytes in flight; 0 for no limit of this kind.",
+        doc="Most bytes in flight; 0 for no limit of this kind.", effect="inert", why=BOUNDED,
     )
     poll_interval_ms: int = option(
-        "poll.interval.ms", "LONG", default="500", check=at_least(1), doc="Longest idle wait.", group="Connector"
+        "poll.interval.ms", "LONG", default="500", check=at_least(1), doc="Longest idle wait.", group="Connector",
+        effect="inert", why="changes are handled as they arrive",
     )
     errors_max_retries: int = option(
         "errors.max.retries", "INT", default="-1", importance="LOW", check=at_least(-1), group="Connector",
@@ -307,19 +311,19 @@ class SourceConfig:
     )
     executor_shutdown_timeout_ms: int = option(
         "executor.shutdown.timeout.ms", "LONG", default="4000", check=at_least(0), doc="Limit for an orderly stop.",
-        group="Connector",
+        group="Connector", effect="inert", why="the worker's task.shutdown.graceful.timeout.ms is the limit",
     )
     guardrail_collections_max: int = option(
         "guardrail.collections.max", "INT", default="0", check=at_least(0), doc="Most captured tables; 0 for any.",
-        group="Connector",
+        group="Connector", effect="later", why="tables are not counted",
     )
     guardrail_collections_limit_action: str = option(
         "guardrail.collections.limit.action", default="warn", one_of=("warn", "fail"), group="Connector",
-        doc="What to do when there are more.",
+        doc="What to do when there are more.", effect="later", why="tables are not counted",
     )
     custom_metric_tags: tuple[tuple[str, str], ...] = option(
         "custom.metric.tags", "LIST", default=None, importance="LOW", convert=tags, group="Events",
-        doc="Labels for metrics: name=value,…",
+        doc="Labels for metrics: name=value,…", effect="later", why="metrics have fixed labels",
     )
 
 

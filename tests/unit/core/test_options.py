@@ -53,8 +53,13 @@ def parse(strict: bool = False, partial: bool = False, **more: str) -> Parsed:
     return TABLE.parse(config, strict=strict, partial=partial)
 
 
+def rated(text: str) -> Parsed:
+    return TABLE.parse({"pump.name": "p", "pump-rate": text})
+
+
 def problem(**more: str) -> str:
-    (found,) = parse(**more).problems
+    config = {"pump.name": "p", **{key.replace("__", "."): text for key, text in more.items()}}
+    (found,) = TABLE.parse(config).problems
     return f"{found.option}: {found.text}"
 
 
@@ -74,8 +79,8 @@ def test_the_class_has_the_same_defaults_as_an_empty_configuration() -> None:
 
 
 def test_blank_text_counts_as_absent() -> None:
-    assert parse(**{"pump-rate": "  "}).values["pump_rate"] == 5
-    assert parse(**{"pump-rate": "  "}).given == {"pump.name"}
+    assert rated("  ").values["pump_rate"] == 5
+    assert rated("  ").given == {"pump.name"}
 
 
 def test_given_keys_are_known_afterwards() -> None:
@@ -84,7 +89,7 @@ def test_given_keys_are_known_afterwards() -> None:
 
 @pytest.mark.parametrize(("text", "value"), [("7", 7), (" 7 ", 7), ("+7", 7)])
 def test_numbers_are_trimmed_and_converted(text: str, value: int) -> None:
-    assert parse(**{"pump-rate": text}).values["pump_rate"] == value
+    assert rated(text).values["pump_rate"] == value
 
 
 def test_words_are_compared_without_case_and_given_as_declared() -> None:
@@ -124,7 +129,7 @@ def test_all_problems_come_in_one_error() -> None:
 
 def test_one_problem_is_one_sentence() -> None:
     with pytest.raises(ConfigError, match=r'^the pump: pump-rate: "x" is not valid: a whole number is wanted\.$'):
-        parse(**{"pump-rate": "x"}).check("the pump")
+        rated("x").check("the pump")
 
 
 def test_no_problem_is_no_error() -> None:
