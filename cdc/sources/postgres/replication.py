@@ -33,6 +33,9 @@ _XLOGDATA = ord("w")
 _PRIMARY_KEEPALIVE = ord("k")
 _CHUNK_BYTES = 1 << 18
 _SETTLE_S = 1.0
+_SHORT_READ_BYTES = 8192
+_COALESCE_S = 0.001
+"""After a short read, wait this long: the walsender sends row by row, and a read costs the same for one as for many."""
 
 
 class ReplicationReader:
@@ -51,6 +54,7 @@ class ReplicationReader:
         self._confirmed = confirmed
         self._chunks: deque[tuple[list[bytes], int]] = deque()
         self._queued = 0
+        self._queued_total = 0
         self._ready = threading.Condition()
         self._error: Exception | None = None
         self._stopping = False
@@ -155,8 +159,11 @@ class ReplicationReader:
         reported = -1
         while not self._stopping:
             if self._queued < self._queue_bytes:
+                before = self._queued_total
                 if self._drain():
                     deadline = 0.0
+                if 0 < self._queued_total - before < _SHORT_READ_BYTES:
+                    time.sleep(_COALESCE_S)
                 poller.register(socket, select.POLLIN)
             else:
                 poller.register(socket, 0)
@@ -214,6 +221,7 @@ class ReplicationReader:
         self.last_message_at = time.time()
         with self._ready:
             self._chunks.append((chunk, size))
+            self._queued_total += size
             self._queued += size
             self._ready.notify_all()
 
