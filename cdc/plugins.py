@@ -23,7 +23,8 @@ _SUFFIXES: Final = ("HeaderConverter", "Connector", "Converter")
 class Plugin:
     """Something a configuration can name. `factory`, `parse` and `options` are `module:attribute`.
 
-    A connector has `parse`, from a configuration to its settings and notes, and `options`, its `OptionTable`.
+    A connector has `read`, from a configuration to all that is right and wrong with it (`Parsed`), `parse`, to its
+    settings and notes, and `options`, its `OptionTable`.
     Without a factory the plugin is known and not available; `missing` says more.
     """
 
@@ -31,6 +32,7 @@ class Plugin:
     class_name: str
     factory: str = ""
     names: tuple[str, ...] = ()
+    read: str = ""
     parse: str = ""
     options: str = ""
     missing: str = ""
@@ -51,6 +53,10 @@ class Plugin:
         if not self.available:
             raise ConfigError(f"{self.class_name} is not available yet.", hint=self.missing)
         return resolve(self.factory)
+
+    def load_read(self) -> Any:
+        """A connector's function `(config, strict=…) -> Parsed`. It raises nothing."""
+        return resolve(self.read)
 
     def load_parse(self) -> Any:
         """A connector's function `(config, strict=…) -> (settings, notes)`."""
@@ -74,7 +80,8 @@ _CONVERTERS: Final = "There are the Avro, JSON, String, ByteArray and number con
 PLUGINS: Final[tuple[Plugin, ...]] = (
     Plugin(
         "connector", "io.debezium.connector.postgresql.PostgresConnector", f"{_POSTGRES}.source:PostgresSource",
-        ("postgresql", "PostgreSqlConnector"), f"{_POSTGRES}.options:parse_postgres", f"{_POSTGRES}.options:OPTIONS",
+        ("postgresql", "PostgreSqlConnector"), f"{_POSTGRES}.options:read_postgres",
+        f"{_POSTGRES}.options:parse_postgres", f"{_POSTGRES}.options:OPTIONS",
     ),
     Plugin("connector", "io.debezium.connector.mysql.MySqlConnector", missing=_SOON),
     Plugin("connector", "io.debezium.connector.mariadb.MariaDbConnector", missing=_SOON),

@@ -15,6 +15,7 @@ def _family(key: str, pattern: str, doc: str) -> Option:
     return Option(key=key, pattern=re.compile(pattern), doc=doc, importance="LOW")
 
 
+_RETRIES = "what can be tried again restarts the task, see errors.max.retries"
 _LATER_EOS = "delivery is at least once"
 
 FRAMEWORK_OPTIONS: tuple[Option, ...] = (
@@ -58,11 +59,11 @@ FRAMEWORK_OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         key="errors.retry.timeout", type="LONG", default="0", group="Error Handling", check=at_least(-1),
-        doc="How long a failed operation is tried again, ms; -1 for ever.",
+        doc="How long a failed operation is tried again, ms; -1 for ever.", effect="inert", why=_RETRIES,
     ),
     Option(
         key="errors.retry.delay.max.ms", type="LONG", default="60000", group="Error Handling", check=at_least(0),
-        doc="Longest wait between attempts.",
+        doc="Longest wait between attempts.", effect="inert", why=_RETRIES,
     ),
     Option(
         key="errors.tolerance", default="none", group="Error Handling", one_of=("none", "all"),
@@ -74,7 +75,7 @@ FRAMEWORK_OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         key="errors.log.include.messages", type="BOOLEAN", default="false", group="Error Handling",
-        doc="With topic and table; never with values.",
+        doc="Log the record with it.", effect="inert", why="logs name the table and never hold values",
     ),
     Option(
         key="topic.creation.groups", type="LIST", importance="LOW", group="Topic Creation",

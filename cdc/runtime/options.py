@@ -104,10 +104,12 @@ class WorkerConfig:
         doc="Addresses of REST interface and metrics; port 0 picks one. Kafka Connect listens on all interfaces.",
     )
     rest_advertised_host_name: str | None = option(
-        "rest.advertised.host.name", default=None, importance="LOW", doc="Host that others reach it by.", group="REST"
+        "rest.advertised.host.name", default=None, importance="LOW", doc="Host that others reach it by.", group="REST",
+        effect="inert", why="no other worker asks",
     )
     rest_advertised_port: int | None = option(
-        "rest.advertised.port", "INT", default=None, importance="LOW", doc="Port that others reach it by.", group="REST"
+        "rest.advertised.port", "INT", default=None, importance="LOW", doc="Port that others use.", group="REST",
+        effect="inert", why="no other worker asks",
     )
     topic_creation_enable: bool = option(
         "topic.creation.enable", "BOOLEAN", default="true", importance="LOW", group="Worker",
@@ -120,10 +122,6 @@ class WorkerConfig:
     )
     connector_client_config_override_allowlist: tuple[str, ...] = option(
         "connector.client.config.override.allowlist", "LIST", default=None, doc="Keys that Allowlist lets through.",
-        group="Worker",
-    )
-    log_level: str = option(
-        "log.level", default="info", one_of=("debug", "info", "warning", "error"), doc="Least level logged.",
         group="Worker",
     )
 

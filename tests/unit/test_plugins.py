@@ -84,6 +84,7 @@ def test_a_connector_has_options_and_a_way_to_parse_them() -> None:
     for plugin in available("connector"):
         assert isinstance(plugin.load_options(), OptionTable)
         assert callable(plugin.load_parse())
+        assert callable(plugin.load_read())
 
 
 def test_an_unavailable_plugin_does_not_load() -> None:
