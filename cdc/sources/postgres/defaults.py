@@ -12,19 +12,23 @@ callers pass None for it.
 
 from __future__ import annotations
 
+import math
 import re
+import struct
 from collections.abc import Callable, Mapping
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Any, Final, NamedTuple
 
+from cdc.codecs.pgrender import float4
 from cdc.core.codec import Codec
 from cdc.core.errors import DecodeError
-from cdc.core.schema import BOOLEAN, DECIMAL, STRUCT
+from cdc.core.schema import BOOLEAN, DECIMAL, FLOAT32, STRUCT
 
 _LITERAL: Final = re.compile(r"'([^']*(?:''[^']*)*)'")
 _CALL: Final = re.compile(r"\(?[A-Za-z0-9_.]+\([^\n\r\u0085\u2028\u2029]*\)")
 _CURRENT: Final = frozenset({"current_timestamp", "current_time", "current_date", "localtime", "localtimestamp"})
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _UNTRIMMED: Final = frozenset({"bpchar", "varchar", "text", "json", "jsonb", "xml"})
 _EXACT: Final = Context(prec=150_000, Emax=999_999, Emin=-999_999, traps=[Inexact, InvalidOperation])
 """Holds every numeric of PostgreSQL (131072 digits before the point, 16383 after) and refuses to round."""
@@ -112,6 +116,17 @@ def _as_integer(text: str, codec: Codec, typmod: int) -> Any:
     return _as_value(text.lstrip("+"), codec, typmod)
 
 
+def _as_float(text: str, codec: Codec, typmod: int) -> float:
+    """NaN and infinities are no defaults: Avro's are JSON numbers. That of a float4 is what the server will store.
+
+    Not by the codec, as a literal's text may be a numeric's, with hundreds of digits.
+    """
+    number = float(text) if _NUMBER.fullmatch(text) else math.nan
+    if not math.isfinite(number):
+        raise ValueError("not a finite number")
+    return float(float4(struct.pack(">f", number))) if codec.schema.type == FLOAT32 else number
+
+
 def _as_decimal(text: str, codec: Codec, typmod: int) -> Any:
     """Padded to the column's scale. A literal with more digits than the column keeps gives no default."""
     number = Decimal(text)
@@ -145,7 +160,7 @@ _READERS: Final[Mapping[str, Callable[[str, Codec, int], Any]]] = {
     "bit": _as_fixed_bits, "varbit": _as_bits, "bool": _as_boolean,
     "bpchar": _as_value, "varchar": _as_value, "text": _as_value, "json": _as_value, "jsonb": _as_value,
     "xml": _as_value, "uuid": _as_value,
-    "numeric": _as_decimal, "float4": _as_value, "float8": _as_value,
+    "numeric": _as_decimal, "float4": _as_float, "float8": _as_float,
     "int2": _as_integer, "int4": _as_integer, "int8": _as_integer,
     "date": _as_value, "time": _as_value, "timestamp": _as_value, "timestamptz": _as_value, "interval": _as_value,
 }

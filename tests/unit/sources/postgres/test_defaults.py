@@ -7,7 +7,20 @@ from typing import Any
 import pytest
 
 from cdc.core.codec import Codec
-from cdc.core.schema import BOOLEAN, BYTES, DECIMAL, FLOAT64, INT16, INT32, INT64, STRING, STRUCT, Schema, semantic
+from cdc.core.schema import (
+    BOOLEAN,
+    BYTES,
+    DECIMAL,
+    FLOAT32,
+    FLOAT64,
+    INT16,
+    INT32,
+    INT64,
+    STRING,
+    STRUCT,
+    Schema,
+    semantic,
+)
 from cdc.sources.postgres.defaults import Default, default_value
 
 
@@ -44,8 +57,10 @@ def numeric(precision: int, scale: int) -> int:
     ("int4", INT, "nextval('inv.t_num_s_seq'::regclass)", 0),
     ("int2", Text(Schema(INT16)), "nextval('s'::regclass)", "0"),
     ("int8", Text(Schema(INT64)), "'9223372036854775807'::bigint", "9223372036854775807"),
-    ("float8", Text(Schema(FLOAT64)), "2.5", "2.5"),
-    ("float8", Text(Schema(FLOAT64)), "random()", "0.0"),
+    ("float8", Text(Schema(FLOAT64)), "2.5", 2.5),
+    ("float8", Text(Schema(FLOAT64)), "random()", 0.0),
+    ("float4", Text(Schema(FLOAT32)), "1.1", 1.1),
+    ("float4", Text(Schema(FLOAT32)), "1234567890.5", 1234567900.0),
     ("bool", BOOL, "true", True),
     ("bool", BOOL, "false", False),
     ("bool", BOOL, "f()", False),
@@ -106,6 +121,8 @@ def test_no_default_and_nothing_to_warn_of(type_name: str, expression: str | Non
     ("int4", INT, "99999999999"),
     ("int4", INT, "'open"),
     ("numeric", TEXT, "'NaN'::numeric"),
+    ("float8", Text(Schema(FLOAT64)), "'NaN'::double precision"),
+    ("float4", Text(Schema(FLOAT32)), "1e39"),
     ("numeric", TEXT, "(1.5 * 2)"),
     ("numeric", VARIABLE, "1.5"),
     ("bit", BOOL, "''::\"bit\""),
