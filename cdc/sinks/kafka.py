@@ -153,7 +153,7 @@ class KafkaSink:
         }
 
     def _make_producer(self) -> Producer:
-        settings: dict[str, Any] = {**self._client.settings, "error_cb": self._state.on_error, "logger": _LibraryLog()}
+        settings: dict[str, Any] = {**self._client.settings, "error_cb": self._state.on_error, "logger": self._state}
         try:
             return Producer(settings)
         except KafkaException as exc:
@@ -285,7 +285,7 @@ class _BrokerState:
     def __init__(self, servers: str) -> None:
         self._servers = servers
         self._logged: dict[int, float] = {}
-        self._told = 0
+        self._told = self._lines = 0
         self._denied_since: float | None = None
         self._closed = False
         self.unreachable = False
@@ -307,14 +307,23 @@ class _BrokerState:
             self._log(error)
 
     def served(self, count: int) -> None:
-        """*count* events were served by a poll: what was not an error was a delivery, so brokers answer."""
+        """*count* events were served by a poll: errors, log lines and deliveries.
+
+        Deliveries mean that brokers answer, but ones that came with an error are from before it.
+        """
         told, self._told = self._told, 0
-        if count <= told:
+        lines, self._lines = self._lines, 0
+        if told or count <= lines:
             return
         if self.unreachable:
             log.info("kafka_reachable", bootstrap_servers=self._servers)
             self._logged.clear()
         self.unreachable, self.denied, self._denied_since, self.reason = False, None, None, ""
+
+    def log(self, level: int, form: str, *args: object) -> None:
+        """A log line of librdkafka, at debug: what matters of them comes through the error callback too."""
+        self._lines += 1
+        log.debug("librdkafka", severity=level, line=form % args if args else form)
 
     def denied_for_s(self) -> float:
         return 0.0 if self._denied_since is None else time.monotonic() - self._denied_since
@@ -332,10 +341,3 @@ class _BrokerState:
         write = log.error if denied else log.warning
         write("kafka_refused" if denied else "kafka_error", code=error.name(), reason=error.str(),
               bootstrap_servers=self._servers)
-
-
-class _LibraryLog:
-    """librdkafka's log lines, at debug: what matters of them comes through the error callback."""
-
-    def log(self, level: int, form: str, *args: object) -> None:
-        log.debug("librdkafka", severity=level, line=form % args if args else form)

@@ -1,0 +1,77 @@
+"""Credentials in Java's form against a broker that asks for them."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from cdc.core.errors import SinkConnectionError, SinkRefusedError
+from cdc.core.interfaces import Outgoing
+from cdc.runtime.inflight import Inflight
+from cdc.runtime.kafka_offsets import KafkaOffsetStore
+from cdc.sinks.kafka import KafkaSink
+from cdc.sinks.kafka_options import client_settings
+from tests.servers.kafka import KafkaServer
+from tests.servers.process import ServerUnavailableError
+from tests.servers.proxy import Proxy
+
+_PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+
+
+@pytest.fixture(scope="module")
+def bootstrap() -> Iterator[str]:
+    """Of a listener that wants SASL/PLAIN."""
+    server = KafkaServer(settings={
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,PROXIED:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listener.name.proxied.sasl.enabled.mechanisms": "PLAIN",
+        "listener.name.proxied.plain.sasl.jaas.config": f'{_PLAIN} user_alice="p;w";',
+    })
+    try:
+        server.start()
+    except ServerUnavailableError as exc:
+        pytest.skip(str(exc))
+    with contextlib.closing(server), Proxy(server.host, server.proxied_target_port, server.proxied_port):
+        yield server.proxied_bootstrap
+
+
+def properties(bootstrap: str, password: str = "p;w") -> dict[str, str]:
+    return {"bootstrap.servers": bootstrap, "security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN",
+            "sasl.jaas.config": f'{_PLAIN} username="alice" password="{password}";'}
+
+
+def test_the_right_ones_deliver_and_commit(bootstrap: str) -> None:
+    sink = KafkaSink(properties(bootstrap))
+    sink.start()
+    delivery = Inflight().add(None, 1)  # type: ignore[arg-type]
+    sink.send([Outgoing("t", b"k", b"1", -1, (), "public.t")], 0, delivery)
+    assert sink.flush(30) == 0
+    assert delivery.acked()
+    sink.close()
+    store = KafkaOffsetStore("offsets", client_settings(properties(bootstrap), "consumer").settings, partitions=1,
+                             replication_factor=1)
+    store.start()
+    store.commit("c", {"server": "s"}, {"lsn": 1})
+    assert store.load("c", {"server": "s"}) == {"lsn": 1}
+    store.close()
+
+
+def test_wrong_ones_are_refused_at_start_and_not_repeated(bootstrap: str, capfd: pytest.CaptureFixture[str]) -> None:
+    sink = KafkaSink(properties(bootstrap, "hunter2"), start_timeout_s=3)
+    with pytest.raises(SinkRefusedError, match="refused the connection") as caught:
+        sink.start()
+    assert "sasl.jaas.config" in caught.value.hint
+    output = capfd.readouterr()
+    assert "hunter2" not in f"{caught.value} {output.out} {output.err}"
+
+
+@pytest.mark.parametrize("protocol", ["PLAINTEXT", "SSL"])
+def test_another_protocol_is_an_error_in_time(bootstrap: str, protocol: str) -> None:
+    sink = KafkaSink({"bootstrap.servers": bootstrap, "security.protocol": protocol}, start_timeout_s=3)
+    began = time.monotonic()
+    with pytest.raises((SinkRefusedError, SinkConnectionError), match=bootstrap) as caught:
+        sink.start()
+    assert "security.protocol" in caught.value.hint
+    assert time.monotonic() - began < 8
