@@ -184,8 +184,11 @@ def _connector_findings(given: Mapping[str, str], settings: WorkerConfig, file: 
     try:
         framework, _ = parse_connector(given, settings)
         plugin = plugins.find("connector", framework.connector_class)
-        config, notes = plugin.load_parse()(given, strict=strict)
-        found += [_finding("warning" if note.warning else "info", file, note.option, note.text) for note in notes]
+        parsed = plugin.load_read()(given, strict=strict)
+        found += _findings(parsed, file)
+        if parsed.problems:
+            return found
+        config, _ = plugin.load_parse()(given, strict=strict)
         build(plugin, config, framework, settings, TaskMetrics(framework.name), "")
     except ConfigError as exc:
         found.append(_finding("error", file, exc.option or "", str(exc)))

@@ -1,0 +1,193 @@
+"""`cdc run` as a process that may be killed, and what its topic says about it afterwards."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroDeserializer
+from confluent_kafka.serialization import MessageField, SerializationContext
+
+from tests.servers.process import wait_until
+
+AVRO = "io.confluent.connect.avro.AvroConverter"
+JSON = "org.apache.kafka.connect.json.JsonConverter"
+
+
+class Pipeline:
+    """One process, restarted with the same files. `options` go over the common ones; a dict of either kind of key."""
+
+    def __init__(self, folder: Path, bootstrap: str, registry_url: str, options: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.log = folder / "log"
+        self.offsets = folder / "offsets"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.config = {
+            "bootstrap.servers": bootstrap, "offset.storage.file.filename": str(self.offsets),
+            "offset.flush.interval.ms": "200", "listeners": "http://127.0.0.1:0",
+            **{f"{side}.converter{key}": value for side in ("key", "value") for key, value in (
+                ("", AVRO), (".schema.registry.url", registry_url))},
+            "name": "shop", "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+            "plugin.name": "pgoutput", "topic.prefix": "srv", "retriable.restart.connector.wait.ms": "1000",
+            **options,
+        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        if kind is not None and self.log.exists():
+            print(self.log.read_text(encoding="utf-8", errors="replace")[-8000:])
+
+    def start(self) -> None:
+        file = self.folder / "pipeline.properties"
+        file.write_text("".join(f"{key}={value}\n" for key, value in self.config.items()), encoding="utf-8")
+        with self.log.open("ab") as log:
+            self.started_at = log.tell()
+            self.process = subprocess.Popen([sys.executable, "-m", "cdc", "run", str(file)], stdout=log, stderr=log,
+                                            env={**os.environ, "CDC_LOG_FORMAT": "json"})
+
+    def kill(self) -> None:
+        """SIGKILL: no goodbye."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, timeout_s: float = 30) -> int:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout_s)
+
+    def await_state(self, state: str, timeout_s: float = 30) -> None:
+        wait_until(lambda: self.metric(f'cdc_task_state{{connector="shop",state="{state}",task="0"}}') == 1, timeout_s,
+                   f"the task to be {state}")
+
+    @property
+    def url(self) -> str:
+        """Where the running process listens, from its log; empty before it does."""
+        with self.log.open("rb") as log:
+            log.seek(self.started_at)
+            for line in log:
+                if b'"rest_listening"' in line:
+                    return line.decode().split('"url": "')[1].split('"')[0]
+        return ""
+
+    def get(self, path: str) -> str:
+        with urllib.request.urlopen(self.url + path, timeout=5) as answer:
+            return str(answer.read().decode())
+
+    def metric(self, sample: str) -> float | None:
+        """The value of one sample, None while there is no answer."""
+        try:
+            lines = self.get("/metrics").splitlines()
+        except (OSError, ValueError):
+            return None
+        return next((float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(sample)), None)
+
+    def peak_memory_mb(self) -> float:
+        assert self.process is not None
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
+
+    def committed(self) -> str | None:
+        """The stored offset's JSON."""
+        if not self.offsets.exists():
+            return None
+        with sqlite3.connect(self.offsets) as store:
+            row = store.execute("SELECT offset_json FROM offsets").fetchone()
+        return row[0] if row else None
+
+
+@dataclass(frozen=True)
+class Event:
+    """One message, read by Confluent's deserialiser."""
+
+    key: dict[str, Any] | None
+    value: dict[str, Any] | None
+    kafka_offset: int = 0
+
+    @property
+    def op(self) -> str:
+        return "tombstone" if self.value is None else self.value["op"]
+
+    @property
+    def row(self) -> dict[str, Any] | None:
+        return None if self.value is None else self.value["after"]
+
+    @property
+    def identity(self) -> tuple[int, int, str, str]:
+        """The change in the source that it stands for; a tombstone has none of its own."""
+        assert self.value is not None
+        source = self.value["source"]
+        return int(source["txId"] or 0), int(source["lsn"]), self.op, repr(sorted((self.key or {}).items()))
+
+
+class Reader:
+    """Reads a topic as users do: confluent-kafka and its own AvroDeserializer."""
+
+    def __init__(self, bootstrap: str, registry_url: str) -> None:
+        self._settings = {"bootstrap.servers": bootstrap, "group.id": "reader", "enable.auto.commit": False,
+                          "auto.offset.reset": "earliest", "allow.auto.create.topics": False}
+        self._deserialize = AvroDeserializer(SchemaRegistryClient({"url": registry_url, "timeout": 10}))
+
+    def count(self, topic: str) -> int:
+        """Messages in partition 0 now; 0 when there is no topic yet or no broker."""
+        consumer = Consumer(self._settings)
+        try:
+            return int(consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=5)[1])
+        except Exception:
+            return 0
+        finally:
+            consumer.close()
+
+    def events(self, topic: str) -> Iterator[Event]:
+        """All of partition 0, up to the end as it is now."""
+        consumer = Consumer(self._settings)
+        try:
+            end = int(consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=10)[1])
+            consumer.assign([TopicPartition(topic, 0, 0)])
+            seen = 0
+            while seen < end:
+                message = consumer.poll(10)
+                assert message is not None, f"{topic} ended at {seen} of {end}"
+                error = message.error()
+                assert error is None, str(error)
+                kafka_offset = message.offset()
+                assert kafka_offset is not None
+                seen = kafka_offset + 1
+                key_context = SerializationContext(topic, MessageField.KEY)
+                value_context = SerializationContext(topic, MessageField.VALUE)
+                yield Event(self._deserialize(message.key(), key_context),  # type: ignore[arg-type]
+                            self._deserialize(message.value(), value_context), kafka_offset)  # type: ignore[arg-type]
+        finally:
+            consumer.close()
+
+
+@dataclass
+class Replay:
+    """The table that a consumer keeps who applies each event to the row of its key."""
+
+    key: str
+    rows: dict[Any, dict[str, Any]] = field(default_factory=dict)
+
+    def apply(self, event: Event) -> None:
+        assert event.key is not None
+        if event.op in ("c", "u", "r"):
+            assert event.row is not None
+            self.rows[event.key[self.key]] = event.row
+        else:
+            self.rows.pop(event.key[self.key], None)
