@@ -53,7 +53,7 @@ cdef class BinaryByteaCodec(Codec):
 
 cdef class BinaryUuidCodec(Codec):
     cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
-    @cython.locals(p="const unsigned char *", at=int, byte=int, digit=int)
+    @cython.locals(p="const unsigned char *", q="unsigned char *", to=Py_ssize_t, at=int, byte=int, digit=int)
     cdef int encode_sixteen(self, Writer out, bytes data, Py_ssize_t start) except -1
 
 cdef class PrefixedCodec(Codec):
@@ -82,14 +82,13 @@ cdef class BinaryTimestampCodec(Codec):
 cdef class BinaryZonedTimestampCodec(Codec):
     cdef readonly int digits
     @cython.locals(p="const unsigned char *", micros="long long", days="long long", fraction="long long",
-                   seconds="long long", width=int)
+                   seconds="long long", width=int, q="unsigned char *", to=Py_ssize_t)
     cdef bint encode_plain(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
     cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
 
-@cython.locals(era="long long", of_era="long long", of_year="long long", index="long long", month="long long")
-cdef int put_date(Writer out, long long days) except -1
-@cython.locals(power="long long")
-cdef int put_digits(Writer out, long long number, int width) except -1
+@cython.locals(era="unsigned int", of_era="unsigned int", of_year="unsigned int", index="unsigned int", month="unsigned int")
+cdef void put_date(unsigned char *q, Py_ssize_t at, unsigned int days) noexcept
+cdef void put_digits(unsigned char *q, Py_ssize_t end, unsigned int number, int width) noexcept
 
 cdef class BinaryAsText(Codec):
     cdef readonly Codec codec

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from typing import Any
 
 import cython
 
@@ -207,18 +208,25 @@ class BinaryUuidCodec(Codec):
             self.encode_sixteen(out, data, start)
 
     def encode_sixteen(self, out: Writer, data: bytes, start: int) -> None:
+        """In C only, straight into the writer's buffer."""
         p = data
+        out.need(37)
+        q = out.buf
+        to = out.used
+        q[to] = 72
         at = 0
-        out.put_byte(72)
         while at < 16:
             if at == 4 or at == 6 or at == 8 or at == 10:
-                out.put_byte(45)
+                to += 1
+                q[to] = 45
             byte = p[start + at]
             digit = byte >> 4
-            out.put_byte(digit + 48 if digit < 10 else digit + 87)
+            q[to + 1] = digit + 48 if digit < 10 else digit + 87
             digit = byte & 15
-            out.put_byte(digit + 48 if digit < 10 else digit + 87)
+            q[to + 2] = digit + 48 if digit < 10 else digit + 87
+            to += 2
             at += 1
+        out.used = to + 1
 
 
 class PrefixedCodec(Codec):
@@ -362,46 +370,50 @@ class BinaryZonedTimestampCodec(Codec):
         while width > self.digits and fraction % 10 == 0:
             fraction //= 10
             width -= 1
-        out.put_long(21 + width if width else 20)
-        put_date(out, days)
-        out.put_byte(84)
-        put_digits(out, seconds // 3600, 2)
-        out.put_byte(58)
-        put_digits(out, seconds // 60 % 60, 2)
-        out.put_byte(58)
-        put_digits(out, seconds % 60, 2)
+        out.need(29)
+        q = out.buf
+        to = out.used
+        q[to] = 2 * (21 + width if width else 20)
+        put_date(q, to + 1, days + 719468)
+        q[to + 11] = 84
+        put_digits(q, to + 14, seconds // 3600, 2)
+        q[to + 14] = 58
+        put_digits(q, to + 17, seconds // 60 % 60, 2)
+        q[to + 17] = 58
+        put_digits(q, to + 20, seconds % 60, 2)
+        to += 20
         if width:
-            out.put_byte(46)
-            put_digits(out, fraction, width)
-        out.put_byte(90)
+            q[to] = 46
+            to += 1 + width
+            put_digits(q, to, fraction, width)
+        q[to] = 90
+        out.used = to + 1
         return True
 
 
-def put_date(out: Writer, days: int) -> None:
-    """`YYYY-MM-DD` of the years 1 to 9999. As `pgtime.date_of`."""
-    days += 719468
+def put_date(q: Any, at: int, days: int) -> None:
+    """`YYYY-MM-DD` of the years 1 to 9999, from *at* on; *days* are since 0000-03-01. As `pgtime.date_of`; in C
+    only."""
     era = days // 146097
     days -= era * 146097
     of_era = (days - days // 1460 + days // 36524 - days // 146096) // 365
     of_year = days - (365 * of_era + of_era // 4 - of_era // 100)
     index = (5 * of_year + 2) // 153
     month = index + 3 if index < 10 else index - 9
-    put_digits(out, era * 400 + of_era + (1 if month <= 2 else 0), 4)
-    out.put_byte(45)
-    put_digits(out, month, 2)
-    out.put_byte(45)
-    put_digits(out, of_year - (153 * index + 2) // 5 + 1, 2)
+    put_digits(q, at + 4, era * 400 + of_era + (1 if month <= 2 else 0), 4)
+    q[at + 4] = 45
+    put_digits(q, at + 7, month, 2)
+    q[at + 7] = 45
+    put_digits(q, at + 10, of_year - (153 * index + 2) // 5 + 1, 2)
 
 
-def put_digits(out: Writer, number: int, width: int) -> None:
-    """*number* in *width* digits."""
-    power = 1
-    while width > 1:
-        power *= 10
+def put_digits(q: Any, end: int, number: int, width: int) -> None:
+    """*number* in *width* digits, the last before *end*; in C only."""
+    while width > 0:
+        end -= 1
         width -= 1
-    while power:
-        out.put_byte(48 + number // power % 10)
-        power //= 10
+        q[end] = 48 + number % 10
+        number //= 10
 
 
 class BinaryAsText(Codec):
