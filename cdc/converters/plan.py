@@ -149,10 +149,10 @@ class AvroPlan:
             kind = row.kind(index)
             if kind == UNCHANGED and other is not None:
                 known = other.kind(index)
-                if known == TEXT or known == BINARY or known == NULL:  # noqa: PLR1714
+                if known in (TEXT, BINARY, NULL):
                     image = other
                     kind = known
-            if kind == TEXT or kind == BINARY:  # noqa: PLR1714
+            if kind in (TEXT, BINARY):
                 size = out.size()
                 try:
                     if op.branch != NO_PREFIX:

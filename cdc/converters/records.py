@@ -37,8 +37,8 @@ class TablePlan:
     def __init__(self, name: str, avro: AvroPlan | None, values: ValuePlan | None, avro_key: bool,
                  avro_value: bool) -> None:
         self.name = name
-        self.avro = avro
-        self.values = values
+        self.avro: Any = avro
+        self.values: Any = values
         self.avro_key = avro_key
         self.avro_value = avro_value
 
@@ -94,12 +94,8 @@ class RecordConverter:
         other = record.other
         if other is None and record.key_row is record.after:
             other = record.before
-        key: Any
         value: Any
-        if plan.avro_key:
-            key = plan.avro.key(record.key_row, other)
-        else:
-            key = self.key_value(plan, record.key_row, other)
+        key = plan.avro.key(record.key_row, other) if plan.avro_key else self.key_value(plan, record.key_row, other)
         if op == TOMBSTONE:
             value = None
         elif plan.avro_value:
@@ -115,7 +111,8 @@ class RecordConverter:
 
     def key_value(self, plan: TablePlan, row: Row | None, other: Row | None) -> bytes | None:
         table = plan.values.table
-        return self.key.from_connect(table.topic, None if row is None else table.key_schema, plan.values.key(row, other))
+        schema = None if row is None else table.key_schema
+        return self.key.from_connect(table.topic, schema, plan.values.key(row, other))
 
     def key_headers(self, plan: TablePlan, record: Record) -> list[tuple[str, bytes | None]]:
         table = record.table

@@ -49,13 +49,13 @@ class Writer:
     def take(self) -> bytes:
         """What was written, and an empty buffer again. A buffer grown by a huge row is given back."""
         if cython.compiled:
-            result = buffer_bytes(self.buf, self.used)
+            taken: bytes = buffer_bytes(self.buf, self.used)
             self.used = 0
             if self.cap > 4194304:
                 free_buffer(self.buf)
                 self.cap = 4096
                 self.buf = new_buffer(self.cap)
-            return result
+            return taken
         result = bytes(self.out)
         self.out.clear()
         return result
@@ -140,10 +140,9 @@ class Writer:
         self.put_bytes(text.encode("utf-8"))
 
     def need(self, count: int) -> None:
-        if cython.compiled:
-            if self.used + count > self.cap:
-                self.cap = (self.used + count) * 2
-                self.buf = grow_buffer(self.buf, self.cap)
+        if cython.compiled and self.used + count > self.cap:
+            self.cap = (self.used + count) * 2
+            self.buf = grow_buffer(self.buf, self.cap)
 
 
 class Codec:
@@ -183,17 +182,19 @@ def write_value(out: Writer, schema: Schema, value: Any) -> None:
             write_field(out, field.schema, item)
     elif kind == ARRAY:
         if value:
+            items: Any = schema.items
             out.put_long(len(value))
             for item in value:
-                write_field(out, schema.items, item)
+                write_field(out, items, item)
         out.put_byte(0)
     elif kind == MAP:
         if value:
+            keys: Any = schema.keys
+            values: Any = schema.items
             out.put_long(len(value))
-            keys = schema.keys
             for key, item in value.items():
                 write_field(out, keys, key)
-                write_field(out, schema.items, item)
+                write_field(out, values, item)
         out.put_byte(0)
     else:
         out.put_long(value)

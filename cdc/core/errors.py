@@ -77,7 +77,8 @@ class PositionLostError(SourceError):
 class ProtocolError(SourceError):
     """Bytes of the source's protocol did not parse."""
 
-    def __init__(self, message: str, *, offset: int | None = None, wanted: Any = None, got: Any = None, **context: Any) -> None:
+    def __init__(self, message: str, *, offset: int | None = None, wanted: Any = None, got: Any = None,
+                 **context: Any) -> None:
         super().__init__(
             message,
             hint="The stream stops here and nothing is skipped; report this with the server's version.",

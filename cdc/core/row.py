@@ -31,9 +31,10 @@ class Row:
             self.starts = new_spans(count)
             self.ends = new_spans(count)
         else:
-            self.kinds = [ABSENT] * count
-            self.starts = [0] * count
-            self.ends = [0] * count
+            kinds, starts, ends = [ABSENT] * count, [0] * count, [0] * count
+            self.kinds: list[int] = kinds
+            self.starts: list[int] = starts
+            self.ends: list[int] = ends
 
     def __dealloc__(self) -> None:
         if cython.compiled:

@@ -62,7 +62,7 @@ class Backoff:
         """How long to wait before the next try; None when the budget is used up."""
         if 0 <= self.budget <= self.tries:
             return None
-        ceiling = min(self.most, self.first * 2 ** min(self.tries, 16))
+        ceiling = min(self.most, self.first * (1 << min(self.tries, 16)))
         self.tries += 1
         return ceiling / 2 + random.uniform(0, ceiling / 2)
 

@@ -46,7 +46,8 @@ class Pipeline:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None,
+                 trace: TracebackType | None) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
@@ -171,8 +172,8 @@ class Reader:
                 seen = kafka_offset + 1
                 key_context = SerializationContext(topic, MessageField.KEY)
                 value_context = SerializationContext(topic, MessageField.VALUE)
-                yield Event(self._deserialize(message.key(), key_context),  # type: ignore[arg-type]
-                            self._deserialize(message.value(), value_context), kafka_offset)  # type: ignore[arg-type]
+                yield Event(self._deserialize(message.key(), key_context),
+                            self._deserialize(message.value(), value_context), kafka_offset)
         finally:
             consumer.close()
 

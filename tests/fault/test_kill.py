@@ -1,4 +1,4 @@
-"""GIVEN 200 000 changes being written, WHEN the process is killed 20 times, THEN the topic replayed equals the table."""
+"""GIVEN 200 000 changes being written, WHEN the process is killed 20 times, THEN the replayed topic is the table."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.fault.pipeline import Event, Pipeline, Reader, Replay
 from tests.conftest import Database
+from tests.fault.pipeline import Event, Pipeline, Reader, Replay
 from tests.servers.kafka import KafkaServer
 from tests.servers.postgres import PostgresServer
 from tests.servers.process import wait_until

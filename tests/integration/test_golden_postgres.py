@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -160,10 +161,8 @@ def masked(value: Any, topic: str) -> Any:
             out[key] = {**each, "id": "volatile"}
         elif key == "id" and topic == "srv.transaction":
             out[key] = "volatile"
-        elif key == "data_collection" and str(each).startswith("LOGICAL_DECODING_MESSAGE"):
-            out[key] = "LOGICAL_DECODING_MESSAGE"
-        elif key == "data_collection" and "LogicalDecodingMessageId" in str(each):
-            out[key] = "LOGICAL_DECODING_MESSAGE"
+        elif key == "data_collection" and re.search("LOGICAL_DECODING_MESSAGE|LogicalDecodingMessageId", str(each)):
+            out[key] = "message"
         elif key == "-record":
             continue
         else:

@@ -20,6 +20,7 @@ from cdc.core.naming import TopicNaming
 from cdc.core.schema import Column, Schema, TableId, TableSchema
 from cdc.log import get_logger
 
+from . import jdbc
 from .catalog import CatalogSnapshot, MergedColumn, MergedRelation, merge
 from .defaults import default_value
 from .options import PostgresConfig
@@ -118,7 +119,7 @@ class TableBuilder:
         schema = self._schema(id, column, info, found, relaxed)
         if found.type_name == "name" and schema.optional and self.streaming and self.config.cdc_name_columns != "value":
             found = replace(found, codec=WithheldCodec(found.schema), binary_codec=WithheldCodec(found.schema))
-        source = ColumnSource(column.name, found.type_name, found.length, found.scale, found.is_character)
+        source = ColumnSource(column.name, jdbc.serial_name(found.type_name, column.default), found.length, found.scale, found.is_character)
         mapper = mapper_for(self.rules, id, source)
         field = self.naming.field_name(column.name)
         if mapper is None:
