@@ -155,9 +155,11 @@ class Ack(Protocol):
 
 
 class OffsetStore(Protocol):
-    """Offsets by connector and source partition, kept durably."""
+    """Offsets by connector and source partition, kept durably. Called from any thread."""
 
-    def start(self) -> None: ...
+    def start(self) -> None:
+        """Open; nothing if it is open. Raises OffsetStoreError, ConfigError."""
+        ...
 
     def load(self, connector: str, partition: Mapping[str, Any]) -> dict[str, Any] | None:
         """The last committed offset, None when there is none. Raises OffsetStoreError."""

@@ -70,8 +70,10 @@ class KafkaOffsetStore:
         self._next: dict[int, int] = {}
 
     def start(self) -> None:
-        """Make the topic if it is missing, and read it. Raises OffsetStoreError, ConfigError."""
+        """Make the topic if missing, and read it; nothing if that is done. Raises OffsetStoreError, ConfigError."""
         with self._lock:
+            if self._producer is not None:
+                return
             self._prepare_topic()
             self._values.clear()
             self._next.clear()

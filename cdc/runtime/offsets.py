@@ -39,9 +39,11 @@ class FileOffsetStore:
         self._connection: sqlite3.Connection | None = None
 
     def start(self) -> None:
-        """Open, or make the file. Raises ConfigError if it is something else, which is then left as it is."""
-        refuse_foreign(self._path)
+        """Open, or make the file; nothing if it is open. Raises ConfigError for a foreign file, and leaves it alone."""
         with self._lock, self._mapped("opened"):
+            if self._connection is not None:
+                return
+            refuse_foreign(self._path)
             connection = sqlite3.connect(self._path, timeout=self._timeout_s, isolation_level=None,
                                          check_same_thread=False)
             try:

@@ -13,6 +13,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from cdc.core.errors import ConfigError
+from cdc.core.regex import Invalid, compile_java
 
 from .kafka_errors import UNAUTHORIZED, sink_error
 
@@ -84,10 +85,9 @@ def _count(group: str, key: str, own: dict[str, str], inherited: int | None) -> 
 def _patterns(group: str, key: str, text: str) -> tuple[re.Pattern[str], ...]:
     option = f"{_PREFIX}{group}.{key}"
     try:
-        return tuple(re.compile(item) for item in _listed(text))
-    except re.error as exc:
-        reason = f'"{exc.pattern!s}" is not a regular expression: {exc.msg}'
-        raise ConfigError(f"{option}: {reason}.", option=option) from exc
+        return tuple(compile_java(item, re.ASCII) for item in _listed(text))
+    except Invalid as exc:
+        raise ConfigError(f"{option} has an item that is not a regular expression: {exc}.", option=option) from exc
 
 
 def _listed(text: str) -> list[str]:

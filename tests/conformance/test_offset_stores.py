@@ -76,6 +76,13 @@ def test_what_another_process_commits_is_seen(open_store: Open) -> None:
     assert one.load("inventory", PARTITION) == {"lsn": 2}
 
 
+def test_starting_twice_is_fine(open_store: Open) -> None:
+    store = open_store()
+    store.commit("inventory", PARTITION, {"lsn": 1})
+    store.start()
+    assert store.load("inventory", PARTITION) == {"lsn": 1}
+
+
 def test_closing_twice_is_fine(open_store: Open) -> None:
     store = open_store()
     store.close()
