@@ -1,0 +1,38 @@
+"""README says what the code says. `python -m tests.unit.test_readme` writes its option tables anew."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from cdc.runtime.options import WORKER_OPTIONS
+from cdc.sources.postgres.options import OPTIONS
+
+README = Path(__file__).parents[2] / "README.md"
+CI = README.parent / ".ci" / "run"
+TABLES = {"worker": WORKER_OPTIONS, "postgres": OPTIONS}
+
+
+def filled(text: str) -> str:
+    for name, table in TABLES.items():
+        text = re.sub(rf"(<!-- options: {name} -->\n).*?(<!-- end -->)",
+                      lambda found, table=table: found[1] + table.markdown().strip() + "\n" + found[2], text, count=1,
+                      flags=re.DOTALL)
+    return text
+
+
+def commands() -> list[str]:
+    return re.findall(r"^python3 -m venv .*$", README.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_option_tables_are_current() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert text == filled(text), "run python -m tests.unit.test_readme"
+
+
+def test_ci_runs_the_second_command() -> None:
+    assert commands()[1] in CI.read_text(encoding="utf-8").splitlines()
+
+
+if __name__ == "__main__":
+    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
