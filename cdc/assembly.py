@@ -73,10 +73,10 @@ def connector(settings: WorkerConfig, given: Mapping[str, str], shown: Mapping[s
     metrics = TaskMetrics(framework.name, server=config.topic_prefix)
     run_id = str(uuid.uuid4())
 
-    def parts() -> TaskParts:
-        return build(plugin, config, framework, settings, metrics, run_id)
+    def parts(stop: threading.Event) -> TaskParts:
+        return build(plugin, config, framework, settings, metrics, run_id, stop)
 
-    parts()  # what is wrong with the configuration shows now, before anything runs
+    parts(threading.Event()).converter.close()  # what is wrong with the configuration shows now, before anything runs
     return Connector(
         framework.name, dict(shown), TaskSettings(
             framework.name, settings.offset_flush_interval_ms / 1000, settings.offset_flush_timeout_ms / 1000),
@@ -85,10 +85,10 @@ def connector(settings: WorkerConfig, given: Mapping[str, str], shown: Mapping[s
 
 
 def build(plugin: plugins.Plugin, config: Any, framework: ConnectorConfig, settings: WorkerConfig,
-          metrics: TaskMetrics, run_id: str) -> TaskParts:
-    """The parts of one task, none of them started."""
+          metrics: TaskMetrics, run_id: str, stop: threading.Event) -> TaskParts:
+    """The parts of one task, none of them started. What waits ends when *stop* is set."""
     source = plugin.load()(config, framework.config)
-    key, value, header = (converter(each) for each in (
+    key, value, header = (converter(each, stop) for each in (
         framework.key_converter, framework.value_converter, framework.header_converter))
 
     seen: dict[tuple[str, str], int] = {}
@@ -113,8 +113,9 @@ def build(plugin: plugins.Plugin, config: Any, framework: ConnectorConfig, setti
     return TaskParts(source, (), records, sink(settings, framework, value))
 
 
-def converter(wanted: ConverterConfig) -> Any:
-    made = plugins.find("converter", wanted.class_name, option=f"{wanted.role}.converter").load()()
+def converter(wanted: ConverterConfig, stop: threading.Event) -> Any:
+    make = plugins.find("converter", wanted.class_name, option=f"{wanted.role}.converter").load()
+    made = make(stop) if hasattr(make, "wire_prefix") else make()  # only those with a registry wait
     made.configure(dict(wanted.settings), wanted.is_key)
     return made
 
@@ -189,7 +190,7 @@ def _connector_findings(given: Mapping[str, str], settings: WorkerConfig, file: 
         if parsed.problems:
             return found
         config, _ = plugin.load_parse()(given, strict=strict)
-        build(plugin, config, framework, settings, TaskMetrics(framework.name), "")
+        build(plugin, config, framework, settings, TaskMetrics(framework.name), "", threading.Event())
     except ConfigError as exc:
         found.append(_finding("error", file, exc.option or "", str(exc)))
     return found

@@ -18,7 +18,7 @@ from cdc.core.errors import ConvertError, DecodeError
 from cdc.core.fallback import fallback
 from cdc.core.record import Record, SourceContext
 from cdc.core.row import BINARY, NULL, TEXT, UNCHANGED, Row
-from cdc.core.schema import Column, Schema, TableSchema
+from cdc.core.schema import STRUCT, Column, Schema, TableSchema
 
 NO_PREFIX = 1
 """A required field has no union branch; valid branches are 0 and 2 (index 0 and 1, zig-zag)."""
@@ -59,7 +59,8 @@ class ColumnOp:
         self.binary_codec = column.key_binary_codec if as_key else column.binary_codec
         schema = column.key_schema if as_key else column.schema
         null_value = None if as_key else column.null_value
-        self.branch = (0 if schema.default is not None else 2) if schema.optional else NO_PREFIX
+        value_first = schema.default is not None and schema.type != STRUCT
+        self.branch = (0 if value_first else 2) if schema.optional else NO_PREFIX
         self.null = ready(schema, null_value, null_is_default)
         unchanged = column.unchanged
         self.unchanged = self.null if unchanged is None else ready(schema, unchanged, null_is_default)

@@ -82,6 +82,13 @@ class RecordConverter:
                     self.on_error(exc, self.origin(record))
         return out
 
+    def close(self) -> None:
+        """Let go of what the converters hold, such as connections to a registry."""
+        for converter in (self.key, self.value, self.header_converter):
+            close = getattr(converter, "close", None)
+            if close is not None:
+                close()
+
     def origin(self, record: Record | Message) -> str:
         return record.topic if isinstance(record, Message) else str(record.table.id)
 

@@ -36,6 +36,8 @@ class Convert(Protocol):
 
     def convert(self, records: list[Record | Message], now_us: int) -> list[Outgoing]: ...
 
+    def close(self) -> None: ...
+
 
 @dataclass(slots=True)
 class TaskParts:
@@ -227,7 +229,7 @@ class Task:
             self.metrics.connected(False)
             self.metrics.detach_all()
             self._pool.shutdown(wait=False, cancel_futures=True)
-            for part in (self.parts.source.stop, self.parts.sink.close):
+            for part in (self.parts.source.stop, self.parts.sink.close, self.parts.converter.close):
                 try:
                     part()
                 except Exception as exc:

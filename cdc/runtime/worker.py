@@ -36,12 +36,13 @@ _CONNECT_STATES = {
 
 @dataclass(slots=True)
 class Connector:
-    """One configured connector, ready to be run: *parts* builds a fresh task each time."""
+    """One configured connector, ready to be run: *parts* builds a fresh task each time; what waits in it, waits until
+    the event it is given is set."""
 
     name: str
     config: Mapping[str, str | None]
     settings: TaskSettings
-    parts: Callable[[], TaskParts]
+    parts: Callable[[threading.Event], TaskParts]
     store: OffsetStore
     metrics: TaskMetrics
     retry_most_s: float = 10.0
@@ -80,12 +81,16 @@ class _Runner:
         self.ran = False
         self._tap = tap
         self._stop = threading.Event()
+        self._task: Task | None = None
         self._changed = changed
         with bound(connector=connector.name, task=0):
             self.thread = threading.Thread(target=carry(self._run), name=f"task-{connector.name}", daemon=True)
 
     def stop(self) -> None:
         self._stop.set()
+        task = self._task
+        if task is not None:
+            task.parts.sink.interrupt()
 
     def _run(self) -> None:
         connector, metrics = self.connector, self.connector.metrics
@@ -117,11 +122,13 @@ class _Runner:
 
     def _once(self) -> None:
         connector = self.connector
-        task = Task(connector.settings, connector.parts(), connector.store, connector.metrics, self._stop, self._tap)
+        task = Task(connector.settings, connector.parts(self._stop), connector.store, connector.metrics, self._stop, self._tap)
+        self._task = task
         log.info("task_starting")
         try:
             task.run()
         finally:
+            self._task = None
             self.ran = self.ran or task.started
 
     def _wait_after(self, exc: BaseException, backoff: Backoff, began: float) -> float | None:
