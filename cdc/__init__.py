@@ -5,9 +5,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 
 __version__ = "0.1.0"
+
+if "cython" not in sys.modules and importlib.util.find_spec("cython") is None:
+    from ._pure import stand_in_for_cython
+
+    stand_in_for_cython()
 
 if os.environ.get("CDC_PURE") == "1":
     from ._pure import prefer_sources

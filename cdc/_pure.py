@@ -1,4 +1,4 @@
-"""Imports the package's modules from their .py files, passing over compiled ones."""
+"""The uncompiled core: imports the package's modules from their .py files, and does without Cython."""
 
 from __future__ import annotations
 
@@ -16,11 +16,19 @@ class _SourceFinder(MetaPathFinder):
             return None
         loader = (importlib.machinery.SourceFileLoader, importlib.machinery.SOURCE_SUFFIXES)
         for entry in path:
-            spec = importlib.machinery.FileFinder(entry, loader).find_spec(fullname)  # type: ignore[arg-type]
+            spec = importlib.machinery.FileFinder(entry, loader).find_spec(fullname)
             if spec is not None and spec.loader is not None:
                 return spec
         return None
 
 
 def prefer_sources() -> None:
+    """From now on compiled modules are passed over."""
     sys.meta_path.insert(0, _SourceFinder())
+
+
+def stand_in_for_cython() -> None:
+    """The modules ask `cython.compiled`; where Cython is not installed this answers."""
+    module = ModuleType("cython")
+    module.compiled = False  # type: ignore[attr-defined]
+    sys.modules["cython"] = module

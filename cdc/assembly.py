@@ -19,7 +19,7 @@ from cdc.converters.records import RecordConverter
 from cdc.core.errors import CdcError, ConfigError
 from cdc.core.interfaces import OffsetStore, Sink
 from cdc.core.options import Note, Parsed
-from cdc.log import get_logger
+from cdc.log import configure, get_logger
 from cdc.metrics import TaskMetrics
 from cdc.rest.app import App
 from cdc.rest.server import RestServer
@@ -45,6 +45,7 @@ def run_files(files: Sequence[str | Path], strict: bool = False) -> int:
     raw_worker, raw_connectors = configfile.load_raw(paths)
     providers = configfile.Providers.of(raw_worker)
     settings, notes = parse_worker(providers.resolve(raw_worker), strict=strict)
+    configure(settings.log_level)
     show_notes(notes, "worker")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -148,7 +149,7 @@ def offset_store(settings: WorkerConfig) -> OffsetStore:
     extra = settings.prefixed("offset.storage.")
     config = {key: text for key, text in extra.items()
               if key not in ("topic", "partitions", "replication.factor", "file.filename")}
-    return make(settings.offset_storage_topic, client_settings(settings.client(), "producer").settings,  # type: ignore[no-any-return]
+    return make(settings.offset_storage_topic, client_settings(settings.client(), "consumer").settings,  # type: ignore[no-any-return]
                 partitions=settings.offset_storage_partitions,
                 replication_factor=settings.offset_storage_replication_factor, topic_config=config)
 

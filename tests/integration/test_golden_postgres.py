@@ -153,7 +153,7 @@ def masked(value: Any, topic: str) -> Any:
         return [masked(each, topic) for each in value]
     if not isinstance(value, dict):
         return value
-    out = {}
+    out: dict[str, Any] = {}
     for key, each in value.items():
         if key in VOLATILE:
             out[key] = type(each).__name__

@@ -15,9 +15,10 @@ TABLES = {"worker": WORKER_OPTIONS, "postgres": OPTIONS}
 
 def filled(text: str) -> str:
     for name, table in TABLES.items():
-        text = re.sub(rf"(<!-- options: {name} -->\n).*?(<!-- end -->)",
-                      lambda found, table=table: found[1] + table.markdown().strip() + "\n" + found[2], text, count=1,
-                      flags=re.DOTALL)
+        start, end = f"<!-- options: {name} -->\n", "<!-- end -->"
+        head, _, rest = text.partition(start)
+        tail = rest.partition(end)[2]
+        text = f"{head}{start}{table.markdown().strip()}\n{end}{tail}"
     return text
 
 
