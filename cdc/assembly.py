@@ -19,7 +19,7 @@ from cdc.converters.records import RecordConverter
 from cdc.core.errors import CdcError, ConfigError
 from cdc.core.interfaces import OffsetStore, Sink
 from cdc.core.options import Note, Parsed
-from cdc.log import configure, get_logger
+from cdc.log import get_logger
 from cdc.metrics import TaskMetrics
 from cdc.rest.app import App
 from cdc.rest.server import RestServer
@@ -45,7 +45,6 @@ def run_files(files: Sequence[str | Path], strict: bool = False) -> int:
     raw_worker, raw_connectors = configfile.load_raw(paths)
     providers = configfile.Providers.of(raw_worker)
     settings, notes = parse_worker(providers.resolve(raw_worker), strict=strict)
-    configure(settings.log_level)
     show_notes(notes, "worker")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
