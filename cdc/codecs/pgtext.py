@@ -104,14 +104,9 @@ def _cached_days(text: bytes) -> int:
         return NOT_PLAIN
 
 
-@lru_cache(maxsize=8192)
-def _cached_seconds(text: bytes) -> int:
-    """µs since midnight of a whole second, before 24:00:00."""
-    try:
-        micros = parse_clock(text)
-    except DecodeError:
-        return NOT_PLAIN
-    return micros if micros < DAY_US else NOT_PLAIN
+_HOURS = {b"%02d" % hour: hour * 3_600_000_000 for hour in range(24)}
+_MINUTES = {b"%02d" % minute: minute * 60_000_000 for minute in range(60)}
+_SECONDS = {b"%02d" % second: second * 1_000_000 for second in range(60)}
 
 
 def plain_days(data: bytes, start: int) -> int:
@@ -127,13 +122,15 @@ def plain_clock(data: bytes, start: int, end: int) -> int:
     if cython.compiled:
         p = data
         return c_clock(p, start, end)
-    seconds = _cached_seconds(data[start:min(start + 8, end)])
-    if end - start == 8 or seconds == NOT_PLAIN:
-        return seconds
-    fraction = data[start + 9:end]
-    if data[start + 8] != 46 or not fraction.isdigit() or len(fraction) > 6:
+    text = data[start:end]
+    fraction = text[9:].ljust(6, b"0")
+    try:
+        micros = _HOURS[text[:2]] + _MINUTES[text[3:5]] + _SECONDS[text[6:8]] + int(fraction)
+    except (KeyError, ValueError):
         return NOT_PLAIN
-    return seconds + int(fraction.ljust(6, b"0"))
+    marks = text[2:3] + text[5:6] + text[8:9]
+    plain = marks == b"::" or (marks == b"::." and len(text) > 9)
+    return micros if plain and fraction.isdigit() and len(fraction) == 6 else NOT_PLAIN
 
 
 def plain_micros(data: bytes, start: int, end: int) -> int:
@@ -211,7 +208,7 @@ class TextCodec(Codec):
     def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
         if cython.compiled:
             p = data
-            if ascii_only(p, start, end):  # type: ignore[name-defined]  # noqa: F821
+            if ascii_only(p, start, end):  # noqa: F821
                 out.put_slice(data, start, end)
             else:
                 out.put_bytes(valid_utf8(data[start:end]))
@@ -277,7 +274,7 @@ class FloatCodec(Codec):
                     return self.named(data[start:end])
                 at += 1
             try:
-                return bounded_double(p, start, end)  # type: ignore[name-defined, no-any-return]  # noqa: F821
+                return bounded_double(p, start, end)  # noqa: F821
             except ValueError:
                 raise bad_text("float", end - start) from None
         text = data[start:end]
