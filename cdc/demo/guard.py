@@ -81,15 +81,15 @@ class Guard:
             os.chown(self.folder, self.user.pw_uid, self.user.pw_gid)
         bindir = self._reachable_install() / "bin"
         data = self.folder / "data"
-        self._spawn([str(bindir / "initdb"), "-D", str(data), "-U", "postgres", "-A", "peer", "-E", "UTF8", "--locale=C",
-                     "--no-sync", "--no-instructions"])
+        self._spawn([str(bindir / "initdb"), "-D", str(data), "-U", "postgres", "-A", "peer", "-E", "UTF8",
+                     "--locale=C", "--no-sync", "--no-instructions"])
         self._wait(lambda: False, "initdb")
         self._configure(data)
         self._spawn([str(bindir / "postgres"), "-D", str(data)])
         self._wait(lambda: _accepts(data), "postgres")
 
     def _reachable_install(self) -> Path:
-        """The installation, or a copy in our folder if it lies where the other user cannot enter, such as below /root."""
+        """The installation; if it lies where the other user cannot enter, such as below /root, a copy in our folder."""
         install = Path(self.order.install)
         if self.user is None or _open_to_all(install / "bin"):
             return install
@@ -109,7 +109,7 @@ class Guard:
         try:
             us = pwd.getpwuid(os.geteuid()).pw_name
         except KeyError:
-            raise StartError(f"The user with id {os.geteuid()} has no name on this machine; PostgreSQL wants one.") from None
+            raise StartError(f"User {os.geteuid()} has no name on this machine; PostgreSQL wants one.") from None
         (data / "pg_hba.conf").write_text("local all postgres peer map=demo\n")
         (data / "pg_ident.conf").write_text(f"demo {_quoted(us)} postgres\n")
         settings = {**self.order.settings, "unix_socket_directories": str(self.folder), "listen_addresses": ""}
@@ -232,7 +232,8 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, _on_signal)
     try:
-        line = sys.stdin.buffer.raw.readline()  # type: ignore[attr-defined]  # unbuffered, so that select tells the truth
+        with open(0, "rb", buffering=0, closefd=False) as unbuffered:  # so that `select` tells the truth afterwards
+            line = unbuffered.readline()
         if not line:
             return 0
         Guard(Order(**json.loads(line))).run()

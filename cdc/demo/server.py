@@ -55,7 +55,7 @@ class EmbeddedPostgres:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, exc: object, trace: TracebackType | None) -> None:
         self.close()
 
     def start(self) -> bool:
@@ -81,12 +81,20 @@ class EmbeddedPostgres:
     def dsn(self, dbname: str = "postgres") -> str:
         return f"host={self.folder} port={self.port} user={self.user} dbname={dbname}"
 
+    def check(self) -> None:
+        """Raises SourceRefusedError when the server has stopped by itself."""
+        assert self._guard is not None
+        if self._guard.poll() is not None:
+            self._answer()
+            raise SourceRefusedError("The demo's PostgreSQL was stopped.")
+
     def close(self) -> None:
         """Server and folder are gone when this returns. Idempotent."""
         running, self._guard = self._guard, None
         if running is None:
             return
-        assert running.stdin is not None and running.stdout is not None
+        assert running.stdin is not None
+        assert running.stdout is not None
         try:
             running.stdin.close()
         except BrokenPipeError:
@@ -96,7 +104,8 @@ class EmbeddedPostgres:
 
     def _answer(self) -> dict[str, Any] | None:
         """The guard's next line; None when the stop event comes first."""
-        assert self._guard is not None and self._guard.stdout is not None
+        assert self._guard is not None
+        assert self._guard.stdout is not None
         deadline = time.monotonic() + guard.START_TIMEOUT_S * 3
         while not select.select([self._guard.stdout], [], [], 0.05)[0]:
             if self._stop.is_set():

@@ -1,0 +1,107 @@
+"""The demo's pipeline: a worker and a connector as `cdc run` builds and runs them, with the screen as sink."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from cdc import assembly
+from cdc.core.interfaces import Sink
+from cdc.rest.app import App
+from cdc.rest.server import RestServer
+from cdc.runtime import standalone
+from cdc.runtime.options import parse_worker
+from cdc.runtime.task import TaskParts
+from cdc.runtime.worker import SharedStore, Worker
+
+SLOT = "cdc_demo"
+_JSON = "org.apache.kafka.connect.json.JsonConverter"
+
+
+def worker_config(folder: Path) -> dict[str, str]:
+    return {
+        "sink.type": "stdout",  # the screen takes its place
+        "key.converter": _JSON,
+        "key.converter.schemas.enable": "false",
+        "value.converter": _JSON,
+        "value.converter.schemas.enable": "false",
+        "offset.storage.file.filename": str(folder / "offsets.db"),
+        "offset.flush.interval.ms": "1000",
+        "listeners": "http://127.0.0.1:0",
+    }
+
+
+def connector_config(server: str, port: int, user: str, dbname: str, schema: str) -> dict[str, str]:
+    """What a Debezium connector for the shop would be given; *server* is a socket's folder here."""
+    return {
+        "name": "demo",
+        "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+        "database.hostname": server,
+        "database.port": str(port),
+        "database.user": user,
+        "database.dbname": dbname,
+        "topic.prefix": "demo",
+        "plugin.name": "pgoutput",
+        "slot.name": SLOT,
+        "publication.name": SLOT,
+        "publication.autocreate.mode": "filtered",
+        "schema.include.list": schema,
+        "decimal.handling.mode": "string",
+        "time.precision.mode": "isostring",
+        "tombstones.on.delete": "false",
+    }
+
+
+class Pipeline:
+    """Runs in threads from `start` until the block ends."""
+
+    def __init__(self, folder: Path, connector: Mapping[str, str], sink: Sink) -> None:
+        self.settings, _ = parse_worker(worker_config(folder))
+        store = SharedStore(assembly.offset_store(self.settings))
+        made = assembly.connector(self.settings, connector, connector, store)
+        build = made.parts
+
+        def parts(stop: threading.Event) -> TaskParts:
+            return replace(build(stop), sink=sink)
+
+        made.parts = parts
+        self._worker = Worker([made])
+        self._server = RestServer(App(self._worker), ",".join(self.settings.listeners))
+        self._stop = threading.Event()
+        self._ended = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: object, trace: TracebackType | None) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def url(self) -> str | None:
+        """Of the REST interface, once it is there."""
+        return next(iter(self._server.urls), None)
+
+    def check(self) -> None:
+        """Raises what ended it, if anything did."""
+        if self._ended.is_set():
+            raise self._error or RuntimeError("the pipeline ended by itself")
+
+    def _run(self) -> None:
+        try:
+            standalone.run(self._worker, self.settings, self._stop, self._server)
+            errors: list[Any] = self._worker.errors()
+            self._error = errors[0] if errors else None
+        except BaseException as exc:
+            self._error = exc
+        finally:
+            self._ended.set()

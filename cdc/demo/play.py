@@ -1,0 +1,91 @@
+"""The demo from start to end, in order: server, shop, pipeline, events; then all of it away again."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from types import FrameType
+
+from cdc import log
+
+from .pipeline import SLOT, Pipeline, connector_config
+from .screen import Screen
+from .server import EmbeddedPostgres
+from .shop import DATABASE, SCHEMA, Workload, open_shop
+from .sink import ScreenSink
+
+_WAIT_S = 0.1
+
+
+def play(seconds: float | None, events: int | None, rate: float, seed: int, as_json: bool) -> int:
+    """Until *seconds* have passed, *events* changes were shown, or a signal comes; 0. Raises CdcError, OSError."""
+    stop = _stop_on_signals()
+    log.configure("warning")
+    screen = Screen(as_json, stop)
+    with EmbeddedPostgres(stop) as postgres:
+        screen.say("Starting PostgreSQL with a sample shop…")
+        if not postgres.start():
+            return 0
+        shop = open_shop(postgres.dsn, seed)
+        _show(screen, postgres, Workload(postgres.dsn(DATABASE), shop, rate), seconds, events, stop)
+    screen.say("Stopped. The server and its files are gone.")
+    return 0
+
+
+def _stop_on_signals() -> threading.Event:
+    """The first signal asks for an orderly end; a second Ctrl-C does not wait for it."""
+    stop = threading.Event()
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        if stop.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, on_signal)
+    return stop
+
+
+def _show(screen: Screen, postgres: EmbeddedPostgres, workload: Workload, seconds: float | None, events: int | None,
+          stop: threading.Event) -> None:
+    sink = ScreenSink()
+    config = connector_config(str(postgres.folder), postgres.port, postgres.user, DATABASE, SCHEMA)
+    with Pipeline(postgres.folder, config, sink) as pipeline:
+        pipeline.start()
+        while not stop.wait(0.01) and pipeline.url() is None:
+            pipeline.check()
+        screen.head(_head(postgres, pipeline.url() or ""))
+        workload.start()
+        began = time.monotonic()
+        try:
+            while not stop.is_set() and (seconds is None or time.monotonic() < began + seconds):
+                if events is not None and screen.changes >= events:
+                    break
+                _step(screen, sink)
+                postgres.check()
+                pipeline.check()
+                workload.check()
+        finally:
+            workload.stop()
+            screen.close()
+        screen.say(screen.summary(time.monotonic() - began))
+
+
+def _step(screen: Screen, sink: ScreenSink) -> None:
+    taken = sink.take(_WAIT_S)
+    if taken is not None:
+        place, outgoing = taken
+        screen.event(outgoing)
+        sink.shown(place)
+    screen.tick()
+
+
+def _head(postgres: EmbeddedPostgres, url: str) -> list[tuple[str, str]]:
+    return [
+        ("database", f'psql "{postgres.dsn(DATABASE)}"  (PostgreSQL 18, tables in schema {SCHEMA}; change them too)'),
+        ("slot", f"{SLOT}, publication {SLOT}, plugin pgoutput"),
+        ("pipeline", f"{url}  (REST as Kafka Connect's: {url}/connectors/demo/status; metrics: {url}/metrics)"),
+        ("second view", f"cdc tail {url}"),
+        ("stop", "Ctrl-C"),
+    ]
