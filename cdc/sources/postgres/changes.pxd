@@ -51,6 +51,7 @@ cdef class Decoder:
     cdef public object preparing
     cdef public object replay
     cdef public object replay_end
+    cdef public dict outer_relations
     cdef public object end_lsn
     cdef public object delivered_lsn
     cdef public object tx_lsn
@@ -67,10 +68,11 @@ cdef class Decoder:
     @cython.locals(cursor=Cursor, kind=int, lsn=cython.longlong)
     cpdef object feed(self, bytes frame)
     @cython.locals(cursor=Cursor, kind=int, lsn=cython.longlong, frame=bytes)
-    cpdef bint step(self) except *
+    cpdef Py_ssize_t step(self) except -1
     cpdef object message(self, bytes frame, long long lsn, int kind, bint streamed)
     @cython.locals(cursor=Cursor)
     cpdef object streamed(self, bytes frame, int kind)
+    cpdef object prepared(self, bytes frame, long long lsn, int kind)
     @cython.locals(tx=Transaction, cursor=Cursor, state=RelationState, before=Row, after=Row, live=bint, marker=int)
     cpdef object change(self, long long lsn, int kind)
     @cython.locals(row=Row)

@@ -52,7 +52,7 @@ from .protocol import (
     absent_where_null,
     parse_control,
 )
-from .spill import Spill
+from .spill import Prepared, Spill
 
 NEW_KEY = "__debezium.newkey"
 OLD_KEY = "__debezium.oldkey"
@@ -64,13 +64,18 @@ _DELETE = ord("D")
 _WITH_XID = frozenset(b"IUDTRYM")
 """Messages that carry the (sub)transaction's xid within a stream block."""
 
+_WITHIN = frozenset(b"IUDTRYMO")
+"""Messages that a transaction is made of."""
+
+SKIP_ALL = 1 << 62
+
 
 class RelationState:
     """One relation as the rows that follow are to be read. `table` is None for a relation that is not captured."""
 
     def __init__(self, relation: Relation, table: TableSchema | None) -> None:
         self.relation = relation
-        self.table = table
+        self.table: Any = table
         self.collection = f"{relation.namespace}.{relation.name}"
         self.column_count = len(relation.columns)
         columns = table.columns if table else ()
@@ -136,6 +141,7 @@ class Decoder:
         self.preparing: BeginPrepare | None = None
         self.replay: Iterator[tuple[bytes, bool]] | None = None
         self.replay_end = 0
+        self.outer_relations: dict[int, RelationState] | None = None
         self.end_lsn = 0
         self.delivered_lsn = 0
         self.tx_lsn = 0
@@ -190,20 +196,23 @@ class Decoder:
         if self.stream_xid:
             self.streamed(frame, kind)
         elif self.preparing is not None and kind != 80:
-            self.spill.append(self.preparing.xid, self.preparing.xid, frame)
+            self.prepared(frame, lsn, kind)
         else:
             self.message(frame, lsn, kind, False)
 
-    def step(self) -> bool:
-        """One message of the transaction being replayed; False when there is none (any more)."""
+    def step(self) -> int:
+        """One message of the transaction being replayed; its size in bytes, 0 when there is none (any more)."""
         replay = self.replay
         if replay is None:
-            return False
+            return 0
         item = next(replay, None)
         if item is None:
             self.replay = None
+            if self.outer_relations is not None:
+                self.relations = self.outer_relations
+                self.outer_relations = None
             self.end_transaction(self.replay_end, self.replay_end)
-            return False
+            return 0
         frame, streamed = item
         cursor = self.cursor
         cursor.reset(frame, 1)
@@ -213,10 +222,10 @@ class Decoder:
         if streamed and kind in _WITH_XID:
             cursor.u32()
         self.message(frame, lsn, kind, streamed)
-        return True
+        return len(frame)
 
     def message(self, frame: bytes, lsn: int, kind: int, streamed: bool) -> None:
-        if kind == _INSERT or kind == _UPDATE or kind == _DELETE:  # noqa: PLR1714
+        if kind == _INSERT or kind == _UPDATE or kind == _DELETE:  # noqa: PLR1714, SIM109
             self.change(lsn, kind)
         else:
             self.control(lsn, kind, streamed)
@@ -233,6 +242,18 @@ class Decoder:
         else:
             raise ProtocolError("message not allowed within a stream block", offset=XLOG_HEADER, got=chr(kind),
                                 wanted="I, U, D, T, R, Y, M, O or E")
+
+    def prepared(self, frame: bytes, lsn: int, kind: int) -> None:
+        """A message of a transaction that is being prepared. What it says of relations the server will not say again
+        to the transactions that follow, so it holds for them at once."""
+        preparing = self.preparing
+        assert preparing is not None
+        if kind not in _WITHIN:
+            raise ProtocolError("message not allowed within a prepared transaction", offset=XLOG_HEADER,
+                                got=chr(kind), wanted="I, U, D, T, R, Y, M, O or P")
+        self.spill.append(preparing.xid, preparing.xid, frame)
+        if kind == _RELATION:
+            self.control(lsn, kind, False)
 
     # -- changes ------------------------------------------------------------------------------------------------
 
@@ -255,13 +276,15 @@ class Decoder:
         live = tx.changes > tx.skip and lsn >= tx.skip_before_lsn
         if not live and not self.settings.transaction_metadata:
             return
-        before: Row | None = None
-        after: Row | None = None
+        before: Any = None
+        after: Any = None
         marker = cursor.u8()
         if kind != _INSERT and marker in (75, 79):  # K, O
             before = self.image(state)
             if marker == 75:
                 absent_where_null(before)
+            else:
+                state = self.nullable(state, oid, before)
             marker = cursor.u8() if kind == _UPDATE else 0
         if kind != _DELETE:
             if marker != 78:  # N
@@ -312,7 +335,7 @@ class Decoder:
         self.emit(state, tx, live, lsn, UPDATE, before, after, after, ())
 
     def key_differs(self, state: RelationState, before: Row, after: Row) -> bool:
-        for index in state.key:
+        for index in state.key:  # noqa: SIM110
             if after.kind(index) != UNCHANGED and not before.same(index, after):
                 return True
         return False
@@ -375,7 +398,11 @@ class Decoder:
         elif isinstance(message, LogicalMessage):
             self.logical_message(message, lsn)
         elif isinstance(message, StreamStart):
+            if self.transaction is not None:
+                raise ProtocolError("Stream Start within a transaction", offset=XLOG_HEADER, xid=message.xid)
             self.stream_xid = message.xid
+            if message.first:
+                self.spill.begin(message.xid, lsn)
         elif isinstance(message, StreamStop):
             raise ProtocolError("Stream Stop without Stream Start", offset=XLOG_HEADER)
         elif isinstance(message, StreamAbort):
@@ -383,10 +410,17 @@ class Decoder:
         elif isinstance(message, StreamCommit):
             self.replay_from(message.xid, message.commit_lsn, message.end_lsn, message.commit_time_us, lsn)
         elif isinstance(message, BeginPrepare):
+            if self.transaction is not None:
+                raise ProtocolError("Begin Prepare within a transaction", offset=XLOG_HEADER, xid=message.xid)
             self.preparing = message
+            self.spill.begin(message.xid, lsn)
         elif isinstance(message, Prepare):
+            if not message.streamed and self.preparing is None:
+                raise ProtocolError("Prepare without Begin Prepare", offset=XLOG_HEADER, xid=message.xid)
             self.preparing = None
-            self.spill.prepare(message.xid, message.gid, message.prepare_lsn, message.streamed)
+            self.spill.prepare(message.gid, Prepared(
+                message.xid, message.prepare_lsn, self.spill.first_lsn(message.xid), dict(self.relations)),
+                message.streamed)
         elif isinstance(message, CommitPrepared):
             self.commit_prepared(message, lsn)
         elif isinstance(message, RollbackPrepared):
@@ -396,9 +430,10 @@ class Decoder:
         if self.transaction is not None:
             raise ProtocolError("Begin within a transaction", offset=XLOG_HEADER, xid=xid)
         skip, skip_before = 0, 0
+        resumed = final_lsn == self.tx_lsn
         if final_lsn < self.delivered_lsn:
-            skip = 1 << 62
-        elif final_lsn == self.tx_lsn:
+            skip = SKIP_ALL
+        elif resumed:
             skip = self.tx_changes
         elif self.tx_xid and xid == self.tx_xid:
             skip_before = self.tx_skip_before_lsn
@@ -407,14 +442,14 @@ class Decoder:
         self.transaction = tx
         self.last_lsn = lsn
         self.last_time_us = commit_time_us
-        if self.settings.transaction_metadata and not skip and not skip_before:
+        if self.settings.transaction_metadata and not skip and not skip_before and not resumed:
             self.records.append(self.events.transaction_begin(tx, lsn))
 
     def end_transaction(self, end_lsn: int, lsn: int) -> None:
         tx = self.transaction
         if tx is None:
             raise ProtocolError("Commit outside a transaction", offset=XLOG_HEADER)
-        if self.settings.transaction_metadata and tx.skip < 1 << 62:
+        if self.settings.transaction_metadata and tx.skip < SKIP_ALL:
             self.records.append(self.events.transaction_end(tx, lsn))
         self.transaction = None
         self.transactions += 1
@@ -458,19 +493,23 @@ class Decoder:
             self.last_lsn = lsn
 
     def replay_from(self, xid: int, final_lsn: int, end_lsn: int, commit_time_us: int, lsn: int) -> None:
+        first_lsn = self.spill.first_lsn(xid) or lsn
         self.replay = iter(self.spill.replay(xid))
         self.replay_end = end_lsn
-        self.begin(final_lsn, commit_time_us, xid, lsn)
+        self.begin(final_lsn, commit_time_us, xid, first_lsn)
 
     def commit_prepared(self, message: CommitPrepared, lsn: int) -> None:
-        xid = self.spill.take_prepared(message.gid)
-        if xid is None:
+        prepared = self.spill.take_prepared(message.gid)
+        if prepared is None:
             if message.commit_lsn < self.delivered_lsn:
                 return
             raise PositionLostError(
                 "a prepared transaction was committed whose changes were not received", lsn=str(Lsn(lsn)),
                 hint="Take a new snapshot (remove this connector's offset), or use a slot created without two_phase.")
-        self.replay_from(xid, message.commit_lsn, message.end_lsn, message.commit_time_us, lsn)
+        # Its changes are to be read as the relations were when it was prepared, what follows as they are now.
+        self.outer_relations = self.relations
+        self.relations = dict(prepared.relations)
+        self.replay_from(prepared.xid, message.commit_lsn, message.end_lsn, message.commit_time_us, lsn)
 
     def idle(self, wal_end: int) -> None:
         """A keepalive between transactions: nothing of ours is before *wal_end* that we have not received."""

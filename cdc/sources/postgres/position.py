@@ -53,7 +53,7 @@ class PostgresPosition:
             out |= {"snapshot": self.snapshot, "snapshot_completed": False, "last_snapshot_record": False}
         else:
             out |= {"lsn_proc": self.last_lsn or self.end_lsn, "lsn_commit": self.end_lsn}
-            if self.commit_lsn and self.commit_lsn != self.end_lsn:
+            if self.commit_lsn != self.end_lsn:
                 out["commit_lsn"] = self.commit_lsn
         if self.last_kind:
             out["messageType"] = _MESSAGE_TYPES.get(chr(self.last_kind), "OTHER")
@@ -85,7 +85,7 @@ class PostgresPosition:
 
     @classmethod
     def _from_offset(cls, offset: Mapping[str, Any]) -> PostgresPosition:
-        snapshot = offset.get("snapshot")
+        snapshot = str(offset.get("snapshot") or "").lower() not in ("", "false")
         last = int(offset.get("lsn_proc") or offset["lsn"])
         end = int(offset.get("lsn_commit") or last)
         ours = "system_id" in offset or "tx_lsn" in offset

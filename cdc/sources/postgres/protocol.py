@@ -7,6 +7,7 @@ times microseconds since 2000-01-01. No I/O here, and every length is checked be
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cython
@@ -416,7 +417,7 @@ def _rollback_prepared(c: Cursor) -> RollbackPrepared:
     return RollbackPrepared(prepare_end, end, c.u32(), c.text())
 
 
-_PARSERS = {
+_PARSERS: dict[str, Callable[[Cursor], ControlMessage]] = {
     "B": _begin, "C": _commit, "O": _origin, "R": _relation, "Y": _type, "T": _truncate, "M": _message,
     "S": _stream_start, "E": _stream_stop, "c": _stream_commit, "A": _stream_abort, "b": _begin_prepare,
     "P": _prepare, "p": _stream_prepare, "K": _commit_prepared, "r": _rollback_prepared,

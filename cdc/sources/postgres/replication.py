@@ -34,6 +34,8 @@ _PRIMARY_KEEPALIVE = ord("k")
 _CHUNK_BYTES = 1 << 18
 _SETTLE_S = 1.0
 _SHORT_READ_BYTES = 8192
+_ANSWER_EVERY_S = 0.1
+_CONNECT_ANSWER_S = 60.0
 _COALESCE_S = 0.001
 """After a short read, wait this long: the walsender sends row by row, and a read costs the same for one as for many."""
 
@@ -41,16 +43,28 @@ _COALESCE_S = 0.001
 class ReplicationReader:
     """START_REPLICATION on *conn*, which it owns from then on.
 
-    *queue_bytes* bounds what is read ahead; *status_interval_s* is the longest silence towards the server.
+    *queue_bytes* bounds what is read ahead; *status_interval_s* is the longest silence towards the server. When the
+    server is silent for that long it is asked for an answer; when it does not answer for *silence_s* more, the
+    connection counts as lost. *shutdown_patience_s* is how long a server that is stopping may wait for a confirmation
+    that does not come; then the stream ends, so that the server can stop, and what was not confirmed is sent again.
     """
 
     def __init__(self, conn: psycopg.Connection[Any], command: str, *, confirmed: int, queue_bytes: int,
-                 status_interval_s: float) -> None:
+                 status_interval_s: float, silence_s: float | None = None,
+                 shutdown_patience_s: float = 15.0) -> None:
         self._conn = conn
         self._pg = conn.pgconn
         self._command = command
         self._queue_bytes = queue_bytes
         self._status_interval_s = status_interval_s
+        self._silence_s = max(60.0, 3 * status_interval_s) if silence_s is None else silence_s
+        self._shutdown_patience_s = shutdown_patience_s
+        self._heard_at = 0.0
+        self._report_at = self._reported_at = 0.0
+        self._reported_lsn = -1
+        self._asked_lsn = -1
+        self._asked_count = 0
+        self._asked_since = 0.0
         self._confirmed = confirmed
         self._chunks: deque[tuple[list[bytes], int]] = deque()
         self._queued = 0
@@ -68,20 +82,26 @@ class ReplicationReader:
 
     def start(self) -> None:
         """Enter streaming. Raises what the server answers, mapped; errors of the plugin's options come only after
-        the stream has begun, so the first second still counts as starting."""
+        the stream has begun, so the first moments still count as starting."""
         self._pg.nonblocking = 1
         try:
             self._pg.send_query(self._command.encode())
             self._flush_all()
             self._wait_result()
         except psycopg.Error as exc:
+            self.stop()
             raise map_error(exc) from exc
+        except SourceError:
+            self.stop()
+            raise
         self._thread = threading.Thread(target=self._run, name="replication-reader", daemon=True)
         self._thread.start()
         with self._ready:
             self._ready.wait_for(lambda: self._chunks or self._error, _SETTLE_S / 4)
-            if self._error is not None and not self._chunks:
-                raise self._error
+            failed = self._error if not self._chunks else None
+        if failed is not None:
+            self.stop()
+            raise failed
 
     def take(self, timeout: float, max_bytes: int) -> list[bytes]:
         """Frames in order, about *max_bytes* of them at most, [] when *timeout* seconds brought none. Raises the
@@ -127,12 +147,22 @@ class ReplicationReader:
             self._conn.close()
         except psycopg.Error:
             pass
+        if self._thread is None or not self._thread.is_alive():
+            self._close_pipe()
+
+    def _close_pipe(self) -> None:
+        with self._ready:
+            ends, self._wake_r, self._wake_w = (self._wake_r, self._wake_w), -1, -1
+        for end in ends:
+            if end >= 0:
+                os.close(end)
 
     def _wake(self) -> None:
         try:
-            os.write(self._wake_w, b"x")
-        except (BlockingIOError, OSError):
-            pass
+            if self._wake_w >= 0:
+                os.write(self._wake_w, b"x")
+        except OSError:
+            pass  # full: it will wake anyway
 
     # -- the reader's thread -------------------------------------------------------------------------------------
 
@@ -155,34 +185,51 @@ class ReplicationReader:
         poller = select.poll()
         poller.register(self._wake_r, select.POLLIN)
         socket = self._pg.socket
-        deadline = 0.0
-        reported = -1
+        self._heard_at = time.monotonic()
         while not self._stopping:
-            if self._queued < self._queue_bytes:
-                before = self._queued_total
-                if self._drain():
-                    deadline = 0.0
-                if 0 < self._queued_total - before < _SHORT_READ_BYTES:
-                    time.sleep(_COALESCE_S)
-                poller.register(socket, select.POLLIN)
+            full = self._queued >= self._queue_bytes
+            if full:
+                self._heard_at = time.monotonic()  # it is us who do not listen
             else:
-                poller.register(socket, 0)
-            now = time.monotonic()
-            if now >= deadline or reported != self._confirmed:
-                reported = self._confirmed
-                self._report(reported)
-                deadline = now + self._status_interval_s
-            events = poller.poll(max(1.0, (deadline - now) * 1000))
-            for fd, event in events:
+                self._read()
+            poller.register(socket, 0 if full else select.POLLIN)
+            for fd, event in poller.poll(max(1.0, self._tell() * 1000)):
                 if fd == self._wake_r:
                     self._drain_wake()
-                elif event & select.POLLIN:
-                    self._pg.consume_input()
-                elif event:
-                    self._pg.consume_input()
-                    if self._queued >= self._queue_bytes and event & (select.POLLHUP | select.POLLERR):
-                        raise SourceConnectionError("the server closed the replication connection")
+                else:
+                    self._receive(event)
         self._finish()
+
+    def _read(self) -> None:
+        """Queue what has arrived."""
+        before = self._queued_total
+        if self._drain():
+            # Answer soon; but a server that stops answers every answer, so not in a tight loop.
+            self._report_at = min(self._report_at, self._reported_at + _ANSWER_EVERY_S)
+        if 0 < self._queued_total - before < _SHORT_READ_BYTES:
+            time.sleep(_COALESCE_S)
+
+    def _tell(self) -> float:
+        """Report when it is time or when there is news; how many seconds may pass until the next time. Raises
+        SourceConnectionError when the server has been silent for too long."""
+        now = time.monotonic()
+        silent = now - self._heard_at
+        if silent > self._status_interval_s + self._silence_s:
+            raise SourceConnectionError("The server does not answer any more on the replication connection.",
+                                        silent_s=round(silent))
+        if now >= self._report_at or self._reported_lsn != self._confirmed:
+            self._reported_lsn = self._confirmed
+            self._report(self._reported_lsn, ask=silent >= self._status_interval_s)
+            self._reported_at = now
+            self._report_at = now + self._status_interval_s
+        return self._report_at - now
+
+    def _receive(self, event: int) -> None:
+        self._pg.consume_input()
+        if event & select.POLLIN:
+            self._heard_at = time.monotonic()
+        elif self._queued >= self._queue_bytes and event & (select.POLLHUP | select.POLLERR):
+            raise SourceConnectionError("the server closed the replication connection")
 
     def _drain(self) -> bool:
         """Queue everything that has arrived; True when the server asked for an answer."""
@@ -200,6 +247,9 @@ class ReplicationReader:
                 asked |= self._keepalive(frame)
             elif kind != _XLOGDATA:
                 raise ProtocolError("unknown replication message", offset=0, wanted="w or k", got=repr(chr(kind)))
+            if chunk and kind == _PRIMARY_KEEPALIVE == chunk[-1][0]:
+                chunk[-1] = frame[:17] + max(frame[17:], chunk[-1][17:])  # the later one says all
+                continue
             chunk.append(frame)
             size += count + 64
             if size >= _CHUNK_BYTES:
@@ -230,11 +280,26 @@ class ReplicationReader:
             raise ProtocolError("keepalive of the wrong length", offset=0, wanted=_KEEPALIVE.size, got=len(frame))
         _, wal_end, _, asked = _KEEPALIVE.unpack(frame)
         self.server_wal_end = max(self.server_wal_end, wal_end)
+        if asked:
+            self._watch_shutdown(wal_end)
         return bool(asked)
 
-    def _report(self, lsn: int) -> None:
+    def _watch_shutdown(self, wal_end: int) -> None:
+        """Only a server that is stopping asks again and again for the same place. It waits until everything is
+        confirmed, without limit, which may take long: when the sink is away, or a prepared transaction undecided.
+        PostgreSQL source: src/backend/replication/walsender.c, `WalSndDone`."""
+        now = time.monotonic()
+        if wal_end != self._asked_lsn:
+            self._asked_lsn, self._asked_count, self._asked_since = wal_end, 0, now
+        self._asked_count += 1
+        if self._asked_count > 10 and now - self._asked_since > self._shutdown_patience_s:
+            raise SourceConnectionError("The server is shutting down, and waits for what cannot be confirmed yet.",
+                                        lsn=str(Lsn(self._confirmed)), server_lsn=str(Lsn(wal_end)))
+
+    def _report(self, lsn: int, *, ask: bool = False) -> None:
+        """A standby status update; *ask* for an answer."""
         now_us = time.time_ns() // 1000 - POSTGRES_EPOCH_US
-        self._pg.put_copy_data(_STATUS.pack(b"r", lsn, lsn, lsn, now_us, 0))
+        self._pg.put_copy_data(_STATUS.pack(b"r", lsn, lsn, lsn, now_us, ask))
         self._pg.flush()
 
     def _drain_wake(self) -> None:
@@ -282,7 +347,10 @@ class ReplicationReader:
             self._pg.consume_input()
 
     def _wait_result(self) -> None:
+        until = time.monotonic() + _CONNECT_ANSWER_S
         while self._pg.is_busy():
+            if self._stopping or time.monotonic() >= until:
+                raise SourceConnectionError("The server does not answer START_REPLICATION.")
             self._wait(1.0)
             self._pg.consume_input()
         result = self._pg.get_result()

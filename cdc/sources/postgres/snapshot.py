@@ -69,7 +69,8 @@ def lock_tables(conn: psycopg.Connection[Any], tables: Sequence[RelationCatalog]
     try:
         conn.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(timeout_ms)))
         for each in tables:
-            conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(sql.Identifier(each.namespace, each.name)))
+            table = sql.Identifier(each.namespace, each.name)
+            conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(table))
     except psycopg.Error as exc:
         raise map_error(exc) from exc
 
@@ -109,7 +110,7 @@ def _table_chunk(table: TableSchema, catalog: RelationCatalog) -> Chunk:
 def _override_chunk(table: TableSchema, relation: Relation, override: str, conn: psycopg.Connection[Any]) -> Chunk:
     """The user's SELECT; its columns are found by their names, those the table does not have are left out."""
     text = override.strip().rstrip(";")
-    inner = sql.SQL("(") + sql.SQL(text) + sql.SQL(") AS q")  # type: ignore[arg-type]
+    inner = sql.SQL("(") + sql.SQL(text) + sql.SQL(") AS q")
     try:
         cursor = conn.execute(sql.SQL("SELECT * FROM {} LIMIT 0").format(inner))
     except psycopg.Error as exc:
@@ -151,7 +152,7 @@ class Snapshot:
         size = 0
         deadline = time.monotonic() + timeout
         while size < BATCH_BYTES and len(records) < self._max_records:
-            item = next(self._records, _END)
+            item: Any = next(self._records, _END)
             if item is _END:
                 self.done = True
                 break

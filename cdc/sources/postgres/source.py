@@ -15,13 +15,13 @@ from typing import Any, Final
 import psycopg
 
 from cdc.codecs.mappers import mapper_rules
-from cdc.core.errors import PositionLostError
+from cdc.core.errors import PositionLostError, SourceConnectionError, SourceRefusedError
 from cdc.core.filters import Filters, NameFilter, table_names
 from cdc.core.naming import TopicNaming
 from cdc.core.position import Offset, Position
 from cdc.core.record import Batch
 from cdc.core.regex import compile_items
-from cdc.core.schema import TableId
+from cdc.core.schema import TableId, TableSchema
 from cdc.log import get_logger
 
 from . import publication, server
@@ -34,7 +34,7 @@ from .options import PostgresConfig
 from .position import PostgresPosition
 from .protocol import Relation
 from .replication import ReplicationReader, start_command
-from .snapshot import Snapshot, lock_tables, plan_chunks, snapshot_connection
+from .snapshot import Snapshot, lock_tables, plan_chunks, relation_of, snapshot_connection
 from .spill import Spill
 from .tables import TableBuilder
 
@@ -69,6 +69,7 @@ class PostgresSource:
         self._next_frame = 0
         self._next_heartbeat = 0.0
         self._finished = False
+        self._binary = False
         self._state = "snapshotting" if config.snapshot_mode in _SNAPSHOT_MODES else "streaming"
         self._snapshot_seconds = 0.0
 
@@ -286,15 +287,13 @@ class PostgresSource:
         assert facts is not None
         slot = self._slot(conn, position)
         confirmed = int(slot.confirmed_flush_lsn or 0)
-        if position is None:
-            position = PostgresPosition(end_lsn=confirmed)
-        else:
-            position = self._fitting(position, confirmed)
+        position = PostgresPosition(end_lsn=confirmed) if position is None else self._fitting(position, confirmed)
         self._origin = position.on_server(facts.system_id, facts.timeline)
         self._decoder.resume(position.end_lsn, position.tx_lsn, position.tx_changes, position.commit_lsn,
                              position.xid if position.skip_before_lsn else 0, position.skip_before_lsn)
         start_lsn = min(position.end_lsn, position.hold_lsn) if position.hold_lsn else position.end_lsn
-        options = stream_options(facts.version, config, slot.two_phase)
+        self._binary = self._reads_binary(conn)
+        options = stream_options(facts.version, config, slot.two_phase, binary=self._binary)
         reader = ReplicationReader(
             self._slot_conn, start_command(config.slot_name, start_lsn, options), confirmed=start_lsn,
             queue_bytes=config.cdc_queue_bytes, status_interval_s=self._status_interval_s(conn))
@@ -312,7 +311,8 @@ class PostgresSource:
     def _slot(self, conn: psycopg.Connection[Any], position: PostgresPosition | None) -> server.Slot:
         """The slot to stream from; made when nothing was ever read from it."""
         config = self.config
-        assert self._slot_conn is not None and self._facts is not None
+        assert self._slot_conn is not None
+        assert self._facts is not None
         slot = server.find_slot(conn, config.slot_name)
         if slot is None and position is not None:
             raise PositionLostError(
@@ -371,7 +371,8 @@ class PostgresSource:
     def _check_timeline(self, timeline: int, lsn: int) -> None:
         """Whether the server's history left *timeline* no earlier than *lsn*. Raises PositionLostError."""
         facts = self._facts
-        assert facts is not None and self._slot_conn is not None
+        assert facts is not None
+        assert self._slot_conn is not None
         left = dict(server.timeline_history(self._slot_conn, facts.timeline)).get(timeline)
         if left is None or lsn > left:
             raise PositionLostError(
@@ -408,7 +409,9 @@ class PostgresSource:
         count = len(frames)
         while len(records) < limit:
             if decoder.replay is not None:
-                decoder.step()
+                if size >= BATCH_BYTES:
+                    break  # a transaction on disk may be of any size
+                size += decoder.step()
                 continue
             if number >= count:
                 break
@@ -427,6 +430,8 @@ class PostgresSource:
         decoder, origin = self._decoder, self._origin
         tx = decoder.transaction
         tx_lsn = tx_changes = 0
+        if tx is not None and tx.skip_before_lsn > decoder.last_lsn:
+            return origin  # nothing new so far
         if tx is not None and tx.final_lsn >= decoder.delivered_lsn:
             tx_lsn, tx_changes = tx.final_lsn, max(tx.changes, tx.skip)
         return PostgresPosition(
@@ -440,7 +445,10 @@ class PostgresSource:
         if not self._builder.captured(relation):
             return RelationState(relation, None)
         catalog = self._look_up(relation)
-        state = RelationState(relation, self._builder.build(relation, catalog))
+        table = self._builder.build(relation, catalog)
+        if self._binary:
+            self._check_binary(table)
+        state = RelationState(relation, table)
         log.debug("relation_described", table=state.collection, columns=state.column_count)
         return state
 
@@ -451,7 +459,32 @@ class PostgresSource:
 
     def _look_up(self, relation: Relation) -> CatalogSnapshot:
         types = [column.type_oid for column in relation.columns]
-        return read_catalog(self._connection(), [relation.oid], type_oids=types)
+        try:
+            return read_catalog(self._connection(), [relation.oid], type_oids=types)
+        except SourceConnectionError as exc:
+            log.warning("lookup_repeated", error=exc.message)  # this connection is not the stream's
+            if self._conn is not None:
+                self._conn.close()
+            return read_catalog(self._connection(), [relation.oid], type_oids=types)
+
+    def _check_binary(self, table: TableSchema) -> None:
+        names = text_only(table)
+        if names:
+            raise SourceRefusedError(
+                f"Table {table.id} has columns whose type this service reads in text format only.",
+                columns=", ".join(names), hint="Set cdc.binary=false.")
+
+    def _reads_binary(self, conn: psycopg.Connection[Any]) -> bool:
+        """`cdc.binary`, unless a captured table has a column that can only be read as text."""
+        if not self.config.cdc_binary:
+            return False
+        catalog = read_catalog(conn)
+        for each in self._chosen(catalog):
+            names = text_only(self._builder.build(relation_of(each), catalog))
+            if names:
+                log.warning("binary_format_not_used", table=f"{each.namespace}.{each.name}", columns=names)
+                return False
+        return True
 
     def _heartbeat_due(self) -> bool:
         return self.config.heartbeat_interval_ms > 0 and time.monotonic() >= self._next_heartbeat
@@ -463,7 +496,13 @@ class PostgresSource:
         return self._events.heartbeat(time.time_ns() // 1_000_000)
 
 
-def stream_options(version: int, config: PostgresConfig, two_phase: bool) -> dict[str, str]:
+def text_only(table: TableSchema) -> list[str]:
+    """Captured columns of types that cannot be read in binary format."""
+    return [column.name for column in (*table.columns, *table.key)
+            if column.binary_codec is None or column.key_binary_codec is None]
+
+
+def stream_options(version: int, config: PostgresConfig, two_phase: bool, *, binary: bool) -> dict[str, str]:
     """pgoutput's options for a server of *version* (150018), the newest protocol that what is asked for needs.
 
     PostgreSQL docs, "Logical Streaming Replication Parameters". `slot.stream.params` go over ours.
@@ -474,7 +513,7 @@ def stream_options(version: int, config: PostgresConfig, two_phase: bool) -> dic
     protocol = 4 if streaming == "parallel" else 3 if two_phase else 2 if streaming else 1
     quoted = '"' + config.publication_name.replace('"', '""') + '"'
     options = {"proto_version": str(protocol), "publication_names": quoted, "messages": "true"}
-    if config.cdc_binary:
+    if binary:
         options["binary"] = "true"
     if streaming:
         options["streaming"] = streaming
