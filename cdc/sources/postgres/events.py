@@ -6,7 +6,7 @@ Debezium docs, "Transaction metadata", "Heartbeat", "Logical decoding messages".
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from cdc.core import envelope
@@ -83,7 +83,7 @@ class Events:
         return self._transaction(f"{tx.xid}:{lsn}", "BEGIN", None, None, tx.commit_time_us // 1000)
 
     def transaction_end(self, tx: TransactionLike, lsn: int) -> Message:
-        counts = [(name, tx.per_table[name]) for name in java_hash_order(tx.per_table)]
+        counts = [(name, tx.per_table[name]) for name in envelope.java_hash_order(tx.per_table)]
         return self._transaction(f"{tx.xid}:{lsn}", "END", tx.total, counts, tx.commit_time_us // 1000)
 
     def _transaction(self, id_: str, status: str, count: int | None, collections: Any, time_ms: int) -> Message:
@@ -119,27 +119,3 @@ class Events:
         if self.binary_mode == "hex":
             return content.hex()
         return content
-
-
-def java_hash_order(names: Iterable[str]) -> list[str]:
-    """*names* in the order a java.util.HashMap<String, …> gives them: Debezium lists a transaction's tables so.
-
-    OpenJDK java.util.HashMap: bucket `(h ^ h >>> 16) & (n - 1)`, n doubling when 0.75 full, insertion order within.
-    """
-    ordered = list(names)
-    size = 16
-    while len(ordered) > size * 3 // 4:
-        size *= 2
-    return sorted(ordered, key=lambda name: _spread(_java_hash(name)) & (size - 1))
-
-
-def _java_hash(text: str) -> int:
-    value = 0
-    data = text.encode("utf-16-be")
-    for index in range(0, len(data), 2):
-        value = (31 * value + (data[index] << 8 | data[index + 1])) & 0xFFFFFFFF
-    return value
-
-
-def _spread(value: int) -> int:
-    return value ^ value >> 16

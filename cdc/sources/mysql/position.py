@@ -1,0 +1,56 @@
+"""A position in a binlog: whole transactions, and how far into the next one.
+
+The offset's keys are Debezium's: `file` and `pos` where the transaction starts that is being read (or the next one
+will), `gtids` all that were executed before it, `event` how many of its events are behind us, `row` how many rows of
+the event after those; `server_id`, `ts_sec`, `snapshot`. Ours beside them: `server_uuid`, which tells servers apart
+where there are no GTIDs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cdc.core.errors import PositionLostError
+
+
+@dataclass(frozen=True, slots=True)
+class MySqlPosition:
+    """All transactions before `file`:`pos` (with GTIDs: all of `gtids`) were delivered, and of the one that starts
+    there the first `event` events and `row` rows of the next."""
+
+    file: str
+    pos: int
+    gtids: str | None = None
+    event: int = 0
+    row: int = 0
+    server_id: int = 0
+    ts_sec: int = 0
+    snapshot: str | None = None
+    """`INITIAL` while the snapshot is not complete: nothing can be resumed from such a position."""
+    server_uuid: str | None = None
+
+    def offset(self) -> dict[str, Any]:
+        out: dict[str, Any] = {"file": self.file, "pos": self.pos}
+        optional = {"gtids": self.gtids, "event": self.event, "row": self.row, "server_id": self.server_id,
+                    "ts_sec": self.ts_sec, "snapshot": self.snapshot, "server_uuid": self.server_uuid}
+        out.update((key, value) for key, value in optional.items() if value)
+        return out
+
+    @classmethod
+    def from_offset(cls, offset: Mapping[str, Any]) -> MySqlPosition:
+        """Read ours or Debezium's. Raises PositionLostError on one that makes no sense."""
+        try:
+            snapshot = str(offset.get("snapshot") or "").upper()
+            return cls(
+                file=str(offset["file"]), pos=int(offset["pos"]), gtids=str(offset["gtids"]) if offset.get("gtids")
+                else None, event=int(offset.get("event") or 0), row=int(offset.get("row") or 0),
+                server_id=int(offset.get("server_id") or 0), ts_sec=int(offset.get("ts_sec") or 0),
+                snapshot="INITIAL" if snapshot in ("INITIAL", "TRUE") else None,
+                server_uuid=str(offset["server_uuid"]) if offset.get("server_uuid") else None)
+        except (KeyError, TypeError, ValueError) as exc:
+            raise PositionLostError(
+                "The stored offset cannot be read.", keys=",".join(sorted(map(str, offset))),
+                hint="It was not written by this service or by Debezium's MySQL or MariaDB connector; reset the "
+                     "connector's offset to start with a new snapshot.") from exc
