@@ -16,6 +16,7 @@ from typing import Final
 
 from cdc.core.codec import Codec
 from cdc.core.errors import DecodeError
+from cdc.core.javahash import java_hash_order
 from cdc.core.schema import Schema
 
 from .decimals import big_int, unscaled_bytes
@@ -272,21 +273,6 @@ def hstore(text: bytes) -> dict[str, str | None]:
 
 def _unescaped(text: bytes) -> str:
     return _ESCAPED.sub(rb"\1", text).decode("utf-8", "replace")
-
-
-def java_hash_order(keys: list[str]) -> list[str]:
-    """*keys* as java.util.HashMap goes through them: Debezium keeps an hstore in one, so its events have this order."""
-    buckets = 16
-    while len(keys) > buckets * 3 // 4:
-        buckets *= 2
-    return sorted(keys, key=lambda key: (_java_hash(key) ^ _java_hash(key) >> 16) & (buckets - 1))
-
-
-def _java_hash(text: str) -> int:
-    number = 0
-    for (unit,) in struct.iter_unpack("<H", text.encode("utf-16-le", "surrogatepass")):
-        number = (31 * number + unit) & 0xFFFFFFFF
-    return number
 
 
 _JSON_ESCAPES = {code: f"\\u{code:04X}" for code in range(32)} | {

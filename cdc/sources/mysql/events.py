@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from cdc.core import envelope
+from cdc.core.javahash import java_hash_order
 from cdc.core.naming import TopicNaming
 from cdc.core.record import Message, SourceContext
 from cdc.core.schema import INT32, INT64, STRING, Schema, optional
@@ -53,7 +54,7 @@ class Events:
         return self._transaction(id_, "BEGIN", None, None, time_us // 1000)
 
     def transaction_end(self, id_: str, time_us: int, per_table: Mapping[str, int]) -> Message:
-        counts = [(name, per_table[name]) for name in envelope.java_hash_order(per_table)]
+        counts = [(name, per_table[name]) for name in java_hash_order(per_table)]
         return self._transaction(id_, "END", sum(per_table.values()), counts, time_us // 1000)
 
     def _transaction(self, id_: str, status: str, count: int | None, collections: Any, time_ms: int) -> Message:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from cdc.core import envelope
+from cdc.core.javahash import java_hash_order
 from cdc.core.naming import TopicNaming
 from cdc.core.record import Message, SourceContext
 
@@ -83,7 +84,7 @@ class Events:
         return self._transaction(f"{tx.xid}:{lsn}", "BEGIN", None, None, tx.commit_time_us // 1000)
 
     def transaction_end(self, tx: TransactionLike, lsn: int) -> Message:
-        counts = [(name, tx.per_table[name]) for name in envelope.java_hash_order(tx.per_table)]
+        counts = [(name, tx.per_table[name]) for name in java_hash_order(tx.per_table)]
         return self._transaction(f"{tx.xid}:{lsn}", "END", tx.total, counts, tx.commit_time_us // 1000)
 
     def _transaction(self, id_: str, status: str, count: int | None, collections: Any, time_ms: int) -> Message:
