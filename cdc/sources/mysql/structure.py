@@ -144,7 +144,8 @@ def _sparse(column: ColumnDef) -> dict[str, Any]:
 
 
 def _column(data: Mapping[str, Any]) -> ColumnDef:
-    return ColumnDef(**{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()})
+    values: dict[str, Any] = {name: tuple(item) if isinstance(item, list) else item for name, item in data.items()}
+    return ColumnDef(**values)
 
 
 @dataclass(slots=True)
