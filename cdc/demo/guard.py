@@ -56,6 +56,7 @@ class Guard:
 
     def __init__(self, order: Order) -> None:
         self.order = order
+        self.us = _own_name()
         self.user = _account(order.run_as) if os.geteuid() == 0 else None
         self.folder = Path()
         self.process: subprocess.Popen[bytes] | None = None
@@ -106,12 +107,8 @@ class Guard:
 
     def _configure(self, data: Path) -> None:
         """One way in: the socket in our folder, for the user who runs the demo. No password, no port."""
-        try:
-            us = pwd.getpwuid(os.geteuid()).pw_name
-        except KeyError:
-            raise StartError(f"User {os.geteuid()} has no name on this machine; PostgreSQL wants one.") from None
         (data / "pg_hba.conf").write_text("local all postgres peer map=demo\n")
-        (data / "pg_ident.conf").write_text(f"demo {_quoted(us)} postgres\n")
+        (data / "pg_ident.conf").write_text(f"demo {_quoted(self.us)} postgres\n")
         settings = {**self.order.settings, "unix_socket_directories": str(self.folder), "listen_addresses": ""}
         with (data / "postgresql.conf").open("a") as conf:
             conf.writelines(f"{name} = '{text}'\n" for name, text in settings.items())
@@ -157,6 +154,14 @@ class Guard:
         if self.process is not None:
             _stop(self.process)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _own_name() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        raise StartError(f"PostgreSQL wants a user with a name, and user {os.geteuid()} has none on this machine. "
+                         "Run the demo as a user that is in /etc/passwd.") from None
 
 
 def _account(name: str) -> pwd.struct_passwd:

@@ -55,7 +55,12 @@ def _show(screen: Screen, postgres: EmbeddedPostgres, workload: Workload, second
         pipeline.start()
         while not stop.wait(0.01) and pipeline.url() is None:
             pipeline.check()
+        if stop.is_set():
+            return
         screen.head(_head(postgres, pipeline.url() or ""))
+        # Once the first row is here, what the snapshot sees is settled: from now on changes are changes.
+        while not stop.is_set() and not _step(screen, sink):
+            pipeline.check()
         workload.start()
         began = time.monotonic()
         try:
@@ -72,13 +77,15 @@ def _show(screen: Screen, postgres: EmbeddedPostgres, workload: Workload, second
         screen.say(screen.summary(time.monotonic() - began))
 
 
-def _step(screen: Screen, sink: ScreenSink) -> None:
+def _step(screen: Screen, sink: ScreenSink) -> bool:
+    """Show the next event, if there is one soon."""
     taken = sink.take(_WAIT_S)
     if taken is not None:
         place, outgoing = taken
         screen.event(outgoing)
         sink.shown(place)
     screen.tick()
+    return taken is not None
 
 
 def _head(postgres: EmbeddedPostgres, url: str) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -13,6 +14,7 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from cdc.core.errors import SinkRefusedError
 from cdc.core.interfaces import Outgoing
 from cdc.render import render_event, shown
 
@@ -37,6 +39,7 @@ class Screen:
         self._lag_ms: float | None = None
         self._reading: tuple[str, int] = ("", 0)
         self._drawn_at = 0.0
+        self._first_at = 0.0
         self._fd = sys.stdout.fileno()
 
     @property
@@ -89,6 +92,7 @@ class Screen:
         self.totals[table, op] += 1
         if op != "r":
             self._arrivals.append(time.monotonic())
+            self._first_at = self._first_at or self._arrivals[0]
             done_us = value["source"].get("ts_us") if isinstance(value, Mapping) and "source" in value else None
             self._lag_ms = None if done_us is None else max(0.0, time.time() * 1000 - done_us / 1000)
 
@@ -112,10 +116,12 @@ class Screen:
             self._arrivals.popleft()
         tables: Counter[str] = Counter()
         for (table, op), count in self.totals.items():
-            tables[table] += count if op != "r" else 0
+            if op != "r":
+                tables[table] += count
         lag = "" if self._lag_ms is None else f" · lag {self._lag_ms:.0f} ms"
         counts = " ".join(f"{shown(table)} {count}" for table, count in sorted(tables.items()))
-        text = f" {len(self._arrivals) / _RATE_WINDOW_S:.1f} events/s{lag} · {counts} · Ctrl-C stops "
+        window = min(_RATE_WINDOW_S, max(1.0, now - self._first_at))
+        text = f" {len(self._arrivals) / window:.1f} events/s{lag} · {counts} · Ctrl-C stops "
         return self._paint(text[: self._width() - 1], _REVERSE)
 
     def _lines(self, text: str) -> None:
@@ -131,15 +137,28 @@ class Screen:
         return max(40, shutil.get_terminal_size((100, 24)).columns)
 
     def _write(self, text: str) -> None:
-        """Everything, unless the reader takes nothing and we are to stop. Raises OSError, such as BrokenPipeError."""
+        """Everything, unless the reader takes nothing and we are to stop.
+
+        Raises BrokenPipeError when the reader, a terminal perhaps, is gone, and SinkRefusedError.
+        """
         data = text.encode("utf-8", "backslashreplace")
         poller = select.poll()
         poller.register(self._fd, select.POLLOUT)
         while data:
             if poller.poll(100):
-                data = data[os.write(self._fd, data[: select.PIPE_BUF]):]
+                data = data[self._written(data[: select.PIPE_BUF]) :]
             elif self._stop.is_set():
                 return
+
+    def _written(self, data: bytes) -> int:
+        try:
+            return os.write(self._fd, data)
+        except BlockingIOError:
+            return 0
+        except OSError as exc:
+            if exc.errno in (errno.EPIPE, errno.EIO):
+                raise BrokenPipeError from exc
+            raise SinkRefusedError(f"Standard output cannot be written: {exc.strerror}.") from exc
 
 
 def _decoded(data: bytes | None) -> Any:

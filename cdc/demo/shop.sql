@@ -45,7 +45,9 @@ CREATE TABLE shop.order_items (
     PRIMARY KEY (order_id, line)
 );
 
--- With the whole old row in the log, an update's event tells before and after. order_items stays as tables mostly are.
+-- With the whole old row in the log, the events of updates and deletes tell what was there before. Without it they tell
+-- the key, and of a delete nothing else.
 ALTER TABLE shop.customers REPLICA IDENTITY FULL;
 ALTER TABLE shop.products REPLICA IDENTITY FULL;
 ALTER TABLE shop.orders REPLICA IDENTITY FULL;
+ALTER TABLE shop.order_items REPLICA IDENTITY FULL;
