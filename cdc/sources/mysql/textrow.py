@@ -46,7 +46,7 @@ def little_endian(p: bytes, pos: int, size: int) -> int:
     if cython.compiled:
         number = 0
         for place in range(size):
-            number = number | (p[pos + size - 1 - place] << (8 * (size - 1 - place)))
+            number = number * 256 + p[pos + size - 1 - place]
         return number
     return int.from_bytes(p[pos:pos + size], "little")
 
