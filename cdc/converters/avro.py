@@ -130,6 +130,10 @@ class AvroConverter:
                                   s.subject_name_strategy_kafka_cluster_id)
         self._known.clear()
 
+    def check(self) -> None:
+        """Whether the registry answers. Raises RegistryError."""
+        self._registry.check()
+
     def close(self) -> None:
         self._registry.close()
 

@@ -82,6 +82,13 @@ class RecordConverter:
                     self.on_error(exc, self.origin(record))
         return out
 
+    def check(self) -> None:
+        """Whether the converters' registry answers, before anything begins. Raises RegistryError."""
+        for converter in (self.key, self.value):
+            check = getattr(converter, "check", None)
+            if check is not None:
+                check()
+
     def close(self) -> None:
         """Let go of what the converters hold, such as connections to a registry."""
         for converter in (self.key, self.value, self.header_converter):

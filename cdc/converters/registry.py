@@ -25,6 +25,10 @@ MAX_MESSAGE: Final = 600
 class SchemaRegistry(Protocol):
     """Every method blocks, and raises RegistryConnectionError (retriable) or RegistryRefusedError (final)."""
 
+    def check(self) -> None:
+        """Whether there is a registry that takes our credentials; one try."""
+        ...
+
     def register(self, subject: str, text: str, normalize: bool = False) -> int:
         """The schema's id, a new version of *subject* if it has not got it yet."""
         ...
@@ -64,6 +68,11 @@ class HttpRegistry:
     def __init__(self, http: RegistryHttp) -> None:
         self._http = http
         self._ids: dict[tuple[str, bytes], int] = {}
+
+    def check(self) -> None:
+        status, answer = self._http.request("GET", "/schemas/types", retries=0)
+        if status in (401, 407):
+            raise refused(status, answer, registry=self._http.shown())
 
     def register(self, subject: str, text: str, normalize: bool = False) -> int:
         return self._id(subject, text, f"/subjects/{quote(subject, safe='')}/versions{_query(normalize)}")
@@ -160,6 +169,9 @@ class MockRegistry:
         """The one that all of this process share under *scope*."""
         with cls._scopes_lock:
             return cls._scopes.setdefault(scope, cls())
+
+    def check(self) -> None:
+        """Always there."""
 
     def register(self, subject: str, text: str, normalize: bool = False) -> int:
         with self._lock:

@@ -173,15 +173,16 @@ class RegistryHttp:
         self._current = 0
         self._authorization = [self._authorize(e) for e in self.endpoints]
 
-    def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """Status and parsed JSON (None when it is none). Every request here may be repeated without harm.
+    def request(self, method: str, path: str, body: Any = None, retries: int | None = None) -> tuple[int, Any]:
+        """Status and parsed JSON (None when it is none). Every request here may be repeated without harm, *retries*
+        times or as configured.
 
         Raises RegistryConnectionError when no address gave an answer, RegistryRefusedError on a certificate that
         is not trusted.
         """
         payload = None if body is None else json.dumps(body, ensure_ascii=False).encode()
         cause = ""
-        for attempt in range(self.settings.max_retries + 1):
+        for attempt in range((self.settings.max_retries if retries is None else retries) + 1):
             if attempt and self._stop.wait(self._pause_s(attempt)):
                 break
             answer, cause = self._round(method, path, payload)

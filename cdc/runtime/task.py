@@ -9,8 +9,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -35,6 +35,8 @@ class Convert(Protocol):
     """`converters.records.RecordConverter`, as the task sees it."""
 
     def convert(self, records: list[Record | Message], now_us: int) -> list[Outgoing]: ...
+
+    def check(self) -> None: ...
 
     def close(self) -> None: ...
 
@@ -62,17 +64,19 @@ class Task:
     """One source to one sink, until `stop` is set, the source is finished, or an error comes out of `run`."""
 
     def __init__(self, settings: TaskSettings, parts: TaskParts, store: OffsetStore, metrics: TaskMetrics,
-                 stop: threading.Event, tap: EventTap | None = None) -> None:
+                 stop: threading.Event, tap: EventTap | None = None, *, first: bool = True) -> None:
+        """*first*: nothing ran with these settings yet, so a registry that is away is looked for before the start;
+        later on only what needs it waits for it."""
         self.settings = settings
         self.parts = parts
         self.store = store
         self.metrics = metrics
         self.stop = stop
         self.tap = tap
+        self.first = first
         self.inflight = Inflight()
         self.started = False
         self._times: deque[tuple[Delivery, int]] = deque()
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._writing: Future[None] | None = None
         self._writing_position: Position | None = None
         self._committed: Position | None = None
@@ -85,6 +89,8 @@ class Task:
         source, sink = self.parts.source, self.parts.sink
         try:
             sink.start()
+            if self.first:
+                self.parts.converter.check()
             self.store.start()
             offset = self.store.load(self.settings.connector, source.partition())
             source.start(offset)
@@ -147,19 +153,12 @@ class Task:
             try:
                 return self.parts.converter.convert(records, time.time_ns() // 1000)
             except RegistryConnectionError as exc:
-                if not self.started_well:
-                    raise
                 self.metrics.error("registry")
                 wait = backoff.next() or 10.0
                 log.warning("registry_unavailable", error=exc.message, retry_in_s=round(wait, 1), **exc.context)
                 self._wait(wait)
                 if self.stop.is_set():
                     raise
-
-    @property
-    def started_well(self) -> bool:
-        """Whether anything was ever delivered: before that an unreachable registry is a mistake to report."""
-        return self.metrics.records_sent > 0 or self.inflight.records > 0
 
     def _wait(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -196,7 +195,7 @@ class Task:
     def _write(self, position: Position) -> None:
         self._next_flush = time.monotonic() + self.settings.offset_flush_interval_s
         self._writing_position = position
-        self._writing = self._pool.submit(
+        self._writing = _in_background(
             self.store.commit, self.settings.connector, self.parts.source.partition(), position.offset())
 
     def _collect(self) -> None:
@@ -228,7 +227,6 @@ class Task:
         finally:
             self.metrics.connected(False)
             self.metrics.detach_all()
-            self._pool.shutdown(wait=False, cancel_futures=True)
             for part in (self.parts.source.stop, self.parts.sink.close, self.parts.converter.close):
                 try:
                     part()
@@ -250,3 +248,19 @@ class Task:
             writing: Any = self._writing
             writing.exception(timeout=max(1.0, deadline - time.monotonic()))
             self._collect()
+
+
+def _in_background(work: Callable[..., None], *arguments: Any) -> Future[None]:
+    """*work* in a thread of its own, which the process does not wait for at its end: a store may be long in answering
+    that it cannot be reached."""
+    answer: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            work(*arguments)
+            answer.set_result(None)
+        except BaseException as exc:
+            answer.set_exception(exc)
+
+    threading.Thread(target=run, name="commit", daemon=True).start()
+    return answer

@@ -122,7 +122,8 @@ class _Runner:
 
     def _once(self) -> None:
         connector = self.connector
-        task = Task(connector.settings, connector.parts(self._stop), connector.store, connector.metrics, self._stop, self._tap)
+        task = Task(connector.settings, connector.parts(self._stop), connector.store, connector.metrics, self._stop,
+                    self._tap, first=not self.ran)
         self._task = task
         log.info("task_starting")
         try:
