@@ -65,6 +65,7 @@ class KafkaOffsetStore:
         self._topic_config = dict(topic_config or {})
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
+        self._closing = False
         self._producer: Producer | None = None
         self._values: dict[bytes, bytes] = {}
         self._next: dict[int, int] = {}
@@ -74,6 +75,7 @@ class KafkaOffsetStore:
         with self._lock:
             if self._producer is not None:
                 return
+            self._closing = False
             self._prepare_topic()
             self._values.clear()
             self._next.clear()
@@ -96,6 +98,7 @@ class KafkaOffsetStore:
             self._produce(self._producer, key, value)
 
     def close(self) -> None:
+        self._closing = True  # a commit that waits for brokers which are away ends now
         with self._lock:
             producer, self._producer = self._producer, None
             if producer is not None:
@@ -118,7 +121,7 @@ class KafkaOffsetStore:
             self._replace_producer(exc)
             raise self._error("could not be written", exc) from exc
         deadline = time.monotonic() + self._timeout_s + 5
-        while not answers and time.monotonic() < deadline:
+        while not answers and not self._closing and time.monotonic() < deadline:
             producer.poll(0.1)
         error = answers[0] if answers else KafkaError(KafkaError._TIMED_OUT)
         if error is not None:
