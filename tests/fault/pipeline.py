@@ -19,29 +19,22 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
+from tests.servers.postgres import PostgresServer
 from tests.servers.process import wait_until
 
 AVRO = "io.confluent.connect.avro.AvroConverter"
 JSON = "org.apache.kafka.connect.json.JsonConverter"
 
 
-class Pipeline:
-    """One process, restarted with the same files. `options` go over the common ones; a dict of either kind of key."""
+class Process:
+    """`cdc run` with *files* of *folder*; may be started again after its end. Killed on leaving, at the latest."""
 
-    def __init__(self, folder: Path, bootstrap: str, registry_url: str, options: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, files: Mapping[str, Mapping[str, str]]) -> None:
         self.folder = folder
         self.log = folder / "log"
-        self.offsets = folder / "offsets"
+        self.files = {name: dict(config) for name, config in files.items()}
         self.process: subprocess.Popen[bytes] | None = None
-        self.config = {
-            "bootstrap.servers": bootstrap, "offset.storage.file.filename": str(self.offsets),
-            "offset.flush.interval.ms": "200", "listeners": "http://127.0.0.1:0",
-            **{f"{side}.converter{key}": value for side in ("key", "value") for key, value in (
-                ("", AVRO), (".schema.registry.url", registry_url))},
-            "name": "shop", "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
-            "plugin.name": "pgoutput", "topic.prefix": "srv", "retriable.restart.connector.wait.ms": "1000",
-            **options,
-        }
+        self.started_at = 0
 
     def __enter__(self) -> Self:
         return self
@@ -52,15 +45,17 @@ class Pipeline:
             self.process.kill()
             self.process.wait()
         if kind is not None and self.log.exists():
-            print(self.log.read_text(encoding="utf-8", errors="replace")[-8000:])
+            print(self.text(0)[-8000:])
 
     def start(self) -> None:
-        file = self.folder / "pipeline.properties"
-        file.write_text("".join(f"{key}={value}\n" for key, value in self.config.items()), encoding="utf-8")
-        with self.log.open("ab") as log:
+        paths = [self.folder / name for name in self.files]
+        for path in paths:
+            lines = (f"{key}={value}\n" for key, value in self.files[path.name].items())
+            path.write_text("".join(lines), encoding="utf-8")
+        with self.log.open("ab") as log, (self.folder / "stdout").open("ab") as stdout:
             self.started_at = log.tell()
-            self.process = subprocess.Popen([sys.executable, "-m", "cdc", "run", str(file)], stdout=log, stderr=log,
-                                            env={**os.environ, "CDC_LOG_FORMAT": "json"})
+            self.process = subprocess.Popen([sys.executable, "-m", "cdc", "run", *map(str, paths)], stdout=stdout,
+                                            stderr=log, env={**os.environ, "CDC_LOG_FORMAT": "json"})
 
     def kill(self) -> None:
         """SIGKILL: no goodbye."""
@@ -73,9 +68,31 @@ class Pipeline:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout_s)
 
-    def await_state(self, state: str, timeout_s: float = 30) -> None:
-        wait_until(lambda: self.metric(f'cdc_task_state{{connector="shop",state="{state}",task="0"}}') == 1, timeout_s,
-                   f"the task to be {state}")
+    def end(self, timeout_s: float) -> int:
+        """The exit code of a process that ends by itself."""
+        assert self.process is not None
+        return self.process.wait(timeout_s)
+
+    def text(self, start: int | None = None) -> str:
+        """Standard error of the last start."""
+        with self.log.open("rb") as log:
+            log.seek(self.started_at if start is None else start)
+            return log.read().decode(errors="replace")
+
+    def await_state(self, state: str, timeout_s: float = 30, connector: str = "shop") -> None:
+        wait_until(lambda: self.state(connector) == state, timeout_s, f"the task to be {state}")
+
+    def state(self, connector: str = "shop") -> str:
+        """Of the connector's task; empty while there is no answer."""
+        return self._label(f'cdc_task_state{{connector="{connector}",state="')
+
+    def _label(self, start: str) -> str:
+        try:
+            lines = self.get("/metrics").splitlines()
+        except (OSError, ValueError):
+            return ""
+        return next((line.removeprefix(start).split('"')[0] for line in lines
+                     if line.startswith(start) and line.endswith(" 1.0")), "")
 
     @property
     def url(self) -> str:
@@ -88,6 +105,7 @@ class Pipeline:
         return ""
 
     def get(self, path: str) -> str:
+        """The answer's text. Raises OSError."""
         with urllib.request.urlopen(self.url + path, timeout=5) as answer:
             return str(answer.read().decode())
 
@@ -104,6 +122,23 @@ class Pipeline:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
 
+
+class Pipeline(Process):
+    """One connector, named shop, in one file. `options` go over the common ones; keys of either kind."""
+
+    def __init__(self, folder: Path, bootstrap: str, registry_url: str, options: Mapping[str, str]) -> None:
+        self.offsets = folder / "offsets"
+        self.config = {
+            "bootstrap.servers": bootstrap, "offset.storage.file.filename": str(self.offsets),
+            "offset.flush.interval.ms": "200", "listeners": "http://127.0.0.1:0",
+            **{f"{side}.converter{key}": value for side in ("key", "value") for key, value in (
+                ("", AVRO), (".schema.registry.url", registry_url))},
+            "name": "shop", "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+            "plugin.name": "pgoutput", "topic.prefix": "srv", "retriable.restart.connector.wait.ms": "1000",
+            **options,
+        }
+        super().__init__(folder, {"pipeline.properties": {key: text for key, text in self.config.items() if text}})
+
     def committed(self) -> str | None:
         """The stored offset's JSON."""
         if not self.offsets.exists():
@@ -111,6 +146,12 @@ class Pipeline:
         with sqlite3.connect(self.offsets) as store:
             row = store.execute("SELECT offset_json FROM offsets").fetchone()
         return row[0] if row else None
+
+
+def source_options(server: PostgresServer, database: str, topic_prefix: str) -> dict[str, str]:
+    """What a connector needs to know of *server*; its slot goes by the topic prefix."""
+    return {"topic.prefix": topic_prefix, "slot.name": topic_prefix.lower(), "database.hostname": server.host,
+            "database.port": str(server.port), "database.user": "postgres", "database.dbname": database}
 
 
 @dataclass(frozen=True)
@@ -155,13 +196,13 @@ class Reader:
         finally:
             consumer.close()
 
-    def events(self, topic: str) -> Iterator[Event]:
-        """All of partition 0, up to the end as it is now."""
+    def events(self, topic: str, last: int | None = None) -> Iterator[Event]:
+        """All of partition 0, or the *last* so many, up to the end as it is now."""
         consumer = Consumer(self._settings)
         try:
             end = int(consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=10)[1])
-            consumer.assign([TopicPartition(topic, 0, 0)])
-            seen = 0
+            seen = 0 if last is None else max(0, end - last)
+            consumer.assign([TopicPartition(topic, 0, seen)])
             while seen < end:
                 message = consumer.poll(10)
                 assert message is not None, f"{topic} ended at {seen} of {end}"

@@ -1,0 +1,300 @@
+"""GIVEN a running pipeline and somebody who writes, WHEN a part of it goes away, THEN it waits, recovers by itself,
+loses nothing, and answers meanwhile.
+
+Outages last CDC_TEST_LONG=1: 90 s, else some seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Database
+from tests.fault.pipeline import Pipeline, Reader, source_options
+from tests.fault.traffic import TABLE, Watch, Writer, await_end, is_whole
+from tests.servers.kafka import KafkaServer, consume_all
+from tests.servers.process import wait_until
+from tests.servers.proxy import Proxy
+from tests.servers.registry import RegistryServer
+from tests.servers.server import Server
+
+LONG = os.environ.get("CDC_TEST_LONG") == "1"
+OUTAGE_S = 90.0 if LONG else 12.0
+BACKLOG_ROWS = 300_000
+MOST_MEMORY_MB = 200
+
+pytestmark = pytest.mark.parametrize("postgres", ["postgres18"], indirect=True)
+MakeProxy = Callable[[Server], Proxy]
+
+
+@pytest.fixture(name="items")
+def items_fixture(database: Database) -> Iterator[Database]:
+    """A database with the table, on a server that soon drops replication connections that do not report."""
+    database.execute(TABLE)
+    database.server.set(wal_sender_timeout="5s")
+    yield database
+    if not database.server.running:
+        database.server.start()
+    database.server.set(wal_sender_timeout=None)
+
+
+@pytest.fixture(name="topic")
+def topic_fixture(topic_prefix: str) -> str:
+    return f"{topic_prefix}.public.items"
+
+
+@pytest.fixture(name="reader")
+def reader_fixture(kafka: KafkaServer, registry: RegistryServer) -> Reader:
+    return Reader(kafka.bootstrap, registry.url)
+
+
+@pytest.fixture(name="pipeline")
+def pipeline_fixture(items: Database, kafka: KafkaServer, registry: RegistryServer, topic_prefix: str,
+                     tmp_path: Path) -> Iterator[Pipeline]:
+    """Not yet started."""
+    with Pipeline(tmp_path, kafka.bootstrap, registry.url,
+                  source_options(items.server, items.name, topic_prefix)) as pipeline:
+        yield pipeline
+
+
+@pytest.fixture(name="watch")
+def watch_fixture(pipeline: Pipeline, items: Database) -> Watch:
+    return Watch(pipeline, items, pipeline.config["slot.name"])
+
+
+def begin(pipeline: Pipeline, writer: Writer, reader: Reader, topic: str) -> None:
+    """Started, streaming, and some changes have arrived."""
+    pipeline.start()
+    pipeline.await_state("streaming")
+    writer.goes_on(10)
+    before = reader.count(topic)
+    wait_until(lambda: reader.count(topic) > before, 60, "changes to arrive")
+
+
+def report(what: str, seconds: float, pipeline: Pipeline) -> None:
+    print(f"{what}: caught up in {seconds:.1f} s, peak {pipeline.peak_memory_mb():.0f} MB")
+
+
+def test_kafka_stopped(items: Database, kafka: KafkaServer, reader: Reader, pipeline: Pipeline, watch: Watch,
+                       topic: str) -> None:
+    with Writer(items) as writer:
+        begin(pipeline, writer, reader, topic)
+        kafka.stop()
+        until = time.monotonic() + OUTAGE_S
+        watch.during(3)
+        for first in range(1_000_000, 1_000_000 + BACKLOG_ROWS, 10_000):
+            items.execute(f"INSERT INTO items SELECT g, 'a row of the backlog, number ' || g "
+                          f"FROM generate_series({first}, {first + 9_999}) g")
+            watch.look()
+        watch.during(until - time.monotonic(), 20)
+        assert pipeline.state() == "streaming"
+        assert json.loads(pipeline.get("/connectors/shop/status"))["tasks"][0]["state"] == "RUNNING"
+        assert pipeline.metric("cdc_sink_unreachable") == 1
+        kafka.start()
+        watch.look()
+    report("Kafka stopped", await_end(items, reader, topic), pipeline)
+    watch.look()
+    watch.answered_at_once()
+    watch.kept_its_walsender()
+    assert pipeline.peak_memory_mb() < MOST_MEMORY_MB
+    assert pipeline.stop() == 0
+    assert is_whole(items, reader.events(topic)) == 0, "nothing was restarted, so nothing is sent twice"
+
+
+@pytest.mark.parametrize("mode", ["fast", "immediate"])
+def test_postgres_restarted(items: Database, reader: Reader, pipeline: Pipeline, watch: Watch, topic: str,
+                            mode: str) -> None:
+    with Writer(items) as writer:
+        begin(pipeline, writer, reader, topic)
+        began = time.monotonic()
+        items.server.stop(mode=mode)
+        assert time.monotonic() - began < 10, "a stream that is up to date does not hold up the server's stop"
+        wait_until(lambda: pipeline.state() == "retrying", 20, "the loss to be noticed")
+        watch.during(3)
+        items.server.start()
+        pipeline.await_state("streaming")
+        writer.goes_on(10)
+    report(f"PostgreSQL stopped, {mode}", await_end(items, reader, topic), pipeline)
+    watch.answered_at_once()
+    assert pipeline.stop() == 0
+    is_whole(items, reader.events(topic))
+
+
+def test_registry_stopped_while_a_table_is_made(items: Database, kafka: KafkaServer, topic_prefix: str,
+                                                topic: str, tmp_path: Path) -> None:
+    options = source_options(items.server, items.name, topic_prefix)
+    with (RegistryServer(persistent=True) as registry,
+          Pipeline(tmp_path, kafka.bootstrap, registry.url, options) as pipeline):
+        reader = Reader(kafka.bootstrap, registry.url)
+        watch = Watch(pipeline, items, options["slot.name"])
+        with Writer(items) as writer:
+            begin(pipeline, writer, reader, topic)
+            registry.stop()
+            writer.goes_on(50)
+            items.execute("CREATE TABLE more (id int PRIMARY KEY); INSERT INTO more VALUES (1)")
+            wait_until(lambda: pipeline.metric('cdc_errors_total{connector="shop",stage="registry"'), 60,
+                       "the registry to be missed")
+            watch.during(OUTAGE_S)
+            assert pipeline.state() == "streaming"
+            registry.start()
+        report("registry stopped", await_end(items, reader, topic), pipeline)
+        watch.look()
+        watch.answered_at_once()
+        watch.kept_its_walsender()
+        assert pipeline.stop() == 0
+        assert [event.row for event in reader.events(f"{topic_prefix}.public.more")] == [{"id": 1}]
+        assert is_whole(items, reader.events(topic)) == 0
+
+
+def test_postgres_link_cut(items: Database, reader: Reader, pipeline: Pipeline, watch: Watch, topic: str,
+                           proxy: MakeProxy) -> None:
+    link = proxy(items.server)
+    pipeline.files["pipeline.properties"]["database.port"] = str(link.port)
+    with Writer(items) as writer:
+        begin(pipeline, writer, reader, topic)
+        for down_bytes in (0, 5_000, 100_001):
+            link.cut_after(down_bytes) if down_bytes else link.cut()
+            wait_until(lambda: pipeline.state() == "retrying", 60, "the loss to be noticed", 0.01)
+            watch.during(1, 2)
+            link.restore()
+            pipeline.await_state("streaming")
+            writer.goes_on(10)
+    report("link to PostgreSQL cut", await_end(items, reader, topic), pipeline)
+    watch.answered_at_once()
+    assert pipeline.stop() == 0
+    is_whole(items, reader.events(topic))
+
+
+def test_postgres_link_frozen(items: Database, reader: Reader, pipeline: Pipeline, watch: Watch, topic: str,
+                              proxy: MakeProxy) -> None:
+    """For longer than the server waits: it drops the connection, and the pipeline hears of it late."""
+    link = proxy(items.server)
+    pipeline.files["pipeline.properties"]["database.port"] = str(link.port)
+    with Writer(items) as writer:
+        begin(pipeline, writer, reader, topic)
+        watch.look()
+        link.freeze()
+        wait_until(lambda: not items.execute("SELECT slot_name FROM pg_replication_slots WHERE active"), 30,
+                   "the server to drop the connection")
+        watch.during(2)
+        link.restore()
+        writer.goes_on(10)
+    report("link to PostgreSQL frozen", await_end(items, reader, topic), pipeline)
+    watch.look()
+    watch.answered_at_once()
+    assert len(watch.walsenders) == 2
+    assert pipeline.stop() == 0
+    is_whole(items, reader.events(topic))
+
+
+@pytest.mark.parametrize("how", ["cut", "freeze"])
+def test_kafka_link_lost(items: Database, kafka: KafkaServer, reader: Reader, pipeline: Pipeline, watch: Watch,
+                         topic: str, proxy: MakeProxy, how: str) -> None:
+    link = proxy(kafka)
+    pipeline.files["pipeline.properties"]["bootstrap.servers"] = kafka.proxied_bootstrap
+    with Writer(items) as writer:
+        begin(pipeline, writer, reader, topic)
+        getattr(link, how)()
+        watch.during(8)
+        link.restore()
+    report(f"link to Kafka {how}", await_end(items, reader, topic), pipeline)
+    watch.answered_at_once()
+    watch.kept_its_walsender()
+    assert pipeline.stop() == 0
+    assert is_whole(items, reader.events(topic)) == 0
+
+
+def test_killed_while_kafka_is_stopped(items: Database, kafka: KafkaServer, reader: Reader, pipeline: Pipeline,
+                                       topic: str) -> None:
+    with Writer(items) as writer:
+        begin(pipeline, writer, reader, topic)
+        kafka.stop()
+        writer.goes_on(100)
+        wait_until(lambda: pipeline.metric("cdc_sink_unreachable") == 1, 30, "the outage to be noticed")
+        pipeline.kill()
+        kafka.start()
+        pipeline.start()
+        pipeline.await_state("streaming")
+        writer.goes_on(10)
+    report("killed while Kafka is stopped", await_end(items, reader, topic), pipeline)
+    assert pipeline.stop() == 0
+    is_whole(items, reader.events(topic))
+
+
+def test_stopped_while_kafka_is_stopped(items: Database, kafka: KafkaServer, reader: Reader, pipeline: Pipeline,
+                                        topic: str) -> None:
+    """A stop does not wait for what cannot be had, and the next start goes on."""
+    with Writer(items) as writer:
+        begin(pipeline, writer, reader, topic)
+        kafka.stop()
+        writer.goes_on(100)
+        began = time.monotonic()
+        assert pipeline.stop() == 0
+        assert time.monotonic() - began < 9
+        kafka.start()
+        pipeline.start()
+        pipeline.await_state("streaming")
+    await_end(items, reader, topic)
+    assert pipeline.stop() == 0
+    is_whole(items, reader.events(topic))
+
+
+# Offsets in a topic
+
+
+def keep_offsets_in_kafka(pipeline: Pipeline, topic: str) -> None:
+    options = pipeline.files["pipeline.properties"]
+    del options["offset.storage.file.filename"]
+    options |= {"offset.storage.topic": topic, "offset.storage.partitions": "3",
+                "offset.storage.replication.factor": "1"}
+
+
+def test_offsets_in_kafka_carry_on(items: Database, kafka: KafkaServer, reader: Reader, pipeline: Pipeline,
+                                   topic: str, topic_prefix: str) -> None:
+    """The records of the offset topic are Kafka Connect's, byte for byte in their form."""
+    offsets = f"{topic_prefix}-offsets"
+    keep_offsets_in_kafka(pipeline, offsets)
+    with Writer(items) as writer:
+        begin(pipeline, writer, reader, topic)
+        assert pipeline.stop() == 0
+        pipeline.start()
+        pipeline.await_state("streaming")
+        writer.goes_on(10)
+    await_end(items, reader, topic)
+    assert pipeline.stop() == 0
+    assert is_whole(items, reader.events(topic)) == 0, "an orderly stop has committed all it delivered"
+    stored = consume_all(kafka.bootstrap, offsets)
+    assert {message.key for message in stored} == {b'["shop",{"server":"%s"}]' % topic_prefix.encode()}
+    values = [message.value or b"" for message in stored]
+    assert all(value == json.dumps(json.loads(value), separators=(",", ":")).encode() for value in values)
+    assert any({"lsn", "txId", "ts_usec"} <= json.loads(value).keys() for value in values)
+
+
+def test_offsets_in_kafka_wait_for_kafka(items: Database, kafka: KafkaServer, reader: Reader, pipeline: Pipeline,
+                                         watch: Watch, topic: str, topic_prefix: str) -> None:
+    keep_offsets_in_kafka(pipeline, f"{topic_prefix}-offsets")
+    with Writer(items) as writer:
+        begin(pipeline, writer, reader, topic)
+        kafka.stop()
+        watch.during(8)
+        kafka.start()
+        before = reader.count(topic)
+        wait_until(lambda: reader.count(topic) > before + 100, 60, "changes to arrive again")
+        watch.answered_at_once()
+        watch.kept_its_walsender()
+        kafka.stop()
+        writer.goes_on(10)
+        began = time.monotonic()
+        assert pipeline.stop() == 0
+        assert time.monotonic() - began < 9
+        kafka.start()
+        pipeline.start()
+        pipeline.await_state("streaming")
+    await_end(items, reader, topic)
+    assert pipeline.stop() == 0
+    is_whole(items, reader.events(topic))
