@@ -483,8 +483,9 @@ class Decoder:
             live = tx.changes > tx.skip and lsn >= tx.skip_before_lsn
         else:
             live = lsn >= self.delivered_lsn
+            self.commit_lsn = lsn  # no COMMIT follows: it is its own
         record = self.events.logical_message(message, tx if message.transactional else None, lsn, self.commit_lsn,
-                                             self.clock_us(), self.settings.transaction_metadata)
+                                             self.last_time_us, self.clock_us(), self.settings.transaction_metadata)
         if live and record is not None:
             self.records.append(record)
         if not message.transactional and tx is None and lsn + 1 > self.end_lsn:

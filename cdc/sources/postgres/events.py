@@ -95,9 +95,10 @@ class Events:
         return Message(self.naming.heartbeat_topic(), self._heartbeat_key, (self.naming.prefix,),
                        self._heartbeat_value, (now_ms,), kafka_partition=0)
 
-    def logical_message(self, message: LogicalMessage, tx: Any, lsn: int, commit_lsn: int, now_us: int,
-                        with_block: bool) -> Message | None:
-        """None when its prefix is filtered out. *tx* is None for a non-transactional one."""
+    def logical_message(self, message: LogicalMessage, tx: Any, lsn: int, commit_lsn: int, last_time_us: int,
+                        now_us: int, with_block: bool) -> Message | None:
+        """None when its prefix is filtered out. *tx* is None for a non-transactional one, which has no time of its
+        own: it gets that of the last transaction, *last_time_us*, or without one the clock's."""
         if not self.wants_prefix(message.prefix):
             return None
         block = None
@@ -105,7 +106,8 @@ class Events:
             tx.total += 1
             count = tx.per_table["LOGICAL_DECODING_MESSAGE"] = tx.per_table.get("LOGICAL_DECODING_MESSAGE", 0) + 1
             block = (f"{tx.xid}:{lsn}", tx.total, count)
-        values = list(self.source_values(tx.commit_time_us if tx else now_us, xid=tx.xid if tx else None))
+        time_us = tx.commit_time_us if tx else last_time_us or now_us
+        values = list(self.source_values(time_us, xid=tx.xid if tx else None))
         head = f'"{commit_lsn}"' if commit_lsn else "null"
         values[SEQUENCE], values[LSN] = f'[{head},"{lsn}"]', lsn
         content = self._content(message.content)
