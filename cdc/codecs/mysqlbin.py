@@ -1,0 +1,820 @@
+"""Column bytes of MySQL's and MariaDB's row events: to Connect values and to Avro bytes, in C where it pays.
+
+A column's bytes come without the length that precedes strings and blobs. Layouts: MySQL Source Code Documentation,
+"Table_map_event: column types"; server sources sql-common/my_time.cc (`my_*_from_binary`), strings/decimal.cc
+(`bin2decimal`), MariaDB sql/compat56.cc. `value` and `encode` give the same content. Zero and partial dates raise
+NoValue, what is no value of the type raises DecodeError.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import cython
+
+from cdc.core.codec import Codec, Writer, write_value
+from cdc.core.errors import DecodeError
+from cdc.core.schema import Schema
+
+from .decimals import unscaled_bytes
+from .novalue import NoValue
+from .pgtime import DAY_US, MICROS, MILLIS, clock_text, date_text, instant_text
+
+# C integers when compiled: these are compared with for every value.
+_MILLIS = MILLIS
+_MICROS = MICROS
+_DAY_US = DAY_US
+_MAX_NANOS_US = 9223372036854775
+NO_TIME = -1 << 62
+"""Where days or µs are wanted: a zero or partial date, which is no value."""
+BAD_TIME = NO_TIME + 1
+"""Where days or µs are wanted: no date or time at all."""
+
+_DIGIT_BYTES = (0, 1, 1, 2, 2, 3, 3, 4, 4, 4)
+"""Bytes that so many leftover decimal digits take (strings/decimal.cc, `dig2bytes`)."""
+
+
+def bad_bytes(what: str, length: int) -> DecodeError:
+    """The error for *length* bytes that are no *what*; it never shows them."""
+    return DecodeError(f"no {what} as a row event has it", length=length)
+
+
+def no_date() -> NoValue:
+    return NoValue("a zero or partial date")
+
+
+def outside_unit() -> DecodeError:
+    return DecodeError("a moment outside what its unit can count")
+
+
+def little_endian(p: bytes, at: int, end: int) -> int:
+    """The unsigned integer of at most 8 bytes; the caller has checked that they are there."""
+    number = 0
+    while end > at:
+        end -= 1
+        number = (number << 8) | p[end]
+    return number
+
+
+def big_endian(p: bytes, at: int, end: int) -> int:
+    """As little_endian, the first byte being the highest."""
+    number = 0
+    while at < end:
+        number = (number << 8) | p[at]
+        at += 1
+    return number
+
+
+def civil_days(year: int, month: int, day: int) -> int:
+    """Days since 1970-01-01, NO_TIME where a part is zero, BAD_TIME where there is no such day. As
+    `pgtime.days_of`."""
+    if year == 0 or month == 0 or day == 0:
+        return NO_TIME
+    if month > 12 or day > 31 or (day > 28 and day > last_day(year, month)):
+        return BAD_TIME
+    if month <= 2:
+        year -= 1
+        month += 12
+    era = year // 400
+    of_era = year - era * 400
+    of_year = (153 * (month - 3) + 2) // 5 + day - 1
+    return era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719468
+
+
+def last_day(year: int, month: int) -> int:
+    if month == 2:
+        return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
+    return 30 if month == 4 or month == 6 or month == 9 or month == 11 else 31
+
+
+def full_year(year: int, adjust: bool) -> int:
+    """`enable.time.adjuster`: years 1 to 69 are taken for 2001 to 2069, 70 to 99 for 1970 to 1999."""
+    if not adjust or year > 99 or year == 0:
+        return year
+    return year + 2000 if year < 70 else year + 1900
+
+
+def clock_us(hour: int, minute: int, second: int) -> int:
+    """µs of a span; BAD_TIME where minutes or seconds are beyond 59."""
+    if minute > 59 or second > 59:
+        return BAD_TIME
+    return (hour * 3600 + minute * 60 + second) * 1000000
+
+
+def fraction_us(number: int, size: int) -> int:
+    """µs of a fraction stored in *size* bytes: hundredths, ten-thousandths or millionths of a second."""
+    if size == 1:
+        return number * 10000
+    return number * 100 if size == 2 else number
+
+
+class LeIntCodec(Codec):
+    """Integers, little-endian, of 1 to 8 bytes. BIGINT UNSIGNED read as signed wraps, as a Java long does."""
+
+    def __init__(self, schema: Schema, size: int, unsigned: bool) -> None:
+        Codec.__init__(self, schema)
+        self.size = size
+        self.unsigned = unsigned
+
+    def number(self, data: bytes, start: int, end: int) -> int:
+        if end - start != self.size:
+            raise bad_bytes("integer", end - start)
+        if cython.compiled:
+            p = data
+            bits = little_endian(p, start, end)
+            if not self.unsigned and self.size < 8 and p[end - 1] > 127:
+                return sign_extended(bits, 8 * self.size)  # noqa: F821
+            return as_signed(bits)  # noqa: F821
+        return int.from_bytes(data[start:end], "little", signed=not self.unsigned or self.size == 8)
+
+    def value(self, data: bytes, start: int, end: int) -> int:
+        return self.number(data, start, end)
+
+    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
+        out.put_long(self.number(data, start, end))
+
+
+class UnsignedDecimalCodec(Codec):
+    """BIGINT UNSIGNED in bigint.unsigned.handling.mode precise: Decimal of scale 0."""
+
+    def value(self, data: bytes, start: int, end: int) -> bytes:
+        if end - start != 8:
+            raise bad_bytes("integer", end - start)
+        return unscaled_bytes(int.from_bytes(data[start:end], "little"))
+
+
+class LeFloatCodec(Codec):
+    """FLOAT (4 bytes) and DOUBLE (8) as FLOAT32 (*single*) or FLOAT64. A FLOAT as FLOAT32 has the value that its
+    shortest text denotes; as FLOAT64 it is widened, as Debezium does for FLOAT(m,d)."""
+
+    def __init__(self, schema: Schema, single: bool) -> None:
+        Codec.__init__(self, schema)
+        self.single = single
+
+    def number(self, data: bytes, start: int, end: int) -> float:
+        if end - start != 4 and end - start != 8:
+            raise bad_bytes("floating-point number", end - start)
+        number: float
+        if cython.compiled:
+            p = data
+            number = float_at(p, start) if end - start == 4 else double_at(p, start)  # noqa: F821
+        else:
+            number = struct.unpack_from("<f" if end - start == 4 else "<d", data, start)[0]
+        return number
+
+    def value(self, data: bytes, start: int, end: int) -> float:
+        number = self.number(data, start, end)
+        return shortest(number) if self.single else number
+
+    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
+        if self.single:
+            out.put_float(self.number(data, start, end))
+        else:
+            out.put_double(self.number(data, start, end))
+
+
+def shortest(number: float) -> float:
+    """The number of the fewest digits that is the same FLOAT; beyond a FLOAT's range an infinity."""
+    try:
+        packed = struct.pack("<f", number)
+    except OverflowError:
+        return float("inf") if number > 0 else float("-inf")
+    single = struct.unpack("<f", packed)[0]
+    for digits in (6, 7, 8, 9):
+        text = f"{single:.{digits}g}"
+        try:
+            if struct.pack("<f", float(text)) == packed:
+                return float(text)
+        except OverflowError:
+            continue
+    return float(single)
+
+
+class BinDecimalCodec(Codec):
+    """DECIMAL(precision, scale) as Decimal. strings/decimal.cc, `bin2decimal`.
+
+    Groups of 9 digits in 4 bytes, big-endian, the first group of the whole part and the last of the fraction
+    shorter; the first bit is set for numbers from zero up, all bits are inverted below.
+    """
+
+    def __init__(self, schema: Schema, precision: int, scale: int) -> None:
+        Codec.__init__(self, schema)
+        self.precision = precision
+        self.scale = scale
+        head, tail = (precision - scale) % 9, scale % 9
+        groups = (precision - scale) // 9 + scale // 9
+        size = _DIGIT_BYTES[head] + 4 * groups + _DIGIT_BYTES[tail]
+        self.groups = groups
+        self.head_size = _DIGIT_BYTES[head]
+        self.size = size
+        self.head_limit = 10 ** head
+        self.tail_limit = 10 ** tail
+        self.sign_bit: int = 1 << 8 * size - 1
+        self.all_bits: int = (1 << 8 * size) - 1
+        self.short = precision <= 18
+
+    def unscaled(self, data: bytes, start: int, end: int) -> int:
+        """The number times 10**scale. DecodeError."""
+        if end - start != self.size:
+            raise bad_bytes("decimal", end - start)
+        raw = data[start:end]
+        negative = raw[0] < 128
+        bits = int.from_bytes(raw, "big") ^ self.sign_bit
+        if negative:
+            bits ^= self.all_bits
+        raw = bits.to_bytes(self.size, "big")
+        at = self.head_size
+        number = int.from_bytes(raw[:at], "big")
+        valid = number < self.head_limit
+        for _ in range(self.groups):
+            group = int.from_bytes(raw[at:at + 4], "big")
+            valid = valid and group < 1000000000
+            number = number * 1000000000 + group
+            at += 4
+        group = int.from_bytes(raw[at:], "big")
+        if not valid or group >= self.tail_limit:
+            raise bad_bytes("decimal", end - start)
+        number = number * self.tail_limit + group
+        return -number if negative else number
+
+    def value(self, data: bytes, start: int, end: int) -> Any:
+        return unscaled_bytes(self.unscaled(data, start, end))
+
+    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
+        if not cython.compiled or not self.encode_short(out, data, start, end):
+            out.put_bytes(unscaled_bytes(self.unscaled(data, start, end)))
+
+    def encode_short(self, out: Writer, data: bytes, start: int, end: int) -> bool:
+        """Write a number of at most 18 digits, in C only; False, and nothing written, for others."""
+        if not self.short or end - start != self.size:
+            return False
+        p = data
+        mask = 0 if p[start] > 127 else 255
+        number = 0
+        at = start
+        stop = start + self.head_size
+        while at < stop:
+            byte = p[at] ^ mask
+            if at == start:
+                byte ^= 128
+            number = (number << 8) | byte
+            at += 1
+        groups = self.groups
+        while groups > 0:
+            group = 0
+            stop = at + 4
+            while at < stop:
+                byte = p[at] ^ mask
+                if at == start:
+                    byte ^= 128
+                group = (group << 8) | byte
+                at += 1
+            if group > 999999999:
+                return False
+            number = number * 1000000000 + group
+            groups -= 1
+        group = 0
+        while at < end:
+            byte = p[at] ^ mask
+            if at == start:
+                byte ^= 128
+            group = (group << 8) | byte
+            at += 1
+        if group >= self.tail_limit:
+            return False
+        number = number * self.tail_limit + group
+        if mask:
+            number = 0 - number
+        size = 1
+        while size < 8 and (number >> (8 * size - 1)) != 0 and (number >> (8 * size - 1)) != -1:
+            size += 1
+        out.put_byte(2 * size)
+        while size > 0:
+            size -= 1
+            out.put_byte((number >> (8 * size)) & 255)
+        return True
+
+
+class BytesCodec(Codec):
+    """VARBINARY and BLOBs as BYTES: as they come."""
+
+    def value(self, data: bytes, start: int, end: int) -> bytes:
+        return data[start:end]
+
+    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
+        out.put_slice(data, start, end)
+
+
+class PaddedBytesCodec(Codec):
+    """BINARY(*length*) as BYTES: the log leaves out trailing zero bytes, here they are again."""
+
+    def __init__(self, schema: Schema, length: int) -> None:
+        Codec.__init__(self, schema)
+        self.length = length
+
+    def value(self, data: bytes, start: int, end: int) -> bytes:
+        return data[start:end].ljust(self.length, b"\0")
+
+    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
+        missing = self.length - (end - start)
+        if missing <= 0:
+            out.put_slice(data, start, end)
+        else:
+            out.put_long(self.length)
+            out.put_range(data, start, end)
+            while missing > 0:
+                out.put_byte(0)
+                missing -= 1
+
+
+class BitFlagCodec(Codec):
+    """BIT(1) as BOOLEAN."""
+
+    def truth(self, data: bytes, start: int, end: int) -> bool:
+        if end - start != 1:
+            raise bad_bytes("bit", end - start)
+        p = data
+        return p[start] != 0
+
+    def value(self, data: bytes, start: int, end: int) -> bool:
+        return bool(self.truth(data, start, end))
+
+    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
+        out.put_byte(1 if self.truth(data, start, end) else 0)
+
+
+class BitsCodec(Codec):
+    """BIT(n): `io.debezium.data.Bits`, BYTES, all of them, the last bits first."""
+
+    def value(self, data: bytes, start: int, end: int) -> bytes:
+        return data[start:end][::-1]
+
+
+class LeDateCodec(Codec):
+    """DATE: INT32 days since 1970-01-01. Bits, from the low ones: day 5, month 4, year 15."""
+
+    def __init__(self, schema: Schema, adjust: bool) -> None:
+        Codec.__init__(self, schema)
+        self.adjust = adjust
+
+    def days(self, data: bytes, start: int, end: int) -> int:
+        if end - start != 3:
+            raise bad_bytes("date", end - start)
+        p = data
+        bits = p[start] | p[start + 1] << 8 | p[start + 2] << 16
+        days = civil_days(full_year(bits >> 9, self.adjust), bits >> 5 & 15, bits & 31)
+        if days == NO_TIME:
+            raise no_date()
+        if days == BAD_TIME:
+            raise bad_bytes("date", end - start)
+        return days
+
+    def value(self, data: bytes, start: int, end: int) -> Any:
+        return self.days(data, start, end)
+
+    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
+        out.put_long(self.days(data, start, end))
+
+
+class Time2Codec(Codec):
+    """TIME: a span of up to 838:59:59, in *unit*, cut towards zero. sql-common/my_time.cc,
+    `my_time_packed_from_binary`.
+
+    Big-endian, offset by half the range; from the high bits: 2 unused, hours 10, minutes 6, seconds 6, then the
+    fraction in 0 to 3 bytes. With *old*, the format of before 5.6: HHMMSS as a signed number of 3 bytes. With
+    *bounded*, spans that are no time of day raise DecodeError (modes connect and isostring).
+    """
+
+    def __init__(self, schema: Schema, unit: int, bounded: bool = False, old: bool = False) -> None:
+        Codec.__init__(self, schema)
+        self.unit = unit
+        self.bounded = bounded
+        self.old = old
+
+    def micros(self, data: bytes, start: int, end: int) -> int:
+        size = end - start
+        if size < 3 or size > 6 or (self.old and size != 3):
+            raise bad_bytes("time", size)
+        p = data
+        if self.old:
+            packed = little_endian(p, start, end)
+            if packed > 8388607:
+                packed -= 16777216
+            span = packed if packed >= 0 else 0 - packed
+            micros = clock_us(span // 10000, span // 100 % 100, span % 100)
+        else:
+            packed = 128
+            packed = big_endian(p, start, end) - (packed << 8 * (size - 1))
+            span = packed if packed >= 0 else 0 - packed
+            clock = span >> 8 * (size - 3)
+            micros = clock_us(clock >> 12 & 1023, clock >> 6 & 63, clock & 63)
+            if micros != BAD_TIME:
+                micros += fraction_us(span - (clock << 8 * (size - 3)), size - 3)
+        if micros == BAD_TIME:
+            raise bad_bytes("time", size)
+        if packed < 0:
+            micros = 0 - micros
+        if self.bounded and (micros < 0 or micros > _DAY_US):
+            raise DecodeError("a time that is no time of day")
+        return micros
+
+    def number(self, data: bytes, start: int, end: int) -> int:
+        micros = self.micros(data, start, end)
+        if self.unit == _MICROS:
+            return micros
+        if self.unit == _MILLIS:
+            return micros // 1000
+        return micros * 1000
+
+    def value(self, data: bytes, start: int, end: int) -> Any:
+        return self.number(data, start, end)
+
+    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
+        out.put_long(self.number(data, start, end))
+
+
+class Datetime2Codec(Codec):
+    """DATETIME: INT64 since 1970-01-01 00:00:00 on the same wall clock, in *unit*, rounded down to it.
+    sql-common/my_time.cc, `my_datetime_packed_from_binary`.
+
+    Big-endian, offset by half the range; from the high bits: year * 13 + month 17, day 5, hours 5, minutes 6,
+    seconds 6, then the fraction in 0 to 3 bytes. With *old*: YYYYMMDDhhmmss as a number of 8 bytes, little-endian.
+    """
+
+    def __init__(self, schema: Schema, unit: int, adjust: bool, old: bool = False) -> None:
+        Codec.__init__(self, schema)
+        self.unit = unit
+        self.adjust = adjust
+        self.old = old
+
+    def micros(self, data: bytes, start: int, end: int) -> int:
+        size = end - start
+        p = data
+        fraction = 0
+        if self.old:
+            if size != 8:
+                raise bad_bytes("datetime", size)
+            bits = little_endian(p, start, end)
+            if bits > 99991231235959:
+                raise bad_bytes("datetime", size)
+            date = bits // 1000000
+            clock = bits - date * 1000000
+            days = civil_days(full_year(date // 10000, self.adjust), date // 100 % 100, date % 100)
+            hour = clock // 10000
+            micros = clock_us(hour, clock // 100 % 100, clock % 100)
+        else:
+            if size < 5 or size > 8 or p[start] < 128:
+                raise bad_bytes("datetime", size)
+            bits = big_endian(p, start, start + 5) - 549755813888
+            fraction = fraction_us(big_endian(p, start + 5, end), size - 5)
+            date = bits >> 22
+            days = civil_days(full_year(date // 13, self.adjust), date % 13, bits >> 17 & 31)
+            hour = bits >> 12 & 31
+            micros = clock_us(hour, bits >> 6 & 63, bits & 63)
+        if days == NO_TIME:
+            raise no_date()
+        if days == BAD_TIME or micros == BAD_TIME or hour > 23 or fraction > 999999:
+            raise bad_bytes("datetime", size)
+        return days * _DAY_US + micros + fraction
+
+    def number(self, data: bytes, start: int, end: int) -> int:
+        micros = self.micros(data, start, end)
+        if self.unit == _MICROS:
+            return micros
+        if self.unit == _MILLIS:
+            return micros // 1000
+        if micros > _MAX_NANOS_US or micros < -_MAX_NANOS_US:
+            raise outside_unit()
+        return micros * 1000
+
+    def value(self, data: bytes, start: int, end: int) -> Any:
+        return self.number(data, start, end)
+
+    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
+        out.put_long(self.number(data, start, end))
+
+
+class Timestamp2Codec(Codec):
+    """TIMESTAMP: STRING `YYYY-MM-DDTHH:MM:SS[.f]Z` with exactly *digits* fraction digits. sql-common/my_time.cc,
+    `my_timestamp_from_binary`.
+
+    Seconds since the epoch in 4 bytes, big-endian, unsigned (MariaDB 11.5 goes to 2106), then the fraction in 0 to
+    3. With *old* 4 bytes, little-endian. All zero is the zero date.
+    """
+
+    def __init__(self, schema: Schema, digits: int, old: bool = False) -> None:
+        Codec.__init__(self, schema)
+        self.digits = digits
+        self.old = old
+
+    def micros(self, data: bytes, start: int, end: int) -> int:
+        size = end - start
+        if size < 4 or size > 7 or (self.old and size != 4):
+            raise bad_bytes("timestamp", size)
+        p = data
+        seconds = little_endian(p, start, end) if self.old else big_endian(p, start, start + 4)
+        fraction = fraction_us(big_endian(p, start + 4, end), size - 4)
+        if fraction > 999999:
+            raise bad_bytes("timestamp", size)
+        if seconds == 0 and fraction == 0:
+            raise no_date()
+        return seconds * 1000000 + fraction
+
+    def value(self, data: bytes, start: int, end: int) -> Any:
+        return fixed_instant(self.micros(data, start, end), self.digits)
+
+    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
+        if cython.compiled:
+            put_instant(out, self.micros(data, start, end), self.digits)
+        else:
+            out.put_text(fixed_instant(self.micros(data, start, end), self.digits))
+
+
+def fixed_instant(micros: int, digits: int) -> str:
+    """A moment in UTC with *digits* fraction digits, further ones cut."""
+    cut = 10 ** (6 - digits)
+    return instant_text(micros // cut * cut, digits)
+
+
+def put_instant(out: Writer, micros: int, digits: int) -> None:
+    """Append a moment since 1970 as Avro string, with *digits* fraction digits; in C only."""
+    days = micros // _DAY_US
+    rest = micros - days * _DAY_US
+    seconds = rest // 1000000
+    fraction = rest - seconds * 1000000
+    width = 6
+    while width > digits:
+        fraction //= 10
+        width -= 1
+    out.need(29)
+    q = out.buf
+    to = out.used
+    q[to] = 2 * (21 + digits if digits else 20)
+    put_date(q, to + 1, days + 719468)
+    q[to + 11] = 84
+    put_digits(q, to + 14, seconds // 3600, 2)
+    q[to + 14] = 58
+    put_digits(q, to + 17, seconds // 60 % 60, 2)
+    q[to + 17] = 58
+    put_digits(q, to + 20, seconds % 60, 2)
+    to += 20
+    if digits:
+        q[to] = 46
+        to += 1 + digits
+        put_digits(q, to, fraction, digits)
+    q[to] = 90
+    out.used = to + 1
+
+
+def put_date(q: Any, at: int, days: int) -> None:
+    """`YYYY-MM-DD` from *at* on; *days* are since 0000-03-01. As `pgtime.date_of`; in C only."""
+    era = days // 146097
+    days -= era * 146097
+    of_era = (days - days // 1460 + days // 36524 - days // 146096) // 365
+    of_year = days - (365 * of_era + of_era // 4 - of_era // 100)
+    index = (5 * of_year + 2) // 153
+    month = index + 3 if index < 10 else index - 9
+    put_digits(q, at + 4, era * 400 + of_era + (1 if month <= 2 else 0), 4)
+    q[at + 4] = 45
+    put_digits(q, at + 7, month, 2)
+    q[at + 7] = 45
+    put_digits(q, at + 10, of_year - (153 * index + 2) // 5 + 1, 2)
+
+
+def put_digits(q: Any, end: int, number: int, width: int) -> None:
+    """*number* in *width* digits, the last before *end*; in C only."""
+    while width > 0:
+        end -= 1
+        width -= 1
+        q[end] = 48 + number % 10
+        number //= 10
+
+
+class YearCodec(Codec):
+    """YEAR: INT32; one byte, since 1900. *zero* is what the year 0000, stored as 0, comes out as."""
+
+    def __init__(self, schema: Schema, zero: int) -> None:
+        Codec.__init__(self, schema)
+        self.zero = zero
+
+    def value(self, data: bytes, start: int, end: int) -> int:
+        if end - start != 1:
+            raise bad_bytes("year", end - start)
+        return data[start] + 1900 if data[start] else self.zero
+
+
+class LabelCodec(Codec):
+    """ENUM: STRING, the label of the index (1 or 2 bytes, little-endian); index 0 is the empty text."""
+
+    def __init__(self, schema: Schema, labels: tuple[str, ...]) -> None:
+        Codec.__init__(self, schema)
+        self.labels = ("", *labels)
+        self.texts = [label.encode() for label in self.labels]
+
+    def index(self, data: bytes, start: int, end: int) -> int:
+        if end - start != 1 and end - start != 2:
+            raise bad_bytes("enum", end - start)
+        p = data
+        index = little_endian(p, start, end)
+        if index >= len(self.texts):
+            raise DecodeError("an enum index without a label", labels=len(self.texts) - 1)
+        return index
+
+    def value(self, data: bytes, start: int, end: int) -> str:
+        return self.labels[self.index(data, start, end)]
+
+    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
+        out.put_bytes(self.texts[self.index(data, start, end)])
+
+
+class LabelSetCodec(Codec):
+    """SET: STRING, the labels of the bits that are set (1 to 8 bytes, little-endian), joined by commas."""
+
+    def __init__(self, schema: Schema, labels: tuple[str, ...]) -> None:
+        Codec.__init__(self, schema)
+        self.labels = labels
+        self.known: dict[int, str] = {}
+
+    def value(self, data: bytes, start: int, end: int) -> str:
+        if not 1 <= end - start <= 8:
+            raise bad_bytes("set", end - start)
+        return self.of(int.from_bytes(data[start:end], "little"))
+
+    def of(self, bits: int) -> str:
+        found = self.known.get(bits)
+        if found is None:
+            if bits >> len(self.labels):
+                raise DecodeError("a set bit without a label", labels=len(self.labels))
+            found = ",".join(label for place, label in enumerate(self.labels) if bits >> place & 1)
+            if len(self.known) < 1000:
+                self.known[bits] = found
+        return found
+
+
+class CharsetCodec(Codec):
+    """Strings of a character set other than UTF-8: STRING. *decode* gives the text; where *ascii* is set, bytes below
+    128 stand for themselves, in any sequence of them."""
+
+    def __init__(self, schema: Schema, decode: Callable[[bytes], str], ascii: bool) -> None:
+        Codec.__init__(self, schema)
+        self.decode = decode
+        self.ascii = ascii
+
+    def value(self, data: bytes, start: int, end: int) -> str:
+        return self.decode(data[start:end])
+
+    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
+        if cython.compiled and self.ascii:
+            p = data
+            if ascii_only(p, start, end):  # noqa: F821
+                out.put_slice(data, start, end)
+            else:
+                out.put_text(self.decode(data[start:end]))
+        else:
+            out.put_text(self.decode(data[start:end]))
+
+
+class GeometryCodec(Codec):
+    """Geometries: `io.debezium.data.geometry.Geometry`: WKB, and the SRID in the four bytes before it, 0 for none."""
+
+    def value(self, data: bytes, start: int, end: int) -> Any:
+        if end - start < 9:
+            raise bad_bytes("geometry", end - start)
+        return data[start + 4:end], int.from_bytes(data[start:start + 4], "little", signed=True) or None
+
+
+class PointCodec(Codec):
+    """POINT: `io.debezium.data.geometry.Point`: x, y, WKB, SRID."""
+
+    def value(self, data: bytes, start: int, end: int) -> Any:
+        if end - start != 25 or data[start + 4] > 1:
+            raise bad_bytes("point", end - start)
+        order = "<" if data[start + 4] else ">"
+        kind, x, y = struct.unpack_from(order + "Idd", data, start + 5)
+        if kind != 1:
+            raise bad_bytes("point", end - start)
+        return x, y, data[start + 4:end], int.from_bytes(data[start:start + 4], "little", signed=True) or None
+
+
+class FloatVectorCodec(Codec):
+    """VECTOR: `io.debezium.data.FloatVector`; four bytes each, little-endian."""
+
+    def value(self, data: bytes, start: int, end: int) -> list[float]:
+        if (end - start) % 4:
+            raise bad_bytes("vector", end - start)
+        return list(struct.unpack(f"<{(end - start) // 4}f", data[start:end]))
+
+    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
+        if (end - start) % 4:
+            raise bad_bytes("vector", end - start)
+        if end > start:
+            out.put_long((end - start) // 4)
+            out.put_range(data, start, end)
+        out.put_byte(0)
+
+
+class ReadAsCodec(Codec):
+    """What *read* makes of the bytes; for types and modes that are rare."""
+
+    def __init__(self, schema: Schema, read: Callable[[bytes], Any]) -> None:
+        Codec.__init__(self, schema)
+        self.read = read
+
+    def value(self, data: bytes, start: int, end: int) -> Any:
+        return self.read(data[start:end])
+
+
+class ShownCodec(Codec):
+    """What *codec* reads, as *show* presents it under another schema."""
+
+    def __init__(self, schema: Schema, codec: Codec, show: Callable[[Any], Any]) -> None:
+        Codec.__init__(self, schema)
+        self.codec = codec
+        self.show = show
+
+    def value(self, data: bytes, start: int, end: int) -> Any:
+        return self.show(self.codec.value(data, start, end))
+
+    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
+        write_value(out, self.schema, self.show(self.codec.value(data, start, end)))
+
+
+class CompressedCodec(Codec):
+    """A MariaDB column declared COMPRESSED: *codec* reads what was packed. MariaDB sql/field.cc,
+    `Field_longstr::uncompress`.
+
+    A first byte 0 is followed by the value itself; else its low 3 bits say how many bytes the value's length takes,
+    bit 3 that the deflate stream has no zlib header, the high 4 bits the method, of which 8, zlib, is the only one.
+    """
+
+    def __init__(self, codec: Codec) -> None:
+        Codec.__init__(self, codec.schema)
+        self.codec = codec
+
+    def plain(self, data: bytes) -> bytes:
+        if not data:
+            return data
+        if data[0] == 0:
+            return data[1:]
+        width = data[0] & 7
+        if data[0] >> 4 != 8 or width == 0 or len(data) <= 1 + width:
+            raise bad_bytes("compressed value", len(data))
+        size = int.from_bytes(data[1:1 + width], "little")
+        unpacker = zlib.decompressobj(-zlib.MAX_WBITS if data[0] & 8 else zlib.MAX_WBITS)
+        try:
+            plain = unpacker.decompress(data[1 + width:], size + 1)
+        except zlib.error:
+            raise bad_bytes("compressed value", len(data)) from None
+        if len(plain) != size:
+            raise bad_bytes("compressed value", len(data))
+        return plain
+
+    def value(self, data: bytes, start: int, end: int) -> Any:
+        plain = self.plain(data[start:end])
+        return self.codec.value(plain, 0, len(plain))
+
+    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
+        plain = self.plain(data[start:end])
+        self.codec.encode(out, plain, 0, len(plain))
+
+
+def iso_date(days: int) -> str:
+    """`io.debezium.time.IsoDate`."""
+    return date_text(days) + "Z"
+
+
+def iso_time(micros: int) -> str:
+    """`io.debezium.time.IsoTime` of µs since midnight."""
+    return clock_text(micros) + "Z"
+
+
+def decimal_text(number: int, scale: int) -> str:
+    """The unscaled *number* in plain digits, *scale* of them after the point."""
+    digits = str(abs(number)).rjust(scale + 1, "0")
+    sign = "-" if number < 0 else ""
+    return f"{sign}{digits[:-scale]}.{digits[-scale:]}" if scale else sign + digits
+
+
+class DecimalTextCodec(Codec):
+    """DECIMAL in decimal.handling.mode string: STRING."""
+
+    def __init__(self, schema: Schema, precision: int, scale: int) -> None:
+        Codec.__init__(self, schema)
+        self.decimals = BinDecimalCodec(schema, precision, scale)
+
+    def value(self, data: bytes, start: int, end: int) -> str:
+        return decimal_text(self.decimals.unscaled(data, start, end), self.decimals.scale)
+
+
+class DecimalDoubleCodec(Codec):
+    """DECIMAL in decimal.handling.mode double: FLOAT64, nearest."""
+
+    def __init__(self, schema: Schema, precision: int, scale: int) -> None:
+        Codec.__init__(self, schema)
+        self.decimals = BinDecimalCodec(schema, precision, scale)
+
+    def value(self, data: bytes, start: int, end: int) -> float:
+        return float(decimal_text(self.decimals.unscaled(data, start, end), self.decimals.scale))
