@@ -1,0 +1,158 @@
+"""Records of the schema change topic: a statement, and what the tables it touched look like afterwards.
+
+Debezium docs, "MySQL connector": "Schema change topic"; Debezium sources: SchemaFactory, ConnectTableChangeSerializer,
+BinlogSnapshotChangeEventSource. The topic has the connector's name, one partition, and the database as key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cdc.core.naming import Adjuster
+from cdc.core.record import Message
+from cdc.core.schema import ARRAY, BOOLEAN, INT32, INT64, STRING, Schema, TableId, optional, struct
+
+from .columns import enum_literals
+from .ddl import SchemaChange, TableChange, quoted
+from .structure import NOW, ColumnDef, TableStructure
+
+_STRING: Final = Schema(STRING)
+_OPTIONAL_STRING: Final = optional(STRING)
+_OPTIONAL_INT32: Final = optional(INT32)
+_OPTIONAL_BOOLEAN: Final = optional(BOOLEAN)
+
+_OTHER: Final = 1111
+_JDBC_TYPES: Final[Mapping[str, int]] = {
+    **dict.fromkeys(("CHAR", "CHARACTER", "ENUM", "SET"), 1),
+    **dict.fromkeys(("VARCHAR", "CHARACTER VARYING", "CHAR VARYING", "TINYTEXT", "TEXT", "MEDIUMTEXT", "LONGTEXT",
+                     "LONG", "LONG VARCHAR", "LONG CHAR VARYING", "LONG CHARACTER VARYING"), 12),
+    **dict.fromkeys(("NCHAR", "NATIONAL CHAR", "NATIONAL CHARACTER"), -15),
+    **dict.fromkeys(("NVARCHAR", "NATIONAL VARCHAR", "NATIONAL CHAR VARYING", "NATIONAL CHARACTER VARYING",
+                     "NCHAR VARCHAR", "NCHAR VARYING"), -9),
+    **dict.fromkeys(("TINYINT", "INT1", "SMALLINT", "INT2"), 5),
+    **dict.fromkeys(("MEDIUMINT", "MIDDLEINT", "INT3", "INT", "INTEGER", "INT4", "YEAR"), 4),
+    **dict.fromkeys(("BIGINT", "INT8", "SERIAL"), -5),
+    "REAL": 7, "FLOAT4": 6, "FLOAT": 6, "DOUBLE": 8, "DOUBLE PRECISION": 8, "FLOAT8": 8,
+    "DECIMAL": 3, "DEC": 3, "FIXED": 3, "NUMERIC": 2, "BIT": -7,
+    "DATE": 91, "TIME": 92, "DATETIME": 93, "TIMESTAMP": 2014,
+    "BINARY": -2, "VARBINARY": -3,
+    **dict.fromkeys(("TINYBLOB", "BLOB", "MEDIUMBLOB", "LONGBLOB", "LONG VARBINARY"), 2004),
+    "BOOL": 16, "BOOLEAN": 16,
+}
+"""java.sql.Types by `ColumnDef.base`; all others are `OTHER`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaChangeSchemas:
+    """Key and value schema of the topic, made once a connector."""
+
+    key: Schema
+    value: Schema
+
+
+def make_schemas(flavor: str, adjust: Adjuster, source: Schema) -> SchemaChangeSchemas:
+    """*flavor* is `mysql` or `mariadb`; *source* the schema of the connector's source block."""
+    column = struct(adjust("io.debezium.connector.schema.Column"), (
+        ("name", _STRING), ("jdbcType", Schema(INT32)), ("nativeType", _OPTIONAL_INT32), ("typeName", _STRING),
+        ("typeExpression", _OPTIONAL_STRING), ("charsetName", _OPTIONAL_STRING), ("length", _OPTIONAL_INT32),
+        ("scale", _OPTIONAL_INT32), ("position", Schema(INT32)), ("optional", _OPTIONAL_BOOLEAN),
+        ("autoIncremented", _OPTIONAL_BOOLEAN), ("generated", _OPTIONAL_BOOLEAN), ("comment", _OPTIONAL_STRING),
+        ("defaultValueExpression", _OPTIONAL_STRING), ("enumValues", Schema(ARRAY, optional=True, items=_STRING)),
+    ), version=1)
+    table = struct(adjust("io.debezium.connector.schema.Table"), (
+        ("defaultCharsetName", _OPTIONAL_STRING),
+        ("primaryKeyColumnNames", Schema(ARRAY, optional=True, items=_STRING)),
+        ("columns", Schema(ARRAY, items=column)), ("comment", _OPTIONAL_STRING),
+    ), version=1, optional=True)
+    change = struct(adjust("io.debezium.connector.schema.Change"), (
+        ("type", _STRING), ("id", _STRING), ("table", table),
+    ), version=1)
+    return SchemaChangeSchemas(
+        struct(adjust(f"io.debezium.connector.{flavor}.SchemaChangeKey"), (("databaseName", _STRING),), version=1),
+        struct(adjust(f"io.debezium.connector.{flavor}.SchemaChangeValue"), (
+            ("source", source), ("ts_ms", Schema(INT64)), ("databaseName", _OPTIONAL_STRING),
+            ("schemaName", _OPTIONAL_STRING), ("ddl", _OPTIONAL_STRING), ("tableChanges", Schema(ARRAY, items=change)),
+        ), version=1),
+    )
+
+
+def make_message(each: SchemaChange, topic: str, schemas: SchemaChangeSchemas, source: tuple[Any, ...], ts_ms: int, *,
+                 flavor: str, comments: bool = False) -> Message:
+    """One record. *source* is the source block's value (its `db` is `each.database`, its `table` the changed one's
+    name, or null), *ts_ms* our clock; *comments* is `include.schema.comments`."""
+    changes = [] if each.change is None else _change(each.change, flavor, comments)
+    return Message(topic, schemas.key, (each.database,), schemas.value,
+                   (source, ts_ms, each.database, None, each.ddl, changes), kafka_partition=0, context_headers=True)
+
+
+def _change(change: TableChange, flavor: str, comments: bool) -> list[tuple[Any, ...]]:
+    """None where the table is not known: then the statement speaks for itself."""
+    if change.type == "DROP":
+        return [("DROP", _id(change.id), None)]
+    if change.structure is None:
+        return []
+    return [(change.type, _id(change.id), table_value(change.structure, flavor, comments))]
+
+
+def _id(id: TableId) -> str:
+    return ".".join('"' + name.replace('"', '""') + '"' for name in (id.catalog, id.table))
+
+
+def table_value(table: TableStructure, flavor: str, comments: bool = False) -> tuple[Any, ...]:
+    """A `Table` struct's value."""
+    columns = [column_value(column, place, flavor, comments) for place, column in enumerate(table.columns, 1)]
+    return table.charset, list(table.key), columns, table.comment if comments else None
+
+
+def column_value(column: ColumnDef, position: int, flavor: str, comments: bool = False) -> tuple[Any, ...]:
+    """A `Column` struct's value. Columns the server fills by itself, by counting or by ON UPDATE, count as
+    incremented and generated; MariaDB's connector does not see an ON UPDATE behind a default of the same kind."""
+    filled = column.auto_increment or (column.on_update and not (flavor == "mariadb" and column.default == NOW))
+    return (
+        column.name, _JDBC_TYPES.get(column.base, _OTHER), None, column.type_name, column.type_name, column.charset,
+        column.length, column.scale, position, column.nullable, filled, filled,
+        column.comment if comments else None, column.default, list(enum_literals(column)) or None,
+    )
+
+
+# -- snapshots -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A database and what its tables inherit."""
+
+    name: str
+    charset: str
+    collation: str
+
+
+def server_change(charset: str, collation: str) -> SchemaChange:
+    """What a snapshot says first: the server's defaults."""
+    return SchemaChange(f"SET character_set_server={charset}, collation_server={collation}", "")
+
+
+def snapshot_changes(server_charset: str, server_collation: str, databases: Iterable[Database],
+                     tables: Sequence[tuple[TableStructure, str]]) -> list[SchemaChange]:
+    """All records of a snapshot, in Debezium's order: as if everything was dropped and made anew. *tables* are the
+    structures with their CREATE statements; those outside of *databases* are left out."""
+    ordered = sorted(tables, key=lambda pair: (pair[0].id.catalog, pair[0].id.table))
+    known = sorted(databases, key=lambda database: database.name)
+    changes = [server_change(server_charset, server_collation)]
+    changes += [
+        SchemaChange(f"DROP TABLE IF EXISTS {quoted(table.id.catalog)}.{quoted(table.id.table)}", table.id.catalog,
+                     TableChange("DROP", table.id)) for table, _ in ordered
+    ]
+    for database in known:
+        name = quoted(database.name)
+        changes += [
+            SchemaChange(f"DROP DATABASE IF EXISTS {name}", database.name),
+            SchemaChange(f"CREATE DATABASE {name} CHARSET {database.charset} COLLATE {database.collation}",
+                         database.name),
+            SchemaChange(f"USE {name}", database.name),
+        ]
+        changes += [SchemaChange(ddl, database.name, TableChange("CREATE", table.id, table))
+                    for table, ddl in ordered if table.id.catalog == database.name]
+    return changes
