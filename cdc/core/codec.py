@@ -204,7 +204,8 @@ def write_field(out: Writer, schema: Schema, value: Any, null_is_default: bool =
     """Append a Connect value, null allowed, with the union branch its schema's optionality gives it.
 
     An optional schema is the union null-first, or value-first when it has a default (a struct's union stays
-    null-first: AvroData.fromConnectSchema); a null then becomes the default unless *null_is_default* is off (AvroConverter's `ignore.default.for.nullables`).
+    null-first: AvroData.fromConnectSchema); a null then becomes the default unless *null_is_default* is off
+    (AvroConverter's `ignore.default.for.nullables`).
     """
     if value is None and schema.default is not None and (null_is_default or not schema.optional):
         value = schema.default

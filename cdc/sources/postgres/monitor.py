@@ -55,7 +55,7 @@ class Monitor:
                 beat = self._due.is_set()
                 self._due.clear()
                 if beat and self._config.heartbeat_action_query:
-                    self._connection().execute(self._config.heartbeat_action_query)  # type: ignore[call-overload]
+                    self._connection().execute(self._config.heartbeat_action_query)
                 if time.monotonic() >= next_look:
                     next_look = time.monotonic() + every
                     self._look()

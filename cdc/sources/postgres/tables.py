@@ -119,7 +119,8 @@ class TableBuilder:
         schema = self._schema(id, column, info, found, relaxed)
         if found.type_name == "name" and schema.optional and self.streaming and self.config.cdc_name_columns != "value":
             found = replace(found, codec=WithheldCodec(found.schema), binary_codec=WithheldCodec(found.schema))
-        source = ColumnSource(column.name, jdbc.serial_name(found.type_name, column.default), found.length, found.scale, found.is_character)
+        source = ColumnSource(column.name, jdbc.serial_name(found.type_name, column.default), found.length, found.scale,
+                              found.is_character)
         mapper = mapper_for(self.rules, id, source)
         field = self.naming.field_name(column.name)
         if mapper is None:
