@@ -15,7 +15,8 @@ from typing import Final, Literal
 from cdc.core.schema import TableId
 
 from .alter import TableEditor, apply_action, read_elements, read_options
-from .structure import Structures, TableStructure
+from .columns import read_default, read_definition
+from .structure import ColumnDef, Structures, TableStructure
 from .tokens import MYSQL, NAME, WORD, Cursor, Dialect, NotUnderstood, Token, tokenize
 
 Kind = Literal["ddl", "begin", "commit", "rollback", "savepoint", "xa", "dml", "other"]
@@ -393,6 +394,16 @@ def _drop_tables(statement: _Statement) -> Outcome:
         statement.structures.drop(id)
     return Outcome("ddl", tuple(
         statement.changed("DROP", id, ddl=f"{prefix}{quoted(id.catalog)}.{quoted(id.table)}{suffix}") for id in ids))
+
+
+def read_type(text: str, name: str, dialect: Dialect = MYSQL) -> ColumnDef:
+    """A column of the type *text* alone, such as `int(10) unsigned`. Raises NotUnderstood."""
+    return read_definition(Cursor(tokenize(text, dialect)), name).column
+
+
+def read_default_text(text: str, dialect: Dialect = MYSQL) -> str | None:
+    """What follows DEFAULT, as `ColumnDef.default` has it."""
+    return read_default(Cursor(tokenize(text, dialect)))
 
 
 def statement_text(text: str, dialect: Dialect = MYSQL) -> str:
