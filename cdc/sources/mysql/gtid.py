@@ -1,0 +1,321 @@
+"""Sets of global transaction identifiers.
+
+MySQL: `uuid[:tag]:first-last:…` (docs, "GTID Format and Storage"; sql/rpl_gtid_set.cc for the binary form, with tags
+since 8.3 in the form `Gtid_format::tagged`). MariaDB: the last `domain-server-sequence` of each domain (docs, "Global
+Transaction ID"). Both kinds never change once made, compare by content, and print as the server prints them, joined
+with commas alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+
+from cdc.core.errors import ConfigError, ProtocolError
+
+Interval = tuple[int, int]
+"""First and last, both included."""
+
+Tsid = tuple[str, str]
+"""A source's UUID, lower case, and the tag, empty without one."""
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_TAG = re.compile(r"[a-z_][a-z0-9_]{0,31}")
+_RANGE = re.compile(r"([0-9]{1,19})(?:-([0-9]{1,19}))?")
+_MARIA = re.compile(r"([0-9]{1,10})-([0-9]{1,10})-([0-9]{1,20})")
+_GNO_END = 1 << 63
+_UUID_LEN = 16
+_TAGGED_FORMAT = 1
+
+
+class GtidSet:
+    """MySQL's: for each source and tag the transactions of it, as intervals in order that do not touch."""
+
+    __slots__ = ("_intervals", "_text")
+
+    def __init__(self, intervals: Mapping[Tsid, Iterable[Interval]] | None = None) -> None:
+        """Intervals in any order; they may overlap."""
+        self._intervals: dict[Tsid, tuple[Interval, ...]] = {}
+        for tsid, parts in (intervals or {}).items():
+            joined = _joined(parts)
+            if joined:
+                self._intervals[tsid] = joined
+        self._text: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> GtidSet:
+        """From `@@gtid_executed`'s text, spaces and line ends anywhere. Raises ConfigError on any other."""
+        found: dict[Tsid, list[Interval]] = {}
+        for group in re.sub(r"\s+", "", text).lower().split(","):
+            if not group:
+                continue
+            uuid, *parts = group.split(":")
+            if not _UUID.fullmatch(uuid) or not parts:
+                raise ConfigError("not a set of GTIDs", hint="A set is written uuid:1-100,uuid:tag:1-5.")
+            tag = ""
+            for part in parts:
+                if _TAG.fullmatch(part):
+                    tag = part
+                else:
+                    found.setdefault((uuid, tag), []).append(_interval(part))
+        return cls(found)
+
+    @classmethod
+    def decode(cls, data: bytes) -> GtidSet:
+        """From a PREVIOUS_GTIDS event's body. Raises ProtocolError."""
+        count, pos = _int64(data, 0), 8
+        tagged = count >> 56 == _TAGGED_FORMAT
+        if tagged:
+            count = count >> 8 & (1 << 48) - 1
+        elif count >> 56:
+            raise ProtocolError("GTID set of an unknown format", offset=0, wanted="0 or 1", got=count >> 56)
+        found: dict[Tsid, list[Interval]] = {}
+        for _ in range(count):
+            uuid, pos = decode_uuid(data, pos), pos + _UUID_LEN
+            tag = ""
+            if tagged:
+                tag, pos = read_varlen_text(data, pos, len(data))
+            parts, pos = _decode_intervals(data, pos)
+            found.setdefault((uuid, tag), []).extend(parts)
+        if pos != len(data):
+            raise ProtocolError("GTID set has bytes after its end", offset=pos, wanted=pos, got=len(data))
+        return cls(found)
+
+    def encode(self) -> bytes:
+        """For COM_BINLOG_DUMP_GTID; the form with tags only where there are any, which older servers do not read."""
+        tagged = any(tag for _, tag in self._intervals)
+        count = len(self._intervals)
+        head = _TAGGED_FORMAT << 56 | count << 8 | _TAGGED_FORMAT if tagged else count
+        out = [head.to_bytes(8, "little")]
+        for (uuid, tag), parts in sorted(self._intervals.items()):
+            out.append(bytes.fromhex(uuid.replace("-", "")))
+            if tagged:
+                out.append(bytes((len(tag) << 1,)) + tag.encode())
+            out.append(len(parts).to_bytes(8, "little"))
+            out += [first.to_bytes(8, "little") + (last + 1).to_bytes(8, "little") for first, last in parts]
+        return b"".join(out)
+
+    def with_gtid(self, uuid: str, tag: str, gno: int) -> GtidSet:
+        """This and one transaction more."""
+        parts = self._intervals.get((uuid, tag), ())
+        if parts and parts[-1][1] + 1 == gno:
+            parts = (*parts[:-1], (parts[-1][0], gno))
+        else:
+            parts = _joined((*parts, (gno, gno)))
+        made = GtidSet()
+        made._intervals = {**self._intervals, (uuid, tag): parts}
+        return made
+
+    def contains(self, other: GtidSet) -> bool:
+        """Whether every transaction of *other* is in this set."""
+        return all(_covered(parts, self._intervals.get(tsid, ())) for tsid, parts in other._intervals.items())
+
+    def has(self, uuid: str, tag: str, gno: int) -> bool:
+        return any(first <= gno <= last for first, last in self._intervals.get((uuid, tag), ()))
+
+    def union(self, other: GtidSet) -> GtidSet:
+        return GtidSet({tsid: self._intervals.get(tsid, ()) + other._intervals.get(tsid, ())
+                        for tsid in {**self._intervals, **other._intervals}})
+
+    def subtract(self, other: GtidSet) -> GtidSet:
+        """What is in this set and not in *other*."""
+        return GtidSet({tsid: _without(parts, other._intervals.get(tsid, ()))
+                        for tsid, parts in self._intervals.items()})
+
+    def only(self, wanted: Callable[[str], bool]) -> GtidSet:
+        """The part whose sources' UUIDs are *wanted* (`gtid.source.includes` and `.excludes`)."""
+        return GtidSet({tsid: parts for tsid, parts in self._intervals.items() if wanted(tsid[0])})
+
+    def uuids(self) -> list[str]:
+        return sorted({uuid for uuid, _ in self._intervals})
+
+    def __bool__(self) -> bool:
+        return bool(self._intervals)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, GtidSet) and self._intervals == other._intervals
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+    def __str__(self) -> str:
+        if self._text is None:
+            groups: dict[str, list[str]] = {}
+            for (uuid, tag), parts in sorted(self._intervals.items()):
+                pieces = groups.setdefault(uuid, [uuid])
+                pieces += [tag] if tag else []
+                pieces += [str(first) if first == last else f"{first}-{last}" for first, last in parts]
+            self._text = ",".join(":".join(pieces) for pieces in groups.values())
+        return self._text
+
+    def __repr__(self) -> str:
+        return f"GtidSet({str(self)!r})"
+
+
+class MariaGtidSet:
+    """MariaDB's: for each replication domain its last transaction. What a domain had before it is contained in it."""
+
+    __slots__ = ("_last", "_text")
+
+    def __init__(self, last: Mapping[int, tuple[int, int]] | None = None) -> None:
+        """*last* is domain -> (server id, sequence number)."""
+        self._last = dict(last or {})
+        self._text: str | None = None
+
+    @classmethod
+    def of(cls, gtids: Iterable[tuple[int, int, int]]) -> MariaGtidSet:
+        """From (domain, server, sequence) in any order; of several in a domain the highest counts, as a server's
+        binlog state has one for each server that ever wrote."""
+        last: dict[int, tuple[int, int]] = {}
+        for domain, server, sequence in gtids:
+            if domain not in last or sequence > last[domain][1]:
+                last[domain] = server, sequence
+        return cls(last)
+
+    @classmethod
+    def parse(cls, text: str) -> MariaGtidSet:
+        """From the text of `@@gtid_current_pos` or `@@gtid_binlog_state`. Raises ConfigError on any other."""
+        found: list[tuple[int, int, int]] = []
+        for part in re.sub(r"\s+", "", text).split(","):
+            if not part:
+                continue
+            match = _MARIA.fullmatch(part)
+            if match is None:
+                raise ConfigError("not a MariaDB GTID position", hint="A position is written 0-1-100,1-1-5.")
+            found.append((int(match[1]), int(match[2]), int(match[3])))
+        return cls.of(found)
+
+    def with_gtid(self, domain: int, server: int, sequence: int) -> MariaGtidSet:
+        """This and one transaction more, which becomes its domain's last whatever its number."""
+        return MariaGtidSet({**self._last, domain: (server, sequence)})
+
+    def contains(self, other: MariaGtidSet) -> bool:
+        """Whether each domain of *other* is here, as far or further."""
+        return all(self.has(domain, sequence) for domain, (_, sequence) in other._last.items())
+
+    def has(self, domain: int, sequence: int) -> bool:
+        known = self._last.get(domain)
+        return known is not None and sequence <= known[1]
+
+    def union(self, other: MariaGtidSet) -> MariaGtidSet:
+        return MariaGtidSet.of([(domain, *last) for each in (self, other) for domain, last in each._last.items()])
+
+    def subtract(self, other: MariaGtidSet) -> MariaGtidSet:
+        """The domains in which this is further than *other*."""
+        return MariaGtidSet({domain: last for domain, last in self._last.items() if not other.has(domain, last[1])})
+
+    def only(self, wanted: Callable[[int], bool]) -> MariaGtidSet:
+        """The part in the *wanted* domains."""
+        return MariaGtidSet({domain: last for domain, last in self._last.items() if wanted(domain)})
+
+    def domains(self) -> list[int]:
+        return sorted(self._last)
+
+    def __bool__(self) -> bool:
+        return bool(self._last)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, MariaGtidSet) and self._last == other._last
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+    def __str__(self) -> str:
+        if self._text is None:
+            self._text = ",".join(f"{domain}-{server}-{sequence}"
+                                  for domain, (server, sequence) in sorted(self._last.items()))
+        return self._text
+
+    def __repr__(self) -> str:
+        return f"MariaGtidSet({str(self)!r})"
+
+
+def decode_uuid(data: bytes, pos: int) -> str:
+    """Sixteen bytes as a UUID's text."""
+    raw = data[pos:pos + _UUID_LEN]
+    if len(raw) != _UUID_LEN:
+        raise ProtocolError("UUID ends too early", offset=pos, wanted=_UUID_LEN, got=len(raw))
+    text = raw.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def read_varlen(data: bytes, pos: int, end: int) -> tuple[int, int]:
+    """An unsigned integer and the place after it (libs/mysql/serialization, "Variable-length integers"): the first
+    byte's trailing ones are the number of bytes that follow, then the value, low bits first."""
+    if pos >= end:
+        raise ProtocolError("integer ends too early", offset=pos, wanted="1 byte", got="0 bytes")
+    first = data[pos]
+    more = (~first & (first + 1)).bit_length() - 1
+    after = pos + 1 + more
+    if after > end:
+        raise ProtocolError("integer ends too early", offset=pos, wanted=f"{more + 1} bytes", got=f"{end - pos} bytes")
+    if more == 8:
+        return int.from_bytes(data[pos + 1:after], "little"), after
+    return int.from_bytes(data[pos:after], "little") >> more + 1, after
+
+
+def read_varlen_text(data: bytes, pos: int, end: int) -> tuple[str, int]:
+    """A tag: its length, then its characters."""
+    length, pos = read_varlen(data, pos, end)
+    if length > min(32, end - pos):
+        raise ProtocolError("GTID's tag does not fit", offset=pos, wanted=f"up to {min(32, end - pos)} bytes",
+                            got=f"{length} bytes")
+    tag = data[pos:pos + length].decode("latin-1")
+    if tag and not _TAG.fullmatch(tag):
+        raise ProtocolError("GTID's tag is malformed", offset=pos, wanted="letters, digits, _", got="other characters")
+    return tag, pos + length
+
+
+def _int64(data: bytes, pos: int) -> int:
+    if len(data) - pos < 8:
+        raise ProtocolError("GTID set ends too early", offset=pos, wanted="8 bytes", got=f"{len(data) - pos} bytes")
+    return int.from_bytes(data[pos:pos + 8], "little")
+
+
+def _decode_intervals(data: bytes, pos: int) -> tuple[list[Interval], int]:
+    count, pos = _int64(data, pos), pos + 8
+    if count > (len(data) - pos) // 16:
+        raise ProtocolError("GTID set's intervals do not fit", offset=pos, wanted=f"up to {(len(data) - pos) // 16}",
+                            got=count)
+    parts: list[Interval] = []
+    previous = 0
+    for at in range(pos, pos + 16 * count, 16):
+        first, stop = _int64(data, at), _int64(data, at + 8)
+        if not previous < first < stop <= _GNO_END:
+            raise ProtocolError("GTID set's intervals are out of order", offset=at, wanted=f"above {previous}",
+                                got=f"{first}-{stop}")
+        parts.append((first, stop - 1))
+        previous = stop
+    return parts, pos + 16 * count
+
+
+def _interval(text: str) -> Interval:
+    match = _RANGE.fullmatch(text)
+    first = int(match[1]) if match else 0
+    last = int(match[2]) if match and match[2] else first
+    if match is None or first < 1 or last >= _GNO_END:
+        raise ConfigError("not an interval of GTIDs", hint="An interval is a number or two, 1-100.")
+    return first, last
+
+
+def _joined(parts: Iterable[Interval]) -> tuple[Interval, ...]:
+    """In order, without overlaps, neighbours made one; empty intervals (last before first) left out."""
+    out: list[Interval] = []
+    for first, last in sorted(part for part in parts if part[0] <= part[1]):
+        if out and first <= out[-1][1] + 1:
+            out[-1] = out[-1][0], max(out[-1][1], last)
+        else:
+            out.append((first, last))
+    return tuple(out)
+
+
+def _covered(parts: Iterable[Interval], by: tuple[Interval, ...]) -> bool:
+    return all(any(first >= low and last <= high for low, high in by) for first, last in parts)
+
+
+def _without(parts: Iterable[Interval], taken: Iterable[Interval]) -> list[Interval]:
+    left = list(parts)
+    for low, high in taken:
+        left = [piece for first, last in left
+                for piece in ((first, min(last, low - 1)), (max(first, high + 1), last)) if piece[0] <= piece[1]]
+    return left

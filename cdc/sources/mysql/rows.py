@@ -1,0 +1,383 @@
+"""Rows events: row images found in place, nothing decoded.
+
+Wire format: MySQL libs/mysql/binlog/event/rows_event.cpp `Rows_event`; sql/log_event.cc `print_verbose_one_row` and
+`Update_rows_log_event` (partial updates); column sizes binary_log_funcs.cpp `calc_field_size`; MariaDB
+sql/log_event.cc `row_log_event_uncompress`. Integers are little-endian. An image is a bitmap of NULLs, one bit for
+each column that the event has, then the values of the columns that are present and not NULL; bits beyond the last
+column may be anything.
+
+A `Row` made here has a column for each one of the table map: BINARY with the range of its bytes (a string's or blob's
+length prefix is left out), NULL, or ABSENT where the image does not have the column (binlog_row_image MINIMAL and
+NOBLOB). Two things are not in place, because the log does not have the value: columns of MariaDB's COMPRESSED are
+unpacked, and JSON columns of a partial update get their diffs applied to the old document.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+import cython
+
+from cdc.core.errors import ProtocolError, SourceRefusedError
+from cdc.core.row import ABSENT, BINARY, NULL, Row
+
+from . import const
+from .jsondiff import apply_diffs
+
+_COMPRESSED = 1
+_PARTIAL_JSON_UPDATES = 1
+_MAX_COLUMNS = 4096
+
+_FIXED = {
+    const.MYSQL_TYPE_TINY: 1, const.MYSQL_TYPE_SHORT: 2, const.MYSQL_TYPE_LONG: 4, const.MYSQL_TYPE_NULL: 0,
+    const.MYSQL_TYPE_TIMESTAMP: 4, const.MYSQL_TYPE_LONGLONG: 8, const.MYSQL_TYPE_INT24: 3, const.MYSQL_TYPE_DATE: 3,
+    const.MYSQL_TYPE_TIME: 3, const.MYSQL_TYPE_DATETIME: 8, const.MYSQL_TYPE_YEAR: 1, const.MYSQL_TYPE_NEWDATE: 3,
+}
+_FRACTION_BASE = {const.MYSQL_TYPE_TIMESTAMP2: 4, const.MYSQL_TYPE_DATETIME2: 5, const.MYSQL_TYPE_TIME2: 3}
+_BLOBS = {const.MYSQL_TYPE_TINY_BLOB, const.MYSQL_TYPE_MEDIUM_BLOB, const.MYSQL_TYPE_LONG_BLOB, const.MYSQL_TYPE_BLOB,
+          const.MYSQL_TYPE_GEOMETRY, const.MYSQL_TYPE_JSON, const.MYSQL_TYPE_VECTOR, const.MYSQL_TYPE_BLOB_COMPRESSED}
+_VARCHARS = {const.MYSQL_TYPE_VARCHAR, const.MYSQL_TYPE_VAR_STRING, const.MYSQL_TYPE_VARCHAR_COMPRESSED}
+_DIGIT_BYTES = (0, 1, 1, 2, 2, 3, 3, 4, 4, 4)
+
+_OPS = {
+    const.WRITE_ROWS_EVENT_V1: "c", const.WRITE_ROWS_EVENT: "c",
+    const.UPDATE_ROWS_EVENT_V1: "u", const.UPDATE_ROWS_EVENT: "u", const.PARTIAL_UPDATE_ROWS_EVENT: "u",
+    const.DELETE_ROWS_EVENT_V1: "d", const.DELETE_ROWS_EVENT: "d",
+    const.WRITE_ROWS_COMPRESSED_EVENT_V1: "c", const.WRITE_ROWS_COMPRESSED_EVENT: "c",
+    const.UPDATE_ROWS_COMPRESSED_EVENT_V1: "u", const.UPDATE_ROWS_COMPRESSED_EVENT: "u",
+    const.DELETE_ROWS_COMPRESSED_EVENT_V1: "d", const.DELETE_ROWS_COMPRESSED_EVENT: "d",
+}
+ROWS_EVENTS = frozenset(_OPS)
+_COMPRESSED_EVENTS = frozenset(range(const.WRITE_ROWS_COMPRESSED_EVENT_V1, const.DELETE_ROWS_COMPRESSED_EVENT + 1))
+
+
+def real_type(type_code: int, metadata: int) -> int:
+    """The column's type: ENUM and SET travel as STRING with the type in the metadata (Field_enum)."""
+    if type_code == const.MYSQL_TYPE_STRING and metadata >> 8 in (const.MYSQL_TYPE_ENUM, const.MYSQL_TYPE_SET):
+        return metadata >> 8
+    return type_code
+
+
+def column_size(type_code: int, metadata: int) -> tuple[int, int]:
+    """(bytes of length prefix, bytes of value); one of them is 0. Raises ProtocolError for a type that is unknown."""
+    fixed = _FIXED.get(type_code)
+    if fixed is not None:
+        return 0, fixed
+    if type_code in _VARCHARS:
+        return (2 if metadata > 255 else 1), 0
+    if type_code in _BLOBS and 1 <= metadata <= 4:
+        return metadata, 0
+    if type_code in _FRACTION_BASE and metadata <= 6:
+        return 0, _FRACTION_BASE[type_code] + (metadata + 1) // 2
+    if type_code == const.MYSQL_TYPE_NEWDECIMAL:
+        return 0, decimal_size(metadata >> 8, metadata & 0xff)
+    if type_code in (const.MYSQL_TYPE_FLOAT, const.MYSQL_TYPE_DOUBLE) and metadata in (4, 8):
+        return 0, metadata
+    if type_code == const.MYSQL_TYPE_BIT and metadata & 0xff <= 7:
+        return 0, (metadata >> 8) + (metadata & 0xff > 0)
+    if type_code in (const.MYSQL_TYPE_STRING, const.MYSQL_TYPE_ENUM, const.MYSQL_TYPE_SET):
+        if real_type(const.MYSQL_TYPE_STRING, metadata) != const.MYSQL_TYPE_STRING:
+            return 0, metadata & 0xff
+        return (2 if string_length(metadata) > 255 else 1), 0
+    raise ProtocolError("column of an unknown type in a table map", wanted="a type of enum_field_types",
+                        got=f"type {type_code}, metadata {metadata}")
+
+
+def string_length(metadata: int) -> int:
+    """CHAR and BINARY: the column's length in bytes (binary_log_funcs.cpp `max_display_length_for_field`)."""
+    return (((metadata >> 4) & 0x300) ^ 0x300) + (metadata & 0xff)
+
+
+def decimal_size(precision: int, scale: int) -> int:
+    """Bytes of a DECIMAL(precision, scale): nine digits in four bytes, before and after the point."""
+    if not 0 < precision <= 81 or scale > precision:
+        raise ProtocolError("decimal column of an impossible size", wanted="scale <= precision <= 81",
+                            got=f"{precision},{scale}")
+    whole = precision - scale
+    return whole // 9 * 4 + _DIGIT_BYTES[whole % 9] + scale // 9 * 4 + _DIGIT_BYTES[scale % 9]
+
+
+class Layout:
+    """How long each column of a table map is within an image. Made once for a table map, used for all its rows."""
+
+    def __init__(self, types: bytes, metadata: Sequence[int]) -> None:
+        if len(metadata) != len(types):
+            raise ProtocolError("table map's metadata does not fit its columns", wanted=len(types), got=len(metadata))
+        self.count = len(types)
+        sizes = [column_size(code, meta) for code, meta in zip(types, metadata, strict=True)]
+        self.json_columns = [code == const.MYSQL_TYPE_JSON for code in types]
+        self.special = {index: _COMPRESSED for index, code in enumerate(types)
+                        if code in (const.MYSQL_TYPE_BLOB_COMPRESSED, const.MYSQL_TYPE_VARCHAR_COMPRESSED)}
+        if cython.compiled:
+            self.prefixes = new_prefixes(self.count)
+            self.widths = new_spans(self.count)
+            for index in range(self.count):
+                self.prefixes[index], self.widths[index] = sizes[index]
+        else:
+            prefixes, widths = [prefix for prefix, _ in sizes], [width for _, width in sizes]
+            self.prefixes: list[int] = prefixes
+            self.widths: list[int] = widths
+
+    def __dealloc__(self) -> None:
+        if cython.compiled:
+            free_layout(self)
+
+
+class RowsEvent:
+    """One rows event, its images not looked at yet.
+
+    *op* is c, u or d; *flags* has STMT_END_F on a statement's last event, after which its table maps are over.
+    *before_present* and *after_present* are the bitmaps of columns in the images (empty where there is no such image).
+    """
+
+    def __init__(self, op: str, table_id: int, flags: int, width: int, before_present: bytes, after_present: bytes,
+                 data: bytes, start: int, end: int, partial: bool) -> None:
+        self.op = op
+        self.table_id = table_id
+        self.flags = flags
+        self.width = width
+        self.before_present = before_present
+        self.after_present = after_present
+        self.data = data
+        self.start = start
+        self.end = end
+        self.partial = partial
+        self.pos = start
+        self.partial_columns: list[bool] = []
+
+    def split(self, layout: Layout) -> list[tuple[Row | None, Row | None]]:
+        """All (before, after) pairs of the event; an insert has no before, a delete no after.
+
+        Raises ProtocolError on bytes that are no images of this table map, SourceRefusedError on a JSON diff whose
+        old document the log does not have.
+        """
+        if layout.count != self.width:
+            raise ProtocolError("rows event and table map differ in their columns", wanted=layout.count,
+                                got=self.width)
+        before_count = _bits(self.before_present, self.width)
+        after_count = _bits(self.after_present, self.width)
+        self.pos = self.start
+        rows: list[tuple[Row | None, Row | None]] = []
+        while self.pos < self.end:
+            last = self.pos
+            before = None
+            after = None
+            if self.op != "c":
+                before = self.image(layout, self.before_present, before_count)
+                if layout.special:
+                    before = self._restore(layout, before, None)
+            if self.op != "d":
+                if self.partial:
+                    self.partial_columns = self._value_options(layout)
+                after = self.image(layout, self.after_present, after_count)
+                if layout.special or self.partial:
+                    after = self._restore(layout, after, before)
+            if self.pos == last:
+                raise ProtocolError("rows event with images of no bytes", offset=last, wanted="columns", got="none")
+            rows.append((before, after))
+        return rows
+
+    def image(self, layout: Layout, present: bytes, present_count: int) -> Row:
+        """The image at the current place, and the place after it."""
+        data = self.data
+        end = self.end
+        nulls = self.pos
+        width = self.width
+        pos = nulls + ((present_count + 7) >> 3)
+        if pos > end:
+            self.short(nulls, pos - nulls)
+        row = blank_row(data, width) if cython.compiled else Row(data, width)
+        p = data
+        has = present
+        every = present_count == width
+        bit = 0
+        for index in range(width):
+            if not every and not (has[index >> 3] >> (index & 7)) & 1:
+                continue
+            if (p[nulls + (bit >> 3)] >> (bit & 7)) & 1:
+                row.kinds[index] = NULL
+                bit += 1
+                continue
+            bit += 1
+            prefix = layout.prefixes[index]
+            if prefix == 0:
+                length = layout.widths[index]
+            else:
+                if prefix > end - pos:
+                    self.short(pos, prefix)
+                length = p[pos]
+                if prefix > 1:
+                    length |= p[pos + 1] << 8
+                if prefix > 2:
+                    length |= p[pos + 2] << 16
+                if prefix > 3:
+                    if cython.compiled:
+                        length |= cython.cast(cython.Py_ssize_t, p[pos + 3]) << 24
+                    else:
+                        length |= p[pos + 3] << 24
+                pos += prefix
+            if length > end - pos:
+                self.short(pos, length)
+            row.kinds[index] = BINARY
+            row.starts[index] = pos
+            pos += length
+            row.ends[index] = pos
+        self.pos = pos
+        return row
+
+    def short(self, pos: int, wanted: int) -> None:
+        raise ProtocolError("rows event ends too early", offset=pos, wanted=f"{wanted} bytes",
+                            got=f"{self.end - pos} bytes")
+
+    def _value_options(self, layout: Layout) -> list[bool]:
+        """Which columns of the coming after image are JSON diffs: a bit for each JSON column of the table."""
+        options, pos = read_length(self.data, self.pos, self.end)
+        if options & ~_PARTIAL_JSON_UPDATES:
+            raise ProtocolError("unknown options of a partial update", offset=self.pos, wanted="0 or 1", got=options)
+        partial = [False] * layout.count
+        if options & _PARTIAL_JSON_UPDATES:
+            columns = [index for index, is_json in enumerate(layout.json_columns) if is_json]
+            size = (len(columns) + 7) // 8
+            if size > self.end - pos:
+                self.short(pos, size)
+            for bit, index in enumerate(columns):
+                partial[index] = bool(self.data[pos + (bit >> 3)] >> (bit & 7) & 1)
+            pos += size
+        self.pos = pos
+        return partial
+
+    def _restore(self, layout: Layout, row: Row, before: Row | None) -> Row:
+        """*row* with the values that the log does not have as they are; *before* is given for an after image."""
+        partial = self.partial_columns if self.partial and before is not None else None
+        parts: list[bytes] = []
+        for index in range(row.count):
+            raw = row.raw(index)
+            if raw is not None and partial is not None and partial[index]:
+                raw = _patched(before, index, raw)
+            elif raw is not None and index in layout.special:
+                raw = uncompress_column(raw)
+            if raw is not None:
+                parts.append(raw)
+        restored = Row(b"".join(parts), row.count)
+        at = 0
+        part = 0
+        for index in range(row.count):
+            kind = row.kind(index)
+            if kind == BINARY:
+                restored.put(index, BINARY, at, at + len(parts[part]))
+                at += len(parts[part])
+                part += 1
+            elif kind != ABSENT:
+                restored.put(index, kind, 0, 0)
+        return restored
+
+
+def _patched(before: Row | None, index: int, diffs: bytes) -> bytes:
+    document = before.raw(index) if before is not None else None
+    if document is None:
+        raise SourceRefusedError(
+            "a JSON column was changed by a diff and its old document is not in the log", column_index=index,
+            hint="Set binlog_row_image=FULL, or binlog_row_value_options='' on the server and its sessions.")
+    return apply_diffs(document, diffs)
+
+
+def _bits(bitmap: bytes, width: int) -> int:
+    """How many of the first *width* bits are set."""
+    return (int.from_bytes(bitmap, "little") & ((1 << width) - 1)).bit_count()
+
+
+def read_length(data: bytes, pos: int, end: int) -> tuple[int, int]:
+    """A length-encoded integer and the place after it (MySQL, "Protocol::LengthEncodedInteger"; mysys/pack.cc)."""
+    if pos >= end:
+        raise ProtocolError("length ends too early", offset=pos, wanted="1 byte", got="0 bytes")
+    first = data[pos]
+    if first < 251:
+        return first, pos + 1
+    size = {252: 2, 253: 3, 254: 8}.get(first)
+    if size is None or size > end - pos - 1:
+        raise ProtocolError("length is malformed", offset=pos, wanted=size or "below 251, or 252 to 254",
+                            got=first if size is None else end - pos - 1)
+    return int.from_bytes(data[pos + 1:pos + 1 + size], "little"), pos + 1 + size
+
+
+def parse_rows(data: bytes, event_type: int, start: int, end: int, post_header_len: int) -> RowsEvent:
+    """A rows event of *event_type* whose body is data[start:end], checksum excluded.
+
+    *post_header_len* comes from the FORMAT_DESCRIPTION: 10 has extra row info (partitions, NDB), which is stepped
+    over; 8 has none; 6 is a table id of four bytes.
+    """
+    pos = start
+    id_len = 4 if post_header_len == 6 else 6
+    if end - pos < id_len + 2 or end > len(data):
+        raise ProtocolError("rows event ends too early", offset=pos, wanted=id_len + 2, got=end - pos)
+    table_id = int.from_bytes(data[pos:pos + id_len], "little")
+    flags = int.from_bytes(data[pos + id_len:pos + id_len + 2], "little")
+    pos += id_len + 2
+    if post_header_len == 10:
+        extra = int.from_bytes(data[pos:pos + 2], "little")
+        if extra < 2 or extra > end - pos:
+            raise ProtocolError("extra row info does not fit", offset=pos, wanted="2 or more", got=extra)
+        pos += extra
+    width, pos = read_length(data, pos, end)
+    if not 0 < width <= _MAX_COLUMNS:
+        raise ProtocolError("rows event of impossible width", offset=pos, wanted=f"1 to {_MAX_COLUMNS}", got=width)
+    op = _OPS[event_type]
+    size = (width + 7) // 8
+    maps = 2 if op == "u" else 1
+    if maps * size > end - pos:
+        raise ProtocolError("rows event ends too early", offset=pos, wanted=maps * size, got=end - pos)
+    first = data[pos:pos + size]
+    second = data[pos + size:pos + 2 * size] if op == "u" else b""
+    pos += maps * size
+    if event_type in _COMPRESSED_EVENTS:
+        data = uncompress_buffer(data, pos, end)
+        pos, end = 0, len(data)
+    return RowsEvent(op, table_id, flags, width, b"" if op == "c" else first,
+                     second if op == "u" else first if op == "c" else b"", data, pos, end,
+                     event_type == const.PARTIAL_UPDATE_ROWS_EVENT)
+
+
+def uncompress_buffer(data: bytes, pos: int, end: int) -> bytes:
+    """data[pos:end] of a compressed query or rows event of MariaDB (sql/log_event.cc `binlog_buf_uncompress`): a byte
+    with 0x80, the algorithm (0 is zlib) and the length's length; the length, big-endian; the stream."""
+    if pos >= end:
+        raise ProtocolError("compressed event ends too early", offset=pos, wanted="1 byte", got="0 bytes")
+    head = data[pos]
+    size = head & 0x07
+    if head & 0xf0 != 0x80 or not 1 <= size <= 4 or size > end - pos - 1:
+        raise ProtocolError("compressed event's head is malformed", offset=pos, wanted="zlib, length of 1 to 4 bytes",
+                            got=head)
+    length = int.from_bytes(data[pos + 1:pos + 1 + size])
+    return inflate(data[pos + 1 + size:end], length, zlib.MAX_WBITS, pos)
+
+
+def uncompress_column(raw: bytes) -> bytes:
+    """A value of a COMPRESSED column of MariaDB (sql/field.cc `Field_longstr::uncompress`): nothing for the empty
+    string; else a byte with the method (0 as it is, 8 zlib), raw-deflate flag and length's length."""
+    if not raw:
+        return raw
+    head = raw[0]
+    if head >> 4 == 0:
+        return raw[1:]
+    size = head & 0x07
+    if head >> 4 != 8 or not 1 <= size <= 4 or len(raw) < 1 + size:
+        raise ProtocolError("compressed column's head is malformed", offset=0, wanted="zlib", got=head)
+    length = int.from_bytes(raw[1:1 + size])
+    return inflate(raw[1 + size:], length, -zlib.MAX_WBITS if head & 8 else zlib.MAX_WBITS, 0)
+
+
+def inflate(stream: bytes, length: int, wbits: int, offset: int) -> bytes:
+    """The *length* bytes that *stream* unpacks to, never more."""
+    if length > const.MAX_EVENT_BYTES:
+        raise ProtocolError("compressed data claims more than an event holds", offset=offset,
+                            wanted=const.MAX_EVENT_BYTES, got=length)
+    unpack = zlib.decompressobj(wbits)
+    try:
+        plain = unpack.decompress(stream, length + 1)
+    except zlib.error as exc:
+        raise ProtocolError("compressed data does not unpack", offset=offset, wanted="zlib", got="other bytes") from exc
+    if len(plain) != length or not unpack.eof:
+        raise ProtocolError("compressed data is not of its stated length", offset=offset, wanted=length,
+                            got=len(plain))
+    return plain
