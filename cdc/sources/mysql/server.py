@@ -11,7 +11,7 @@ import re
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import pymysql
 from pymysql.constants import CR, ER
@@ -24,7 +24,7 @@ from .options import MARIADB, MySqlConfig
 
 log = get_logger(__name__)
 
-Connection = pymysql.Connection[Any]
+Connection: TypeAlias = "pymysql.Connection[Any]"
 
 MINIMUM_MYSQL: Final = 80000
 MINIMUM_MARIADB: Final = 100600
@@ -93,7 +93,7 @@ def query(conn: Connection, text: str, *parameters: Any) -> tuple[tuple[Any, ...
 
 def is_mariadb(conn: Connection) -> bool:
     """By the version the server introduces itself with."""
-    return "mariadb" in str(conn.server_version).lower()
+    return "mariadb" in str(conn.get_server_info()).lower()  # type: ignore[no-untyped-call]
 
 
 def _session(mariadb: bool, timeout_ms: int) -> list[str]:
