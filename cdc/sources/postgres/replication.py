@@ -317,7 +317,7 @@ class ReplicationReader:
         raise SourceConnectionError("the server ended the replication stream")
 
     def _finish(self) -> None:
-        """Report once more, say goodbye, and wait shortly for the server's."""
+        """Report once more, say goodbye, and wait shortly until the server has let go of the slot."""
         try:
             self._report(self._confirmed)
             self._pg.put_copy_end()
@@ -327,12 +327,22 @@ class ReplicationReader:
             while time.monotonic() < until:
                 count, _ = self._pg.get_copy_data(1)
                 if count < 0:
+                    self._end_command(until)
                     return
                 if count == 0:
                     self._wait(0.05)
                     self._pg.consume_input()
         except psycopg.Error:
             pass
+
+    def _end_command(self, until: float) -> None:
+        """Take the results up to the last one: the server sends them after it has released the slot."""
+        while time.monotonic() < until:
+            if self._pg.is_busy():
+                self._wait(0.05)
+                self._pg.consume_input()
+            elif self._pg.get_result() is None:
+                return
 
     # -- libpq, non-blocking -------------------------------------------------------------------------------------
 
