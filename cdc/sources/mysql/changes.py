@@ -1,0 +1,433 @@
+"""Events of the binary log to records: which transaction, which table, which images, which key.
+
+The decoder holds what the log says so far: the file, the transaction, table maps by id, structures. A statement that
+changes structures is carried out on them (`ddl.py`) when it is met, so that the next row is read with what held for it.
+
+What was delivered before a restart is dropped here: of the transaction in which the stream resumes the first `event`
+events, and of the event after those the first `row` rows. Events are counted from where the transaction starts: BEGIN
+with MySQL, the GTID event with MariaDB, as in Debezium's offsets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, Protocol
+
+import cython  # noqa: F401
+
+from cdc.core.errors import ProtocolError, SourceRefusedError
+from cdc.core.filters import Filters
+from cdc.core.record import Message
+from cdc.core.row import Row
+from cdc.core.schema import TableId
+from cdc.log import get_logger
+from cdc.sources.emit import Counters, Emitter, Place, Target
+
+from . import const, ddl, schema_changes
+from .binlog import BinlogDecoder
+from .events import Events
+from .gtid import GtidSet, MariaGtidSet
+from .messages import (
+    FormatDescription,
+    Gtid,
+    Header,
+    Incident,
+    MariaGtid,
+    Query,
+    Rotate,
+    RowsQuery,
+    TableMap,
+    TransactionPayload,
+    XaPrepare,
+    Xid,
+)
+from .position import MySqlPosition
+from .rows import RowsEvent
+from .structure import Structures, TableStructure
+from .tables import TableBuilder
+from .tokens import MARIADB, MYSQL
+
+log = get_logger(__name__)
+
+_OLD_TEMPORAL = frozenset((const.MYSQL_TYPE_TIMESTAMP, const.MYSQL_TYPE_DATETIME, const.MYSQL_TYPE_TIME))
+
+
+class Reread(Protocol):
+    """Reads tables from the server as they are now."""
+
+    def __call__(self, ids: Collection[TableId]) -> dict[TableId, TableStructure]: ...
+
+
+class Transaction:
+    """The transaction whose events are being read. `event` events of it are behind us."""
+
+    def __init__(self, file: str, pos: int, id_: str, gtid: str | None, time_us: int) -> None:
+        self.file = file
+        self.pos = pos
+        self.id = id_
+        self.gtid = gtid
+        self.time_us = time_us
+        self.event = 0
+        self.thread: int | None = None
+        self.query: str | None = None
+        self.counters = Counters()
+        self.contexts: dict[Any, Any] = {}
+        self.announced = False
+        self.skip_event = 0
+        self.skip_row = 0
+
+
+class MapState:
+    """One table map: what its rows are read with. `target` is None for a table that is not captured."""
+
+    def __init__(self, table_map: TableMap, id: TableId, target: Target | None) -> None:
+        self.table_map = table_map
+        self.id = id
+        self.target = target
+
+
+class Decoder:
+    """Feed it whole events in order; `take` records out of `emitter`."""
+
+    def __init__(self, *, emitter: Emitter, events: Events, builder: TableBuilder, filters: Filters,
+                 structures: Structures, reread: Reread, schemas: schema_changes.SchemaChangeSchemas | None,
+                 transaction_metadata: bool, include_query: bool, comments: bool, mariadb: bool,
+                 clock_us: Callable[[], int]) -> None:
+        self.emitter = emitter
+        self.events = events
+        self.builder = builder
+        self.filters = filters
+        self.structures = structures
+        self.reread = reread
+        self.schemas = schemas
+        self.transaction_metadata = transaction_metadata
+        self.include_query = include_query
+        self.comments = comments
+        self.mariadb = mariadb
+        self.clock_us = clock_us
+        self.binlog = BinlogDecoder()
+        self.maps: dict[int, MapState] = {}
+        self.states: dict[TableMap, MapState] = {}
+        self.file = ""
+        self.pos = 0
+        self.gtids: GtidSet | MariaGtidSet | None = None
+        self.transaction: Transaction | None = None
+        self.payload: Iterator[bytes] | None = None
+        self.payload_header: Header | None = None
+        self.pending_gtid: tuple[Any, int, int] | None = None
+        self.resume_at: MySqlPosition | None = None
+        self.server_id = 0
+        self.last_time_us = 0
+        self.transactions = 0
+
+    def resume(self, position: MySqlPosition) -> None:
+        """Continue from *position*; its GTIDs, if it has some, are those executed before it."""
+        self.file, self.pos = position.file, position.pos
+        if position.gtids is not None:
+            self.gtids = MariaGtidSet.parse(position.gtids) if self.mariadb else GtidSet.parse(position.gtids)
+        self.resume_at = position if position.event or position.row else None
+
+    def position(self) -> MySqlPosition:
+        """Where the stream is now."""
+        tx = self.transaction
+        gtids = str(self.gtids) if self.gtids is not None else None
+        seconds = self.last_time_us // 1_000_000
+        if tx is None or not tx.announced:
+            return MySqlPosition(self.file, self.pos, gtids, server_id=self.server_id, ts_sec=seconds)
+        return MySqlPosition(tx.file, tx.pos, gtids, max(tx.event, tx.skip_event),
+                             tx.skip_row if tx.event < tx.skip_event else 0, self.server_id, seconds)
+
+    # -- events --------------------------------------------------------------------------------------------------
+
+    def feed(self, event: bytes) -> None:
+        """One whole event. May open a payload: then `step` until it says False before feeding more."""
+        header, message = self.binlog.decode(event)
+        if isinstance(message, TransactionPayload):
+            self.payload = message.events()
+            self.payload_header = header
+            return
+        self.handle(header, message, header.next_position - header.length)
+        if header.next_position and not header.flags & const.LOG_EVENT_ARTIFICIAL_F and self.transaction is None:
+            self.pos = header.next_position
+
+    def step(self) -> bool:
+        """One event of the open payload; False when there is none (any more)."""
+        payload, outer = self.payload, self.payload_header
+        if payload is None or outer is None:
+            return False
+        event = next(payload, None)
+        if event is None:
+            self.payload = None
+            if self.transaction is None:
+                self.pos = outer.next_position
+            return False
+        header, message = self.binlog.decode_inner(event)
+        self.handle(header, message, outer.next_position - outer.length)
+        return True
+
+    def handle(self, header: Header, message: Any, start: int) -> None:
+        """*start* is where the event begins in its file."""
+        if isinstance(message, RowsEvent):
+            self.rows(message, start)
+        elif isinstance(message, TableMap):
+            self.table_map(message)
+        elif isinstance(message, Gtid | MariaGtid):
+            self.gtid(header, message, start)
+            return
+        elif isinstance(message, Query):
+            self.query(header, message, start)
+            return
+        elif isinstance(message, Xid | XaPrepare):
+            self.counted()
+            self.end(header)
+            return
+        elif isinstance(message, Rotate):
+            self.rotate(message)
+            return
+        elif isinstance(message, FormatDescription):
+            return
+        elif isinstance(message, RowsQuery):
+            if self.transaction is not None:
+                self.transaction.query = message.sql.decode("utf-8", "replace") if self.include_query else None
+                self.transaction.contexts.clear()
+        elif isinstance(message, Incident):
+            raise SourceRefusedError(
+                "The server could not write something to its binary log; events are missing here.",
+                incident=message.number, file=self.file, pos=start,
+                hint="Take a new snapshot: reset the connector's offset.")
+        self.counted()
+
+    def counted(self) -> None:
+        if self.transaction is not None:
+            self.transaction.event += 1
+
+    def rotate(self, message: Rotate) -> None:
+        if self.transaction is not None and message.file != self.file:
+            log.warning("transaction_cut_by_rotate", file=self.file, next_file=message.file)
+            self.transaction = None
+        self.file, self.pos = message.file, message.position
+        self.maps.clear()
+
+    # -- transactions --------------------------------------------------------------------------------------------
+
+    def gtid(self, header: Header, message: Gtid | MariaGtid, start: int) -> None:
+        self.server_id = header.server_id
+        time_us = header.timestamp * 1_000_000
+        if isinstance(message, Gtid):
+            time_us = message.original_commit_us or time_us
+            self.pending_gtid = (message, time_us, start)
+            return
+        self.pending_gtid = (message, time_us, start)
+        if not message.standalone:
+            self.begin(header, start, None)
+            self.counted()
+
+    def begin(self, header: Header, start: int, thread: int | None) -> Transaction:
+        pending = self.pending_gtid
+        self.pending_gtid = None
+        gtid: str | None = None
+        time_us = header.timestamp * 1_000_000
+        if pending is not None:
+            message, time_us, gtid_start = pending
+            if isinstance(message, MariaGtid):
+                gtid, start = str(message), gtid_start
+            elif not message.anonymous:
+                gtid = str(message)
+        tx = Transaction(self.file, start, gtid or f"file={self.file},pos={start}", gtid, time_us)
+        tx.thread = thread
+        self.transaction = tx
+        self.last_time_us = time_us
+        tx.announced = True
+        at = self.resume_at
+        if at is not None:
+            self.resume_at = None
+            if (at.file, at.pos) == (tx.file, tx.pos) or self.gtids is not None:
+                tx.skip_event, tx.skip_row = at.event, at.row
+            else:
+                log.warning("resume_point_not_found", file=at.file, pos=at.pos, transaction=tx.id)
+        if self.transaction_metadata and not tx.skip_event:
+            self.emitter.records.append(self.events.transaction_begin(tx.id, time_us))
+        tx.contexts["gtid"] = pending[0] if pending is not None else None
+        return tx
+
+    def end(self, header: Header) -> None:
+        """The transaction is whole."""
+        tx = self.transaction
+        if tx is None:
+            return
+        if self.transaction_metadata:
+            self.emitter.records.append(
+                self.events.transaction_end(tx.id, header.timestamp * 1_000_000, tx.counters.per_table))
+        self.executed(tx.contexts.get("gtid"))
+        self.transaction = None
+        self.transactions += 1
+        self.maps.clear()
+
+    def executed(self, message: Gtid | MariaGtid | None) -> None:
+        if isinstance(message, MariaGtid):
+            known = self.gtids if isinstance(self.gtids, MariaGtidSet) else MariaGtidSet()
+            self.gtids = known.with_gtid(message.domain, message.server_id, message.sequence)
+        elif isinstance(message, Gtid) and not message.anonymous:
+            executed = self.gtids if isinstance(self.gtids, GtidSet) else GtidSet()
+            self.gtids = executed.with_gtid(message.uuid, message.tag, message.gno)
+
+    # -- statements ----------------------------------------------------------------------------------------------
+
+    def query(self, header: Header, message: Query, start: int) -> None:
+        text = message.sql.decode("utf-8", "replace")
+        outcome = ddl.apply(text, message.database, self.structures, MARIADB if self.mariadb else MYSQL)
+        if outcome.kind == "begin":
+            self.begin(header, start, message.thread_id)
+            self.counted()
+            return
+        if outcome.kind == "commit":
+            self.counted()
+            self.end(header)
+            return
+        if outcome.kind == "rollback":
+            self.counted()
+            self.end(header)
+            return
+        if outcome.kind == "dml":
+            raise SourceRefusedError(
+                "A change was logged as a statement instead of rows.", database=message.database, file=self.file,
+                pos=start, hint="Set binlog_format=ROW on the server and in all sessions, then take a new snapshot.")
+        if outcome.kind in ("savepoint", "xa", "other") and self.transaction is not None:
+            self.counted()
+            return
+        if outcome.kind == "xa":
+            self.begin(header, start, message.thread_id)
+            self.counted()
+            return
+        self.statement(header, message, outcome, start)
+
+    def statement(self, header: Header, message: Query, outcome: ddl.Outcome, start: int) -> None:
+        """DDL: a transaction of its own."""
+        alone = self.transaction is None
+        if alone:
+            pending = self.pending_gtid
+            tx = self.begin_quietly(header, start, message.thread_id)
+        else:
+            pending = None
+            tx = self.transaction  # type: ignore[assignment]
+        if outcome.reread:
+            log.info("table_read_again", tables=[str(id) for id in outcome.reread], reason=outcome.reason)
+            wanted = [id for id in outcome.reread if self.filters.table(id)]
+            for structure in self.reread(wanted).values():
+                self.structures.put(structure)
+        self.states.clear()
+        for id in outcome.truncated:
+            self.truncated(tx, id, start)
+        if self.schemas is not None:
+            for change in ddl.complete(outcome, self.structures):
+                if self.shown(change):
+                    self.emitter.records.append(self.schema_change(tx, change, header, start))
+        if alone:
+            self.executed(pending[0] if pending is not None else None)
+            self.transaction = None
+            self.transactions += 1
+
+    def begin_quietly(self, header: Header, start: int, thread: int) -> Transaction:
+        """A statement on its own has no transaction metadata."""
+        metadata, self.transaction_metadata = self.transaction_metadata, False
+        try:
+            return self.begin(header, start, thread)
+        finally:
+            self.transaction_metadata = metadata
+
+    def shown(self, change: ddl.SchemaChange) -> bool:
+        """Whether the schema change topic tells of it: captured databases, and tables unless told otherwise."""
+        if change.change is None:
+            return not change.database or self.filters.databases(change.database)
+        return self.filters.table(change.change.id)
+
+    def schema_change(self, tx: Transaction, change: ddl.SchemaChange, header: Header, start: int) -> Message:
+        assert self.schemas is not None
+        table = change.change.id.table if change.change is not None else None
+        values = self.events.source_values(tx.time_us, database=change.database, table=table,
+                                           server_id=header.server_id, gtid=tx.gtid, file=self.file, pos=start)
+        return schema_changes.make_message(change, self.events.naming.schema_change_topic(), self.schemas, values,
+                                           self.clock_us() // 1000, flavor=self.events.connector,
+                                           comments=self.comments)
+
+    def truncated(self, tx: Transaction, id: TableId, start: int) -> None:
+        structure = self.structures.get(id)
+        if structure is None or not self.filters.table(id):
+            return
+        target = Target(self.builder.build(structure), str(id))
+        self.emitter.truncate(target, self.place(tx, target, id, start, 0, True))
+
+    # -- rows ----------------------------------------------------------------------------------------------------
+
+    def table_map(self, message: TableMap) -> None:
+        state = self.states.get(message)
+        if state is None:
+            state = self.states[message] = self.resolve(message)
+        self.maps[message.table_id] = state
+
+    def resolve(self, message: TableMap) -> MapState:
+        id = TableId(message.database, "", message.table)
+        if not self.filters.table(id):
+            return MapState(message, id, None)
+        structure = self.structures.get(id)
+        if structure is None or not fits(structure, message):
+            structure = self.structure_again(id, message, structure)
+        old = any(code in _OLD_TEMPORAL for code in message.types)
+        return MapState(message, id, Target(self.builder.build(structure, old), str(id)))
+
+    def structure_again(self, id: TableId, message: TableMap, known: TableStructure | None) -> TableStructure:
+        """A table whose structure is not known or does not fit its rows: as the server has it now, if that fits."""
+        log.info("table_read_again", tables=[str(id)], reason="not known" if known is None else "does not fit the log")
+        found = self.reread([id]).get(id)
+        if found is not None and fits(found, message):
+            self.structures.put(found)
+            return found
+        raise SourceRefusedError(
+            f"The structure of table {id} that its rows in the log were written with is not known.",
+            file=self.file, pos=self.pos, columns=len(message.types),
+            hint="It was changed since, in a way this log does not tell. Set binlog_row_metadata=FULL, and take a new "
+                 "snapshot of the table.")
+
+    def rows(self, message: RowsEvent, start: int) -> None:
+        tx = self.transaction
+        if tx is None:
+            raise ProtocolError("rows outside a transaction", file=self.file, pos=start)
+        state = self.maps.get(message.table_id)
+        if state is None:
+            raise ProtocolError("rows of a table that was not described", file=self.file, pos=start,
+                                wanted="TABLE_MAP_EVENT first", got=message.table_id)
+        target = state.target
+        if target is None:
+            self.emitter.filtered += 1
+            return
+        pairs = message.split(state.table_map.layout)
+        for number, (before, after) in enumerate(pairs):
+            live = tx.event > tx.skip_event or (tx.event == tx.skip_event and number >= tx.skip_row)
+            place = self.place(tx, target, state.id, start, number, live)
+            self.change(message.op, target, place, before, after)
+
+    def change(self, op: str, target: Target, place: Place, before: Row | None, after: Row | None) -> None:
+        if op == "c":
+            self.emitter.create(target, place, after)  # type: ignore[arg-type]
+        elif op == "d":
+            self.emitter.delete(target, place, before)  # type: ignore[arg-type]
+        else:
+            self.emitter.update(target, place, before, after)  # type: ignore[arg-type]
+
+    def place(self, tx: Transaction, target: Target, id: TableId, start: int, row: int, live: bool) -> Place:
+        context = tx.contexts.get(target)
+        if context is None:
+            context = tx.contexts[target] = self.events.context(self.events.source_values(
+                tx.time_us, database=id.catalog, table=id.table, server_id=self.server_id, gtid=tx.gtid,
+                file=self.file, thread=tx.thread, query=tx.query))
+        counters = tx.counters if self.transaction_metadata else None
+        return Place(context, (start, row), live, counters, tx.id)
+
+
+def fits(structure: TableStructure, message: TableMap) -> bool:
+    """Whether rows of *message* can be read with *structure*: as many columns, and with full metadata their names."""
+    if len(structure.columns) != len(message.types):
+        return False
+    if message.names is None:
+        return True
+    return all(column.name == name for column, name in zip(structure.columns, message.names, strict=True))

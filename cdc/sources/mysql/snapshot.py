@@ -1,0 +1,199 @@
+"""The first consistent copy of the tables: one transaction, one point of the log, the stream's schemas.
+
+MariaDB's consistent snapshot knows its own binlog position, so nothing is locked there. MySQL takes a global read lock
+for as long as it takes to open the transaction and read the position (`snapshot.locking.mode=minimal`), or for the
+whole snapshot (`extended`), or not at all (`none`), as with Debezium. Rows come in the text protocol, one packet each.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pymysql
+from pymysql.constants import COMMAND
+
+from cdc.core.errors import SourceRefusedError
+from cdc.core.record import READ, Batch, Message, Record, SourceContext
+from cdc.core.row import Row
+from cdc.core.schema import TableSchema
+from cdc.log import get_logger
+from cdc.sources.markers import marked
+
+from .events import Events
+from .position import MySqlPosition
+from .server import map_error
+from .textrow import text_row
+
+log = get_logger(__name__)
+
+BATCH_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Rows to read: a table and the SELECT that gives them, whose fields are columns *indexes* of its row images."""
+
+    table: TableSchema
+    select: str
+    indexes: tuple[int, ...]
+    column_count: int
+
+
+def quoted(name: str) -> str:
+    """An identifier, for a statement. MySQL Reference Manual, "Schema Object Names"."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def begin(conn: pymysql.Connection[Any], *, mariadb: bool, locking_mode: str,
+          lock_timeout_ms: int) -> tuple[MySqlPosition, bool]:
+    """Open the transaction; the point of the log that it sees, and whether the global lock is still held.
+
+    Raises SourceRefusedError where the user may not lock.
+    """
+    with conn.cursor() as cursor:
+        seconds = max(1, lock_timeout_ms // 1000)
+        cursor.execute(f"SET SESSION lock_wait_timeout = {seconds}")
+        cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        lock = locking_mode != "none" and not (mariadb and locking_mode == "minimal")
+        if lock:
+            _lock(cursor)
+        cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+        position = _mariadb_position(cursor) if mariadb else _mysql_position(cursor)
+        if lock and locking_mode != "extended":
+            cursor.execute("UNLOCK TABLES")
+            lock = False
+    return position, lock
+
+
+def _lock(cursor: Any) -> None:
+    try:
+        cursor.execute("FLUSH TABLES WITH READ LOCK")
+    except pymysql.MySQLError as exc:
+        error = map_error(exc)
+        if isinstance(error, SourceRefusedError):
+            raise SourceRefusedError(
+                "The user may not take the global read lock that ties the snapshot to one point of the log.",
+                hint="GRANT RELOAD (or FLUSH_TABLES on MySQL 8) ON *.* to it; or, if nothing writes meanwhile, set "
+                     "snapshot.locking.mode=none.") from exc
+        raise error from exc
+
+
+def _mysql_position(cursor: Any) -> MySqlPosition:
+    try:
+        cursor.execute("SHOW BINARY LOG STATUS")
+    except pymysql.MySQLError:
+        cursor.execute("SHOW MASTER STATUS")  # before MySQL 8.2
+    row = cursor.fetchone()
+    if row is None:
+        raise SourceRefusedError("The binary log is switched off.", hint="Start the server with log_bin.")
+    gtids = "".join(str(row[4] or "").split()) if len(row) > 4 else ""
+    return MySqlPosition(str(row[0]), int(row[1]), gtids or None)
+
+
+def _mariadb_position(cursor: Any) -> MySqlPosition:
+    """MariaDB docs, "START TRANSACTION WITH CONSISTENT SNAPSHOT": the status variables are those of the snapshot."""
+    cursor.execute("SHOW STATUS LIKE 'binlog_snapshot_%'")
+    found = {str(name).lower(): value for name, value in cursor.fetchall()}
+    file, pos = found.get("binlog_snapshot_file"), found.get("binlog_snapshot_position")
+    if not file or not pos:
+        raise SourceRefusedError("The binary log is switched off.", hint="Start the server with log_bin.")
+    cursor.execute("SELECT BINLOG_GTID_POS(%s, %s)", (file, int(pos)))
+    row = cursor.fetchone()
+    return MySqlPosition(str(file), int(pos), str(row[0]) if row and row[0] else None)
+
+
+class Snapshot:
+    """Reads chunks on *conn*, whose open transaction sees the tables as of *position*. Not for several threads.
+
+    *schema_changes* go out first. `poll` gives batches until it returns with `done` set; the last one carries *final*,
+    the position to stream from.
+    """
+
+    def __init__(self, conn: pymysql.Connection[Any], schema_changes: Sequence[Message], chunks: Sequence[Chunk],
+                 events: Events, *, final: MySqlPosition, during: MySqlPosition, max_records: int) -> None:
+        self.conn = conn
+        self.final = final
+        self.done = False
+        self.table_count = len(chunks)
+        self.remaining = len(chunks)
+        self.row_count = 0
+        self.started_at = time.time()
+        self._events = events
+        self._during = during
+        self._max_records = max_records
+        self._records = self._read(schema_changes, chunks)
+
+    def poll(self) -> Batch:
+        records: list[Record | Message] = []
+        counts: dict[tuple[str, str], int] = {}
+        size = 0
+        while size < BATCH_BYTES and len(records) < self._max_records:
+            item = next(self._records, None)
+            if item is None:
+                self.done = True
+                break
+            record, length = item
+            records.append(record)
+            size += length
+            if isinstance(record, Record):
+                counter = (str(record.table.id), READ)
+                counts[counter] = counts.get(counter, 0) + 1
+        return Batch(records, self.final if self.done else self._during, size, time.time_ns() // 1000, counts)
+
+    def close(self) -> None:
+        try:
+            self.conn.close()
+        except pymysql.MySQLError:
+            pass
+
+    def _read(self, schema_changes: Sequence[Message],
+              chunks: Sequence[Chunk]) -> Iterator[tuple[Record | Message, int]]:
+        for message in schema_changes:
+            yield message, 1000
+        time_us = self._server_time_us()
+        contexts: dict[tuple[int, str], SourceContext] = {}
+        for item in marked((chunk, row) for chunk in chunks for row in self._rows(chunk)):
+            assert item is not None
+            chunk, row, marker = item
+            context = contexts.get((id(chunk), marker))
+            if context is None:
+                context = contexts[id(chunk), marker] = self._context(chunk, marker, time_us)
+            self.row_count += 1
+            yield Record(READ, chunk.table, None, row, row, context, ()), len(row.data)
+
+    def _context(self, chunk: Chunk, marker: str, time_us: int) -> SourceContext:
+        id_ = chunk.table.id
+        values = self._events.source_values(time_us, database=id_.catalog, table=id_.table, snapshot=marker,
+                                            file=self.final.file, pos=self.final.pos)
+        return SourceContext(self._events.source_schema, values, ())
+
+    def _server_time_us(self) -> int:
+        with self.conn.cursor() as cursor:
+            cursor.execute("SELECT UNIX_TIMESTAMP(CURRENT_TIMESTAMP)")
+            return int(cursor.fetchone()[0]) * 1_000_000
+
+    def _rows(self, chunk: Chunk) -> Iterator[Row]:
+        """Rows as the packets have them. PyMySQL's cursors would decode every value, so its packets are read below
+        them: MySQL Source Code Documentation, "Text Resultset"."""
+        conn: Any = self.conn
+        started = time.monotonic()
+        count = 0
+        try:
+            conn._execute_command(COMMAND.COM_QUERY, chunk.select)
+            columns = conn._read_packet().read_length_encoded_integer()
+            for _ in range(columns + 1):  # the definitions, and the EOF behind them
+                conn._read_packet()
+            while True:
+                packet = conn._read_packet()
+                if packet.is_eof_packet():
+                    break
+                count += 1
+                yield text_row(packet.get_all_data(), chunk.indexes, chunk.column_count)
+        except pymysql.MySQLError as exc:
+            raise map_error(exc) from exc
+        self.remaining -= 1
+        log.info("snapshot_table_read", table=str(chunk.table.id), rows=count,
+                 seconds=round(time.monotonic() - started, 3))

@@ -1,0 +1,338 @@
+"""The MySQL and MariaDB source: snapshot if asked for, then the binary log, as batches that end at positions.
+
+`start` settles what can be settled before the first event: the server, whether the stored position still fits it, the
+structures of the captured tables. `poll` then gives batches: first the snapshot's, then the log's. The replication
+connection is the reader thread's (`transport.py`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from cdc.codecs.mappers import mapper_rules
+from cdc.core.errors import PositionLostError, SourceRefusedError
+from cdc.core.filters import Filters, NameFilter, table_names
+from cdc.core.naming import TopicNaming
+from cdc.core.position import Offset, Position
+from cdc.core.record import Batch, Message
+from cdc.core.regex import compile_items
+from cdc.core.schema import TableId
+from cdc.log import get_logger
+from cdc.sources.emit import Emitter
+
+from . import catalog, schema_changes, server, snapshot
+from .changes import Decoder
+from .events import Events
+from .gtid import GtidSet
+from .options import MySqlConfig
+from .position import MySqlPosition
+from .structure import Structures, TableStructure
+from .tables import TableBuilder
+from .transport import BinlogReader
+
+log = get_logger(__name__)
+
+BATCH_BYTES: Final = 1 << 20
+_SNAPSHOT_MODES: Final = frozenset({"initial", "initial_only"})
+
+
+class MySqlSource:
+    """One replication connection, one reader. Built for one run: after `stop` make a new one."""
+
+    def __init__(self, config: MySqlConfig, given: Mapping[str, str]) -> None:
+        """*given* is the connector's configuration as submitted. Raises ConfigError."""
+        self.config = config
+        self._mariadb = config.flavor == "mariadb"
+        self._naming = TopicNaming.from_config(config, given)
+        self._filters = Filters.from_config(config)
+        self._events = Events(self._naming, config.flavor)
+        self._builder = TableBuilder(config, self._naming, self._filters, mapper_rules(dict(given)),
+                                     self._events.source_schema)
+        self._schemas = schema_changes.make_schemas(config.flavor, self._naming.schema_name,
+                                                    self._events.source_schema)
+        self._emitter = Emitter(skipped=frozenset(config.skipped_operations), tombstones=config.tombstones_on_delete,
+                                skip_unchanged=config.skip_messages_without_change)
+        self._decoder: Decoder | None = None
+        self._facts: server.MySqlFacts | None = None
+        self._conn: server.Connection | None = None
+        self._reader: BinlogReader | None = None
+        self._snapshot: snapshot.Snapshot | None = None
+        self._structures = Structures()
+        self._frames: list[bytes] = []
+        self._next_frame = 0
+        self._next_heartbeat = 0.0
+        self._finished = False
+        self._state = "snapshotting"
+
+    # -- Source ---------------------------------------------------------------------------------------------------
+
+    def partition(self) -> Mapping[str, Any]:
+        return {"server": self.config.topic_prefix}
+
+    def state(self) -> str:
+        return self._state
+
+    def finished(self) -> bool:
+        return self._finished
+
+    def context_headers(self, run_id: str) -> list[tuple[str, str]]:
+        """`extended.headers.enabled`: what every change carries, in Debezium's order."""
+        prefix = "__debezium.context."
+        return [(f"{prefix}connectorLogicalName", self.config.topic_prefix), (f"{prefix}taskId", "0"),
+                (f"{prefix}connectorName", self.config.flavor), (f"{prefix}runId", run_id)]
+
+    def start(self, offset: Offset | None) -> None:
+        config = self.config
+        position = MySqlPosition.from_offset(offset) if offset else None
+        if position is not None and position.snapshot:
+            log.info("snapshot_starts_over", reason="the last one was not completed")
+            position = None
+        if position is not None and config.snapshot_mode == "initial_only":
+            log.info("snapshot_skipped", reason="it was completed before")
+            self._finished = True
+            return
+        conn = self._connection()
+        self._facts = server.read_facts(conn)
+        rows_wanted = position is None and config.snapshot_mode in _SNAPSHOT_MODES
+        server.check_server(conn, self._facts, config, snapshot=rows_wanted)
+        if position is None:
+            self._begin_snapshot(rows_wanted)
+        else:
+            self._check_position(position)
+            self._structures = catalog.read_catalog(conn, self._facts, self._filters.table).structures
+            self._begin_stream(position)
+
+    def poll(self, timeout: float) -> Batch | None:
+        if self._finished:
+            return None
+        if self._snapshot is not None:
+            return self._poll_snapshot(self._snapshot)
+        return self._poll_stream(timeout)
+
+    def confirm(self, position: Position) -> None:
+        """A binary log is kept for as long as its server is told to; nobody waits for us."""
+
+    def stop(self) -> None:
+        if self._reader is not None:
+            self._reader.stop()
+        if self._snapshot is not None:
+            self._snapshot.close()
+        if self._conn is not None:
+            server.close(self._conn)
+
+    def metrics(self) -> Mapping[str, float]:
+        reader, decoder, copying = self._reader, self._decoder, self._snapshot
+        found: dict[str, float] = {"cdc_events_filtered_total": self._emitter.filtered}
+        if decoder is not None:
+            found["cdc_transactions_total"] = decoder.transactions
+        if reader is not None:
+            found["cdc_queue_bytes"] = reader.queued_bytes
+        if copying is not None:
+            found["cdc_snapshot_tables"] = copying.table_count
+            found["cdc_snapshot_tables_remaining"] = copying.remaining
+            found["cdc_snapshot_duration_seconds"] = time.time() - copying.started_at
+        return found
+
+    # -- start ----------------------------------------------------------------------------------------------------
+
+    def _connection(self) -> server.Connection:
+        """The connection for lookups; opened again when it was lost."""
+        if self._conn is None or not self._conn.open:
+            self._conn = server.connect(self.config)
+        return self._conn
+
+    def _begin_snapshot(self, rows_wanted: bool) -> None:
+        """Structures always, rows if wanted; both as of one point of the log."""
+        config, facts = self.config, self._facts
+        assert facts is not None
+        if config.snapshot_delay_ms:
+            time.sleep(config.snapshot_delay_ms / 1000)
+        conn = server.connect(config, query_timeout=False)
+        try:
+            position, locked = snapshot.begin(conn, mariadb=self._mariadb, locking_mode=config.snapshot_locking_mode,
+                                              lock_timeout_ms=config.snapshot_lock_timeout_ms)
+            found = catalog.read_catalog(conn, facts, self._filters.table)
+            if locked:
+                log.info("global_lock_held", until="the snapshot ends")
+        except BaseException:
+            server.close(conn)
+            raise
+        self._structures = found.structures
+        final = replace(position, server_uuid=facts.server_uuid or None)
+        chunks = self._chunks(found) if rows_wanted else []
+        log.info("snapshot_started", tables=len(chunks), file=position.file, pos=position.pos)
+        messages = self._snapshot_messages(found, final, last=not chunks) if config.include_schema_changes else []
+        self._snapshot = snapshot.Snapshot(
+            conn, messages, chunks, self._events, final=final, during=replace(final, snapshot="INITIAL"),
+            max_records=config.max_batch_size)
+
+    def _snapshot_messages(self, found: catalog.Catalog, position: MySqlPosition, *, last: bool) -> list[Message]:
+        """As if everything captured was made anew."""
+        facts = self._facts
+        assert facts is not None
+        names = {id.catalog for id in found.creates}
+        databases = [each for each in found.databases if each.name in names]
+        tables = [(structure, found.creates[structure.id]) for structure in found.structures
+                  if structure.id in found.creates]
+        changes = schema_changes.snapshot_changes(facts.charset, facts.collation, databases, tables)
+        messages = []
+        for number, change in enumerate(changes):
+            now_us = time.time_ns() // 1000
+            marker = "last" if last and number == len(changes) - 1 else "true"
+            table = change.change.id.table if change.change is not None else None
+            values = self._events.source_values(now_us, database=change.database, table=table, file=position.file,
+                                                pos=position.pos, snapshot=marker)
+            messages.append(schema_changes.make_message(
+                change, self._naming.schema_change_topic(), self._schemas, values, now_us // 1000,
+                flavor=self.config.flavor, comments=self.config.include_schema_comments))
+        return messages
+
+    def _chunks(self, found: catalog.Catalog) -> list[snapshot.Chunk]:
+        config = self.config
+        ids = list(found.creates)
+        order = self._filters.tables.include
+        ids.sort(key=lambda id: (next((number for number, each in enumerate(order) if each.fullmatch(str(id))),
+                                      len(order)), id.catalog, id.table))
+        if config.snapshot_include_collection_list:
+            wanted = NameFilter(compile_items(tuple(config.snapshot_include_collection_list),
+                                              "snapshot.include.collection.list"))
+            ids = [id for id in ids if wanted(*table_names(id))]
+        by_size = config.snapshot_tables_order_by_row_count
+        if by_size in ("ascending", "descending"):
+            ids.sort(key=lambda id: found.row_estimates.get(id, -1), reverse=by_size == "descending")
+        overrides = dict(config.snapshot_select_statement_overrides)
+        return [self._chunk(found.structures.get(id), overrides.get(str(id))) for id in ids]
+
+    def _chunk(self, structure: TableStructure | None, override: str | None) -> snapshot.Chunk:
+        assert structure is not None
+        table = self._builder.build(structure)
+        needed = {column.index for column in (*table.columns, *table.key)}
+        selects = self._builder.selects(structure)
+        indexes = tuple(index for index in range(len(structure.columns)) if index in needed)
+        names = [snapshot.quoted(structure.columns[index].name) for index in indexes]
+        fields = ", ".join(selects[index].format(name) for index, name in zip(indexes, names, strict=True))
+        place = f"{snapshot.quoted(structure.id.catalog)}.{snapshot.quoted(structure.id.table)}"
+        inner = f"({override.strip().rstrip(';')}) AS q" if override else place
+        return snapshot.Chunk(table, f"SELECT {fields} FROM {inner}", indexes, len(structure.columns))
+
+    def _check_position(self, position: MySqlPosition) -> None:
+        """Whether the server can go on from *position*. Raises PositionLostError."""
+        facts = self._facts
+        assert facts is not None
+        if position.gtids is not None and not self._mariadb:
+            self._check_gtids(GtidSet.parse(position.gtids))
+            return
+        if position.gtids is None and position.server_uuid and position.server_uuid != facts.server_uuid:
+            raise PositionLostError(
+                "The stored position belongs to another server, and without GTIDs means nothing on this one.",
+                stored_server_uuid=position.server_uuid, server_uuid=facts.server_uuid,
+                hint="Point the connector back, switch gtid_mode on, or reset its offset to start with a new snapshot.")
+        files = [str(row[0]) for row in server.query(self._connection(), "SHOW BINARY LOGS")]
+        if position.gtids is None and position.file not in files:
+            raise PositionLostError(
+                f"The binary log file {position.file} of the stored position is gone.", oldest=files[0] if files else None,
+                hint="It was purged before it was read, or the logs were reset. Keep them longer "
+                     "(binlog_expire_logs_seconds), and reset the connector's offset to start with a new snapshot.")
+
+    def _check_gtids(self, ours: GtidSet) -> None:
+        (executed, purged), = server.query(self._connection(), "SELECT @@GLOBAL.gtid_executed, @@GLOBAL.gtid_purged")
+        have, gone = GtidSet.parse(str(executed)), GtidSet.parse(str(purged))
+        if not have.contains(ours):
+            raise PositionLostError(
+                "The server does not have transactions that were delivered already.",
+                missing=str(ours.subtract(have))[:300],
+                hint="It was reset, restored from an older backup, or is another one. Point the connector back, or "
+                     "reset its offset to start with a new snapshot.")
+        lost = gone.subtract(ours)
+        if lost:
+            raise PositionLostError(
+                "Transactions after the stored position have been purged from the server's logs.",
+                purged=str(lost)[:300],
+                hint="Keep the logs longer (binlog_expire_logs_seconds), and reset the connector's offset to start with "
+                     "a new snapshot.")
+
+    def _begin_stream(self, position: MySqlPosition) -> None:
+        config, facts = self.config, self._facts
+        assert facts is not None
+        if config.streaming_delay_ms:
+            time.sleep(config.streaming_delay_ms / 1000)
+        self._decoder = decoder = Decoder(
+            emitter=self._emitter, events=self._events, builder=self._builder, filters=self._filters,
+            structures=self._structures, reread=self._reread,
+            schemas=self._schemas if config.include_schema_changes else None,
+            transaction_metadata=config.provide_transaction_metadata, include_query=config.include_query,
+            comments=config.include_schema_comments, mariadb=self._mariadb,
+            clock_us=lambda: time.time_ns() // 1000)
+        decoder.resume(position)
+        self._reader = BinlogReader(config, facts, position.file, position.pos, decoder.gtids)
+        self._reader.start()
+        self._state = "streaming"
+        self._next_heartbeat = time.monotonic() + config.heartbeat_interval_ms / 1000
+        log.info("streaming_started", file=position.file, pos=position.pos, gtids=bool(decoder.gtids))
+
+    def _reread(self, ids: Collection[TableId]) -> dict[TableId, TableStructure]:
+        """Tables as they are now."""
+        facts = self._facts
+        assert facts is not None
+        found: dict[TableId, TableStructure] = {}
+        for id in ids:
+            read = catalog.read_table(self._connection(), facts, id, self._structures)
+            if read is not None:
+                found[id] = read[0]
+        return found
+
+    # -- batches --------------------------------------------------------------------------------------------------
+
+    def _poll_snapshot(self, copying: snapshot.Snapshot) -> Batch:
+        batch = copying.poll()
+        if not copying.done:
+            return batch
+        copying.close()
+        self._snapshot = None
+        log.info("snapshot_completed", rows=copying.row_count, seconds=round(time.time() - copying.started_at, 3))
+        if self.config.snapshot_mode == "initial_only":
+            self._finished = True
+        else:
+            self._begin_stream(copying.final)
+        if self.config.heartbeat_interval_ms:
+            batch.records.append(self._events.heartbeat(time.time_ns() // 1_000_000))
+        return replace(batch, commit_soon=True)
+
+    def _poll_stream(self, timeout: float) -> Batch | None:
+        reader, decoder = self._reader, self._decoder
+        if reader is None or decoder is None:
+            raise SourceRefusedError("The source is not started.")
+        if self._next_frame >= len(self._frames) and decoder.payload is None:
+            self._frames = reader.take(timeout, BATCH_BYTES)
+            self._next_frame = 0
+            if not self._frames and not self._heartbeat_due():
+                return None
+        size = self._decode(decoder)
+        records = self._emitter.take()
+        if self._heartbeat_due():
+            self._next_heartbeat = time.monotonic() + self.config.heartbeat_interval_ms / 1000
+            records.append(self._events.heartbeat(time.time_ns() // 1_000_000))
+        return Batch(records, decoder.position(), size, decoder.last_time_us if records else 0,
+                     self._emitter.take_counts())
+
+    def _decode(self, decoder: Decoder) -> int:
+        """Events until there are enough records; how many bytes they were."""
+        limit, frames, emitter = self.config.max_batch_size, self._frames, self._emitter
+        number, size = self._next_frame, 0
+        while len(emitter.records) < limit:
+            if decoder.payload is not None:
+                decoder.step()
+                continue
+            if number >= len(frames):
+                break
+            size += len(frames[number])
+            decoder.feed(frames[number])
+            number += 1
+        self._next_frame = number
+        return size
+
+    def _heartbeat_due(self) -> bool:
+        return self.config.heartbeat_interval_ms > 0 and time.monotonic() >= self._next_heartbeat
