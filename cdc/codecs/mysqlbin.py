@@ -9,7 +9,6 @@ NoValue, what is no value of the type raises DecodeError.
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -740,45 +739,6 @@ class ShownCodec(Codec):
 
     def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
         write_value(out, self.schema, self.show(self.codec.value(data, start, end)))
-
-
-class CompressedCodec(Codec):
-    """A MariaDB column declared COMPRESSED: *codec* reads what was packed. MariaDB sql/field.cc,
-    `Field_longstr::uncompress`.
-
-    A first byte 0 is followed by the value itself; else its low 3 bits say how many bytes the value's length takes,
-    bit 3 that the deflate stream has no zlib header, the high 4 bits the method, of which 8, zlib, is the only one.
-    """
-
-    def __init__(self, codec: Codec) -> None:
-        Codec.__init__(self, codec.schema)
-        self.codec = codec
-
-    def plain(self, data: bytes) -> bytes:
-        if not data:
-            return data
-        if data[0] == 0:
-            return data[1:]
-        width = data[0] & 7
-        if data[0] >> 4 != 8 or width == 0 or len(data) <= 1 + width:
-            raise bad_bytes("compressed value", len(data))
-        size = int.from_bytes(data[1:1 + width], "little")
-        unpacker = zlib.decompressobj(-zlib.MAX_WBITS if data[0] & 8 else zlib.MAX_WBITS)
-        try:
-            plain = unpacker.decompress(data[1 + width:], size + 1)
-        except zlib.error:
-            raise bad_bytes("compressed value", len(data)) from None
-        if len(plain) != size:
-            raise bad_bytes("compressed value", len(data))
-        return plain
-
-    def value(self, data: bytes, start: int, end: int) -> Any:
-        plain = self.plain(data[start:end])
-        return self.codec.value(plain, 0, len(plain))
-
-    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
-        plain = self.plain(data[start:end])
-        self.codec.encode(out, plain, 0, len(plain))
 
 
 def iso_date(days: int) -> str:

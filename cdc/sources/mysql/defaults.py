@@ -1,0 +1,226 @@
+"""Column defaults: the text of a literal, as `ColumnDef.default` has it, to the default of a field's schema.
+
+Which texts count as what follows Debezium's `BinlogDefaultValueConverter` to the letter: a default is part of the
+registered schema, so reading one text more, or less, would change the schema of a topic that is taken over.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from collections.abc import Callable, Mapping
+from decimal import ROUND_HALF_UP, Context, Decimal
+from typing import Any, Final, NamedTuple
+
+from cdc.codecs.decimals import unscaled_bytes
+from cdc.codecs.mysqlbin import fixed_instant, shortest
+from cdc.codecs.mysqltext import TextDatetimeCodec
+from cdc.codecs.novalue import NoValue
+from cdc.codecs.pgtime import MICROS
+from cdc.core.codec import Codec
+from cdc.core.errors import DecodeError
+from cdc.core.schema import BOOLEAN, BYTES, DECIMAL, FLOAT32, FLOAT64, INT64, STRING, STRUCT, Schema
+
+from .structure import ColumnDef
+from .types import ColumnType
+
+_INTRODUCER: Final = re.compile(r"_[A-Za-z0-9]+'(.*)'")
+_ZERO_DATE: Final = re.compile(r"\d{4}-\d{2}-00|\d{4}-00-\d{2}|0000-\d{2}-\d{2}", re.ASCII)
+_ZERO_MOMENT: Final = re.compile(
+    r"(?:\d{4}-\d{2}-00|\d{4}-00-\d{2}|0000-\d{2}-\d{2}) 00:00:00(?:\.\d{1,6})?", re.ASCII)
+_DATE: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?: \d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)?", re.ASCII)
+_MOMENT: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?: (\d\d:\d\d)(:\d\d)?(\.\d{1,9})?)?", re.ASCII)
+_LOOSE_MOMENT: Final = re.compile(
+    r"(\d+)\D+(\d+)\D+(\d+)(?:\D+(\d+)(?:\D+(\d+)(?:\D+(\d+)(?:\.(\d{1,9}))?)?)?)?", re.ASCII)
+_TIME: Final = re.compile(r"(-?)(\d{1,3}):(\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?", re.ASCII)
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
+_EPOCH_DATE: Final = "1970-01-01"
+_EPOCH: Final = "1970-01-01 00:00:00"
+_EXACT: Final = Context(prec=200)
+_MOMENTS: Final = TextDatetimeCodec(Schema(INT64), MICROS, False)
+
+
+class Default(NamedTuple):
+    """*value* is a Connect value, None for no default. *understood* is False where there is a text that gives none:
+    worth a warning, once, with the column's name and not the text."""
+
+    value: Any
+    understood: bool
+
+
+_NONE: Final = Default(None, True)
+_NOT_UNDERSTOOD: Final = Default(None, False)
+
+
+def default_value(column: ColumnDef, type_: ColumnType) -> Default:
+    """The default that *column*, of type *type_*, has in its field's schema."""
+    if column.default is None:
+        return _NONE
+    reader = _READERS.get(column.base, _as_text)
+    if type_.schema.type == STRUCT or reader is None:
+        return _NOT_UNDERSTOOD
+    introduced = _INTRODUCER.fullmatch(column.default)
+    text = introduced[1] if introduced else column.default
+    try:
+        return Default(reader(text, column, type_), True)
+    except NoValue:
+        return _NONE
+    except (DecodeError, ValueError, ArithmeticError, struct.error):
+        return _NOT_UNDERSTOOD
+
+
+_Reader = Callable[[str, ColumnDef, ColumnType], Any]
+
+
+def _by_text(codec: Codec, text: str) -> Any:
+    """As a snapshot would read the text."""
+    data = text.encode()
+    return codec.value(data, 0, len(data))
+
+
+def _as_text(text: str, column: ColumnDef, type_: ColumnType) -> Any:
+    """Strings, labels and documents as they are written; binary columns get the text's UTF-8, padded as values are."""
+    if type_.schema.type == STRING and type_.schema.name is not None:
+        return text
+    if column.is_character:
+        return text
+    return _by_text(type_.codec, text)
+
+
+def _number(text: str) -> Decimal:
+    """A literal number; `true` and `false` are 1 and 0. ValueError."""
+    text = text.strip()
+    if text.lower() in ("true", "false"):
+        return Decimal(text.lower() == "true")
+    if not _NUMBER.fullmatch(text):
+        raise ValueError("not a number")
+    return Decimal(text)
+
+
+def _rounded(text: str) -> int:
+    """By way of a double, half up, as Java's Math.round."""
+    return max(-(1 << 63), min((1 << 63) - 1, math.floor(Decimal(float(_number(text))) + Decimal("0.5"))))
+
+
+def _as_integer(text: str, column: ColumnDef, type_: ColumnType) -> Any:
+    if type_.schema.name == DECIMAL:
+        return unscaled_bytes(int(_number(text).to_integral_value(ROUND_HALF_UP, _EXACT)))
+    number = _rounded(text)
+    bits = {"INT16": 16, "INT32": 32, "INT64": 64}[type_.schema.type]
+    if not -(1 << (bits - 1)) <= number < 1 << (bits - 1):
+        raise ValueError("not of the type's range")
+    return number
+
+
+def _as_float(text: str, column: ColumnDef, type_: ColumnType) -> float:
+    number = float(_number(text))
+    if type_.schema.type == FLOAT32:
+        number = shortest(number)
+    if not math.isfinite(number):
+        raise ValueError("not a finite number")
+    return number
+
+
+def _as_decimal(text: str, column: ColumnDef, type_: ColumnType) -> Any:
+    """At the column's scale, rounded half up."""
+    scale = column.scale or 0
+    number = _number(text).quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP, _EXACT)
+    if type_.schema.type == BYTES:
+        return unscaled_bytes(int(number.scaleb(scale, _EXACT)))
+    return float(number) if type_.schema.type == FLOAT64 else format(number, "f")
+
+
+def _as_boolean(text: str, column: ColumnDef, type_: ColumnType) -> bool:
+    text = text.strip()
+    return int(text) != 0 if re.fullmatch(r"[+-]?[0-9]+", text) else text.lower() == "true"
+
+
+def _as_bits(text: str, column: ColumnDef, type_: ColumnType) -> Any:
+    """Binary digits, the last eight first; fewer bytes than a value of the column has."""
+    if type_.schema.type == BOOLEAN:
+        return _as_boolean(text, column, type_)
+    number = int(text.strip(), 2)
+    return number.to_bytes((len(text.strip()) + 7) // 8, "little")
+
+
+def _as_year(text: str, column: ColumnDef, type_: ColumnType) -> Any:
+    return _by_text(type_.codec, text.strip().rjust(4, "0"))
+
+
+def _as_date(text: str, column: ColumnDef, type_: ColumnType) -> Any:
+    text = text.strip()
+    if _ZERO_DATE.fullmatch(text) or _ZERO_MOMENT.fullmatch(text) or text == "0":
+        if column.nullable:
+            return None
+        text = _EPOCH_DATE
+    found = _DATE.fullmatch(text)
+    return _moment(type_, column, found[1] if found else None, _EPOCH_DATE)
+
+
+def _as_datetime(text: str, column: ColumnDef, type_: ColumnType) -> Any:
+    text = text.strip()
+    if _ZERO_MOMENT.fullmatch(text) or text == "0":
+        if column.nullable:
+            return None
+        text = _EPOCH
+    found = _MOMENT.fullmatch(text)
+    whole = f"{found[1]} {found[2] or '00:00'}{found[3] or ':00'}{(found[4] or '')[:7]}" if found else None
+    return _moment(type_, column, whole, _EPOCH)
+
+
+def _moment(type_: ColumnType, column: ColumnDef, text: str | None, epoch: str) -> Any:
+    """What cannot be read is no default in a nullable column, the epoch in others."""
+    try:
+        if text is not None:
+            return _by_text(type_.codec, text)
+    except DecodeError:
+        pass
+    return None if column.nullable else _by_text(type_.codec, epoch)
+
+
+def _as_timestamp(text: str, column: ColumnDef, type_: ColumnType) -> Any:
+    """A moment of UTC, with the column's digits. Epoch, also that which stands for now, is none where null can be."""
+    text = text.strip()
+    digits = column.length or 0
+    if _ZERO_MOMENT.fullmatch(text) or text in ("0", _EPOCH):
+        return None if column.nullable else fixed_instant(0, digits)
+    found = _LOOSE_MOMENT.fullmatch(text)
+    if found is None:
+        raise ValueError("not a timestamp")
+    year, month, day, hour, minute, second = (int(part or 0) for part in found.groups()[:6])
+    micros = _by_text(_MOMENTS, f"{year:04d}-{month:02d}-{day:02d} {hour:02d}:{minute:02d}:{second:02d}"
+                                f"{'.' + found[7][:6] if found[7] else ''}")
+    return fixed_instant(micros, digits)
+
+
+def _as_time(text: str, column: ColumnDef, type_: ColumnType) -> Any:
+    """`H:MM[:SS[.f]]`, or such a time behind a date."""
+    text = text.strip()
+    if _MOMENT.fullmatch(text) and " " in text:
+        text = text.partition(" ")[2]
+    found = _TIME.fullmatch(text)
+    if found is None:
+        raise ValueError("not a time")
+    fraction = f".{found[5]}" if found[5] else ""
+    return _by_text(type_.codec, f"{found[1]}{found[2].rjust(2, '0')}:{found[3]}:{found[4] or '00'}{fraction}")
+
+
+_INTEGERS: Final = (
+    "TINYINT", "INT1", "SMALLINT", "INT2", "MEDIUMINT", "INT3", "MIDDLEINT", "INT", "INTEGER", "INT4", "BIGINT",
+    "INT8", "SERIAL",
+)
+
+_READERS: Final[Mapping[str, _Reader]] = {
+    **dict.fromkeys(_INTEGERS, _as_integer),
+    **dict.fromkeys(("FLOAT", "FLOAT4", "DOUBLE", "DOUBLE PRECISION", "FLOAT8", "REAL"), _as_float),
+    **dict.fromkeys(("DECIMAL", "DEC", "NUMERIC", "FIXED"), _as_decimal),
+    **dict.fromkeys(("BOOL", "BOOLEAN"), _as_boolean),
+    "BIT": _as_bits,
+    "YEAR": _as_year,
+    "DATE": _as_date,
+    "DATETIME": _as_datetime,
+    "TIMESTAMP": _as_timestamp,
+    "TIME": _as_time,
+}
+"""How a literal is read, by `ColumnDef.base`; all others as text."""
