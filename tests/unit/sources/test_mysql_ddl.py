@@ -1,0 +1,330 @@
+"""Statements on structures are understood, or harmless, or lead to reading the table again; none is ever an error."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cdc.core.schema import TableId
+from cdc.sources.mysql import ddl
+from cdc.sources.mysql.structure import ColumnDef, Structures, TableStructure
+from cdc.sources.mysql.tokens import Dialect, NotUnderstood, tokenize
+
+SCENARIO = Path(__file__).parents[2] / "integration" / "scenarios" / "mysql_ddl.txt"
+
+
+def shape(table: TableStructure) -> str:
+    return (", ".join(column_shape(column) for column in table.columns) + " | " + ", ".join(table.key)).rstrip()
+
+
+def column_shape(column: ColumnDef) -> str:
+    numbers = [str(number) for number in (column.length, column.scale) if number is not None]
+    return "".join((
+        f"{column.name} {column.type_name}", f"({','.join(numbers)})" if numbers else "",
+        f" {column.charset}" if column.charset not in (None, "utf8mb4") else "", "" if column.nullable else " !",
+        f" ={column.default}" if column.default is not None else "",
+    ))
+
+
+def steps() -> list[tuple[str, list[str]]]:
+    """Statement and what is expected after it."""
+    found: list[tuple[str, list[str]]] = []
+    for line in SCENARIO.read_text(encoding="utf-8").splitlines():
+        if line.startswith(">"):
+            found.append((line.partition(" ")[2], []))
+        elif line.strip() and found:
+            found[-1][1].append(line)
+    return found
+
+
+def structures() -> Structures:
+    return Structures(database_charsets={"d": "utf8mb4"})
+
+
+def seen(known: Structures) -> dict[str, str]:
+    return {str(table.id): shape(table) for table in known}
+
+
+def test_everyday_statements_give_the_right_structures() -> None:
+    known = structures()
+    assert len(steps()) >= 60
+    for statement, expected in steps():
+        before = seen(known)
+        outcome = ddl.apply(statement, "d", known)
+        after = seen(known)
+        got = [f"{name}: {after[name]}" for name in sorted(after) if before.get(name) != after[name]]
+        got += [f"- {name}" for name in sorted(before) if name not in after]
+        got += [f"? {id}" for id in outcome.reread] + [f"! {id}" for id in outcome.truncated]
+        assert got == expected, statement
+
+
+def create(text: str) -> TableStructure:
+    return ddl.read_create(text, "d", structures())
+
+
+def altered(actions: str, table: str = "CREATE TABLE t (id int PRIMARY KEY, a int)") -> tuple[ddl.Outcome, Structures]:
+    known = structures()
+    known.put(create(table))
+    return ddl.apply(f"ALTER TABLE t {actions}", "d", known), known
+
+
+# -- what is not understood ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("actions", [
+    "ADD SYSTEM VERSIONING", "FROBNICATE COLUMN a", "ADD COLUMN b int SPARKLING", "MODIFY missing int",
+    "DROP COLUMN missing", "ADD COLUMN b enum('x'", "ALTER COLUMN a SET OPTIONS", "CONVERT TO CHARACTER SET DEFAULT",
+    "ADD b int AFTER missing", "RENAME COLUMN missing TO b", "ADD PRIMARY KEY (missing)", "'text'",
+])
+def test_what_is_not_understood_leads_to_reading_the_table_again(actions: str) -> None:
+    outcome, known = altered(actions)
+    assert outcome.reread == (TableId("d", "", "t"),)
+    assert outcome.reason
+    assert len(known) == 0, "a structure that may be wrong is not kept"
+    change = outcome.changes[0].change
+    assert change is not None
+    assert change.type == "ALTER"
+
+
+def test_a_renamed_table_is_read_again_under_its_new_name() -> None:
+    outcome, known = altered("RENAME TO u, FROBNICATE")
+    assert outcome.reread == (TableId("d", "", "u"),)
+    assert len(known) == 0
+
+
+def test_a_table_that_was_not_known_is_read_when_it_changes() -> None:
+    known = structures()
+    assert ddl.apply("ALTER TABLE x ADD c int", "d", known).reread == (TableId("d", "", "x"),)
+    assert ddl.apply("RENAME TABLE y TO z", "d", known).reread == (TableId("d", "", "z"),)
+    assert ddl.apply("CREATE TABLE l LIKE nobody", "d", known).reread == (TableId("d", "", "l"),)
+
+
+def test_records_wait_for_what_is_read_again() -> None:
+    outcome, known = altered("ADD SYSTEM VERSIONING")
+    table = create("CREATE TABLE t (id int PRIMARY KEY, fresh int)")
+    known.put(table)
+    change = ddl.complete(outcome, known)[0].change
+    assert change is not None
+    assert change.structure == table
+
+
+def test_a_reason_repeats_no_values() -> None:
+    outcome, _ = altered("ADD COLUMN b int DEFAULT 'secret' 'more' SPARKLING 'secret'")
+    assert "secret" not in outcome.reason
+
+
+def test_no_text_is_an_error() -> None:
+    """Every truncation of every statement, and every one with a token left out or doubled."""
+    chance = random.Random(4)
+    for statement, _ in steps():
+        tokens = tokenize(statement)
+        texts = [statement[:end] for end in range(len(statement))]
+        for _ in range(5):
+            one = chance.choice(tokens)
+            texts.append(statement[:one.start] + statement[one.end:])
+            texts.append(statement[:one.end] + " " + statement[one.start:])
+        for text in texts:
+            known = structures()
+            known.put(create("CREATE TABLE t (id int PRIMARY KEY, a int, label text)"))
+            ddl.apply(text, "d", known)
+
+
+@pytest.mark.parametrize("text", ["", ";", "/* nothing */", "# Dummy event replacing event type 160", "'x'", "\x00"])
+def test_what_is_no_statement_does_nothing(text: str) -> None:
+    assert ddl.apply(text, "d", structures()).changes == ()
+
+
+# -- kinds -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("text", "kind"), [
+    ("BEGIN", "begin"), ("begin /* x */", "begin"), ("START TRANSACTION", "begin"), ("COMMIT", "commit"),
+    ("COMMIT /* implicit, from Xid_log_event */", "commit"), ("ROLLBACK", "rollback"),
+    ("ROLLBACK TO `s`", "savepoint"), ("ROLLBACK TO SAVEPOINT s", "savepoint"), ("SAVEPOINT `s`", "savepoint"),
+    ("RELEASE SAVEPOINT s", "savepoint"), ("XA START X'61',X'',1", "xa"), ("XA COMMIT X'61'", "xa"),
+    ("INSERT INTO t VALUES (1)", "dml"), ("/* app */ update t set a = 1", "dml"), ("DELETE FROM t", "dml"),
+    ("REPLACE INTO t VALUES (1)", "dml"), ("LOAD DATA INFILE 'x' INTO TABLE t", "dml"),
+    ("WITH x AS (SELECT 1) DELETE FROM t", "dml"),
+    ("SET STATEMENT max_statement_time=1 FOR INSERT INTO t VALUES (1)", "dml"),
+    ("GRANT SELECT ON d.* TO u", "other"), ("CREATE USER u", "other"), ("DROP ROLE r", "other"),
+    ("CREATE DEFINER=`a`@`%` SQL SECURITY DEFINER VIEW v AS SELECT 1", "other"),
+    ("CREATE OR REPLACE ALGORITHM=MERGE VIEW v AS SELECT 1", "other"),
+    ("ALTER DEFINER=`a`@`%` EVENT e DISABLE", "ddl"), ("ALTER USER u ACCOUNT LOCK", "other"),
+    ("CREATE FUNCTION f() RETURNS INT RETURN 1", "other"), ("FLUSH RELAY LOGS", "other"),
+    ("DROP TEMPORARY TABLE IF EXISTS `d`.`x` /* generated by server */", "other"),
+    ("ANALYZE NO_WRITE_TO_BINLOG TABLE t", "other"), ("ALTER TABLE t ENGINE=InnoDB", "ddl"),
+    ("SET STATEMENT max_statement_time=1 FOR ALTER TABLE t ENGINE=InnoDB", "ddl"),
+])
+def test_kinds_are_told_apart(text: str, kind: str) -> None:
+    assert ddl.apply(text, "d", structures()).kind == kind
+
+
+@pytest.mark.parametrize("text", ["CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO DROP TABLE t", "CREATE INDEX i ON t (a)"])
+def test_what_touches_no_structure_is_told_as_it_is(text: str) -> None:
+    outcome = ddl.apply(text, "d", structures())
+    assert [(each.ddl, each.database, each.change) for each in outcome.changes] == [(text, "d", None)]
+    assert outcome.reread == ()
+
+
+# -- records ---------------------------------------------------------------------------------------------------------
+
+
+def ddls(text: str, *tables: str) -> list[str]:
+    known = structures()
+    for table in tables:
+        known.put(create(f"CREATE TABLE {table} (id int PRIMARY KEY)"))
+    return [each.ddl for each in ddl.apply(text, "d", known).changes]
+
+
+def test_several_tables_dropped_at_once_are_as_many_records() -> None:
+    assert ddls("DROP TABLE IF EXISTS `a`, other.b CASCADE /* generated by server */", "a") == [
+        "DROP TABLE IF EXISTS `d`.`a` CASCADE", "DROP TABLE IF EXISTS `other`.`b` CASCADE"]
+
+
+def test_several_tables_renamed_at_once_are_as_many_records() -> None:
+    assert ddls("RENAME TABLE a TO b, `c` TO other.`e f`", "a", "c") == [
+        "RENAME TABLE a TO b", "RENAME TABLE `c` TO other.`e f`"]
+
+
+def test_a_renamed_table_remembers_its_name() -> None:
+    known = structures()
+    known.put(create("CREATE TABLE a (id int PRIMARY KEY)"))
+    change = ddl.apply("RENAME TABLE a TO b", "d", known).changes[0].change
+    assert change is not None
+    assert (change.type, change.id.table, change.previous_id) == ("ALTER", "b", TableId("d", "", "a"))
+
+
+def test_a_unique_index_is_a_change_of_the_table_where_it_becomes_its_key() -> None:
+    known = structures()
+    known.put(create("CREATE TABLE t (a int NOT NULL, b int NOT NULL)"))
+    first = ddl.apply("CREATE UNIQUE INDEX x ON t (a)", "d", known).changes[0]
+    second = ddl.apply("CREATE UNIQUE INDEX y ON t (b)", "d", known).changes[0]
+    assert first.change is not None
+    assert second.change is None
+    assert next(iter(known)).key == ("a",)
+
+
+def test_the_statement_is_repeated_without_comments_around_it() -> None:
+    assert ddls("/* a */ ALTER TABLE t /* b */ ADD c int; # d", "t") == ["ALTER TABLE t /* b */ ADD c int"]
+
+
+def test_a_table_in_another_database_belongs_to_that_one() -> None:
+    known = structures()
+    outcome = ddl.apply("CREATE TABLE other.t (a int)", "d", known)
+    assert outcome.changes[0].database == "other"
+
+
+# -- details ---------------------------------------------------------------------------------------------------------
+
+
+def column(definition: str) -> ColumnDef:
+    return create(f"CREATE TABLE t (c {definition})").columns[0]
+
+
+@pytest.mark.parametrize(("definition", "default"), [
+    ("int DEFAULT -5", "-5"), ("int DEFAULT +5", "+5"), ("int DEFAULT NULL", None), ("int", None),
+    ("varchar(9) DEFAULT 'a''b\\n'", "a''b\\n"), ("varchar(9) DEFAULT _utf8mb4'x'", "x"),
+    ("varchar(9) DEFAULT N'x'", "x"), ("bit(3) DEFAULT b'101'", "101"), ("bit(3) DEFAULT 0b101", "101"),
+    ("varbinary(3) DEFAULT x'0aff'", "0aff"), ("varbinary(3) DEFAULT 0x0aff", "0aff"), ("bool DEFAULT true", "true"),
+    ("timestamp DEFAULT CURRENT_TIMESTAMP", "1970-01-01 00:00:00"),
+    ("timestamp(6) DEFAULT current_timestamp(6) ON UPDATE current_timestamp(6)", "1970-01-01 00:00:00"),
+    ("datetime DEFAULT LOCALTIMESTAMP", "1970-01-01 00:00:00"), ("date DEFAULT DATE '2020-01-02'", "2020-01-02"),
+    ("int DEFAULT (1 + 2) NOT NULL", None), ("char(36) DEFAULT uuid() NOT NULL", None),
+    ("int DEFAULT nextval(`d`.`s`)", None), ("decimal(5,2) DEFAULT 1.5e1", "1.5e1"), ("int DEFAULT 1 + 2", None),
+])
+def test_defaults(definition: str, default: str | None) -> None:
+    assert column(definition).default == default
+    assert column(definition).nullable is ("NOT NULL" not in definition)
+
+
+@pytest.mark.parametrize(("definition", "type_name"), [
+    ("int(11) unsigned zerofill", "INT UNSIGNED ZEROFILL"), ("INTEGER SIGNED", "INTEGER SIGNED"),
+    ("int zerofill", "INT UNSIGNED ZEROFILL"), ("character varying(5)", "CHARACTER VARYING"),
+    ("double precision unsigned", "DOUBLE PRECISION UNSIGNED"), ("varchar(5) binary", "VARCHAR BINARY"),
+    ("char(5) byte", "BINARY"), ("text character set binary", "BLOB"), ("national character(3)", "NATIONAL CHARACTER"),
+    ("vector(3)", "VECTOR"), ("uuid", "UUID"), ("inet6", "INET6"), ("long", "LONG"), ("point srid 4326", "POINT"),
+])
+def test_type_names(definition: str, type_name: str) -> None:
+    assert column(definition).type_name == type_name
+
+
+def test_a_type_without_its_modifiers() -> None:
+    assert column("int unsigned zerofill").base == "INT"
+    assert column("binary(3)").base == "BINARY"
+    assert column("char(3) binary").base == "CHAR"
+    assert (column("int unsigned").unsigned, column("serial").unsigned, column("int").unsigned) == (True, True, False)
+
+
+def test_labels_are_unescaped_and_trimmed() -> None:
+    assert column(r"enum('a''b','c\'d','e\\f','g  ','h,i','')").enum_values == ("a'b", "c'd", "e\\f", "g", "h,i", "")
+
+
+def test_charsets_come_from_the_column_the_collation_the_table_or_the_database() -> None:
+    known = Structures(database_charsets={"d": "latin2"}, server_charset="latin1")
+    text = "CREATE TABLE {} (a text, b text CHARACTER SET ucs2, c text COLLATE gbk_bin, d int, e text ASCII){}"
+    table = ddl.read_create(text.format("t", ""), "d", known)
+    assert [each.charset for each in table.columns] == ["latin2", "ucs2", "gbk", None, "latin1"]
+    table = ddl.read_create(text.format("t", " COLLATE=utf8mb4_bin"), "d", known)
+    assert [each.charset for each in table.columns] == ["utf8mb4", "ucs2", "gbk", None, "latin1"]
+    assert ddl.read_create("CREATE TABLE other.t (a text)", "d", known).charset == "latin1"
+
+
+def test_a_reference_may_say_on_update_too() -> None:
+    table = create("CREATE TABLE t (a int REFERENCES p (id) ON DELETE SET NULL ON UPDATE NO ACTION NOT NULL,"
+                   " b timestamp ON UPDATE CURRENT_TIMESTAMP)")
+    assert [each.on_update for each in table.columns] == [False, True]
+    assert not table.columns[0].nullable
+
+
+def test_dropping_a_column_takes_it_out_of_the_keys() -> None:
+    _, known = altered("DROP COLUMN a", "CREATE TABLE t (id int, a int, UNIQUE (a), PRIMARY KEY (a, id))")
+    table = next(iter(known))
+    assert table.primary_key == ("id",)
+    assert table.unique_keys == ()
+
+
+def test_names_of_columns_are_found_without_case() -> None:
+    outcome, known = altered("MODIFY A bigint, DROP ID", "CREATE TABLE t (id int, a int)")
+    assert outcome.reread == ()
+    assert [(each.name, each.type_name) for each in next(iter(known)).columns] == [("a", "BIGINT")]
+
+
+def test_names_of_tables_are_found_as_the_server_finds_them() -> None:
+    known = replace(structures(), folds=True)
+    ddl.apply("CREATE TABLE Mixed (a int)", "D", known)
+    assert ddl.apply("ALTER TABLE MIXED ADD b int", "d", known).reread == ()
+    assert [table.id for table in known] == [TableId("d", "", "mixed")]
+
+
+def test_versioned_comments_run_where_the_server_runs_them() -> None:
+    text = "CREATE TABLE t (a int /*!80023 INVISIBLE */ /*!99999 NOT NULL */ /*M!100000 COMMENT 'x' */)"
+    mysql = ddl.read_create(text, "d", structures(), Dialect(version=80036)).columns[0]
+    mariadb = ddl.read_create(text, "d", structures(), Dialect(mariadb=True, version=101119)).columns[0]
+    assert (mysql.invisible, mysql.nullable, mysql.comment) == (True, True, None)
+    assert (mariadb.invisible, mariadb.nullable, mariadb.comment) == (False, True, "x")
+
+
+def test_double_quotes_are_names_where_sql_mode_says_so() -> None:
+    text = 'CREATE TABLE "t" ("a b" int DEFAULT 1)'
+    assert ddl.read_create(text, "d", structures(), Dialect(ansi_quotes=True)).columns[0].name == "a b"
+    with pytest.raises(NotUnderstood):
+        ddl.read_create(text, "d", structures())
+
+
+def test_backslashes_are_plain_where_sql_mode_says_so() -> None:
+    text = r"CREATE TABLE t (a enum('x\') , b int)"
+    assert len(ddl.read_create(text, "d", structures(), Dialect(backslash_escapes=False)).columns) == 2
+
+
+def test_mariadb_keeps_keys_and_constraints_apart_from_columns() -> None:
+    table = create("CREATE TABLE t (period int, vector int, comment text, s date, e date,"
+                   " PERIOD FOR p (s, e), VECTOR KEY (vector), CONSTRAINT CHECK (period > 0))")
+    assert [each.name for each in table.columns] == ["period", "vector", "comment", "s", "e"]
+
+
+def test_a_prefix_or_an_expression_in_a_unique_key() -> None:
+    table = create("CREATE TABLE t (a text NOT NULL, b int NOT NULL, UNIQUE ((lower(a))), UNIQUE (a(10), b DESC))")
+    assert table.key == ("a", "b")
