@@ -130,7 +130,8 @@ def test_large_prepared_transactions_are_streamed(prepared: Database) -> None:
     make_slot(prepared, two_phase=True)
     with running(prepared, {"cdc.streaming": "on"}) as reading, prepared.connect() as conn:
         conn.execute(b"BEGIN; INSERT INTO t SELECT i, 'n', repeat('x', 300) FROM generate_series(1, 2000) i;"
-                     b"SAVEPOINT s; INSERT INTO t SELECT i, 'gone', repeat('x', 300) FROM generate_series(3000, 4000) i;"
+                     b"SAVEPOINT s;"
+                     b"INSERT INTO t SELECT i, 'gone', repeat('x', 300) FROM generate_series(3000, 4000) i;"
                      b"ROLLBACK TO s; PREPARE TRANSACTION 'big'")
         assert reading.to_mark(prepared) == []
         conn.execute(b"INSERT INTO t VALUES (5000)")

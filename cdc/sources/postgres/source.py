@@ -7,6 +7,7 @@ reader thread's (`replication.py`); lookups, heartbeats and the watch on retaine
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,7 +16,7 @@ from typing import Any, Final
 import psycopg
 
 from cdc.codecs.mappers import mapper_rules
-from cdc.core.errors import PositionLostError, SourceConnectionError, SourceRefusedError
+from cdc.core.errors import ConfigError, PositionLostError, SourceConnectionError, SourceConnectionError, SourceRefusedError
 from cdc.core.filters import Filters, NameFilter, table_names
 from cdc.core.naming import TopicNaming
 from cdc.core.position import Offset, Position
@@ -41,6 +42,7 @@ from .tables import TableBuilder
 log = get_logger(__name__)
 
 BATCH_BYTES: Final = 1 << 20
+_CANCEL_S: Final = 2.0
 _KEEPALIVE: Final = ord("k")
 _SNAPSHOT_MODES: Final = frozenset({"initial", "initial_only"})
 
@@ -69,6 +71,7 @@ class PostgresSource:
         self._next_frame = 0
         self._next_heartbeat = 0.0
         self._finished = False
+        self._interrupted = threading.Event()
         self._binary = False
         self._state = "snapshotting" if config.snapshot_mode in _SNAPSHOT_MODES else "streaming"
         self._snapshot_seconds = 0.0
@@ -132,6 +135,16 @@ class PostgresSource:
         if lsn and self._reader is not None and self.config.lsn_flush_mode != "manual":
             self._reader.confirm(lsn)
 
+    def interrupt(self) -> None:
+        """Also ends what a server is asked before the stream: a new slot waits for every open transaction."""
+        self._interrupted.set()
+        for conn in (self._slot_conn, self._conn) if self._reader is None else ():
+            if conn is not None and not conn.closed:
+                try:
+                    conn.cancel_safe(timeout=_CANCEL_S)
+                except psycopg.Error as exc:
+                    log.warning("cancel_failed", error=type(exc).__name__)
+
     def stop(self) -> None:
         if self._monitor is not None:
             self._monitor.stop()
@@ -184,14 +197,29 @@ class PostgresSource:
         server.check_server(conn, facts, new_slot=slot is None)
         if slot is not None:
             server.check_slot(slot, facts.database)
-        published = publication.ensure_publication(conn, config, self._filters, facts)
         tables = self._captured(conn)
+        self._check_captured(tables)
+        published = publication.ensure_publication(conn, config, self._filters, facts)
         if publication.set_replica_identities(conn, config.replica_identity_autoset_values, tables, facts):
             tables = self._captured(conn)
         publication.warn_of_missing_identities(tables, published)
 
     def _captured(self, conn: psycopg.Connection[Any]) -> list[RelationCatalog]:
         return self._chosen(read_catalog(conn))
+
+    def _check_captured(self, tables: list[RelationCatalog]) -> None:
+        """Raises ConfigError when the include lists match no table at all; warns of each entry that matches none."""
+        config = self.config
+        lists = "table.include.list" if config.table_include_list else "schema.include.list"
+        if not tables and (config.table_include_list or config.schema_include_list):
+            raise ConfigError(
+                f"{lists} matches no table of database {config.database_dbname}.", option=lists,
+                hint="Its entries are regular expressions for whole names, schema.table (or schema); check spelling, "
+                     "case and the database, and create the tables first.")
+        names = [f"{each.namespace}.{each.name}" for each in tables]
+        for entry, pattern in zip(config.table_include_list or (), self._filters.tables.include):
+            if not any(pattern.fullmatch(name) for name in names):
+                log.warning("include_list_entry_matches_nothing", entry=entry)
 
     def _chosen(self, catalog: CatalogSnapshot) -> list[RelationCatalog]:
         """The captured tables, in Debezium's order: by the include list's regexes, then by name."""
@@ -222,13 +250,18 @@ class PostgresSource:
     def _begin_snapshot(self, streams: bool) -> None:
         config, facts = self.config, self._facts
         if config.snapshot_delay_ms:
-            time.sleep(config.snapshot_delay_ms / 1000)
+            self._interrupted.wait(config.snapshot_delay_ms / 1000)
+        if self._interrupted.is_set():
+            raise SourceConnectionError("Stopped before the snapshot began.")
         point = self._consistent_point() if streams else None
         conn = snapshot_connection(config, point.snapshot if point else None)
         try:
             catalog = read_catalog(conn)
+            chosen = self._chosen(catalog)
+            if not streams:
+                self._check_captured(chosen)
             lsn = int(point.consistent_point) if point else int(catalog.lsn)
-            tables = self._snapshot_tables(self._chosen(catalog))
+            tables = self._snapshot_tables(chosen)
             if self._slot_conn is not None:
                 self._slot_conn.close()  # the snapshot is imported; an idle walsender would only time out
                 self._slot_conn = None
@@ -269,7 +302,7 @@ class PostgresSource:
             self._finished = True
         else:
             if self.config.streaming_delay_ms:
-                time.sleep(self.config.streaming_delay_ms / 1000)
+                self._interrupted.wait(self.config.streaming_delay_ms / 1000)
             self._begin_stream(snapshot.final)
         assert batch is not None
         batch = replace(batch, commit_soon=True)
