@@ -20,7 +20,7 @@ Ack, commit, confirm, in that order, is at-least-once. A failure in 3 or 4 stops
 behind it is ever committed past it.
 
 Threads: a source may run a thread of its own that keeps the server's socket served; every method below is called
-from the task's thread only, except `Source.stop` and `Sink.interrupt`, which may come from any.
+from the task's thread only, except `interrupt`, which may come from any.
 """
 
 from __future__ import annotations
@@ -74,6 +74,11 @@ class Source(Protocol):
 
     def state(self) -> str:
         """`snapshotting` or `streaming`; any thread."""
+        ...
+
+    def interrupt(self) -> None:
+        """A wait in `start`, or between snapshot and stream, ends soon, with an error or without: the task is to stop.
+        From any thread; for good."""
         ...
 
     def stop(self) -> None:

@@ -91,6 +91,7 @@ class _Runner:
         task = self._task
         if task is not None:
             task.parts.sink.interrupt()
+            task.parts.source.interrupt()
 
     def _run(self) -> None:
         connector, metrics = self.connector, self.connector.metrics

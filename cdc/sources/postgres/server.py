@@ -39,7 +39,7 @@ _SETTINGS: Final = {
 
 _PATIENCE: Final = {
     # A dead peer is noticed within about a minute; the user's driver.* keys go over it.
-    "connect_timeout": "30", "keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3",
+    "connect_timeout": "10", "keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3",
     "tcp_user_timeout": "60000",
 }
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 import psycopg
 
 from cdc.codecs.mappers import mapper_rules
-from cdc.core.errors import ConfigError, PositionLostError, SourceConnectionError, SourceConnectionError, SourceRefusedError
+from cdc.core.errors import ConfigError, PositionLostError, SourceConnectionError, SourceRefusedError
 from cdc.core.filters import Filters, NameFilter, table_names
 from cdc.core.naming import TopicNaming
 from cdc.core.position import Offset, Position
