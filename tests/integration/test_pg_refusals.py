@@ -164,7 +164,7 @@ def test_slot_made_again_is_ahead(base: Database) -> None:
 
 
 def test_slot_invalidated() -> None:
-    settings = {"max_slot_wal_keep_size": "1MB", "max_wal_size": "32MB", "min_wal_size": "32MB"}
+    settings: dict[str, Any] = {"max_slot_wal_keep_size": "1MB", "max_wal_size": "32MB", "min_wal_size": "32MB"}
     with PostgresServer(15, **settings) as server:
         database = Database(server, server.create_database("d"))
         database.execute("CREATE TABLE t (id int PRIMARY KEY, x int); CREATE PUBLICATION pub FOR ALL TABLES")
