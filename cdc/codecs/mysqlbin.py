@@ -15,11 +15,10 @@ from typing import Any
 import cython
 
 from cdc.core.codec import Codec, Writer, write_value
-from cdc.core.errors import DecodeError
+from cdc.core.errors import DecodeError, NoValue
 from cdc.core.schema import Schema
 
 from .decimals import unscaled_bytes
-from .novalue import NoValue
 from .pgtime import DAY_US, MICROS, MILLIS, clock_text, date_text, instant_text
 
 # C integers when compiled: these are compared with for every value.

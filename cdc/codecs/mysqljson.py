@@ -18,11 +18,10 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 
 from cdc.core.codec import Codec
-from cdc.core.errors import DecodeError
+from cdc.core.errors import DecodeError, NoValue
 from cdc.core.schema import BYTES, Schema
 
 from .mysqlbin import BinDecimalCodec, decimal_text
-from .novalue import NoValue
 
 _SMALL_OBJECT: Final = 0x00
 _LARGE_OBJECT: Final = 0x01

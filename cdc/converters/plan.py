@@ -14,7 +14,7 @@ from typing import Any
 import cython  # noqa: F401
 
 from cdc.core.codec import Codec, Writer, write_field, write_value
-from cdc.core.errors import ConvertError, DecodeError
+from cdc.core.errors import ConvertError, DecodeError, NoValue
 from cdc.core.fallback import fallback
 from cdc.core.record import Record, SourceContext
 from cdc.core.row import BINARY, NULL, TEXT, UNCHANGED, Row
@@ -162,6 +162,9 @@ class AvroPlan:
                     if codec is None:
                         raise DecodeError("a binary value where none was asked for")
                     codec.encode(out, image.data, image.starts[index], image.ends[index])
+                except NoValue:
+                    out.truncate(size)
+                    out.put_raw(op.null)
                 except (DecodeError, ValueError, OverflowError, ArithmeticError, TypeError, AttributeError) as exc:
                     out.truncate(size)
                     self.failures.tolerate(self.table, op.column, exc)
@@ -234,6 +237,8 @@ class ValuePlan:
             try:
                 raw = image.raw(index) or b""
                 return codec.value(raw, 0, len(raw))
+            except NoValue:
+                pass
             except (DecodeError, ValueError, OverflowError, ArithmeticError, TypeError, AttributeError) as exc:
                 self.failures.tolerate(self.table, column, exc)
                 return None

@@ -9,6 +9,7 @@
     │   └── ProtocolError             bytes did not parse; never skipped
     ├── RecordError                   one record's fault; `errors.tolerance` decides
     │   ├── DecodeError
+    │   │   └── NoValue               no failure: the bytes count as null
     │   ├── TransformError
     │   └── ConvertError
     ├── RegistryError
@@ -93,6 +94,11 @@ class RecordError(CdcError):
 
 class DecodeError(RecordError):
     """A column's bytes are not a value of its type, or not one its schema can hold."""
+
+
+class NoValue(DecodeError):
+    """Bytes that their type counts as no value, such as MySQL's zero date: the column is to be treated as NULL, which
+    in a required one means its default or its type's fallback. No failure, so nothing to report."""
 
 
 class TransformError(RecordError):

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Context, Decimal
 from typing import Any, Final
 
+from .errors import NoValue
 from .record import DELETE, TOMBSTONE, TRUNCATE, Message, Record
 from .row import ABSENT, BINARY, NULL, UNCHANGED, Row
 from .schema import ARRAY, BYTES, DECIMAL, MAP, STRUCT, Column, Schema, TableSchema
@@ -140,7 +141,10 @@ def _cell(column: Column, row: Row, readable: bool) -> Any:
     if kind == NULL or data is None:
         return None
     codec = column.binary_codec if kind == BINARY and column.binary_codec else column.codec
-    return plain(column.schema, codec.value(data, 0, len(data)), readable)
+    try:
+        return plain(column.schema, codec.value(data, 0, len(data)), readable)
+    except NoValue:
+        return None
 
 
 def _key(table: TableSchema, row: Row, readable: bool) -> dict[str, Any]:

@@ -16,10 +16,9 @@ from typing import Any, Final, NamedTuple
 from cdc.codecs.decimals import unscaled_bytes
 from cdc.codecs.mysqlbin import fixed_instant, shortest
 from cdc.codecs.mysqltext import TextDatetimeCodec
-from cdc.codecs.novalue import NoValue
 from cdc.codecs.pgtime import MICROS
 from cdc.core.codec import Codec
-from cdc.core.errors import DecodeError
+from cdc.core.errors import DecodeError, NoValue
 from cdc.core.schema import BOOLEAN, BYTES, DECIMAL, FLOAT32, FLOAT64, INT64, STRING, STRUCT, Schema
 
 from .structure import ColumnDef

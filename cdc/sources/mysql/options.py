@@ -241,6 +241,11 @@ class MySqlConfig(SourceConfig):
         "cdc.queue.bytes", "LONG", default="16777216", importance="LOW", check=at_least(65536), group="Service",
         doc="Most bytes read ahead from the server.",
     )
+    cdc_uniform_values: bool = option(
+        "cdc.uniform.values", "BOOLEAN", default="false", importance="LOW", group="Service",
+        doc="Write JSON, TIMESTAMP and the YEAR 0 alike in snapshots and streams, where Debezium's texts differ: JSON "
+        "as the server prints it, all fraction digits, 0.",
+    )
 
 
 @settings

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from cdc.codecs.novalue import NoValue
+from cdc.core.errors import NoValue
 from cdc.core.schema import INT32, STRING, Schema
-from cdc.sources.mysql.defaults import default_value
 from cdc.sources.mysql.ddl import apply
+from cdc.sources.mysql.defaults import default_value
 from cdc.sources.mysql.structure import NOW, ColumnDef, Structures
 from cdc.sources.mysql.types import ColumnType, resolve
 from tests.unit.converters.connect_json import GOLDEN, golden_records, schema_of
