@@ -45,7 +45,7 @@ from .position import MySqlPosition
 from .rows import RowsEvent
 from .structure import Structures, TableStructure
 from .tables import TableBuilder
-from .tokens import MARIADB, MYSQL
+from .tokens import Dialect
 
 log = get_logger(__name__)
 
@@ -92,7 +92,7 @@ class Decoder:
     def __init__(self, *, emitter: Emitter, events: Events, builder: TableBuilder, filters: Filters,
                  structures: Structures, reread: Reread, schemas: schema_changes.SchemaChangeSchemas | None,
                  transaction_metadata: bool, include_query: bool, comments: bool, mariadb: bool,
-                 clock_us: Callable[[], int]) -> None:
+                 dialect: Dialect, clock_us: Callable[[], int]) -> None:
         self.emitter = emitter
         self.events = events
         self.builder = builder
@@ -104,6 +104,7 @@ class Decoder:
         self.include_query = include_query
         self.comments = comments
         self.mariadb = mariadb
+        self.dialect = dialect
         self.clock_us = clock_us
         self.binlog = BinlogDecoder()
         self.maps: dict[int, MapState] = {}
@@ -275,7 +276,7 @@ class Decoder:
 
     def query(self, header: Header, message: Query, start: int) -> None:
         text = message.sql.decode("utf-8", "replace")
-        outcome = ddl.apply(text, message.database, self.structures, MARIADB if self.mariadb else MYSQL)
+        outcome = ddl.apply(text, message.database, self.structures, self.dialect)
         if outcome.kind == "begin":
             self.begin(header, start, message.thread_id)
             self.counted()

@@ -31,7 +31,7 @@ from .options import MySqlConfig
 from .position import MySqlPosition
 from .structure import Structures, TableStructure
 from .tables import TableBuilder
-from .transport import BinlogReader
+from .transport import BinlogReader, DumpFrom
 
 log = get_logger(__name__)
 
@@ -233,7 +233,8 @@ class MySqlSource:
         files = [str(row[0]) for row in server.query(self._connection(), "SHOW BINARY LOGS")]
         if position.gtids is None and position.file not in files:
             raise PositionLostError(
-                f"The binary log file {position.file} of the stored position is gone.", oldest=files[0] if files else None,
+                f"The binary log file {position.file} of the stored position is gone.",
+                oldest=files[0] if files else None,
                 hint="It was purged before it was read, or the logs were reset. Keep them longer "
                      "(binlog_expire_logs_seconds), and reset the connector's offset to start with a new snapshot.")
 
@@ -251,8 +252,8 @@ class MySqlSource:
             raise PositionLostError(
                 "Transactions after the stored position have been purged from the server's logs.",
                 purged=str(lost)[:300],
-                hint="Keep the logs longer (binlog_expire_logs_seconds), and reset the connector's offset to start with "
-                     "a new snapshot.")
+                hint="Keep the logs longer (binlog_expire_logs_seconds), and reset the connector's offset to start "
+                     "with a new snapshot.")
 
     def _begin_stream(self, position: MySqlPosition) -> None:
         config, facts = self.config, self._facts
@@ -265,9 +266,11 @@ class MySqlSource:
             schemas=self._schemas if config.include_schema_changes else None,
             transaction_metadata=config.provide_transaction_metadata, include_query=config.include_query,
             comments=config.include_schema_comments, mariadb=self._mariadb,
-            clock_us=lambda: time.time_ns() // 1000)
+            dialect=catalog.dialect_of(facts), clock_us=lambda: time.time_ns() // 1000)
         decoder.resume(position)
-        self._reader = BinlogReader(config, facts, position.file, position.pos, decoder.gtids)
+        self._reader = BinlogReader(
+            server.connect(config, query_timeout=False), DumpFrom(position.file, position.pos, decoder.gtids),
+            server_id=config.database_server_id, mariadb=self._mariadb, queue_bytes=config.cdc_queue_bytes)
         self._reader.start()
         self._state = "streaming"
         self._next_heartbeat = time.monotonic() + config.heartbeat_interval_ms / 1000
