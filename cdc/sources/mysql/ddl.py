@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from cdc.core.filters import is_builtin
 from cdc.core.schema import TableId
 
 from .alter import TableEditor, apply_action, read_elements, read_options
@@ -44,13 +45,15 @@ class SchemaChange:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a statement did. `reread` names tables whose structure is not known now, `reason` says why, in words fit
-    for a log; `truncated` those that lost all rows; `quiet` says that Debezium writes no record for it."""
+    for a log; `truncated` those that lost all rows. `targets` are the tables that a "dml" statement writes to; empty
+    where it does not say so plainly."""
 
     kind: Kind
     changes: tuple[SchemaChange, ...] = ()
     truncated: tuple[TableId, ...] = ()
     reread: tuple[TableId, ...] = ()
     reason: str = ""
+    targets: tuple[TableId, ...] = ()
 
 
 def complete(outcome: Outcome, structures: Structures) -> tuple[SchemaChange, ...]:
@@ -83,6 +86,8 @@ def apply(text: str, database: str, structures: Structures, dialect: Dialect = M
     """Carry out the statement *text*, run with default database *database*, on *structures*. Raises nothing."""
     statement = _Statement(text, database, structures, dialect)
     kind = _kind(statement)
+    if kind == "dml":
+        return _dml(statement)
     if kind != "ddl":
         return Outcome(kind)
     if _QUIET.match(text.strip()):
@@ -183,6 +188,39 @@ def _kind(statement: _Statement) -> Kind:
     if word in _DML:
         return "dml"
     return "other" if word in _HARMLESS else "ddl"
+
+
+def _dml(statement: _Statement) -> Outcome:
+    """A change logged as a statement. What writes to the server's own tables alone is harmless: managed services log
+    their heartbeats so."""
+    try:
+        targets = _targets(statement)
+    except NotUnderstood:
+        targets = ()
+    if targets and all(is_builtin(id) for id in targets):
+        return Outcome("other")
+    return Outcome("dml", targets=targets)
+
+
+_DML_NOISE: Final = ("LOW_PRIORITY", "HIGH_PRIORITY", "DELAYED", "QUICK", "IGNORE", "INTO", "FROM")
+
+
+def _targets(statement: _Statement) -> tuple[TableId, ...]:
+    """Of an INSERT, REPLACE, UPDATE or DELETE on one table."""
+    cursor = statement.cursor
+    word = cursor.next().value
+    if word not in ("INSERT", "REPLACE", "UPDATE", "DELETE"):
+        return ()
+    while cursor.takes_any(*_DML_NOISE):
+        pass
+    id = statement.table_id()
+    several = cursor.sees(",") or cursor.sees("JOIN") or (word == "DELETE" and cursor.sees("FROM"))
+    return () if several or (word == "UPDATE" and not _is_one_table(cursor)) else (id,)
+
+
+def _is_one_table(cursor: Cursor) -> bool:
+    """Whether SET comes before anything but an alias."""
+    return any(cursor.peek(ahead).value == "SET" for ahead in range(3))
 
 
 def _run(statement: _Statement) -> Outcome:

@@ -128,7 +128,7 @@ def _tls(config: MySqlConfig) -> dict[str, Any]:
             context.load_cert_chain(config.database_ssl_keystore, password=password or (lambda: ""))
     except (OSError, ssl.SSLError) as exc:
         raise SourceRefusedError(
-            f"The certificates for TLS cannot be read: {type(exc).__name__}.",
+            f"The certificates for TLS cannot be read: {exc.strerror or type(exc).__name__}.",
             hint="database.ssl.truststore and database.ssl.keystore name readable files in PEM; the latter has"
                  " certificate and key.") from exc
     return {"ssl": context}
@@ -232,7 +232,7 @@ def _parts(exc: BaseException) -> tuple[int, str]:
 
 def _tls_error(below: ssl.SSLError) -> SourceError:
     if isinstance(below, ssl.SSLCertVerificationError):
-        return SourceRefusedError(f"The server's certificate is not accepted: {below.verify_message}.",
+        return SourceRefusedError(f"The server's certificate is not accepted: {below.verify_message.rstrip('.')}.",
                                   hint="Check database.ssl.truststore and database.hostname, or lower"
                                        " database.ssl.mode.")
     return SourceConnectionError(f"TLS with the server failed: {below.reason or type(below).__name__}.")

@@ -162,6 +162,24 @@ def test_kinds_are_told_apart(text: str, kind: str) -> None:
     assert ddl.apply(text, "d", structures()).kind == kind
 
 
+@pytest.mark.parametrize(("text", "targets"), [
+    ("INSERT IGNORE INTO a VALUES (1)", ["d.a"]), ("REPLACE other.b SET x = 1", ["other.b"]),
+    ("UPDATE LOW_PRIORITY a AS x SET c = 1", ["d.a"]), ("DELETE FROM a WHERE c", ["d.a"]),
+    ("UPDATE a, b SET a.c = b.c", []), ("UPDATE a JOIN b SET a.c = 1", []), ("DELETE a FROM a JOIN b", []),
+    ("LOAD DATA INFILE 'x' INTO TABLE a", []), ("INSERT 'x'", []),
+])
+def test_statements_on_rows_say_which_table_they_write_to(text: str, targets: list[str]) -> None:
+    assert [str(id) for id in ddl.apply(text, "d", structures()).targets] == targets
+
+
+@pytest.mark.parametrize(("text", "database"), [
+    ("INSERT INTO mysql.rds_heartbeat2(id, value) values (1,2) ON DUPLICATE KEY UPDATE value = 2", "d"),
+    ("DELETE FROM rds_sysinfo where name = 'innodb_txn_key'", "mysql"),
+])
+def test_statements_on_the_servers_own_rows_are_harmless(text: str, database: str) -> None:
+    assert ddl.apply(text, database, structures()).kind == "other"
+
+
 @pytest.mark.parametrize("text", ["CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO DROP TABLE t", "CREATE INDEX i ON t (a)"])
 def test_what_touches_no_structure_is_told_as_it_is(text: str) -> None:
     outcome = ddl.apply(text, "d", structures())
