@@ -154,6 +154,8 @@ class Snapshot:
         for message in schema_changes:
             yield message, 1000
         time_us = self._server_time_us()
+        with self.conn.cursor() as cursor:  # strings in their column's own charset, as row events have them
+            cursor.execute("SET SESSION character_set_results = NULL")
         contexts: dict[tuple[int, str], SourceContext] = {}
         for item in marked((chunk, row) for chunk in chunks for row in self._rows(chunk)):
             assert item is not None
