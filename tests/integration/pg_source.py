@@ -73,11 +73,11 @@ class Reading:
             records += self.batch() or []
         return records
 
-    def to_mark(self, database: Database, mark: str = "end of test") -> list[Any]:
+    def to_mark(self, database: Database) -> list[Any]:
         """All records before a logical message that is written now, which comes after all that is committed now."""
-        database.execute(f"SELECT pg_logical_emit_message(true, 'mark', '{mark}')")
-        found = self.until(lambda records: any(is_mark(record, mark) for record in records))
-        end = next(index for index, record in enumerate(found) if is_mark(record, mark))
+        database.execute("SELECT pg_logical_emit_message(true, 'mark', '')")
+        found = self.until(lambda records: any(map(is_mark, records)))
+        end = next(index for index, record in enumerate(found) if is_mark(record))
         begun = end > 0 and isinstance(found[end - 1], Message) and found[end - 1].topic == "srv.transaction"
         return found[:end - 1] if begun else found[:end]
 
@@ -86,8 +86,8 @@ class Reading:
         return self.until(lambda _: self.source.finished())
 
 
-def is_mark(record: Any, mark: str) -> bool:
-    return isinstance(record, Message) and record.topic == "srv.message" and record.value[4] == ("mark", mark.encode())
+def is_mark(record: Any) -> bool:
+    return isinstance(record, Message) and record.topic == "srv.message" and record.key == ("mark",)
 
 
 def cells(record: Record, image: str = "after") -> dict[str, Any] | None:

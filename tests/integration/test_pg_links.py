@@ -79,8 +79,8 @@ class Pipeline:
         self.error: BaseException | None = None
         self.source = make_source(database)
         store = FileOffsetStore(folder / "offsets.db")
-        self.task = Task(TaskSettings("c", offset_flush_interval_s=60), TaskParts(self.source, [], Convert(), self.sink),
-                         store, TaskMetrics("c"), self.stop)
+        parts = TaskParts(self.source, [], Convert(), self.sink)
+        self.task = Task(TaskSettings("c", offset_flush_interval_s=60), parts, store, TaskMetrics("c"), self.stop)
         self.thread = threading.Thread(target=self._run)
         self.thread.start()
         wait_until(lambda: self.task.started or self.error is not None, 20, "the task to start")
@@ -207,7 +207,10 @@ def test_while_our_queue_is_full_silence_is_our_own(slot: Database) -> None:
         wait_until(lambda: reader.queued_bytes >= 65536, 10, "a full queue")
         time.sleep(2.0)
         frames: list[bytes] = []
-        wait_until(lambda: frames.extend(reader.take(0.1, 1 << 16)) or inserts(frames) == 5000, 20, "all rows")
+        until = time.monotonic() + 20
+        while inserts(frames) < 5000:
+            assert time.monotonic() < until
+            frames += reader.take(0.1, 1 << 16)
     finally:
         reader.stop()
 
