@@ -159,6 +159,11 @@ class RowsEvent:
         after_count = _bits(self.after_present, self.width)
         self.pos = self.start
         rows: list[tuple[Row | None, Row | None]] = []
+        if self.start == self.end:
+            if self.op != "c" or after_count:
+                raise ProtocolError("rows event without rows", offset=self.start, wanted="images", got="none")
+            # INSERT … VALUES () with a MINIMAL image: no column is in it, and it is never more than one row.
+            return [(None, Row(self.data, self.width))]
         while self.pos < self.end:
             last = self.pos
             before = None
