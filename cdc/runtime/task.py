@@ -81,7 +81,8 @@ class Task:
         self._writing_position: Position | None = None
         self._committed: Position | None = None
         self._next_flush = 0.0
-        self._commit_soon = False
+        self._batches = 0
+        self._soon: deque[int] = deque()
         self._flush_backoff = Backoff(first=0.5)
 
     def run(self) -> None:
@@ -128,7 +129,11 @@ class Task:
             records = self._transformed(records)
         outgoing = self._convert(records) if records else []
         delivery = self.inflight.add(batch.position, len(outgoing), batch.size_bytes)
-        self._times.append((delivery, batch.source_ts_us))
+        self._batches += 1
+        if batch.commit_soon:
+            self._soon.append(self._batches)
+        if outgoing:
+            self._times.append((delivery, batch.source_ts_us))
         if self.tap is not None and self.tap.active:
             self.tap.offer(records)
         sent = 0
@@ -139,7 +144,6 @@ class Task:
                 self._settle()
                 if self.stop.is_set():
                     return  # the rest stays unanswered, so this batch is never committed
-        self._commit_soon = self._commit_soon or batch.commit_soon
 
     def _transformed(self, records: list[Record | Message]) -> list[Record | Message]:
         for transform in self.parts.transforms:
@@ -182,9 +186,17 @@ class Task:
         self._collect()
         if position is None or position is self._committed or self._writing is not None:
             return
-        if self._commit_soon or time.monotonic() >= self._next_flush:
-            self._commit_soon = self._commit_soon and len(self.inflight) > 0
+        if self._asked() or time.monotonic() >= self._next_flush:
             self._write(position)
+
+    def _asked(self) -> bool:
+        """Whether a batch that is to be committed soon is acked, with all before it. Says so once for each: a store
+        that is away is asked again by its back-off, not with every turn."""
+        acked = self._batches - len(self.inflight)
+        asked = bool(self._soon) and self._soon[0] <= acked
+        while self._soon and self._soon[0] <= acked:
+            self._soon.popleft()
+        return asked
 
     def _oldest_ts_us(self) -> int:
         """Source time of the oldest batch in flight, 0 when unknown."""
