@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 import re
 import struct
 from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
-from typing import Final
+from typing import Any, Final
 
 from cdc.core.codec import Codec
 from cdc.core.errors import DecodeError
@@ -22,6 +23,7 @@ from cdc.core.schema import Schema
 from .decimals import big_int, unscaled_bytes
 from .pgtext import DateCodec, bytea
 from .pgtime import (
+    DAY_US,
     bad_text,
     clock_text,
     date_text,
@@ -139,14 +141,58 @@ class MoneyDoubleCodec(Codec):
         return float(money(data[start:end], self.digits))
 
 
+_NUMBER: Final = re.compile(rb"-?(?:[0-9][0-9.]*(?:e[+-]?[0-9]+)?|Infinity)|NaN")
+
+
+def java_double(number: float) -> str:
+    """As Java's Double.toString writes it: 1.0, 1.0E10, 1.0E-5, NaN, Infinity."""
+    if not math.isfinite(number):
+        return "NaN" if math.isnan(number) else "-Infinity" if number < 0 else "Infinity"
+    if number == 0 or 1e-3 <= abs(number) < 1e7:
+        return format(Decimal(repr(number)), "f")
+    sign, digits, exponent = Decimal(repr(number)).normalize().as_tuple()
+    text = "".join(map(str, digits))
+    assert isinstance(exponent, int)
+    return f"{'-' if sign else ''}{text[0]}.{text[1:] or '0'}E{exponent + len(digits) - 1}"
+
+
+class JavaNumbersCodec(Codec):
+    """Geometric types without a mapping, read by *codec* from what the driver's objects make of them: the server's
+    text with each number as Java writes it."""
+
+    def __init__(self, codec: Codec) -> None:
+        Codec.__init__(self, codec.schema)
+        self.codec = codec
+
+    def value(self, data: bytes, start: int, end: int) -> Any:
+        text = _NUMBER.sub(lambda found: java_double(float(found[0])).encode(), data[start:end])
+        return self.codec.value(text, 0, len(text))
+
+
+class ListedTimeCodec(Codec):
+    """time and timetz within an array, read by *codec* from the first *digits* fraction digits. Debezium gets these
+    elements as java.sql.Time, which has no more, and in which 24:00:00 is midnight."""
+
+    def __init__(self, codec: Codec, digits: int) -> None:
+        Codec.__init__(self, codec.schema)
+        self.codec = codec
+        self.digits = digits
+
+    def value(self, data: bytes, start: int, end: int) -> Any:
+        clock, _, rest = data[start:end].partition(b".")
+        zone = rest.lstrip(b"0123456789")
+        fraction = rest[:len(rest) - len(zone)][:self.digits]
+        text = clock + (b"." + fraction if fraction else b"") + zone
+        if text.startswith(b"24:"):
+            text = b"00:" + text[3:]
+        return self.codec.value(text, 0, len(text))
+
+
 class ZonedTimeCodec(Codec):
     """timetz: STRING in UTC, `HH:MM:SS[.f]Z`, shortest fraction. The zone's date is lost, so it wraps at midnight."""
 
     def value(self, data: bytes, start: int, end: int) -> str:
-        text = data[start:end]
-        if text == b"24:00:00+00":
-            return "24:00:00Z"
-        return clock_text(parse_zoned_clock(text)) + "Z"
+        return clock_text(parse_zoned_clock(data[start:end]) % DAY_US) + "Z"
 
 
 class IsoDateCodec(Codec):
@@ -161,10 +207,10 @@ class IsoDateCodec(Codec):
 
 
 class IsoTimeCodec(Codec):
-    """time in time.precision.mode isostring: STRING `HH:MM:SS[.f]Z`."""
+    """time in time.precision.mode isostring: STRING `HH:MM:SS[.f]Z`. 24:00:00 is midnight."""
 
     def value(self, data: bytes, start: int, end: int) -> str:
-        return clock_text(parse_clock(data[start:end])) + "Z"
+        return clock_text(parse_clock(data[start:end]) % DAY_US) + "Z"
 
 
 class IsoTimestampCodec(Codec):

@@ -102,8 +102,8 @@ class Column:
     optionality and default; `codec` reads text-format bytes, `binary_codec` binary-format ones (None where the
     source never sends them). Column mappers (mask, truncate, hash) wrap the codecs; keys use `key_*`, unwrapped.
     `unchanged` is what stands for a value the log left out (an unchanged TOAST value); None where nothing can.
-    `null_value` is what a mapper writes for a null (a mask hides nulls too); None where a null is a null. It is not
-    for keys.
+    `null_value` is what is written for a null (a mask hides nulls too, a source may have a fallback of its own for a
+    required column); None where a null is a null, or the type's common fallback. It is not for keys.
     """
 
     index: int

@@ -106,6 +106,26 @@ def _as_value(text: str, codec: Codec, typmod: int) -> Any:
     return codec.value(data, 0, len(data))
 
 
+def _as_moment(text: str, codec: Codec, typmod: int) -> Any:
+    """Of a date or timestamp. Debezium takes infinities for the ends of Java's calendar, in the years -999999999 and
+    999999999; where these do not fit the unit there is no default, in some units they wrap around."""
+    if text not in ("infinity", "-infinity"):
+        return _as_value(text, codec, typmod)
+    ends = _ENDS_OF_TIME.get(codec.schema.name or "")
+    if ends is None:
+        raise ValueError("an infinity is no default in this unit")
+    return ends[text == "infinity"]
+
+
+_ENDS_OF_TIME: Final[Mapping[str, tuple[Any, Any]]] = {
+    "io.debezium.time.Date": (-170999002, 169560311),
+    "org.apache.kafka.connect.data.Date": (-170999002, 169560311),
+    "io.debezium.time.MicroTimestamp": (-9223372036854775808, -9223372036853775810),
+    "io.debezium.time.IsoDate": ("-999999999-01-01Z", "+999999999-12-31Z"),
+    "io.debezium.time.IsoTimestamp": ("-999999999-01-01T00:00:00Z", "+999999999-12-31T23:59:59.999999999Z"),
+}
+
+
 def _as_boolean(text: str, codec: Codec, typmod: int) -> bool:
     return text.lower() == "true"
 
@@ -146,7 +166,8 @@ def _scale(typmod: int) -> int | None:
 def _as_bits(text: str, codec: Codec, typmod: int) -> Any:
     if codec.schema.type == BOOLEAN:
         return int(text, 2) != 0
-    return _as_value(text, codec, typmod)
+    bits = re.sub("[^1]", "0", text)  # so are expressions that were no bits at all
+    return _as_value(bits, codec, typmod)
 
 
 def _as_fixed_bits(text: str, codec: Codec, typmod: int) -> Any:
@@ -162,7 +183,7 @@ _READERS: Final[Mapping[str, Callable[[str, Codec, int], Any]]] = {
     "xml": _as_value, "uuid": _as_value,
     "numeric": _as_decimal, "float4": _as_float, "float8": _as_float,
     "int2": _as_integer, "int4": _as_integer, "int8": _as_integer,
-    "date": _as_value, "time": _as_value, "timestamp": _as_value, "timestamptz": _as_value, "interval": _as_value,
+    "date": _as_moment, "time": _as_value, "timestamp": _as_moment, "timestamptz": _as_moment, "interval": _as_value,
 }
 """The types that can have a default, with how the text of a literal is read."""
 

@@ -2,8 +2,8 @@
 
 Debezium takes type names, lengths and scales from the driver (pgjdbc, `TypeInfoCache` and
 `PgDatabaseMetaData.getColumns`). They reach records through column mappers: in the `__debezium.source.column.*`
-parameters, in what a mask applies to and in how long a hash may be. Where Debezium's snapshot and its stream differ
-(a numeric without modifier, a domain), this follows the stream.
+parameters, in what a mask applies to and in how long a hash may be. Debezium's snapshot and its stream differ: the
+stream takes names from pg_type, and where nothing else is said this follows the stream.
 """
 
 from __future__ import annotations
@@ -26,6 +26,11 @@ def serial_name(type_name: str, default_expression: str | None) -> str:
     if default_expression is not None and "nextval(" in default_expression:
         return _SERIAL.get(type_name, type_name)
     return type_name
+
+
+def metadata_name(namespace: str, type_name: str) -> str:
+    """The name in DatabaseMetaData.getColumns: with its schema where that is not in the usual search path."""
+    return type_name if namespace in ("pg_catalog", "public") else f'"{namespace}"."{type_name}"'
 
 
 def is_character(root_type_name: str, is_enum: bool) -> bool:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from cdc.codecs.mappers import ColumnSource, Rule, map_column, mapper_for
+from cdc.codecs.wrappers import ConstantCodec
 from cdc.core.codec import Codec
 from cdc.core.envelope import make_table_schema
-from cdc.core.errors import DecodeError
 from cdc.core.fallback import fallback
 from cdc.core.filters import Filters
 from cdc.core.naming import TopicNaming
@@ -25,7 +25,7 @@ from .catalog import CatalogSnapshot, MergedColumn, MergedRelation, merge
 from .defaults import default_value
 from .options import PostgresConfig
 from .protocol import Relation
-from .types import ColumnType, TypeInfo, resolve
+from .types import ColumnType, TypeInfo, WithheldCodec, resolve
 
 log = get_logger(__name__)
 
@@ -41,11 +41,13 @@ class _Version:
     streaming: bool
 
 
-class WithheldCodec(Codec):
-    """Refuses every value, so that a null stands for it."""
+_WITHHELD: Final = "a streamed column of type name is null, as with Debezium; cdc.name.columns=value keeps it"
 
-    def value(self, data: bytes, start: int, end: int) -> Any:
-        raise DecodeError("a streamed column of type name is null, as with Debezium; cdc.name.columns=value keeps it")
+
+def _without_value(schema: Schema, optional: bool) -> Codec:
+    """What a streamed column of type name is read by: null, or where that is not allowed an empty text. Keys keep
+    the value, as rows must not share one."""
+    return WithheldCodec(schema, _WITHHELD) if optional else ConstantCodec(schema, fallback(schema))
 
 
 class TableBuilder:
@@ -61,6 +63,7 @@ class TableBuilder:
         self.database = database
         self.source_schema = source_schema
         self.streaming = False
+        self._shows_names = config.cdc_name_columns == "value" or config.include_unknown_datatypes
         self._made: dict[int, tuple[_Version, TableSchema]] = {}
         self._relaxed: dict[int, frozenset[str]] = {}
         self._warned: set[tuple[str, str, str]] = set()
@@ -117,21 +120,35 @@ class TableBuilder:
             self._warn(id, column.name, "column_type_not_supported", type=info.name if info else column.type_oid)
             return None
         schema = self._schema(id, column, info, found, relaxed)
-        if found.type_name == "name" and schema.optional and self.streaming and self.config.cdc_name_columns != "value":
-            found = replace(found, codec=WithheldCodec(found.schema), binary_codec=WithheldCodec(found.schema))
-        source = ColumnSource(column.name, jdbc.serial_name(found.type_name, column.default), found.length, found.scale,
-                              found.is_character)
+        key_codecs = found.codec, found.binary_codec
+        if found.type_name == "name" and self.streaming and not self._shows_names:
+            shown = _without_value(found.schema, schema.optional)
+            found = replace(found, codec=shown, binary_codec=shown)
+        assert info is not None
+        source = self._source(column, info, found)
         mapper = mapper_for(self.rules, id, source)
         field = self.naming.field_name(column.name)
+        required = not schema.optional and schema.default is None
         if mapper is None:
             return Column(index, column.name, field, found.type_name, schema, found.codec, found.binary_codec, schema,
-                          found.codec, found.binary_codec, found.unchanged)
+                          *key_codecs, found.unchanged, found.null_value if required else None)
+        stand_in = fallback(schema) if found.null_value is None else found.null_value
         mapped = map_column(mapper, source, schema, found.codec, found.binary_codec, unchanged=found.unchanged,
-                            fallback=None if schema.optional else fallback(schema))
+                            fallback=None if schema.optional else stand_in)
         if mapped.ineffective:
             self._warn(id, column.name, "column_cannot_be_masked", type=found.type_name)
+        null_value = found.null_value if mapped.null_value is None and required else mapped.null_value
         return Column(index, column.name, field, found.type_name, mapped.schema, mapped.codec, mapped.binary_codec,
-                      schema, found.codec, found.binary_codec, mapped.unchanged, mapped.null_value)
+                      schema, *key_codecs, mapped.unchanged, null_value)
+
+    def _source(self, column: MergedColumn, info: TypeInfo, found: ColumnType) -> ColumnSource:
+        """The column as Debezium's mappers know it: in a stream by pg_type, in a snapshot by the driver's metadata."""
+        name, length, scale = found.type_name, found.length, found.scale
+        if not self.streaming:
+            name = jdbc.metadata_name(info.namespace, jdbc.serial_name(name, column.default))
+            if info.name == "numeric" and column.typmod == -1:
+                return ColumnSource(column.name, name, 0, None, found.is_character)
+        return ColumnSource(column.name, name, length, scale, found.is_character)
 
     def _schema(self, id: TableId, column: MergedColumn, info: TypeInfo | None, found: ColumnType,
                 relaxed: bool) -> Schema:

@@ -17,6 +17,7 @@ from cdc.codecs.pgarray import ArrayCodec
 from cdc.codecs.pgbinary import binary_codec
 from cdc.codecs.pgtime import MICROS, MILLIS, NANOS
 from cdc.core.codec import Codec
+from cdc.core.errors import DecodeError
 from cdc.core.schema import (
     ARRAY,
     BOOLEAN,
@@ -61,7 +62,8 @@ class ColumnType:
 
     `schema` is the required form. `unchanged` is the Connect value that stands for an out-of-line value the log left
     out, None where Debezium has none. `always_optional`: the field is optional whatever the column says. `type_name`,
-    `length`, `scale` and `is_character` describe the column as the JDBC driver does, for column mappers.
+    `length`, `scale` and `is_character` describe the column as the JDBC driver does, for column mappers. `null_value`
+    stands for a null in a required field without default, None for what stands for it in every source.
     """
 
     schema: Schema
@@ -73,6 +75,7 @@ class ColumnType:
     length: int | None
     scale: int | None
     is_character: bool
+    null_value: Any = None
 
 
 class TypeConfig(Protocol):
@@ -106,9 +109,11 @@ def resolve(type_info: TypeInfo, typmod: int, *, config: TypeConfig,
     root, root_typmod = _root(type_info, typmod, types)
     found = _array(root, root_typmod, config, types) if root.element_oid else _scalar(root, root_typmod, config)
     if found is None:
-        if not config.include_unknown_datatypes:
+        if not config.include_unknown_datatypes or _never_shown(root, types):
             return None
         found = _unknown(config)
+        if root.name in _GEOMETRIC:
+            found = _Found(pgvalues.JavaNumbersCodec(found.codec))
     sized = types.get(root.element_oid, root) if root.element_oid else root
     length = (jdbc.domain_length if type_info.kind == "d" else jdbc.length)(sized.name, root_typmod)
     return ColumnType(
@@ -116,7 +121,23 @@ def resolve(type_info: TypeInfo, typmod: int, *, config: TypeConfig,
         unchanged=_unchanged(root, found.schema, config, types), always_optional=found.always_optional,
         type_name=type_info.name, length=length, scale=jdbc.scale(sized.name, root_typmod),
         is_character=jdbc.is_character(root.name, root.kind == "e"),
+        null_value=_null_value(root, root_typmod, config),
     )
+
+
+def _never_shown(root: TypeInfo, types: Mapping[int, TypeInfo]) -> bool:
+    """Not even with include.unknown.datatypes."""
+    return root.element_oid in types and types[root.element_oid].name in _NO_ARRAYS
+
+
+def _null_value(root: TypeInfo, typmod: int, config: TypeConfig) -> str | None:
+    """See `ColumnType.null_value`. In other modes, and in other types, the common ones do."""
+    if root.name in ("json", "jsonb"):
+        return ""
+    if config.decimal_handling_mode != "string" or root.name not in ("numeric", "money"):
+        return None
+    digits = config.money_fraction_digits if root.name == "money" else jdbc.scale("numeric", typmod)
+    return "0." + "0" * digits if digits else "0"
 
 
 def _binary(root: TypeInfo, sized: TypeInfo, codec: Codec, config: TypeConfig) -> Codec | None:
@@ -137,6 +158,17 @@ def _root(info: TypeInfo, typmod: int, types: Mapping[int, TypeInfo]) -> tuple[T
         typmod = info.base_typmod if typmod == -1 else typmod
         info = types[info.base_oid]
     return info, typmod
+
+
+class WithheldCodec(Codec):
+    """Refuses every value, so that a null stands for it; *reason* says why."""
+
+    def __init__(self, schema: Schema, reason: str) -> None:
+        Codec.__init__(self, schema)
+        self.reason = reason
+
+    def value(self, data: bytes, start: int, end: int) -> Any:
+        raise DecodeError(self.reason)
 
 
 class _Found(NamedTuple):
@@ -169,9 +201,13 @@ def _array(info: TypeInfo, typmod: int, config: TypeConfig, types: Mapping[int, 
         if not config.include_unknown_datatypes:
             return None
         found = _unknown(config)
+    if element.name == "bit":
+        return _Found(WithheldCodec(found.schema, "an array of bit is null, as with Debezium"), always_optional=True)
+    digits = _TIME_DIGITS.get(element.name)
+    codec = found.codec if digits is None else pgvalues.ListedTimeCodec(found.codec, digits)
     items = found.schema.as_optional(element.name in _OPTIONAL_ELEMENTS and element.kind != "e")
     delimiter = b";" if element.name == "box" else b","
-    return _Found(ArrayCodec(Schema(ARRAY, items=items), found.codec, delimiter))
+    return _Found(ArrayCodec(Schema(ARRAY, items=items), codec, delimiter))
 
 
 def _unknown(config: TypeConfig) -> _Found:
@@ -184,8 +220,12 @@ def _unknown(config: TypeConfig) -> _Found:
 _SPACED_LISTS: Final = frozenset({"int2vector", "oidvector"})
 """Arrays in the catalog, but not in what they print."""
 
-_NO_ARRAYS: Final = frozenset({"money", "name", "interval", "bit", "varbit", "xml", "point", "refcursor"})
-"""Debezium leaves arrays of these out (of `bit`: gives them a schema that no value fits)."""
+_NO_ARRAYS: Final = frozenset({"money", "name", "interval", "varbit", "xml", "point", "refcursor"})
+"""Debezium leaves arrays of these out. To those of `bit` it gives a single value's schema, which no value fits."""
+
+_GEOMETRIC: Final = frozenset({"box", "circle", "line", "lseg", "path", "polygon"})
+
+_TIME_DIGITS: Final = {"time": 3, "timetz": 0}
 
 _OPTIONAL_ELEMENTS: Final = frozenset({
     "int2", "int4", "int8", "oid", "float4", "float8", "bool", "text", "varchar", "bpchar", "char", "citext", "inet",

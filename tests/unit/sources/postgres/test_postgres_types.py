@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cdc.core.errors import DecodeError
 from cdc.core.fallback import fallback
 from cdc.core.schema import (
     ARRAY,
@@ -97,13 +98,6 @@ def schema(name: str, typmod: int = -1, **options: Any) -> Schema:
         "_lost",
         "refcursor",
         "int2vector",
-        "_money",
-        "_name",
-        "_interval",
-        "_varbit",
-        "_bit",
-        "_xml",
-        "_point",
         "_price",
         "_box",
         "_tsquery",
@@ -112,6 +106,17 @@ def schema(name: str, typmod: int = -1, **options: Any) -> Schema:
 def test_types_without_mapping_are_left_out_unless_asked_for(name: str) -> None:
     assert find(name) is None
     assert find(name, include_unknown_datatypes=True) is not None
+
+
+@pytest.mark.parametrize("name", ["_money", "_name", "_interval", "_varbit", "_xml", "_point"])
+def test_arrays_of_some_types_are_left_out_even_if_asked_for(name: str) -> None:
+    assert find(name, include_unknown_datatypes=True) is None
+
+
+def test_unmapped_geometry_has_numbers_as_java_writes_them() -> None:
+    found = kind("box", include_unknown_datatypes=True)
+    text = b"(3,4.5),(1e+20,-0.0001)"
+    assert found.codec.value(text, 0, len(text)) == b"(3.0,4.5),(1.0E20,-1.0E-4)"
 
 
 def test_unknown_types_appear_as_binary_of_their_text() -> None:
@@ -197,6 +202,34 @@ def test_domains_appear_as_their_root_with_the_nearest_modifier() -> None:
         found = kind(name)
         assert found.schema == schema("numeric", (10 << 16 | 2) + 4)
         assert (found.type_name, found.length, found.scale) == (name, 10, 2)
+
+
+def test_arrays_of_bit_have_the_schema_of_one_value_and_none_is_ever_shown() -> None:
+    found = kind("_bit", 3)
+    assert found.schema == schema("bit", 3)
+    assert found.always_optional
+    with pytest.raises(DecodeError):
+        found.codec.value(b"{101}", 0, 5)
+
+
+@pytest.mark.parametrize(("type_name", "text", "wanted"), [
+    ("_time", b"{12:34:56.789012,24:00:00,NULL}", [45296789000, 0, None]),
+    ("_timetz", b"{12:34:56.789012+02,24:00:00+00}", ["10:34:56Z", "00:00:00Z"]),
+])
+def test_times_within_arrays_are_cut_as_debezium_cuts_them(type_name: str, text: bytes, wanted: list[Any]) -> None:
+    assert kind(type_name).codec.value(text, 0, len(text)) == wanted
+
+
+@pytest.mark.parametrize("type_name", ["json", "jsonb"])
+def test_a_missing_required_json_is_an_empty_text(type_name: str) -> None:
+    assert kind(type_name).null_value == ""
+
+
+def test_a_missing_required_decimal_shown_as_text_has_the_columns_scale() -> None:
+    assert kind("numeric", decimal_handling_mode="string").null_value == "0"
+    assert kind("numeric", (5 << 16 | 2) + 4, decimal_handling_mode="string").null_value == "0.00"
+    assert kind("money", decimal_handling_mode="string").null_value == "0.00"
+    assert kind("numeric", decimal_handling_mode="double").null_value is None
 
 
 def test_bits_of_one_are_booleans() -> None:
