@@ -235,7 +235,7 @@ class Decoder:
             elif not message.anonymous:
                 gtid = str(message)
         tx = Transaction(self.file, start, gtid or f"file={self.file},pos={start}", gtid, time_us)
-        tx.thread = thread
+        tx.thread = None if self.mariadb else thread  # with MariaDB the GTID event begins it, which names none
         self.transaction = tx
         self.last_time_us = time_us
         tx.announced = True
@@ -307,7 +307,7 @@ class Decoder:
         alone = self.transaction is None
         if alone:
             pending = self.pending_gtid
-            tx = self.begin_quietly(header, start, message.thread_id)
+            tx = self.begin_quietly(header, start)
         else:
             pending = None
             tx = self.transaction  # type: ignore[assignment]
@@ -328,11 +328,13 @@ class Decoder:
             self.transaction = None
             self.transactions += 1
 
-    def begin_quietly(self, header: Header, start: int, thread: int) -> Transaction:
-        """A statement on its own has no transaction metadata."""
-        metadata, self.transaction_metadata = self.transaction_metadata, False
+    def begin_quietly(self, header: Header, start: int) -> Transaction:
+        """A statement on its own has no transaction metadata; but MariaDB's GTID event counts as a beginning, and
+        Debezium's connector writes that (and no end)."""
+        metadata = self.transaction_metadata
+        self.transaction_metadata = metadata and self.mariadb
         try:
-            return self.begin(header, start, thread)
+            return self.begin(header, start, None)
         finally:
             self.transaction_metadata = metadata
 
@@ -356,7 +358,10 @@ class Decoder:
         if structure is None or not self.filters.table(id):
             return
         target = Target(self.builder.build(structure), str(id))
-        self.emitter.truncate(target, self.place(tx, target, id, start, 0, True))
+        place = self.place(tx, target, id, start, 1, True)
+        if not self.mariadb:
+            place.counters = None  # MySQL's statement is outside of what Debezium counts as a transaction
+        self.emitter.truncate(target, place)
 
     # -- rows ----------------------------------------------------------------------------------------------------
 
