@@ -172,6 +172,7 @@ class RegistryHttp:
         self._connections: dict[int, http.client.HTTPConnection] = {}
         self._current = 0
         self._authorization = [self._authorize(e) for e in self.endpoints]
+        _check_headers(headers, self._authorization)
 
     def request(self, method: str, path: str, body: Any = None, retries: int | None = None) -> tuple[int, Any]:
         """Status and parsed JSON (None when it is none). Every request here may be repeated without harm, *retries*
@@ -276,7 +277,7 @@ class RegistryHttp:
 
     def _authorize(self, to: Endpoint) -> dict[str, str]:
         if self.settings.bearer_auth_token:
-            return {"Authorization": f"Bearer {self.settings.bearer_auth_token}"}
+            return {"Authorization": f"Bearer {self.settings.bearer_auth_token.strip()}"}
         source = self.settings.basic_auth_credentials_source
         user_info: str | None = to.user_info
         if source == "USER_INFO":
@@ -289,6 +290,16 @@ class RegistryHttp:
                                   hint="basic.auth.credentials.source=USER_INFO asks for it.")
             return {}
         return {"Authorization": "Basic " + base64.b64encode(user_info.encode()).decode("ascii")}
+
+
+def _check_headers(given: Mapping[str, str], authorization: list[dict[str, str]]) -> None:
+    """Raises ConfigError for what no HTTP header can hold; `http.client` would repeat the value in its error."""
+    texts = {f"request.header.{name}": name + text for name, text in given.items()}
+    texts |= {"bearer.auth.token": text for each in authorization for text in each.values()}
+    for key, text in texts.items():
+        if not text.isascii() or not text.isprintable():
+            raise ConfigError(f"{key} holds a character that an HTTP header cannot", option=key,
+                              hint="Look for line ends and characters other than ASCII.")
 
 
 def jaas_user_info(jaas: str) -> str:

@@ -227,6 +227,21 @@ def test_proxies() -> None:
                       ("proxy>b", "POST", "/subjects/s/versions")]
 
 
+@pytest.mark.parametrize("setting", [
+    {"bearer.auth.token": "s3cr\net"}, {"bearer.auth.token": "s3cr\u2013et"}, {"request.header.X-Key": "s3cr\net"},
+])
+def test_a_secret_that_no_header_can_hold_is_not_repeated(setting: dict[str, str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        open_registry({"schema.registry.url": "http://a", **setting})
+    assert "s3cr" not in str(caught.value)
+
+
+def test_a_token_read_from_a_file_may_end_in_a_line_end() -> None:
+    Connection.script["a"] = [(200, {"id": 1})]
+    client("http://a", bearer_auth_token="abc\n").register("s", '"int"')
+    assert authorization() == "Bearer abc"
+
+
 def test_further_headers() -> None:
     Connection.script["a"] = [(200, {"id": 1})]
     found = open_registry({"schema.registry.url": "http://a", "request.header.X-Tenant": "me"})
