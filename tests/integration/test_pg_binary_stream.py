@@ -14,17 +14,16 @@ from cdc.core.interfaces import Outgoing
 from cdc.core.record import Message
 from tests.conftest import Database
 from tests.integration.pg_source import running, slot_of
-from tests.integration.test_golden_postgres import GOLDEN, SHAPES, _run as run_script
+from tests.integration.test_golden_postgres import GOLDEN, SHAPES
+from tests.integration.test_golden_postgres import _run as run_script
 
 
 def converted(records: list[Any]) -> list[Outgoing]:
-    sides = []
-    for is_key in (True, False):
-        side = JsonConverter()
-        side.configure({"schemas.enable": "true"}, is_key)
-        sides.append(side)
+    key, value = JsonConverter(), JsonConverter()
+    key.configure({"schemas.enable": "true"}, True)
+    value.configure({"schemas.enable": "true"}, False)
     rows = [record for record in records if not isinstance(record, Message)]  # a message's time is its reading's
-    return RecordConverter(*sides, SimpleHeaderConverter(), ColumnFailures(), []).convert(rows, 0)
+    return RecordConverter(key, value, SimpleHeaderConverter(), ColumnFailures(), []).convert(rows, 0)
 
 
 @pytest.mark.parametrize("options", [

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cdc.core.errors import SourceConnectionError
+from cdc.core.errors import SourceConnectionError, SourceRefusedError
 from cdc.core.interfaces import Ack, Outgoing
 from cdc.metrics import TaskMetrics
 from cdc.runtime.offsets import FileOffsetStore
@@ -163,6 +163,11 @@ def make_reader(config: Any, *, status_interval_s: float = 1.0, queue_bytes: int
                              status_interval_s=status_interval_s, **options)
 
 
+def start_and_read(reader: ReplicationReader) -> None:
+    reader.start()
+    drain(reader, 5)
+
+
 def drain(reader: ReplicationReader, seconds: float) -> list[bytes]:
     frames: list[bytes] = []
     until = time.monotonic() + seconds
@@ -230,9 +235,8 @@ def test_a_reader_that_stops_leaves_no_descriptors_and_frees_the_slot(slot: Data
         assert slot.execute(f"SELECT active FROM pg_replication_slots WHERE slot_name = '{slot_of(slot)}'") == [(False,)]
     reader = make_reader(config)
     reader._command = reader._command.replace("proto_version", "no_such_option")
-    with pytest.raises(Exception, match="no_such_option"):
-        reader.start()
-        drain(reader, 5)
+    with pytest.raises(SourceRefusedError, match="no_such_option"):
+        start_and_read(reader)
     reader.stop()
     assert len(os.listdir("/proc/self/fd")) <= before
 
