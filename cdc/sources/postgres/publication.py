@@ -163,7 +163,7 @@ def _run(conn: Connection, statement: sql.Composed) -> None:
             " owner, and CREATE on the database).",
             hint=f"Let one who may run {_short(conn, statement)}, or see publication.autocreate.mode.",
             sqlstate=exc.sqlstate) from exc
-    except psycopg.errors.DuplicateObject:
+    except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):  # the latter within the same instant
         log.info("publication_made_by_another")
     except psycopg.Error as exc:
         raise map_error(exc) from exc
