@@ -247,10 +247,8 @@ class Task:
 
     def _final_commit(self) -> None:
         deadline = time.monotonic() + self.settings.offset_flush_timeout_s
-        if len(self.inflight) and self.inflight.error is None:
+        if len(self.inflight):  # after a failure too: what was sent before it is not to be sent again
             self.parts.sink.flush(self.settings.offset_flush_timeout_s)
-        else:
-            self.parts.sink.poll(0)
         position = self.inflight.committable()
         if self._writing is not None:
             self._writing.exception(timeout=max(0.1, deadline - time.monotonic()))
