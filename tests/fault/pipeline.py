@@ -184,7 +184,7 @@ class Reader:
     def __init__(self, bootstrap: str, registry_url: str) -> None:
         self._settings = {"bootstrap.servers": bootstrap, "group.id": "reader", "enable.auto.commit": False,
                           "auto.offset.reset": "earliest", "allow.auto.create.topics": False}
-        self._deserialize = AvroDeserializer(SchemaRegistryClient({"url": registry_url, "timeout": 10}))
+        self._deserialize = AvroDeserializer(SchemaRegistryClient({"url": registry_url, "timeout": 3}))
 
     def count(self, topic: str) -> int:
         """Messages in partition 0 now; 0 when there is no topic yet or no broker."""
