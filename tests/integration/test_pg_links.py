@@ -232,7 +232,8 @@ def test_a_reader_that_stops_leaves_no_descriptors_and_frees_the_slot(slot: Data
         reader.start()
         reader.stop()
         reader.stop()
-        assert slot.execute(f"SELECT active FROM pg_replication_slots WHERE slot_name = '{slot_of(slot)}'") == [(False,)]
+        query = f"SELECT active FROM pg_replication_slots WHERE slot_name = '{slot_of(slot)}'"
+        assert slot.execute(query) == [(False,)]
     reader = make_reader(config)
     reader._command = reader._command.replace("proto_version", "no_such_option")
     with pytest.raises(SourceRefusedError, match="no_such_option"):
