@@ -11,7 +11,7 @@ with MySQL, the GTID event with MariaDB, as in Debezium's offsets.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import cython  # noqa: F401
 
@@ -43,7 +43,7 @@ from .messages import (
 )
 from .position import MySqlPosition
 from .rows import RowsEvent
-from .structure import Structures, TableStructure
+from .structure import ColumnDef, Structures, TableStructure
 from .tables import TableBuilder
 from .tokens import Dialect
 
@@ -117,6 +117,7 @@ class Decoder:
         self.payload_header: Header | None = None
         self.pending_gtid: tuple[Any, int, int] | None = None
         self.resume_at: MySqlPosition | None = None
+        self.structures_version = 0
         self.server_id = 0
         self.last_time_us = 0
         self.transactions = 0
@@ -317,6 +318,7 @@ class Decoder:
             for structure in self.reread(wanted).values():
                 self.structures.put(structure)
         self.states.clear()
+        self.structures_version += 1
         for id in outcome.truncated:
             self.truncated(tx, id, start)
         if self.schemas is not None:
@@ -387,6 +389,7 @@ class Decoder:
         found = self.reread([id]).get(id)
         if found is not None and fits(found, message):
             self.structures.put(found)
+            self.structures_version += 1
             return found
         raise SourceRefusedError(
             f"The structure of table {id} that its rows in the log were written with is not known.",
@@ -431,9 +434,66 @@ class Decoder:
 
 
 def fits(structure: TableStructure, message: TableMap) -> bool:
-    """Whether rows of *message* can be read with *structure*: as many columns, and with full metadata their names."""
+    """Whether rows of *message* can be read with *structure*: the same columns in the same order, as far as the log
+    tells. It always tells types and sizes, and names with full metadata."""
     if len(structure.columns) != len(message.types):
         return False
-    if message.names is None:
-        return True
-    return all(column.name == name for column, name in zip(structure.columns, message.names, strict=True))
+    if message.names is not None and any(
+            column.name != name for column, name in zip(structure.columns, message.names, strict=True)):
+        return False
+    return all(_column_fits(column, code, size)
+               for column, code, size in zip(structure.columns, message.types, message.metadata, strict=True))
+
+
+def _column_fits(column: ColumnDef, code: int, size: int) -> bool:
+    codes = _CODES.get(column.base)
+    if codes is not None and code not in codes:
+        return False
+    if code == const.MYSQL_TYPE_NEWDECIMAL:
+        return size == (column.length or 10) << 8 | (column.scale or 0)
+    if code in (const.MYSQL_TYPE_TIMESTAMP2, const.MYSQL_TYPE_DATETIME2, const.MYSQL_TYPE_TIME2):
+        return size == (column.length or 0)
+    if code == const.MYSQL_TYPE_BIT:
+        return (size >> 8) * 8 + (size & 0xff) == (column.length or 1)
+    if code in (const.MYSQL_TYPE_ENUM, const.MYSQL_TYPE_SET):
+        return size & 0xff == _label_bytes(code, len(column.enum_values))
+    return True
+
+
+def _label_bytes(code: int, count: int) -> int:
+    """Bytes of a value: sql/field.cc `get_enum_pack_length`, `get_set_pack_length`."""
+    if code == const.MYSQL_TYPE_ENUM:
+        return 1 if count < 256 else 2
+    size = (count + 7) // 8
+    return 8 if size > 4 else size
+
+
+_TEXTS: Final = frozenset((const.MYSQL_TYPE_BLOB, const.MYSQL_TYPE_BLOB_COMPRESSED, const.MYSQL_TYPE_TINY_BLOB,
+                           const.MYSQL_TYPE_MEDIUM_BLOB, const.MYSQL_TYPE_LONG_BLOB))
+_FIXED: Final = frozenset((const.MYSQL_TYPE_STRING,))
+_VARYING: Final = frozenset((const.MYSQL_TYPE_VARCHAR, const.MYSQL_TYPE_VAR_STRING,
+                             const.MYSQL_TYPE_VARCHAR_COMPRESSED))
+_FLOATS: Final = frozenset((const.MYSQL_TYPE_FLOAT, const.MYSQL_TYPE_DOUBLE))
+_CODES: Final[dict[str, frozenset[int]]] = {
+    **dict.fromkeys(("TINYINT", "INT1", "BOOL", "BOOLEAN"), frozenset((const.MYSQL_TYPE_TINY,))),
+    **dict.fromkeys(("SMALLINT", "INT2"), frozenset((const.MYSQL_TYPE_SHORT,))),
+    **dict.fromkeys(("MEDIUMINT", "INT3", "MIDDLEINT"), frozenset((const.MYSQL_TYPE_INT24,))),
+    **dict.fromkeys(("INT", "INTEGER", "INT4"), frozenset((const.MYSQL_TYPE_LONG,))),
+    **dict.fromkeys(("BIGINT", "INT8", "SERIAL"), frozenset((const.MYSQL_TYPE_LONGLONG,))),
+    **dict.fromkeys(("FLOAT", "FLOAT4", "REAL", "DOUBLE", "DOUBLE PRECISION", "FLOAT8"), _FLOATS),
+    **dict.fromkeys(("DECIMAL", "DEC", "NUMERIC", "FIXED"), frozenset((const.MYSQL_TYPE_NEWDECIMAL,))),
+    "BIT": frozenset((const.MYSQL_TYPE_BIT,)), "YEAR": frozenset((const.MYSQL_TYPE_YEAR,)),
+    "DATE": frozenset((const.MYSQL_TYPE_DATE, const.MYSQL_TYPE_NEWDATE)),
+    "TIME": frozenset((const.MYSQL_TYPE_TIME, const.MYSQL_TYPE_TIME2)),
+    "DATETIME": frozenset((const.MYSQL_TYPE_DATETIME, const.MYSQL_TYPE_DATETIME2)),
+    "TIMESTAMP": frozenset((const.MYSQL_TYPE_TIMESTAMP, const.MYSQL_TYPE_TIMESTAMP2)),
+    **dict.fromkeys(("CHAR", "CHARACTER", "BINARY", "NCHAR", "NATIONAL CHAR", "NATIONAL CHARACTER"), _FIXED),
+    **dict.fromkeys(("VARCHAR", "CHARACTER VARYING", "CHAR VARYING", "VARBINARY", "NVARCHAR", "NATIONAL VARCHAR",
+                     "NATIONAL CHAR VARYING", "NATIONAL CHARACTER VARYING", "NCHAR VARCHAR", "NCHAR VARYING"),
+                    _VARYING),
+    **dict.fromkeys(("TINYTEXT", "TEXT", "MEDIUMTEXT", "LONGTEXT", "TINYBLOB", "BLOB", "MEDIUMBLOB", "LONGBLOB", "LONG",
+                     "LONG VARCHAR", "LONG VARBINARY", "LONG CHAR VARYING", "LONG CHARACTER VARYING"), _TEXTS),
+    "ENUM": frozenset((const.MYSQL_TYPE_ENUM,)), "SET": frozenset((const.MYSQL_TYPE_SET,)),
+    "JSON": _TEXTS | {const.MYSQL_TYPE_JSON},
+}
+"""Type codes that a table map may have for a column, by `ColumnDef.base`; types not named here are not compared."""

@@ -3,14 +3,18 @@
 The offset's keys are Debezium's: `file` and `pos` where the transaction starts that is being read (or the next one
 will), `gtids` all that were executed before it, `event` how many of its events are behind us, `row` how many rows of
 the event after those; `server_id`, `ts_sec`, `snapshot`. Ours beside them: `server_uuid`, which tells servers apart
-where there are no GTIDs.
+where there are no GTIDs, and `structures`, what the captured tables looked like at the position (compressed, as
+`pack` makes it), so that a restart reads the log with the structures of its place and not with those of now.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
+import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from cdc.core.errors import PositionLostError
 
@@ -30,11 +34,13 @@ class MySqlPosition:
     snapshot: str | None = None
     """`INITIAL` while the snapshot is not complete: nothing can be resumed from such a position."""
     server_uuid: str | None = None
+    structures: str | None = field(default=None, repr=False)
 
     def offset(self) -> dict[str, Any]:
         out: dict[str, Any] = {"file": self.file, "pos": self.pos}
         optional = {"gtids": self.gtids, "event": self.event, "row": self.row, "server_id": self.server_id,
-                    "ts_sec": self.ts_sec, "snapshot": self.snapshot, "server_uuid": self.server_uuid}
+                    "ts_sec": self.ts_sec, "snapshot": self.snapshot, "server_uuid": self.server_uuid,
+                    "structures": self.structures}
         out.update((key, value) for key, value in optional.items() if value)
         return out
 
@@ -48,9 +54,33 @@ class MySqlPosition:
                 else None, event=int(offset.get("event") or 0), row=int(offset.get("row") or 0),
                 server_id=int(offset.get("server_id") or 0), ts_sec=int(offset.get("ts_sec") or 0),
                 snapshot="INITIAL" if snapshot in ("INITIAL", "TRUE") else None,
-                server_uuid=str(offset["server_uuid"]) if offset.get("server_uuid") else None)
+                server_uuid=str(offset["server_uuid"]) if offset.get("server_uuid") else None,
+                structures=str(offset["structures"]) if offset.get("structures") else None)
         except (KeyError, TypeError, ValueError) as exc:
             raise PositionLostError(
                 "The stored offset cannot be read.", keys=",".join(sorted(map(str, offset))),
                 hint="It was not written by this service or by Debezium's MySQL or MariaDB connector; reset the "
                      "connector's offset to start with a new snapshot.") from exc
+
+
+MAX_STRUCTURES_BYTES: Final = 256 << 20
+"""More than any server's tables take; a stored text that claims more is damaged."""
+
+
+def pack(text: str) -> str:
+    """*text* as an offset can hold it: zlib, base64."""
+    return base64.b64encode(zlib.compress(text.encode(), 6)).decode("ascii")
+
+
+def unpack(packed: str) -> str:
+    """What `pack` was given. Raises PositionLostError on anything else."""
+    try:
+        unpacker = zlib.decompressobj()
+        data = unpacker.decompress(base64.b64decode(packed, validate=True), MAX_STRUCTURES_BYTES)
+        if not unpacker.eof:
+            raise ValueError("too large or cut")
+        return data.decode()
+    except (binascii.Error, zlib.error, ValueError) as exc:
+        raise PositionLostError(
+            "The table structures stored with the offset are damaged.",
+            hint="Reset the connector's offset to start with a new snapshot.") from exc

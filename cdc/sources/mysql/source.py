@@ -28,8 +28,8 @@ from .changes import Decoder
 from .events import Events
 from .gtid import GtidSet
 from .options import MySqlConfig
-from .position import MySqlPosition
-from .structure import Structures, TableStructure
+from .position import MySqlPosition, pack, unpack
+from .structure import Structures, TableStructure, dump, load
 from .tables import TableBuilder
 from .transport import BinlogReader, DumpFrom
 
@@ -65,6 +65,8 @@ class MySqlSource:
         self._next_frame = 0
         self._next_heartbeat = 0.0
         self._finished = False
+        self._packed: tuple[int, str] | None = None
+        self._server_uuid: str | None = None
         self._state = "snapshotting"
 
     # -- Source ---------------------------------------------------------------------------------------------------
@@ -96,13 +98,15 @@ class MySqlSource:
             return
         conn = self._connection()
         self._facts = server.read_facts(conn)
+        self._server_uuid = self._facts.server_uuid or None
         rows_wanted = position is None and config.snapshot_mode in _SNAPSHOT_MODES
         server.check_server(conn, self._facts, config, snapshot=rows_wanted)
         if position is None:
             self._begin_snapshot(rows_wanted)
         else:
             self._check_position(position)
-            self._structures = catalog.read_catalog(conn, self._facts, self._filters.table).structures
+            self._structures = self._stored_structures(position) or catalog.read_catalog(
+                conn, self._facts, self._filters.table).structures
             self._begin_stream(position)
 
     def poll(self, timeout: float) -> Batch | None:
@@ -161,7 +165,7 @@ class MySqlSource:
             server.close(conn)
             raise
         self._structures = found.structures
-        final = replace(position, server_uuid=facts.server_uuid or None)
+        final = replace(position, server_uuid=self._server_uuid, structures=self._kept(0))
         chunks = self._chunks(found) if rows_wanted else []
         log.info("snapshot_started", tables=len(chunks), file=position.file, pos=position.pos)
         messages = self._snapshot_messages(found, final, last=not chunks) if config.include_schema_changes else []
@@ -276,6 +280,23 @@ class MySqlSource:
         self._next_heartbeat = time.monotonic() + config.heartbeat_interval_ms / 1000
         log.info("streaming_started", file=position.file, pos=position.pos, gtids=bool(decoder.gtids))
 
+    def _stored_structures(self, position: MySqlPosition) -> Structures | None:
+        """Those that were kept with *position*; None for an offset of another program."""
+        if position.structures is None:
+            return None
+        try:
+            return load(unpack(position.structures))
+        except ValueError as exc:
+            raise PositionLostError("The table structures stored with the offset cannot be read.", reason=str(exc),
+                                    hint="Reset the connector's offset to start with a new snapshot.") from exc
+
+    def _kept(self, version: int) -> str:
+        """The structures of the captured tables as the offset keeps them, packed once for each *version*."""
+        if self._packed is None or self._packed[0] != version:
+            captured = [table for table in self._structures if self._filters.table(table.id)]
+            self._packed = (version, pack(dump(self._structures, captured)))
+        return self._packed[1]
+
     def _reread(self, ids: Collection[TableId]) -> dict[TableId, TableStructure]:
         """Tables as they are now."""
         facts = self._facts
@@ -318,7 +339,9 @@ class MySqlSource:
         if self._heartbeat_due():
             self._next_heartbeat = time.monotonic() + self.config.heartbeat_interval_ms / 1000
             records.append(self._events.heartbeat(time.time_ns() // 1_000_000))
-        return Batch(records, decoder.position(), size, decoder.last_time_us if records else 0,
+        position = replace(decoder.position(), server_uuid=self._server_uuid,
+                           structures=self._kept(decoder.structures_version))
+        return Batch(records, position, size, decoder.last_time_us if records else 0,
                      self._emitter.take_counts())
 
     def _decode(self, decoder: Decoder) -> int:
