@@ -127,7 +127,7 @@ class AvroPlan:
             out.put_byte(0)
         else:
             out.put_byte(2)
-            self.write_row(out, self.columns, after, before)
+            self.write_row(out, self.columns, after, record.other if before is None else before)
         self.write_source(out, record.source, record.source_values)
         if record.block is None:
             out.put_byte(0)
@@ -217,7 +217,7 @@ class ValuePlan:
         before, after = record.before, record.after
         return (
             None if before is None else self.row(before, None),
-            None if after is None else self.row(after, before),
+            None if after is None else self.row(after, record.other if before is None else before),
             record.source.merged(record.source_values), record.block, record.op,
             now_us // 1000, now_us, now_us * 1000,
         )

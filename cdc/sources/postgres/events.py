@@ -24,6 +24,9 @@ SEQUENCE, LSN = 6, 12
 """Fields of the source block that each record fills itself."""
 
 
+_MESSAGES = "LOGICAL_DECODING_MESSAGE"
+
+
 class TransactionLike(Protocol):
     """What is needed of `changes.Transaction`."""
 
@@ -84,7 +87,9 @@ class Events:
         return self._transaction(f"{tx.xid}:{lsn}", "BEGIN", None, None, tx.commit_time_us // 1000)
 
     def transaction_end(self, tx: TransactionLike, lsn: int) -> Message:
-        counts = [(name, tx.per_table[name]) for name in java_hash_order(tx.per_table)]
+        counts: list[tuple[str, int]] = []
+        for name in java_hash_order(tx.per_table):
+            counts += [(name, 1)] * tx.per_table[name] if name == _MESSAGES else [(name, tx.per_table[name])]
         return self._transaction(f"{tx.xid}:{lsn}", "END", tx.total, counts, tx.commit_time_us // 1000)
 
     def _transaction(self, id_: str, status: str, count: int | None, collections: Any, time_ms: int) -> Message:
@@ -104,8 +109,8 @@ class Events:
         block = None
         if tx is not None and with_block:
             tx.total += 1
-            count = tx.per_table["LOGICAL_DECODING_MESSAGE"] = tx.per_table.get("LOGICAL_DECODING_MESSAGE", 0) + 1
-            block = (f"{tx.xid}:{lsn}", tx.total, count)
+            tx.per_table[_MESSAGES] = tx.per_table.get(_MESSAGES, 0) + 1
+            block = (f"{tx.xid}:{lsn}", tx.total, 1)  # Debezium takes each message for a collection of its own
         time_us = tx.commit_time_us if tx else last_time_us or now_us
         values = list(self.source_values(time_us, xid=tx.xid if tx else None))
         head = f'"{commit_lsn}"' if commit_lsn else "null"
