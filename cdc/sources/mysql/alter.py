@@ -33,6 +33,8 @@ class TableEditor:
         self.charset = table.charset
         self.collation = table.collation
         self.comment = table.comment
+        self.versioned = table.versioned
+        self.has_period = False
 
     def finish(self) -> TableStructure:
         """The table as it is now: charsets inherited, columns of the primary key required."""
@@ -41,7 +43,7 @@ class TableEditor:
         columns = (with_table_charset(column, charset) for column in self.columns)
         return replace(
             self._table, primary_key=self.primary_key, unique_keys=tuple(self.unique_keys), charset=charset,
-            collation=self.collation, comment=self.comment,
+            collation=self.collation, comment=self.comment, versioned=self.versioned,
             columns=tuple(replace(c, nullable=False) if c.nullable and c.name.lower() in key else c for c in columns),
         )
 
@@ -177,7 +179,9 @@ def _read_key(item: Cursor, editor: TableEditor) -> None:
     if item.takes("CONSTRAINT") and not _is_key(item):
         name = item.name()
     item_if_not_exists(item)
-    if item.takes("PRIMARY", "KEY"):
+    if item.sees("PERIOD", "FOR", "SYSTEM_TIME"):
+        editor.has_period = True
+    elif item.takes("PRIMARY", "KEY"):
         _index_head(item)
         editor.set_primary(item)
     elif item.takes("UNIQUE"):
@@ -212,8 +216,8 @@ def read_options(cursor: Cursor, editor: TableEditor) -> bool:
     while not cursor.done:
         if cursor.takes_any("PARTITION"):
             cursor.to_end()
-        elif cursor.sees("WITH", "SYSTEM", "VERSIONING"):
-            cursor.at += 3
+        elif cursor.takes("WITH", "SYSTEM", "VERSIONING"):
+            editor.versioned = not editor.has_period
         elif cursor.peek().kind == WORD and cursor.peek().value in _QUERY and cursor.peek(1).value != "=":
             return False
         elif not _read_option(cursor, editor):
@@ -290,8 +294,11 @@ def apply_action(item: Cursor, editor: TableEditor) -> None:
 
 
 def _add(item: Cursor, editor: TableEditor) -> None:
-    if item.sees("SYSTEM", "VERSIONING") or item.sees("PERIOD", "FOR"):
-        raise NotUnderstood("the action ADD SYSTEM VERSIONING or PERIOD")
+    if item.takes("SYSTEM", "VERSIONING"):
+        editor.versioned = not any(column.generated and not column.nullable for column in editor.columns)
+        return
+    if item.sees("PERIOD", "FOR"):
+        raise NotUnderstood("the action ADD PERIOD")
     if _is_key(item):
         _read_key(item, editor)
         return
@@ -324,8 +331,12 @@ def _modify(item: Cursor, editor: TableEditor) -> None:
 def _drop(item: Cursor, editor: TableEditor) -> None:
     if item.takes("FOREIGN", "KEY") or item.takes("CHECK"):
         item.to_end()
-    elif item.sees("SYSTEM", "VERSIONING") or item.sees("PERIOD", "FOR"):
-        raise NotUnderstood("the action DROP SYSTEM VERSIONING or PERIOD")
+    elif item.takes("SYSTEM", "VERSIONING"):
+        if not editor.versioned:
+            raise NotUnderstood("the action DROP SYSTEM VERSIONING")
+        editor.versioned = False
+    elif item.sees("PERIOD", "FOR"):
+        raise NotUnderstood("the action DROP PERIOD")
     elif item.takes("PRIMARY", "KEY"):
         editor.primary_key = ()
     elif item.takes_any("INDEX", "KEY", "CONSTRAINT"):

@@ -119,7 +119,8 @@ _KEYS: Final = """\
 SELECT INDEX_NAME, COLUMN_NAME FROM information_schema.STATISTICS
 WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s AND NON_UNIQUE = 0 ORDER BY INDEX_NAME, SEQ_IN_INDEX"""
 _TABLE: Final = """\
-SELECT TABLE_COLLATION, TABLE_COMMENT FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s"""
+SELECT TABLE_COLLATION, TABLE_COMMENT, TABLE_TYPE FROM information_schema.TABLES
+WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s"""
 
 
 def read_information_schema(conn: Connection, id: TableId, structures: Structures, dialect: Dialect) -> TableStructure:
@@ -128,12 +129,14 @@ def read_information_schema(conn: Connection, id: TableId, structures: Structure
     keys: dict[str, list[str | None]] = {}
     for name, column in query(conn, _KEYS, id.catalog, id.table):
         keys.setdefault(_text(name), []).append(None if column is None else _text(column))
-    collation, comment = (*query(conn, _TABLE, id.catalog, id.table), (None, None))[0]
+    collation, comment, kind = (*query(conn, _TABLE, id.catalog, id.table), (None, None, ""))[0]
+    versioned = _text(kind) == "SYSTEM VERSIONED" and not any(c.generated and not c.nullable for c in columns)
     unique = tuple(UniqueKey(name, () if None in parts else tuple(part for part in parts if part is not None))
                    for name, parts in keys.items() if name != "PRIMARY")
     charset = _text(collation).partition("_")[0] if collation else structures.charset_of(id.catalog)
-    return TableStructure(id, columns, tuple(part for part in keys.get("PRIMARY", ()) if part is not None), unique,
-                          charset, _text(collation) if collation else None, _text(comment) if comment else None)
+    return TableStructure(
+        id, columns, tuple(part for part in keys.get("PRIMARY", ()) if part is not None), unique, charset,
+        _text(collation) if collation else None, _text(comment) if comment else None, versioned)
 
 
 def _column(row: tuple[Any, ...], dialect: Dialect) -> ColumnDef:

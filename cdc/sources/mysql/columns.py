@@ -220,11 +220,13 @@ def _read_generated(cursor: Cursor, made: Definition) -> bool:
         cursor.needs("AS")
     elif not cursor.takes("AS"):
         return cursor.takes_any("VIRTUAL", "STORED", "PERSISTENT") is not None
-    if cursor.takes("ROW"):  # system versioning
+    nullable = made.column.nullable
+    if cursor.takes("ROW"):  # START or END: MariaDB's system versioning
         cursor.next()
+        nullable = False
     else:
         cursor.skip_parens()
-    made.column = replace(made.column, generated=True)
+    made.column = replace(made.column, generated=True, nullable=nullable)
     return True
 
 

@@ -97,6 +97,8 @@ class TableStructure:
     charset: str | None = None
     collation: str | None = None
     comment: str | None = None
+    versioned: bool = False
+    """MariaDB: row images have `row_start` and `row_end` behind these columns (implicit system versioning)."""
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -119,6 +121,7 @@ class TableStructure:
             **({"primary_key": list(self.primary_key)} if self.primary_key else {}),
             **({"unique_keys": [[key.name, *key.columns] for key in self.unique_keys]} if self.unique_keys else {}),
             **{name: value for name in _TABLE_TEXTS if (value := getattr(self, name)) is not None},
+            **({"versioned": True} if self.versioned else {}),
         }
 
     @classmethod
@@ -129,7 +132,7 @@ class TableStructure:
             tuple(_column(item) for item in data["columns"]),
             tuple(data.get("primary_key", ())),
             tuple(UniqueKey(name, tuple(columns)) for name, *columns in data.get("unique_keys", ())),
-            *(data.get(name) for name in _TABLE_TEXTS),
+            data.get("charset"), data.get("collation"), data.get("comment"), data.get("versioned", False),
         )
 
 

@@ -75,7 +75,8 @@ def altered(actions: str, table: str = "CREATE TABLE t (id int PRIMARY KEY, a in
 
 
 @pytest.mark.parametrize("actions", [
-    "ADD SYSTEM VERSIONING", "FROBNICATE COLUMN a", "ADD COLUMN b int SPARKLING", "MODIFY missing int",
+    "DROP SYSTEM VERSIONING", "ADD PERIOD FOR SYSTEM_TIME (x, y)",
+    "FROBNICATE COLUMN a", "ADD COLUMN b int SPARKLING", "MODIFY missing int",
     "DROP COLUMN missing", "ADD COLUMN b enum('x'", "ALTER COLUMN a SET OPTIONS", "CONVERT TO CHARACTER SET DEFAULT",
     "ADD b int AFTER missing", "RENAME COLUMN missing TO b", "ADD PRIMARY KEY (missing)", "'text'",
 ])
@@ -103,7 +104,7 @@ def test_a_table_that_was_not_known_is_read_when_it_changes() -> None:
 
 
 def test_records_wait_for_what_is_read_again() -> None:
-    outcome, known = altered("ADD SYSTEM VERSIONING")
+    outcome, known = altered("FROBNICATE")
     table = create("CREATE TABLE t (id int PRIMARY KEY, fresh int)")
     known.put(table)
     change = ddl.complete(outcome, known)[0].change
@@ -341,6 +342,18 @@ def test_mariadb_keeps_keys_and_constraints_apart_from_columns() -> None:
     table = create("CREATE TABLE t (period int, vector int, comment text, s date, e date,"
                    " PERIOD FOR p (s, e), VECTOR KEY (vector), CONSTRAINT CHECK (period > 0))")
     assert [each.name for each in table.columns] == ["period", "vector", "comment", "s", "e"]
+
+
+def test_hidden_columns_of_system_versioning_are_told() -> None:
+    implicit = create("CREATE TABLE t (a int) WITH SYSTEM VERSIONING PARTITION BY SYSTEM_TIME (PARTITION p CURRENT)")
+    explicit = create("CREATE TABLE t (a int, s timestamp(6) GENERATED ALWAYS AS ROW START, e timestamp(6) GENERATED"
+                      " ALWAYS AS ROW END INVISIBLE, PERIOD FOR SYSTEM_TIME (s, e)) WITH SYSTEM VERSIONING")
+    assert (implicit.versioned, explicit.versioned) == (True, False)
+    assert [column.nullable for column in explicit.columns] == [True, False, False]
+    _, known = altered("ADD SYSTEM VERSIONING")
+    assert next(iter(known)).versioned
+    ddl.apply("ALTER TABLE t DROP SYSTEM VERSIONING", "d", known)
+    assert not next(iter(known)).versioned
 
 
 def test_a_prefix_or_an_expression_in_a_unique_key() -> None:

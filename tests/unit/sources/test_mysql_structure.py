@@ -52,7 +52,7 @@ def test_damage_is_told(text: str) -> None:
 def test_every_attribute_survives() -> None:
     column = ColumnDef("c", "SET", 3, 1, "x", "y", ("a", "b"), False, "d", True, True, True, "z", True)
     table = TableStructure(TableId("d", "", "t"), (column,), ("c",), (UniqueKey("u", ("c",)), UniqueKey("v", ())),
-                           "x", "y", "z")
+                           "x", "y", "z", True)
     assert TableStructure.from_json(json.loads(json.dumps(table.to_json()))) == table
 
 
