@@ -105,7 +105,8 @@ def test_statements_in_the_log_give_what_the_server_has(binlog: BinlogServer, co
 TABLES = """\
 CREATE TABLE types (ti tinyint unsigned, b bit(3) DEFAULT b'101', d decimal(6,3) NOT NULL DEFAULT 1.5, f float(5,2),
   c char(5) CHARACTER SET latin1 DEFAULT 'it''s', e enum('a','b,c','it''s') DEFAULT 'a', y year,
-  s set('x','y') NOT NULL DEFAULT 'x,y', t timestamp(3) NULL DEFAULT CURRENT_TIMESTAMP(3) ON UPDATE CURRENT_TIMESTAMP(3), bl blob, z int(6) zerofill,
+  s set('x','y') NOT NULL DEFAULT 'x,y',
+  t timestamp(3) NULL DEFAULT CURRENT_TIMESTAMP(3) ON UPDATE CURRENT_TIMESTAMP(3), bl blob, z int(6) zerofill,
   g point, vb varbinary(7), n int DEFAULT NULL COMMENT 'a ''quoted'' word', j json)
 CREATE TABLE keys_ (a int NOT NULL, b int, c varchar(9) NOT NULL, UNIQUE KEY nullable (b), UNIQUE KEY good (c, a))
 CREATE TABLE gen (id bigint unsigned AUTO_INCREMENT PRIMARY KEY, a int, v int AS (a + 1) VIRTUAL,

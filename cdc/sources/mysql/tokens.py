@@ -8,7 +8,7 @@ does. Nothing is ever refused here: what is no token of SQL becomes a symbol.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 WORD: Final = "word"
@@ -24,6 +24,10 @@ HEX: Final = "hex"
 CHARSET: Final = "charset"
 """An introducer such as `_utf8mb4`."""
 SYMBOL: Final = "symbol"
+
+MODE_ANSI_QUOTES: Final = 0x4
+MODE_NO_BACKSLASH_ESCAPES: Final = 0x100000
+"""Bits of sql_mode: MySQL Source Code Documentation, `Query_event` (Q_SQL_MODE_CODE); MariaDB sql/sql_class.h."""
 
 
 class NotUnderstood(Exception):
@@ -59,6 +63,15 @@ class Dialect:
         if self.mariadb and not for_mariadb and 50700 <= number <= 99999:
             return False
         return self.version == 0 or number <= self.version
+
+    def under(self, sql_mode: int | None) -> Dialect:
+        """For a statement run under *sql_mode*, as a Query event carries it; None when it does not say."""
+        if sql_mode is None:
+            return self
+        ansi_quotes, backslashes = bool(sql_mode & MODE_ANSI_QUOTES), not sql_mode & MODE_NO_BACKSLASH_ESCAPES
+        if (ansi_quotes, backslashes) == (self.ansi_quotes, self.backslash_escapes):
+            return self
+        return replace(self, ansi_quotes=ansi_quotes, backslash_escapes=backslashes)
 
 
 MYSQL: Final = Dialect()

@@ -333,6 +333,15 @@ def test_double_quotes_are_names_where_sql_mode_says_so() -> None:
         ddl.read_create(text, "d", structures())
 
 
+@pytest.mark.parametrize(("sql_mode", "expected"), [
+    (None, (False, True)), (0, (False, True)), (0x4, (True, True)), (0x100000, (False, False)),
+    (0x100004, (True, False)),
+])
+def test_an_events_sql_mode_decides_how_it_is_read(sql_mode: int | None, expected: tuple[bool, bool]) -> None:
+    under = Dialect().under(sql_mode)
+    assert (under.ansi_quotes, under.backslash_escapes) == expected
+
+
 def test_backslashes_are_plain_where_sql_mode_says_so() -> None:
     text = r"CREATE TABLE t (a enum('x\') , b int)"
     assert len(ddl.read_create(text, "d", structures(), Dialect(backslash_escapes=False)).columns) == 2
