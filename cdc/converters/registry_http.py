@@ -294,9 +294,9 @@ class RegistryHttp:
 
 def _check_headers(given: Mapping[str, str], authorization: list[dict[str, str]]) -> None:
     """Raises ConfigError for what no HTTP header can hold; `http.client` would repeat the value in its error."""
-    texts = {f"request.header.{name}": name + text for name, text in given.items()}
-    texts |= {"bearer.auth.token": text for each in authorization for text in each.values()}
-    for key, text in texts.items():
+    texts = [(f"request.header.{name}", name + text) for name, text in given.items()]
+    texts += [("bearer.auth.token", text) for each in authorization for text in each.values()]
+    for key, text in texts:
         if not text.isascii() or not text.isprintable():
             raise ConfigError(f"{key} holds a character that an HTTP header cannot", option=key,
                               hint="Look for line ends and characters other than ASCII.")

@@ -17,6 +17,7 @@ cdef class Transaction:
     cdef public object commit_time_us
     cdef public object xid
     cdef public long long skip
+    cdef public long long skip_until_lsn
     cdef public long long skip_before_lsn
     cdef public long long changes
     cdef public long long total
@@ -56,6 +57,7 @@ cdef class Decoder:
     cdef public object delivered_lsn
     cdef public object tx_lsn
     cdef public long long tx_changes
+    cdef public object tx_last_lsn
     cdef public object tx_xid
     cdef public object tx_skip_before_lsn
     cdef public object last_lsn

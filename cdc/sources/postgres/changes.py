@@ -6,7 +6,8 @@ lookup happens while rows are decoded.
 
 What was delivered before a restart is dropped here. A transaction is known by where its commit record starts
 (`final_lsn`): all that start before the position's `end_lsn` were delivered whole, and of the one at `tx_lsn` the first
-`tx_changes` changes were.
+`tx_changes` changes were, none of them beyond `tx_last_lsn`: where the publication is another one now, so that the
+same transaction brings other changes, a change is rather delivered again than taken for one that was.
 """
 
 from __future__ import annotations
@@ -87,11 +88,13 @@ class RelationState:
 class Transaction:
     """The transaction whose changes are being read."""
 
-    def __init__(self, final_lsn: int, commit_time_us: int, xid: int, skip: int, skip_before_lsn: int) -> None:
+    def __init__(self, final_lsn: int, commit_time_us: int, xid: int, skip: int, skip_until_lsn: int,
+                 skip_before_lsn: int) -> None:
         self.final_lsn = final_lsn
         self.commit_time_us = commit_time_us
         self.xid = xid
         self.skip = skip
+        self.skip_until_lsn = skip_until_lsn
         self.skip_before_lsn = skip_before_lsn
         self.changes = 0
         self.total = 0
@@ -146,6 +149,7 @@ class Decoder:
         self.delivered_lsn = 0
         self.tx_lsn = 0
         self.tx_changes = 0
+        self.tx_last_lsn = 0
         self.tx_xid = 0
         self.tx_skip_before_lsn = 0
         self.last_lsn = 0
@@ -156,13 +160,14 @@ class Decoder:
         self.transactions = 0
 
     def resume(self, end_lsn: int, tx_lsn: int, tx_changes: int, commit_lsn: int, xid: int = 0,
-               skip_before_lsn: int = 0) -> None:
+               skip_before_lsn: int = 0, tx_last_lsn: int = SKIP_ALL) -> None:
         """Say what was delivered before: all transactions whose commit record starts before *end_lsn*, and the first
-        *tx_changes* changes of the one at *tx_lsn*. Where only an event's LSN is known (another program's offset),
-        *xid* and *skip_before_lsn* drop that transaction's changes before the LSN."""
+        *tx_changes* changes of the one at *tx_lsn*, the last of them at *tx_last_lsn*. Where only an event's LSN is
+        known (another program's offset), *xid* and *skip_before_lsn* drop that transaction's changes before the LSN."""
         self.end_lsn = self.delivered_lsn = end_lsn
         self.tx_lsn = tx_lsn
         self.tx_changes = tx_changes
+        self.tx_last_lsn = tx_last_lsn
         self.tx_xid = xid
         self.tx_skip_before_lsn = skip_before_lsn
         self.commit_lsn = commit_lsn
@@ -273,7 +278,7 @@ class Decoder:
         if state.table is None:
             self.filtered += 1
             return
-        live = tx.changes > tx.skip and lsn >= tx.skip_before_lsn
+        live = (tx.changes > tx.skip or lsn > tx.skip_until_lsn) and lsn >= tx.skip_before_lsn
         if not live and not self.settings.transaction_metadata:
             return
         before: Any = None
@@ -429,15 +434,15 @@ class Decoder:
     def begin(self, final_lsn: int, commit_time_us: int, xid: int, lsn: int) -> None:
         if self.transaction is not None:
             raise ProtocolError("Begin within a transaction", offset=XLOG_HEADER, xid=xid)
-        skip, skip_before = 0, 0
+        skip, skip_until, skip_before = 0, SKIP_ALL, 0
         resumed = final_lsn == self.tx_lsn
         if final_lsn < self.delivered_lsn:
             skip = SKIP_ALL
         elif resumed:
-            skip = self.tx_changes
+            skip, skip_until = self.tx_changes, self.tx_last_lsn
         elif self.tx_xid and xid == self.tx_xid:
             skip_before = self.tx_skip_before_lsn
-        tx = Transaction(final_lsn, commit_time_us, xid, skip, skip_before)
+        tx = Transaction(final_lsn, commit_time_us, xid, skip, skip_until, skip_before)
         tx.sequence_head = f'["{self.commit_lsn}","' if self.commit_lsn else '[null,"'
         self.transaction = tx
         self.last_lsn = lsn
@@ -465,7 +470,7 @@ class Decoder:
             raise ProtocolError("Truncate outside a transaction", offset=XLOG_HEADER)
         tx.changes += 1
         self.last_lsn = lsn
-        live = tx.changes > tx.skip and lsn >= tx.skip_before_lsn
+        live = (tx.changes > tx.skip or lsn > tx.skip_until_lsn) and lsn >= tx.skip_before_lsn
         for oid in message.relation_oids:
             state = self.relations.get(oid)
             if state is None:
@@ -480,7 +485,7 @@ class Decoder:
                 raise ProtocolError("a transactional message outside a transaction", offset=XLOG_HEADER)
             tx.changes += 1
             self.last_lsn = lsn
-            live = tx.changes > tx.skip and lsn >= tx.skip_before_lsn
+            live = (tx.changes > tx.skip or lsn > tx.skip_until_lsn) and lsn >= tx.skip_before_lsn
         else:
             live = lsn >= self.delivered_lsn
             self.commit_lsn = lsn  # no COMMIT follows: it is its own

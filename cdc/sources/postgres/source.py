@@ -323,7 +323,8 @@ class PostgresSource:
         position = PostgresPosition(end_lsn=confirmed) if position is None else self._fitting(position, confirmed)
         self._origin = position.on_server(facts.system_id, facts.timeline)
         self._decoder.resume(position.end_lsn, position.tx_lsn, position.tx_changes, position.commit_lsn,
-                             position.xid if position.skip_before_lsn else 0, position.skip_before_lsn)
+                             position.xid if position.skip_before_lsn else 0, position.skip_before_lsn,
+                             position.last_lsn)
         start_lsn = min(position.end_lsn, position.hold_lsn) if position.hold_lsn else position.end_lsn
         self._binary = self._reads_binary(conn)
         options = stream_options(facts.version, config, slot.two_phase, binary=self._binary)
@@ -463,13 +464,19 @@ class PostgresSource:
         decoder, origin = self._decoder, self._origin
         tx = decoder.transaction
         tx_lsn = tx_changes = 0
+        last_lsn = decoder.last_lsn or origin.last_lsn
         if tx is not None and tx.skip_before_lsn > decoder.last_lsn:
             return origin  # nothing new so far
         if tx is not None and tx.final_lsn >= decoder.delivered_lsn:
-            tx_lsn, tx_changes = tx.final_lsn, max(tx.changes, tx.skip)
+            tx_lsn, tx_changes = tx.final_lsn, tx.changes
+            if tx.changes < tx.skip and last_lsn <= tx.skip_until_lsn:
+                tx_changes, last_lsn = tx.skip, decoder.tx_last_lsn
+        elif decoder.tx_lsn and decoder.tx_lsn >= decoder.end_lsn:
+            # The transaction of which a part was delivered before the restart is still to come.
+            tx_lsn, tx_changes, last_lsn = decoder.tx_lsn, decoder.tx_changes, decoder.tx_last_lsn
         return PostgresPosition(
             end_lsn=decoder.end_lsn, tx_lsn=tx_lsn, tx_changes=tx_changes, commit_lsn=decoder.commit_lsn,
-            hold_lsn=decoder.held_lsn(), last_lsn=decoder.last_lsn or origin.last_lsn, last_kind=decoder.last_kind,
+            hold_lsn=decoder.held_lsn(), last_lsn=last_lsn, last_kind=decoder.last_kind,
             xid=tx.xid if tx is not None else 0, time_us=decoder.last_time_us, system_id=origin.system_id,
             timeline=origin.timeline)
 
