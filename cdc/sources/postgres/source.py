@@ -156,7 +156,8 @@ class PostgresSource:
             if conn is not None:
                 conn.close()
         self._spill.clear()
-        if self.config.slot_drop_on_stop and self._reader is not None:
+        orderly = self._interrupted.is_set()  # else it starts again shortly, and needs its slot
+        if self.config.slot_drop_on_stop and self._reader is not None and orderly:
             with server.connect_replication(self.config) as conn:
                 server.drop_slot(conn, self.config.slot_name)
         self._reader = None

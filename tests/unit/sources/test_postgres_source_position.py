@@ -1,6 +1,8 @@
-"""The position that a source's batches end at, while what was delivered before a restart passes by again."""
+"""The position that a source's batches end at while what was delivered before a restart passes by; and its end."""
 
 from __future__ import annotations
+
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -47,3 +49,18 @@ def test_the_delivered_part_stays_until_it_is_passed_and_is_let_go_with_its_tran
     assert place(source)[:3] == (5008, 0, 0)
     source._decoder.idle(6000)
     assert place(source)[:3] == (6000, 0, 0)
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_the_slot_is_dropped_when_a_stop_was_asked_for_and_kept_for_a_restart_after_an_error(
+        asked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, _ = parse_postgres({**GIVEN, "slot.drop.on.stop": "true"})
+    source = PostgresSource(config, GIVEN)
+    dropped: list[str] = []
+    monkeypatch.setattr("cdc.sources.postgres.server.connect_replication", lambda _: MagicMock())
+    monkeypatch.setattr("cdc.sources.postgres.server.drop_slot", lambda _, name: dropped.append(name))
+    source._reader = MagicMock()
+    if asked:
+        source.interrupt()
+    source.stop()
+    assert dropped == (["debezium"] if asked else [])
