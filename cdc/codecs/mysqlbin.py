@@ -260,6 +260,8 @@ class BinDecimalCodec(Codec):
                 byte ^= 128
             number = (number << 8) | byte
             at += 1
+        if number >= self.head_limit:
+            return False
         groups = self.groups
         while groups > 0:
             group = 0
