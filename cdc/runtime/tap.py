@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..core.errors import StateError
 from ..core.record import Message, Record
@@ -100,5 +100,12 @@ class EventTap:
 
 def _size(item: Item) -> int:
     if isinstance(item, Message):
-        return 1000
+        return 1000 + _held(item.value)
     return 1000 + sum(len(row.data) for row in (item.before, item.after) if row is not None)
+
+
+def _held(value: Any) -> int:
+    """Bytes of what may be large in a message's Connect value: a logical message's content is of any size."""
+    if isinstance(value, bytes | str):
+        return len(value)
+    return sum(map(_held, value)) if isinstance(value, tuple | list) else 0

@@ -52,7 +52,7 @@ class Spill:
 
     @property
     def size_bytes(self) -> int:
-        return sum(each.size_bytes for each in self._transactions.values())
+        return sum(each.size_bytes for each in list(self._transactions.values()))  # any thread
 
     def append(self, xid: int, subxid: int, frame: bytes) -> None:
         """Keep *frame*, written by (sub)transaction *subxid* of *xid*. Raises SourceError when there is no room."""

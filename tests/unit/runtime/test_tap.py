@@ -70,3 +70,11 @@ def test_too_many_listeners_are_refused() -> None:
     for context in held:
         context.__exit__(None, None, None)
     assert not tap.active
+
+
+def test_a_large_message_counts_by_its_size() -> None:
+    tap = EventTap()
+    large = Message("t", None, None, None, ("m", (("prefix", b"x" * 6_000), None)))
+    with tap.listen(size_bytes=20_000) as listener:
+        tap.offer([large] * 5)
+        assert listener.take()[:2] == ([large] * 2, 3)
