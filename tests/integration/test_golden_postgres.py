@@ -91,6 +91,7 @@ def scenario(request: pytest.FixtureRequest, postgres15: PostgresServer) -> Iter
                 wanted = sum(1 for _ in golden_records(GOLDEN / f"postgres-{name}.jsonl.gz"))
                 yield name, _collect(source, given, wanted)
             finally:
+                source.interrupt()
                 source.stop()
     finally:
         postgres15.drop_database("golden")
