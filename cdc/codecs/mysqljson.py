@@ -12,9 +12,11 @@ exponent; `SERVER` is what the server prints, so what a snapshot reads (sql-comm
 from __future__ import annotations
 
 import base64
+import re
 import struct
 from collections.abc import Callable
 from decimal import Decimal
+from json.encoder import encode_basestring
 from typing import Final, NamedTuple
 
 from cdc.core.codec import Codec
@@ -51,17 +53,21 @@ class Form(NamedTuple):
 
     comma: str
     colon: str
-    escapes: dict[int, str]
+    quote: Callable[[str], str]
     double: Callable[[float], str]
     micros: Callable[[int], str]
     opaque: Callable[[int, bytes], str]
 
 
-def _escapes(digits: str) -> dict[int, str]:
-    return {code: f"\\u{format(code, digits)}" for code in range(32)} | {
-        ord(char): escape for char, escape in
-        (('"', '\\"'), ("\\", "\\\\"), ("\b", "\\b"), ("\t", "\\t"), ("\n", "\\n"), ("\f", "\\f"), ("\r", "\\r"))
-    }
+_UPPER: Final = re.compile(r"\\\\|\\u([0-9a-f]{4})")
+
+
+def _quoted_upper(text: str) -> str:
+    """As JSON quotes, the digits of escaped control characters in upper case."""
+    quoted = encode_basestring(text)
+    if "\\u" not in quoted:
+        return quoted
+    return _UPPER.sub(lambda found: found[0] if found[1] is None else f"\\u{found[1].upper()}", quoted)
 
 
 def plain_double(number: float) -> str:
@@ -94,9 +100,9 @@ def _server_opaque(type: int, data: bytes) -> str:
 
 
 COMPACT: Final = Form(
-    ",", ":", _escapes("04X"), plain_double, lambda micros: f".{micros:06d}".rstrip("0") if micros else "",
+    ",", ":", _quoted_upper, plain_double, lambda micros: f".{micros:06d}".rstrip("0") if micros else "",
     lambda type, data: base64.b64encode(data).decode())
-SERVER: Final = Form(", ", ": ", _escapes("04x"), server_double, lambda micros: f".{micros:06d}", _server_opaque)
+SERVER: Final = Form(", ", ": ", encode_basestring, server_double, lambda micros: f".{micros:06d}", _server_opaque)
 
 
 class JsonCodec(Codec):
@@ -191,7 +197,7 @@ class _Printer:
             self.value(inner, type, struct.unpack_from("<I" if large else "<H", inner, at + 1)[0], depth)
 
     def text(self, text: str) -> None:
-        self.put(f'"{text.translate(self.form.escapes)}"')
+        self.put(self.form.quote(text))
 
     def custom(self, type: int, data: bytes) -> None:
         if type == _DECIMAL:

@@ -93,3 +93,11 @@ def test_doubles_in_both_forms(number: float, server: str, compact: str | None) 
     assert server_double(number) == server
     assert compact is None or plain_double(number) == compact
     assert float(plain_double(number)) == number
+
+
+def test_texts_are_quoted_as_each_form_does() -> None:
+    text = "\"\\/\b\t\n\f\r\x01\x1f\x7fé😀\\u001f".encode()
+    data = b"\x0c" + bytes((len(text),)) + text
+    common = '"\\"\\\\/\\b\\t\\n\\f\\r\\u0001%s\x7fé😀\\\\u001f"'
+    assert json_text(data, SERVER) == common % "\\u001f"
+    assert json_text(data, COMPACT) == common % "\\u001F"
