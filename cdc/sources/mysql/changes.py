@@ -277,7 +277,7 @@ class Decoder:
 
     def query(self, header: Header, message: Query, start: int) -> None:
         text = message.sql.decode("utf-8", "replace")
-        outcome = ddl.apply(text, message.database, self.structures, self.dialect)
+        outcome = ddl.apply(text, message.database, self.structures, self.dialect.under(message.sql_mode))
         if outcome.kind == "begin":
             self.begin(header, start, message.thread_id)
             self.counted()
@@ -291,6 +291,9 @@ class Decoder:
             self.end(header)
             return
         if outcome.kind == "dml":
+            if outcome.targets and not any(self.filters.table(id) for id in outcome.targets):
+                self.counted()
+                return
             raise SourceRefusedError(
                 "A change was logged as a statement instead of rows.", database=message.database, file=self.file,
                 pos=start, hint="Set binlog_format=ROW on the server and in all sessions, then take a new snapshot.")
@@ -436,13 +439,13 @@ class Decoder:
 def fits(structure: TableStructure, message: TableMap) -> bool:
     """Whether rows of *message* can be read with *structure*: the same columns in the same order, as far as the log
     tells. It always tells types and sizes, and names with full metadata."""
-    if len(structure.columns) != len(message.types):
-        return False
+    if len(structure.columns) + 2 * structure.versioned != len(message.types):
+        return False  # rows of a system-versioned table end with row_start and row_end
     if message.names is not None and any(
-            column.name != name for column, name in zip(structure.columns, message.names, strict=True)):
+            column.name != name for column, name in zip(structure.columns, message.names, strict=False)):
         return False
     return all(_column_fits(column, code, size)
-               for column, code, size in zip(structure.columns, message.types, message.metadata, strict=True))
+               for column, code, size in zip(structure.columns, message.types, message.metadata, strict=False))
 
 
 def _column_fits(column: ColumnDef, code: int, size: int) -> bool:

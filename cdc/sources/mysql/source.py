@@ -167,6 +167,7 @@ class MySqlSource:
         self._structures = found.structures
         final = replace(position, server_uuid=self._server_uuid, structures=self._kept(0))
         chunks = self._chunks(found) if rows_wanted else []
+        server.check_select(self._connection(), facts, [chunk.table.id for chunk in chunks])
         log.info("snapshot_started", tables=len(chunks), file=position.file, pos=position.pos)
         messages = self._snapshot_messages(found, final, last=not chunks) if config.include_schema_changes else []
         self._snapshot = snapshot.Snapshot(
