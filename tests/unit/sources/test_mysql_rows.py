@@ -93,7 +93,8 @@ def test_an_insert_of_defaults_alone_is_a_row_without_columns() -> None:
 
 def test_compressed_rows_are_rows() -> None:
     for name in (MYSQL, MARIADB):
-        found = [each for each in changes(name, "t") if set(ops([each])) & {(each.op, number(10)), (each.op, number(11))}]
+        wanted = (number(10), number(11))
+        found = [each for each in changes(name, "t") if ops([each])[0][1] in wanted]
         assert [each.op for each in found] == ["c", "c", "u", "u", "d", "d"]
         assert found[0].cells()["v"] == b"x" * (1000 if name == MYSQL else 400)
         assert found[3].cells()["v"] == b"y" * (1000 if name == MYSQL else 400) + b"z"
