@@ -272,7 +272,7 @@ def test_offsets_in_kafka_carry_on(items: Database, kafka: KafkaServer, reader: 
     assert {message.key for message in stored} == {b'["shop",{"server":"%s"}]' % topic_prefix.encode()}
     values = [message.value or b"" for message in stored]
     assert all(value == json.dumps(json.loads(value), separators=(",", ":")).encode() for value in values)
-    assert any({"lsn", "txId", "ts_usec"} <= json.loads(value).keys() for value in values)
+    assert {"lsn", "lsn_proc", "lsn_commit", "ts_usec"} <= json.loads(values[-1]).keys()
 
 
 def test_offsets_in_kafka_wait_for_kafka(items: Database, kafka: KafkaServer, reader: Reader, pipeline: Pipeline,
