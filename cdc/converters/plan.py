@@ -78,11 +78,12 @@ def ready(schema: Schema, value: Any, null_is_default: bool) -> bytes:
 class AvroPlan:
     """One table's keys and envelopes as Avro.
 
-    *key_prefix* and *value_prefix* are the wire format's magic byte and schema id. Not shared between threads.
+    *key_prefix* and *value_prefix* are the wire format's magic byte and schema id. Plans of one thread may share
+    *out*, so that its buffer, as large as the largest row, is there once.
     """
 
     def __init__(self, table: TableSchema, key_prefix: bytes, value_prefix: bytes, null_is_default: bool,
-                 failures: ColumnFailures) -> None:
+                 failures: ColumnFailures, out: Writer | None = None) -> None:
         self.table = table
         self.key_prefix = key_prefix
         self.value_prefix = value_prefix
@@ -91,7 +92,7 @@ class AvroPlan:
         self.columns = [ColumnOp(column, False, null_is_default) for column in table.columns]
         self.keys = [ColumnOp(column, True, null_is_default) for column in table.key]
         self.key_tail = self._key_tail()
-        self.out = Writer()
+        self.out = Writer() if out is None else out
         self.block_schema = table.envelope_schema.fields[3].schema
 
     def _key_tail(self) -> bytes:

@@ -20,6 +20,7 @@ cdef class RecordConverter:
     cdef public object on_error
     cdef public dict plans
     cdef public dict header_cache
+    cdef public object out
     @cython.locals(out=list)
     cpdef list convert(self, list records, long long now_us)
     @cython.locals(plan=TablePlan, op=str, other=Row)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from cdc.core.codec import Writer
 from cdc.core.errors import RecordError
 from cdc.core.interfaces import Converter, Outgoing
 from cdc.core.record import TOMBSTONE, Message, Record
@@ -62,6 +63,7 @@ class RecordConverter:
         self.on_error = on_error
         self.plans: dict[Any, TablePlan] = {}
         self.header_cache: dict[str, list[tuple[str, bytes | None]]] = {}
+        self.out = Writer()
 
     def convert(self, records: list[Record | Message], now_us: int) -> list[Outgoing]:
         """In order, one outgoing each. *now_us* is the connector's clock, µs since the epoch.
@@ -164,7 +166,7 @@ class RecordConverter:
             key_prefix = key.wire_prefix(table.topic, table.key_schema) if key_avro and table.key_schema else b""
             value_prefix = value.wire_prefix(table.topic, table.envelope_schema) if value_avro else b""
             null_is_default = value.null_is_default if value_avro else key.null_is_default
-            avro = AvroPlan(table, key_prefix, value_prefix, null_is_default, self.failures)
+            avro = AvroPlan(table, key_prefix, value_prefix, null_is_default, self.failures, self.out)
         values = None if key_avro and value_avro else ValuePlan(table, self.failures)
         plan = TablePlan(str(table.id), avro, values, key_avro, value_avro)
         if len(self.plans) >= MAX_PLANS:

@@ -52,9 +52,8 @@ class Writer:
             taken: bytes = buffer_bytes(self.buf, self.used)
             self.used = 0
             if self.cap > 4194304:
-                free_buffer(self.buf)
+                self.buf = grow_buffer(self.buf, 4096)
                 self.cap = 4096
-                self.buf = new_buffer(self.cap)
             return taken
         result = bytes(self.out)
         self.out.clear()
@@ -141,8 +140,8 @@ class Writer:
 
     def need(self, count: int) -> None:
         if cython.compiled and self.used + count > self.cap:
+            self.buf = grow_buffer(self.buf, (self.used + count) * 2)  # may raise, and then nothing has changed
             self.cap = (self.used + count) * 2
-            self.buf = grow_buffer(self.buf, self.cap)
 
 
 class Codec:
