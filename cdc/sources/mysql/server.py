@@ -187,7 +187,8 @@ _CLASH: Final = "Give each client and replica of this topology its own database.
 _DUMP_ERRORS: Final[tuple[tuple[str, type[SourceError], str], ...]] = (
     # Server_id clashes first: their text also speaks of the position.
     (r"same server[_ ]?(uuid|id)", SourceRefusedError, _CLASH),
-    (r"purged required|purged .*gtid|could not find first log|could not open log file|gtid .* not in the .*binlog$",
+    (r"purged required|purged .*gtid|files have been purged|could not find first log|could not open log file"
+     r"|gtid .* not in the .*binlog$",
      PositionLostError, PURGED_HINT),
     (r"more gtids than|diverged|position > file size|impossible position|not in the (master|source)'s binlog"
      r"|start position .*is bigger|alternate history|errant", PositionLostError, _OTHER_HISTORY),
@@ -211,7 +212,7 @@ def map_error(exc: BaseException) -> SourceError:
     if isinstance(below, ssl.SSLError):
         return _tls_error(below)
     said = f"The server says: {text}" if code >= 1000 and not 2000 <= code < 3000 else text
-    if code == ER.MASTER_FATAL_ERROR_READING_BINLOG:
+    if code in (ER.MASTER_FATAL_ERROR_READING_BINLOG, 4052):  # MariaDB ER_SLAVE_SAME_ID
         return _dump_error(said, text)
     if code in _LOST:
         return PositionLostError(said, hint=PURGED_HINT, errno=code)
