@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import psycopg
+import pymysql
 import pytest
 
-from tests.servers import fetch, fleet, java, kafka, postgres, registry
+from tests.servers import fetch, fleet, java, kafka, mariadb, mysql, postgres, registry
 from tests.servers.kafka import KafkaServer
+from tests.servers.mariadb import MariaDbServer
+from tests.servers.mysql import BinlogServer, MySqlServer
 from tests.servers.postgres import PostgresServer
 from tests.servers.process import ServerUnavailableError
 from tests.servers.proxy import Proxy
@@ -36,9 +39,16 @@ def pytest_report_header() -> list[str]:
     found = {version: postgres.find_bindir(version) for version in postgres.VERSIONS}
     versions = [postgres.full_version(bindir) if bindir else f"{version} to fetch" for version, bindir in found.items()]
     runtime = java.find_java(kafka.MINIMUM_JAVA)
+    binlog_servers = [
+        ("MySQL", mysql.find_installation(), MySqlServer.server_program),
+        ("MariaDB", mariadb.find_installation(), MariaDbServer.server_program),
+    ]
+    binlog_versions = [
+        f"{title} {found.version(program) if found else 'to fetch'}" for title, found, program in binlog_servers
+    ]
     return [
-        f"servers: PostgreSQL {', '.join(versions)}; Kafka {kafka.version()}; Apicurio {registry.VERSION}; "
-        f"Java {java.major_version(runtime) if runtime else 'to fetch'}"
+        f"servers: PostgreSQL {', '.join(versions)}; {'; '.join(binlog_versions)}; "
+        f"Kafka {kafka.version()}; Apicurio {registry.VERSION}; Java {java.major_version(runtime) if runtime else 'to fetch'}"
     ]
 
 
@@ -46,8 +56,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     for item in session.items:
         _fleet.wanted.update(fleet.MAKERS.keys() & set(getattr(item, "fixturenames", ())))
         callspec = getattr(item, "callspec", None)
-        if callspec is not None and "postgres" in callspec.params:
-            _fleet.wanted.add(callspec.params["postgres"])
+        chosen = callspec.params if callspec is not None else {}
+        _fleet.wanted.update(chosen[name] for name in ("postgres", "binlog_database") if name in chosen)
 
 
 def pytest_unconfigure() -> None:
@@ -90,6 +100,17 @@ def postgres_fixture(request: pytest.FixtureRequest) -> PostgresServer:
     return _server(request.param, PostgresServer)
 
 
+@pytest.fixture(scope="session", name="mysql")
+def mysql_fixture() -> MySqlServer:
+    """With GTIDs, whole row images and all metadata of tables."""
+    return _server("mysql", MySqlServer)
+
+
+@pytest.fixture(scope="session", name="mariadb")
+def mariadb_fixture() -> MariaDbServer:
+    return _server("mariadb", MariaDbServer)
+
+
 @pytest.fixture(scope="session", name="kafka")
 def kafka_fixture() -> KafkaServer:
     return _server("kafka", KafkaServer)
@@ -125,6 +146,46 @@ def database(postgres: PostgresServer) -> Iterator[Database]:
     if not postgres.running:
         postgres.start()
     postgres.drop_database(name)
+
+
+@dataclass(frozen=True, slots=True)
+class BinlogDatabase:
+    """A fresh database of one test."""
+
+    server: BinlogServer
+    name: str
+
+    def connect(self, **options: Any) -> pymysql.connections.Connection[Any]:
+        return self.server.connect(self.name, **options)
+
+    def execute(self, query: str) -> list[tuple[Any, ...]]:
+        return self.server.execute(query, self.name)
+
+
+@pytest.fixture
+def mysql_database(mysql: MySqlServer) -> Iterator[BinlogDatabase]:
+    """Dropped after the test, even if the test left the server stopped."""
+    yield from _binlog_database(mysql)
+
+
+@pytest.fixture
+def mariadb_database(mariadb: MariaDbServer) -> Iterator[BinlogDatabase]:
+    """As mysql_database."""
+    yield from _binlog_database(mariadb)
+
+
+@pytest.fixture(params=["mysql", "mariadb"])
+def binlog_database(request: pytest.FixtureRequest) -> Iterator[BinlogDatabase]:
+    """As mysql_database: a test that asks for it runs once on each."""
+    yield from _binlog_database(_server(request.param, BinlogServer))  # type: ignore[type-abstract]
+
+
+def _binlog_database(server: BinlogServer) -> Iterator[BinlogDatabase]:
+    name = server.create_database(f"test_{os.getpid()}_{next(_numbers)}")
+    yield BinlogDatabase(server, name)
+    if not server.running:
+        server.start()
+    server.drop_database(name)
 
 
 @pytest.fixture

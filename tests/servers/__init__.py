@@ -1,4 +1,4 @@
-"""Real servers for the tests: PostgreSQL, Kafka, a Schema Registry and a TCP proxy, each on free loopback ports.
+"""Real servers for the tests: PostgreSQL, MySQL, MariaDB, Kafka, Schema Registry, TCP proxy; on free loopback ports.
 
 No Docker and no root needed. A server lives in a temp folder of its own, runs in a session of its own, and is killed by
 a reaper process when the tests end, however they end. What the machine lacks is fetched once into a cache folder, by

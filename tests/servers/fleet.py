@@ -9,6 +9,8 @@ from typing import TypeVar
 
 from tests.servers import fetch
 from tests.servers.kafka import KafkaServer
+from tests.servers.mariadb import MariaDbServer
+from tests.servers.mysql import MySqlServer
 from tests.servers.postgres import PostgresServer
 from tests.servers.registry import RegistryServer
 from tests.servers.server import Server
@@ -19,6 +21,8 @@ MAKERS: dict[str, Callable[[], Server]] = {
     "postgres15": lambda: PostgresServer(15),
     "postgres16": lambda: PostgresServer(16),
     "postgres18": lambda: PostgresServer(18),
+    "mysql": MySqlServer,
+    "mariadb": MariaDbServer,
     "kafka": KafkaServer,
     "registry": RegistryServer,
 }
