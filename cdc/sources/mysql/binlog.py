@@ -42,33 +42,40 @@ from .rows import ROWS_EVENTS, parse_rows, read_length, uncompress_buffer
 from .tablemap import parse_table_map
 
 _HEADER = struct.Struct("<IBIIIH")
+_GTID = struct.Struct("<B16sQ")
+_CLOCK = struct.Struct("<QQ")
+_MARIA_GTID = struct.Struct("<QIB")
 _QUERY = struct.Struct("<IIBHH")
 _POST_HEADER = {const.ROTATE_EVENT: 8, const.QUERY_EVENT: 13, const.QUERY_COMPRESSED_EVENT: 13,
                 const.EXECUTE_LOAD_QUERY_EVENT: 26, const.TABLE_MAP_EVENT: 8, const.INCIDENT_EVENT: 2,
                 const.PARTIAL_UPDATE_ROWS_EVENT: 10}
 _VERSION_LEN = 50
 _MAX_CACHED_MAPS = 10_000
+_MAX_CACHED_BEGINS = 1000
 
 
 def parse_header(event: bytes) -> Header:
     """The first 19 bytes of a whole event. Raises ProtocolError when its length is another one."""
     if len(event) < const.HEADER_LEN:
         raise ProtocolError("event ends too early", offset=0, wanted=const.HEADER_LEN, got=len(event))
-    timestamp, kind, server_id, length, next_position, flags = _HEADER.unpack_from(event)
-    if length != len(event):
-        raise ProtocolError("event's length is not its own", offset=9, wanted=len(event), got=length, event_type=kind)
-    return Header(timestamp, kind, server_id, length, next_position, flags)
+    header = Header._make(_HEADER.unpack_from(event))
+    if header.length != len(event):
+        raise ProtocolError("event's length is not its own", offset=9, wanted=len(event), got=header.length,
+                            event_type=header.type)
+    return header
 
 
 class BinlogDecoder:
     """Decodes the events of one connection, or one file, in their order.
 
-    It keeps what the FORMAT_DESCRIPTION said (checksums, lengths) and the table maps it has parsed, by their bytes.
+    It keeps what the FORMAT_DESCRIPTION said (checksums, lengths), and by their bytes the table maps and BEGINs it has
+    parsed: these come again and again.
     """
 
     def __init__(self) -> None:
         self.format: FormatDescription | None = None
         self._maps: dict[bytes, TableMap] = {}
+        self._begins: dict[bytes, Query] = {}
 
     def decode(self, event: bytes) -> tuple[Header, Message]:
         """A whole event as the server sends it or its file has it, its checksum verified. Raises ProtocolError."""
@@ -108,7 +115,7 @@ class BinlogDecoder:
         if kind == const.GTID_EVENT:
             return _maria_gtid(Reader(event, const.HEADER_LEN, end), header.server_id)
         if kind in (const.QUERY_EVENT, const.QUERY_COMPRESSED_EVENT, const.EXECUTE_LOAD_QUERY_EVENT):
-            return _query(event, kind, end, self._post_header(kind))
+            return self._query(event, kind, end)
         parse = _PARSERS.get(kind)
         if parse is not None:
             return parse(Reader(event, const.HEADER_LEN, end), header)
@@ -123,6 +130,17 @@ class BinlogDecoder:
         if kind <= len(lengths) and lengths[kind - 1]:
             return lengths[kind - 1]
         return _POST_HEADER.get(kind, 10 if kind in (30, 31, 32, 169, 170, 171) else 8)
+
+    def _query(self, event: bytes, kind: int, end: int) -> Query:
+        if kind != const.QUERY_EVENT or not event.endswith(b"BEGIN", const.HEADER_LEN, end):
+            return _query(event, kind, end, self._post_header(kind))
+        body = event[const.HEADER_LEN:end]
+        known = self._begins.get(body)
+        if known is None:
+            if len(self._begins) >= _MAX_CACHED_BEGINS:
+                self._begins.clear()
+            known = self._begins[body] = _query(event, kind, end, self._post_header(kind))
+        return known
 
     def _table_map(self, event: bytes, end: int) -> TableMap:
         body = event[const.HEADER_LEN:end]
@@ -232,15 +250,14 @@ def _xa_prepare(reader: Reader, header: Header) -> XaPrepare:
 
 def _gtid(reader: Reader, header: Header) -> Gtid:
     """Gtid_event, untagged; what follows the GTID came in over the versions and may be missing from the end."""
-    reader.take(1)
-    uuid = decode_uuid(reader.take(16), 0)
-    gno = reader.uint(8)
+    _, raw_uuid, gno = _GTID.unpack(reader.take(_GTID.size))
+    uuid = decode_uuid(raw_uuid, 0)
     if (gno == 0) != (header.type == const.ANONYMOUS_GTID_LOG_EVENT) or gno >= 1 << 63:
         raise ProtocolError("GTID with an impossible number", offset=reader.pos, wanted="1 to 2^63-1", got=gno)
     last_committed = sequence = 0
     immediate = original = length = None
     if reader.left() and reader.uint(1) == 2:  # LOGICAL_TIMESTAMP_TYPECODE
-        last_committed, sequence = reader.uint(8), reader.uint(8)
+        last_committed, sequence = _CLOCK.unpack(reader.take(_CLOCK.size))
         if reader.left() >= 7:
             original = immediate = reader.uint(7)
             if immediate >> 55:
@@ -295,7 +312,7 @@ def _varlen_bytes(reader: Reader, count: int) -> bytes:
 
 def _maria_gtid(reader: Reader, server_id: int) -> MariaGtid:
     """Gtid_log_event; what MariaDB 10.8 and later add behind the XID says nothing about rows."""
-    sequence, domain, flags = reader.uint(8), reader.uint(4), reader.uint(1)
+    sequence, domain, flags = _MARIA_GTID.unpack(reader.take(_MARIA_GTID.size))
     commit_id = reader.uint(8) if flags & const.FL_GROUP_COMMIT_ID else None
     xid = None
     if flags & (const.FL_PREPARED_XA | const.FL_COMPLETED_XA):

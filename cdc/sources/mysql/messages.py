@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from cdc.core.errors import ProtocolError
 
@@ -19,8 +19,7 @@ from .rows import Layout, RowsEvent
 _INFLATE_CHUNK = 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """The common header."""
 
     timestamp: int
@@ -91,8 +90,7 @@ class XaPrepare:
     bqual: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Gtid:
+class Gtid(NamedTuple):
     """A transaction begins (MySQL). *gno* is 0 and *uuid* of zeros for an anonymous one (gtid_mode=OFF)."""
 
     uuid: str
@@ -114,8 +112,7 @@ class Gtid:
         return f"{self.uuid}:{self.tag}:{self.gno}" if self.tag else f"{self.uuid}:{self.gno}"
 
 
-@dataclass(frozen=True, slots=True)
-class MariaGtid:
+class MariaGtid(NamedTuple):
     """A transaction begins (MariaDB); a *standalone* one is the single statement that follows, without commit."""
 
     domain: int
