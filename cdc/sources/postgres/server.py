@@ -49,8 +49,17 @@ _PATIENCE: Final = {
 
 def connect(config: PostgresConfig, *, application_name: str = "cdc", query_timeout: bool = True) -> Connection:
     """An ordinary connection in autocommit. *query_timeout* False is for work whose length nobody can know."""
-    timeout_ms = config.database_query_timeout_ms if query_timeout else 0
-    return _open(config, {"application_name": application_name}, {"statement_timeout": str(timeout_ms)})
+    parameters = {"application_name": application_name}
+    if query_timeout:
+        return _open(config, parameters, {"statement_timeout": str(config.database_query_timeout_ms)})
+    conn = _open(config, parameters, {"statement_timeout": "0", "idle_in_transaction_session_timeout": "0"})
+    if conn.info.server_version >= 170000:
+        try:
+            query(conn, "SET transaction_timeout = 0")
+        except BaseException:
+            conn.close()
+            raise
+    return conn
 
 
 def connect_replication(config: PostgresConfig, *, application_name: str = "cdc") -> Connection:
@@ -86,6 +95,7 @@ def _conninfo(config: PostgresConfig, parameters: Mapping[str, str], settings: M
 
 _RETRIABLE_STATES: Final = frozenset({
     "57P01", "57P02", "57P03", "57P05",  # shutdown, crash, starting up, idle session
+    "25P03", "25P04",  # idle in a transaction, or in one for too long: the server has ended the connection
     "53000", "53100", "53200", "53300",  # disk, memory, connections, walsenders
     "55006", "55P03",  # slot in use, lock not available
     "40001", "40P01", "57014",  # conflict with recovery, deadlock, statement timeout
