@@ -196,8 +196,9 @@ def map_column(mapper: Mapper, column: ColumnSource, schema: Schema, codec: Code
                unchanged: Any = None, fallback: Any = None) -> Mapped:
     """Apply *mapper* to a field: its schema (optionality and default included), its codecs and its stand-ins.
 
-    *unchanged* stands for a value the log left out and is mapped like one. *fallback* stands for a null in a
-    required field without default and is mapped too; a null in an optional field stays null, unless masked.
+    *unchanged* stands for a value the log left out and is mapped like one, unless it is bytes: those stay whole.
+    *fallback* stands for a null in a required field without default and is mapped too; a null in an optional field
+    stays null, unless masked.
     """
     schema = replace(schema, parameters=schema.parameters + mapper.parameters(column))
     mapping = mapper.mapping(column, schema)
@@ -210,7 +211,7 @@ def map_column(mapper: Mapper, column: ColumnSource, schema: Schema, codec: Code
     stand_in = fallback if schema.default is None else schema.default
     return Mapped(
         schema, MappingCodec(codec, mapping), binary_codec and MappingCodec(binary_codec, mapping),
-        None if unchanged is None else mapping(unchanged),
+        unchanged if unchanged is None or isinstance(unchanged, bytes) else mapping(unchanged),
         None if schema.optional or stand_in is None else mapping(stand_in), False,
     )
 

@@ -330,9 +330,11 @@ class Decoder:
                after: Row) -> None:
         if before is not None and state.key and self.key_differs(state, before, after):
             new_key = ((NEW_KEY, after),)
-            self.emit(state, tx, live, lsn, DELETE, before, None, before, new_key)
-            self.tombstone(state, tx, live, lsn, before, new_key)
-            self.emit(state, tx, live, lsn, CREATE, None, after, after, ((OLD_KEY, before),), before)
+            if not self.settings.skip_delete:
+                self.emit(state, tx, live, lsn, DELETE, before, None, before, new_key)
+                self.tombstone(state, tx, live, lsn, before, new_key)
+            if not self.settings.skip_create:
+                self.emit(state, tx, live, lsn, CREATE, None, after, after, ((OLD_KEY, before),), before)
             return
         if self.settings.skip_unchanged and before is not None and self.same(state, before, after):
             self.filtered += 1

@@ -102,8 +102,7 @@ def _table_chunk(table: TableSchema, catalog: RelationCatalog) -> Chunk:
     needed = {column.index for column in (*table.columns, *table.key)}
     indexes = tuple(index for index in range(len(catalog.columns)) if index in needed)
     names = sql.SQL(", ").join(sql.Identifier(catalog.columns[index].name) for index in indexes)
-    only = sql.SQL("ONLY ") if catalog.kind == "r" else sql.SQL("")
-    select = sql.SQL("SELECT {} FROM {}{}").format(names, only, sql.Identifier(catalog.namespace, catalog.name))
+    select = sql.SQL("SELECT {} FROM {}").format(names, sql.Identifier(catalog.namespace, catalog.name))
     return Chunk(table, select, indexes, len(catalog.columns), tuple(catalog.columns[index].name for index in indexes))
 
 

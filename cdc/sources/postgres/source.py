@@ -234,10 +234,9 @@ class PostgresSource:
         return [relation for _, relation in sorted(found, key=lambda item: item[0])]
 
     def _snapshot_tables(self, tables: list[RelationCatalog]) -> list[RelationCatalog]:
-        """Of partitioned tables either the root or the leaves, as the stream will name them."""
-        via_root = self.config.publish_via_partition_root
-        chosen = [each for each in tables
-                  if (each.root_oid is None if via_root else each.kind == "r")]
+        """The captured ones, unless a list says which. A partitioned table and its leaves are tables like others, and
+        are both read when both are captured, as Debezium does: the stream names either, as its publication says."""
+        chosen = list(tables)
         wanted = self.config.snapshot_include_collection_list
         if wanted:
             name_filter = NameFilter(compile_items(tuple(wanted), "snapshot.include.collection.list"))

@@ -44,6 +44,12 @@ class _Version:
 _WITHHELD: Final = "a streamed column of type name is null, as with Debezium; cdc.name.columns=value keeps it"
 
 
+def _unread(column: Column) -> Column:
+    """A key column that is filtered out of the row. Debezium's stream knows it from the log only, which says nothing
+    of NOT NULL and defaults."""
+    return replace(column, key_schema=replace(column.key_schema, optional=True, default=None))
+
+
 def _without_value(schema: Schema, optional: bool) -> Codec:
     """What a streamed column of type name is read by: null, or where that is not allowed an empty text. Keys keep
     the value, as rows must not share one."""
@@ -106,8 +112,9 @@ class TableBuilder:
             if (built := self._column(id, index, column, info, types, column.name in version.relaxed)) is not None
         }
         names = self.filters.keys.find(id, made) or version.merged.key
-        key = [made[name] for name in names if name in made]
         captured = [column for name, column in made.items() if self.filters.column(id, name)]
+        key = [column if column in captured or not self.streaming else _unread(column)
+               for column in (made[name] for name in names if name in made)]
         plain = self.naming.plain_topic(id)
         if topic != plain:
             self._warn(id, "", "topic_name_changed", topic=topic, name=plain)
