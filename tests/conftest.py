@@ -48,7 +48,8 @@ def pytest_report_header() -> list[str]:
     ]
     return [
         f"servers: PostgreSQL {', '.join(versions)}; {'; '.join(binlog_versions)}; "
-        f"Kafka {kafka.version()}; Apicurio {registry.VERSION}; Java {java.major_version(runtime) if runtime else 'to fetch'}"
+        f"Kafka {kafka.version()}; Apicurio {registry.VERSION}; "
+        f"Java {java.major_version(runtime) if runtime else 'to fetch'}"
     ]
 
 
