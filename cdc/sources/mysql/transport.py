@@ -23,7 +23,7 @@ from typing import Any, Final
 import pymysql
 from pymysql import err
 
-from cdc.core.errors import ProtocolError, SourceConnectionError, SourceError
+from cdc.core.errors import ProtocolError, SourceConnectionError, SourceError, SourceRefusedError
 
 from .gtid import GtidSet, MariaGtidSet
 from .server import Connection, close, map_error, query
@@ -179,8 +179,8 @@ class BinlogReader:
         flags = _BINLOG_SEND_ANNOTATE_ROWS_EVENT if self._annotate and self._mariadb else 0
         file, position = ("", _FIRST_POSITION) if gtids is not None else (self._begin.file, self._begin.position)
         if position >= 1 << 32:
-            raise ProtocolError("a binlog beyond 4 GiB can only be resumed by GTID", wanted="a position below 2^32",
-                                got=position)
+            raise SourceRefusedError("A binlog of more than 4 GiB can only be resumed by GTID.", file=self._begin.file,
+                                     pos=position, hint="Switch GTIDs on (gtid_mode), or take a new snapshot.")
         self._command(_COM_BINLOG_DUMP, struct.pack("<IHI", position, flags, self._server_id) + file.encode())
 
     def _command(self, command: int, body: bytes) -> None:
