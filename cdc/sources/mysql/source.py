@@ -7,6 +7,7 @@ connection is the reader thread's (`transport.py`).
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -45,6 +46,7 @@ class MySqlSource:
     def __init__(self, config: MySqlConfig, given: Mapping[str, str]) -> None:
         """*given* is the connector's configuration as submitted. Raises ConfigError."""
         self.config = config
+        self._interrupted = threading.Event()
         self._mariadb = config.flavor == "mariadb"
         self._naming = TopicNaming.from_config(config, given)
         self._filters = Filters.from_config(config)
@@ -119,6 +121,9 @@ class MySqlSource:
     def confirm(self, position: Position) -> None:
         """A binary log is kept for as long as its server is told to; nobody waits for us."""
 
+    def interrupt(self) -> None:
+        self._interrupted.set()
+
     def stop(self) -> None:
         if self._reader is not None:
             self._reader.stop()
@@ -153,7 +158,7 @@ class MySqlSource:
         config, facts = self.config, self._facts
         assert facts is not None
         if config.snapshot_delay_ms:
-            time.sleep(config.snapshot_delay_ms / 1000)
+            self._interrupted.wait(config.snapshot_delay_ms / 1000)
         conn = server.connect(config, query_timeout=False)
         try:
             position, locked = snapshot.begin(conn, mariadb=self._mariadb, locking_mode=config.snapshot_locking_mode,
