@@ -19,7 +19,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import pq, sql
 
-from cdc.core.errors import SourceConnectionError
+from cdc.core.errors import SourceConnectionError, SourceRefusedError
 from cdc.core.record import READ, Batch, Record, SourceContext
 from cdc.core.row import Row
 from cdc.core.schema import TableSchema
@@ -49,6 +49,8 @@ class Chunk:
     column_count: int
     names: tuple[str, ...]
     """Of the columns that are read, for the check of privileges."""
+    oid: int
+    partitioned: bool
 
 
 def snapshot_connection(config: PostgresConfig, snapshot: str | None) -> psycopg.Connection[Any]:
@@ -92,7 +94,7 @@ def plan_chunks(catalog: CatalogSnapshot, builder: TableBuilder, tables: Sequenc
         override = overrides.get(f"{each.namespace}.{each.name}") or overrides.get(
             f"{builder.database}.{each.namespace}.{each.name}")
         if override:
-            chunks.append(_override_chunk(table, relation, override, conn))
+            chunks.append(_override_chunk(table, relation, each, override, conn))
         else:
             chunks.append(_table_chunk(table, each))
     return chunks
@@ -103,10 +105,12 @@ def _table_chunk(table: TableSchema, catalog: RelationCatalog) -> Chunk:
     indexes = tuple(index for index in range(len(catalog.columns)) if index in needed)
     names = sql.SQL(", ").join(sql.Identifier(catalog.columns[index].name) for index in indexes)
     select = sql.SQL("SELECT {} FROM {}").format(names, sql.Identifier(catalog.namespace, catalog.name))
-    return Chunk(table, select, indexes, len(catalog.columns), tuple(catalog.columns[index].name for index in indexes))
+    return Chunk(table, select, indexes, len(catalog.columns), tuple(catalog.columns[index].name for index in indexes),
+                 catalog.oid, catalog.kind == "p")
 
 
-def _override_chunk(table: TableSchema, relation: Relation, override: str, conn: psycopg.Connection[Any]) -> Chunk:
+def _override_chunk(table: TableSchema, relation: Relation, catalog: RelationCatalog, override: str,
+                    conn: psycopg.Connection[Any]) -> Chunk:
     """The user's SELECT; its columns are found by their names, those the table does not have are left out."""
     text = override.strip().rstrip(";")
     inner = sql.SQL("(") + sql.SQL(text) + sql.SQL(") AS q")
@@ -117,7 +121,8 @@ def _override_chunk(table: TableSchema, relation: Relation, override: str, conn:
     places = {column.name: index for index, column in enumerate(relation.columns)}
     names = [each.name for each in cursor.description or () if each.name in places]
     select = sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(map(sql.Identifier, names)), inner)
-    return Chunk(table, select, tuple(places[name] for name in names), len(relation.columns), ())
+    return Chunk(table, select, tuple(places[name] for name in names), len(relation.columns), (),
+                 catalog.oid, catalog.kind == "p")
 
 
 class Snapshot:
@@ -212,11 +217,32 @@ class Snapshot:
                 pending = (chunk, row, rows == 0, time_us)
                 rows += 1
                 self.row_count += 1
+            if not rows or chunk.partitioned:
+                self._check_kept(chunk)
             self.remaining -= 1
             log.info("snapshot_table_read", table=str(chunk.table.id), rows=rows,
                      seconds=round(time.monotonic() - started, 3))
         if pending is not None:
             yield finish(pending, True, True)
+
+    def _check_kept(self, chunk: Chunk) -> None:
+        """A table that was rewritten since our point of the log looks empty to us, and the log does not tell its rows.
+
+        The catalog as of our snapshot has its file of then, the function that of now; the lock of our COPY keeps it.
+        A table stored anew by VACUUM FULL or CLUSTER still has its rows. Raises SourceConnectionError.
+        PostgreSQL docs, "Concurrency Control", "Caveats".
+        """
+        query = sql.SQL("""\
+SELECT 1 FROM pg_catalog.pg_class c
+WHERE c.relkind = 'r' AND c.relfilenode <> pg_catalog.pg_relation_filenode(c.oid)
+  AND (c.oid = {0} OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree({0}))) LIMIT 1""")
+        try:
+            found = self.conn.execute(query.format(sql.Literal(chunk.oid))).fetchall()
+        except psycopg.Error as exc:
+            raise map_error(exc) from exc
+        if found:
+            raise SourceConnectionError("A table was rewritten or emptied while the snapshot was read.",
+                                        table=str(chunk.table.id), hint="The snapshot begins again.")
 
     def _server_time_us(self) -> int:
         query = "SELECT (extract(epoch FROM current_timestamp) * 1000000)::int8"
@@ -260,9 +286,16 @@ class Snapshot:
                 _expect(result, pq.ExecStatus.COMMAND_OK)
         except psycopg.Error as exc:
             raise map_error(exc) from exc
+        except SourceRefusedError as exc:
+            if exc.context.get("sqlstate") not in _UNDEFINED:
+                raise
+            raise SourceConnectionError("A table's structure changed while the snapshot was read.",
+                                        table=str(chunk.table.id), hint="The snapshot begins again.") from exc
 
 
 _END: Final = object()
+_UNDEFINED: Final = frozenset({"42703", "42P01", "3F000"})
+"""Column, table, schema: they were there when the snapshot was planned."""
 
 
 def _expect(result: Any, status: pq.ExecStatus) -> None:
