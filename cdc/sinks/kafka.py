@@ -240,6 +240,8 @@ def producer_settings(properties: Mapping[str, object]) -> ClientSettings:
         raise ConfigError("bootstrap.servers is missing.", option="bootstrap.servers",
                           hint="It lists Kafka brokers as host:port.")
     settings = {**DEFAULTS, **_renamed(given.settings)}
+    if settings["enable.idempotence"].lower() in ("false", "f", "0"):  # as librdkafka reads it
+        settings["enable.idempotence"] = "false"
     warnings = list(given.warnings)
     if settings["acks"] not in ("all", "-1") or settings["enable.idempotence"] == "false":
         if "enable.idempotence" not in given.settings:
@@ -248,10 +250,27 @@ def producer_settings(properties: Mapping[str, object]) -> ClientSettings:
             settings["max.in.flight.requests.per.connection"] = "1"  # As Kafka Connect: a retry must not overtake.
         if settings["acks"] not in ("all", "-1"):
             warnings.append(f"acks={settings['acks']}: Kafka may lose records it has confirmed.")
-    elif int(settings["max.in.flight.requests.per.connection"]) > 5:
+    elif _number(settings, "max.in.flight.requests.per.connection") > 5:
         settings["max.in.flight.requests.per.connection"] = "5"
         warnings.append("max.in.flight.requests.per.connection is 5, the most with enable.idempotence=true.")
+    _make_room(settings, given.settings, warnings)
     return ClientSettings(settings, given.notes, tuple(warnings))
+
+
+def _make_room(settings: dict[str, str], given: Mapping[str, str], warnings: list[str]) -> None:
+    """One record of the largest size must fit into an empty queue, or it would be waited for without end."""
+    needed = _number(settings, "message.max.bytes") // 1024 + 1024
+    if _number(settings, "queue.buffering.max.kbytes") < needed:
+        settings["queue.buffering.max.kbytes"] = str(needed)
+        if "queue.buffering.max.kbytes" in given:
+            warnings.append(f"buffer.memory is raised to {needed * 1024}, so that a record of max.request.size fits.")
+
+
+def _number(settings: Mapping[str, str], name: str) -> int:
+    try:
+        return int(settings[name])
+    except ValueError:
+        raise ConfigError(f"{name} of the Kafka producer is no integer.", option=name) from None
 
 
 _ALIASES: Final[Mapping[str, str]] = {

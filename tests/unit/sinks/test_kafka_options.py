@@ -193,6 +193,21 @@ def test_the_producer_is_idempotent_unless_told() -> None:
     assert found.settings == {**DEFAULTS, "bootstrap.servers": "a:1"}
 
 
+@pytest.mark.parametrize("given", [{"enable.idempotence": "False"}, {"enable.idempotence": "0"}])
+def test_idempotence_is_off_however_that_is_written(given: dict[str, str]) -> None:
+    found = producer_settings({"bootstrap.servers": "a:1", **given}).settings
+    assert found["enable.idempotence"] == "false"
+    assert found["max.in.flight.requests.per.connection"] == "1"
+
+
+@pytest.mark.parametrize("name", ["message.max.bytes", "queue.buffering.max.kbytes",
+                                  "max.in.flight.requests.per.connection"])
+def test_what_is_no_number_names_the_option(name: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        producer_settings({"bootstrap.servers": "a:1", name: "many"})
+    assert caught.value.option == name
+
+
 def test_without_idempotence_order_is_kept_by_one_request_at_a_time() -> None:
     found = producer_settings({"bootstrap.servers": "a:1", "acks": "1"})
     assert found.settings["enable.idempotence"] == "false"
@@ -205,6 +220,20 @@ def test_an_alias_replaces_a_default() -> None:
     assert found.settings["max.in.flight.requests.per.connection"] == "5"
     assert found.settings["linger.ms"] == "50"
     assert "max.in.flight" not in found.settings
+
+
+@pytest.mark.parametrize(("given", "warned"), [
+    ({"max.request.size": "104857600"}, False),
+    ({"max.request.size": "104857600", "buffer.memory": "33554432"}, True),
+    ({"buffer.memory": "1024"}, True),
+    ({}, False),
+])
+def test_the_largest_record_fits_into_an_empty_queue(given: dict[str, str], warned: bool) -> None:
+    """librdkafka calls its queue full for ever otherwise."""
+    found = producer_settings({"bootstrap.servers": "a:1", **given})
+    settings = found.settings
+    assert int(settings["queue.buffering.max.kbytes"]) * 1024 > int(settings["message.max.bytes"])
+    assert any("buffer.memory" in warning for warning in found.warnings) is warned
 
 
 def test_brokers_are_needed() -> None:
