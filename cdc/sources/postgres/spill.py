@@ -17,14 +17,17 @@ from typing import IO, Any
 from cdc.core.errors import SourceError
 
 MEMORY_BYTES = 1 << 20
-"""What one transaction keeps in memory before it goes to a file."""
+"""What one transaction keeps in memory before it goes to a file; of several, the later ones keep less."""
+
+LEAST_MEMORY_BYTES = 1 << 15
 
 _HEADER = struct.Struct("<II")
 
 
 class _Spooled:
-    def __init__(self, directory: str | None) -> None:
-        self.file: IO[bytes] = tempfile.SpooledTemporaryFile(MEMORY_BYTES, dir=directory)  # noqa: SIM115
+    def __init__(self, directory: str | None, memory_bytes: int) -> None:
+        self.memory_bytes = memory_bytes
+        self.file: IO[bytes] = tempfile.SpooledTemporaryFile(memory_bytes, dir=directory)  # noqa: SIM115
         self.aborted: set[int] = set()
         self.size_bytes = 0
         self.streamed = True
@@ -74,8 +77,9 @@ class Spill:
     def _spooled(self, xid: int) -> _Spooled:
         spooled = self._transactions.get(xid)
         if spooled is None:
+            memory_bytes = max(LEAST_MEMORY_BYTES, MEMORY_BYTES // (1 + len(self._transactions)))
             with self._mapped():
-                spooled = self._transactions[xid] = _Spooled(self._directory)
+                spooled = self._transactions[xid] = _Spooled(self._directory, memory_bytes)
         return spooled
 
     def abort(self, xid: int, subxid: int) -> None:

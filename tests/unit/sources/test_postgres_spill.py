@@ -57,6 +57,15 @@ def test_what_does_not_fit_in_memory_is_on_disk(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [], "the file has no name that could be left behind"
 
 
+def test_many_transactions_together_keep_little_in_memory(tmp_path: Path) -> None:
+    spill = Spill(str(tmp_path))
+    frame = bytes(1000)
+    for xid in range(1, 401):
+        spill.append(xid, xid, frame)
+    assert sum(each.memory_bytes for each in spill._transactions.values()) < 20 * MEMORY_BYTES
+    assert all(frames(spill, xid) == [frame] for xid in range(1, 401))
+
+
 def test_frames_say_whether_they_carry_an_xid() -> None:
     spill = Spill()
     spill.append(1, 1, b"a")
