@@ -99,7 +99,7 @@ def test_kafka_stopped(items: Database, kafka: KafkaServer, reader: Reader, pipe
         watch.look()
     report("Kafka stopped", await_end(items, reader, topic), pipeline)
     watch.look()
-    watch.answered_at_once()
+    watch.always_answered()
     watch.kept_its_walsender()
     assert pipeline.peak_memory_mb() < MOST_MEMORY_MB
     assert pipeline.stop() == 0
@@ -120,7 +120,7 @@ def test_postgres_restarted(items: Database, reader: Reader, pipeline: Pipeline,
         pipeline.await_state("streaming")
         writer.goes_on(10)
     report(f"PostgreSQL stopped, {mode}", await_end(items, reader, topic), pipeline)
-    watch.answered_at_once()
+    watch.always_answered()
     assert pipeline.stop() == 0
     is_whole(items, reader.events(topic))
 
@@ -144,7 +144,7 @@ def test_registry_stopped_while_a_table_is_made(items: Database, kafka: KafkaSer
             registry.start()
         report("registry stopped", await_end(items, reader, topic), pipeline)
         watch.look()
-        watch.answered_at_once()
+        watch.always_answered()
         watch.kept_its_walsender()
         assert pipeline.stop() == 0
         assert [event.row for event in reader.events(f"{topic_prefix}.public.more")] == [{"id": 1}]
@@ -165,7 +165,7 @@ def test_postgres_link_cut(items: Database, reader: Reader, pipeline: Pipeline, 
             pipeline.await_state("streaming")
             writer.goes_on(10)
     report("link to PostgreSQL cut", await_end(items, reader, topic), pipeline)
-    watch.answered_at_once()
+    watch.always_answered()
     assert pipeline.stop() == 0
     is_whole(items, reader.events(topic))
 
@@ -186,7 +186,7 @@ def test_postgres_link_frozen(items: Database, reader: Reader, pipeline: Pipelin
         writer.goes_on(10)
     report("link to PostgreSQL frozen", await_end(items, reader, topic), pipeline)
     watch.look()
-    watch.answered_at_once()
+    watch.always_answered()
     assert len(watch.walsenders) == 2
     assert pipeline.stop() == 0
     is_whole(items, reader.events(topic))
@@ -203,7 +203,7 @@ def test_kafka_link_lost(items: Database, kafka: KafkaServer, reader: Reader, pi
         watch.during(8)
         link.restore()
     report(f"link to Kafka {how}", await_end(items, reader, topic), pipeline)
-    watch.answered_at_once()
+    watch.always_answered()
     watch.kept_its_walsender()
     assert pipeline.stop() == 0
     assert is_whole(items, reader.events(topic)) == 0
@@ -285,7 +285,7 @@ def test_offsets_in_kafka_wait_for_kafka(items: Database, kafka: KafkaServer, re
         kafka.start()
         before = reader.count(topic)
         wait_until(lambda: reader.count(topic) > before + 100, 60, "changes to arrive again")
-        watch.answered_at_once()
+        watch.always_answered()
         watch.kept_its_walsender()
         kafka.stop()
         writer.goes_on(10)
