@@ -13,6 +13,8 @@ from cdc.core.schema import Schema
 from .pgtime import bad_text
 
 _BOUNDS = re.compile(rb"(?:\[-?\d+:-?\d+\])+=")
+_LONGEST_BOUNDS = 200
+"""Bytes that hold the bounds of six dimensions and the braces behind them."""
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 _QUOTED = rb'"([^"\\]*(?:\\.[^"\\]*)*)"'
 
@@ -60,9 +62,26 @@ def _split_quoted(body: bytes, delimiter: bytes, length: int) -> list[bytes | No
     return items
 
 
+_QUOTED_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+
+def outer_length(text: bytes) -> int:
+    """How many arrays an array of more than one dimension consists of; 0 for one of one dimension."""
+    plain = _QUOTED_TEXT.sub(b"", _BOUNDS.sub(b"", text, count=1))
+    depth = found = 0
+    for byte in plain:
+        if byte == 123:
+            depth += 1
+            found += depth == 2
+        elif byte == 125:
+            depth -= 1
+    return found
+
+
 class ArrayCodec(Codec):
     """One-dimensional arrays: a list, each element read by *element*, None for NULL. Bounds other than 1 are dropped,
-    as in Debezium. A NULL among elements whose schema is required is a DecodeError."""
+    as in Debezium. Of more dimensions only the outer one shows: a None for each array in it, as in Debezium. A NULL
+    among elements whose schema is required is a DecodeError."""
 
     def __init__(self, schema: Schema, element: Codec, delimiter: bytes = b",") -> None:
         Codec.__init__(self, schema)
@@ -71,7 +90,9 @@ class ArrayCodec(Codec):
 
     def value(self, data: bytes, start: int, end: int) -> list[Any]:
         value = self.element.value
-        items = split_array(data[start:end], self.delimiter)
+        text = data[start:end]
+        length = outer_length(text) if b"{{" in text[:_LONGEST_BOUNDS] else 0
+        items = [None] * length if length else split_array(text, self.delimiter)
         if None in items and self.schema.items is not None and not self.schema.items.optional:
             raise DecodeError("null in an array whose elements are required", length=end - start)
         return [None if item is None else value(item, 0, len(item)) for item in items]

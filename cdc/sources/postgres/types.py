@@ -111,9 +111,7 @@ def resolve(type_info: TypeInfo, typmod: int, *, config: TypeConfig,
     if found is None:
         if not config.include_unknown_datatypes or _never_shown(root, types):
             return None
-        found = _unknown(config)
-        if root.name in _GEOMETRIC:
-            found = _Found(pgvalues.JavaNumbersCodec(found.codec))
+        found = _unknown(root, config)
     sized = types.get(root.element_oid, root) if root.element_oid else root
     length = (jdbc.domain_length if type_info.kind == "d" else jdbc.length)(sized.name, root_typmod)
     return ColumnType(
@@ -200,7 +198,7 @@ def _array(info: TypeInfo, typmod: int, config: TypeConfig, types: Mapping[int, 
     if found is None:
         if not config.include_unknown_datatypes:
             return None
-        found = _unknown(config)
+        found = _unknown(element, config)
     if element.name == "bit":
         return _Found(WithheldCodec(found.schema, "an array of bit is null, as with Debezium"), always_optional=True)
     digits = _TIME_DIGITS.get(element.name)
@@ -210,11 +208,14 @@ def _array(info: TypeInfo, typmod: int, config: TypeConfig, types: Mapping[int, 
     return _Found(ArrayCodec(Schema(ARRAY, items=items), codec, delimiter))
 
 
-def _unknown(config: TypeConfig) -> _Found:
+def _unknown(info: TypeInfo, config: TypeConfig) -> _Found:
     mode = config.binary_handling_mode
+    codec: Codec
     if mode == "bytes":
-        return _Found(pgvalues.RawCodec(Schema(BYTES)))
-    return _Found(pgvalues.BinaryTextCodec(Schema(STRING), mode, raw=True))
+        codec = pgvalues.RawCodec(Schema(BYTES))
+    else:
+        codec = pgvalues.BinaryTextCodec(Schema(STRING), mode, raw=True)
+    return _Found(pgvalues.JavaNumbersCodec(codec) if info.name in _GEOMETRIC else codec)
 
 
 _SPACED_LISTS: Final = frozenset({"int2vector", "oidvector"})

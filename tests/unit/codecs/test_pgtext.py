@@ -487,7 +487,6 @@ def test_not_a_number_is_a_float() -> None:
         ("vector", "[1,]"),
         ("sparsevec", "{1:1}/40000"),
         ("sparsevec", "{1:1"),
-        ("int4[]", "{{1},{2}}"),
         ("int4[]", "{1,}"),
         ("int4[]", "{,1}"),
         ("int4[]", "{1"),
@@ -613,3 +612,15 @@ if __name__ == "__main__":
     assert str(pgtext.__file__).endswith(".py")
     for each in BY_NAME:
         print(each, digest(each))
+
+
+@pytest.mark.parametrize(("text", "wanted"), [
+    (b"{{1,2},{3,4}}", [None, None]),
+    (b"[0:1][1:2]={{1,2},{3,4}}", [None, None]),
+    (b"{{{1},{2}},{{3},{4}},{{5},{6}}}", [None, None, None]),
+    (b'{"{{",b}', ["{{", "b"]),
+    (b'{{"}{",b},{c,d}}', [None, None]),
+])
+def test_of_more_dimensions_only_the_outer_one_shows(text: bytes, wanted: list[Any]) -> None:
+    codec = ArrayCodec(Schema(ARRAY, items=Schema(STRING, optional=True)), TextCodec(Schema(STRING)))
+    assert codec.value(text, 0, len(text)) == wanted
