@@ -622,5 +622,5 @@ if __name__ == "__main__":
     (b'{{"}{",b},{c,d}}', [None, None]),
 ])
 def test_of_more_dimensions_only_the_outer_one_shows(text: bytes, wanted: list[Any]) -> None:
-    codec = ArrayCodec(Schema(ARRAY, items=Schema(STRING, optional=True)), TextCodec(Schema(STRING)))
+    codec = ArrayCodec(Schema(ARRAY, items=Schema(STRING, optional=True)), TEXT)
     assert codec.value(text, 0, len(text)) == wanted
