@@ -21,16 +21,14 @@ def marked(rows: Iterable[tuple[Any, Any] | None]) -> Iterator[tuple[Any, Any, s
             continue
         table, row = each
         if held is not None:
-            yield held[0], held[1], _marker(False, first, held[0] is not table, held[2])
+            yield held[0], held[1], _marker(first, held[0] is not table, held[2])
             first = False
         held = (table, row, held is None or held[0] is not table)
     if held is not None:
         yield held[0], held[1], "last"
 
 
-def _marker(last: bool, first: bool, last_of_table: bool, first_of_table: bool) -> str:
-    if last:
-        return "last"
+def _marker(first: bool, last_of_table: bool, first_of_table: bool) -> str:
     if first:
         return "first"
     if last_of_table:

@@ -24,6 +24,7 @@ from cdc.core.record import READ, Batch, Record, SourceContext
 from cdc.core.row import Row
 from cdc.core.schema import TableSchema
 from cdc.log import get_logger
+from cdc.sources.markers import marked
 
 from .catalog import CatalogSnapshot, RelationCatalog
 from .copytext import copy_row
@@ -188,33 +189,30 @@ class Snapshot:
 
     def _read(self, chunks: Sequence[Chunk]) -> Iterator[Any]:
         """(record, size) in order, None where the server has nothing to give yet."""
-        pending: tuple[Chunk, Row, bool, int] | None = None
         contexts: dict[tuple[int, str], SourceContext] = {}
-        first_of_all = True
-
-        def finish(entry: tuple[Chunk, Row, bool, int], last_of_table: bool, last: bool) -> tuple[Record, int]:
-            nonlocal first_of_all
-            chunk, row, first_of_table, time_us = entry
-            marker = _marker(last, first_of_all, last_of_table, first_of_table)
-            first_of_all = False
+        for item in marked(self._chunk_rows(chunks)):
+            if item is None:
+                yield None
+                continue
+            (chunk, time_us), row, marker = item
             context = contexts.get((id(chunk), marker))
             if context is None:
                 table = chunk.table.id
                 context = self._events.snapshot_context(table.schema, table.table, time_us, self._xid, marker, self.lsn)
                 contexts[(id(chunk), marker)] = context
-            return Record(READ, chunk.table, None, row, row, context, ()), len(row.data)
+            yield Record(READ, chunk.table, None, row, row, context, ()), len(row.data)
 
+    def _chunk_rows(self, chunks: Sequence[Chunk]) -> Iterator[tuple[tuple[Chunk, int], Row] | None]:
+        """((chunk, the server's time when its reading began), row) in order, None as in `_read`."""
         for chunk in chunks:
             started = time.monotonic()
             rows = 0
-            time_us = self._server_time_us()
+            origin = (chunk, self._server_time_us())
             for row in self._rows(chunk):
                 if row is None:
                     yield None
                     continue
-                if pending is not None:
-                    yield finish(pending, pending[0] is not chunk, False)
-                pending = (chunk, row, rows == 0, time_us)
+                yield origin, row
                 rows += 1
                 self.row_count += 1
             if not rows or chunk.partitioned:
@@ -222,8 +220,6 @@ class Snapshot:
             self.remaining -= 1
             log.info("snapshot_table_read", table=str(chunk.table.id), rows=rows,
                      seconds=round(time.monotonic() - started, 3))
-        if pending is not None:
-            yield finish(pending, True, True)
 
     def _check_kept(self, chunk: Chunk) -> None:
         """A table that was rewritten since our point of the log looks empty to us, and the log does not tell its rows.
@@ -303,14 +299,3 @@ def _expect(result: Any, status: pq.ExecStatus) -> None:
         raise SourceConnectionError("the server ended the snapshot's COPY without a result")
     if result.status != status:
         raise map_error(psycopg.errors.error_from_result(result, encoding="utf-8"))
-
-
-def _marker(last: bool, first: bool, last_of_table: bool, first_of_table: bool) -> str:
-    """`source.snapshot` of one row, the strongest that holds."""
-    if last:
-        return "last"
-    if first:
-        return "first"
-    if last_of_table:
-        return "last_in_data_collection"
-    return "first_in_data_collection" if first_of_table else "true"
