@@ -174,19 +174,20 @@ def test_a_broker_that_is_away_for_a_while_costs_nothing_and_keeps_the_order(
     kafka: KafkaServer, topic_prefix: str
 ) -> None:
     create_topic(kafka.bootstrap, topic_prefix, 3)
-    sink = KafkaSink({"bootstrap.servers": kafka.bootstrap, "buffer.memory": "65536"})
+    sink = KafkaSink({"bootstrap.servers": kafka.bootstrap, "buffer.memory": str(2 << 20)})
     sink.start()
-    inflight, total = Inflight(), 3000
+    inflight, total, back = Inflight(), 3000, threading.Thread(target=kafka.start)
     for number in range(total // 100):
         if number == 10:
             kafka.kill()
-            back = threading.Timer(3, kafka.start)
-            back.start()
-        batch = [outgoing(topic_prefix, b"key%d" % (n % 10), b"%-200d" % n)
+        batch = [outgoing(topic_prefix, b"key%d" % (n % 10), b"%-2000d" % n)
                  for n in range(number * 100, number * 100 + 100)]
         delivery, first = inflight.add(number, len(batch)), 0  # type: ignore[arg-type]
         while first < len(batch):
             first = sink.send(batch, first, delivery)
+            if first < len(batch) and back.ident is None:
+                assert number >= 10
+                back.start()  # The queue is full.
             sink.poll(0.1 if first < len(batch) else 0)
     assert sink.metrics()["cdc_sink_queue_full_total"] > 0
     back.join()
