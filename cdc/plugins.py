@@ -73,8 +73,8 @@ def resolve(reference: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
-_POSTGRES = "cdc.sources.postgres"
-_SOON: Final = "This release reads PostgreSQL."
+_POSTGRES: Final = "cdc.sources.postgres"
+_MYSQL: Final = "cdc.sources.mysql"
 _CONVERTERS: Final = "There are the Avro, JSON, String, ByteArray and number converters."
 
 PLUGINS: Final[tuple[Plugin, ...]] = (
@@ -83,8 +83,14 @@ PLUGINS: Final[tuple[Plugin, ...]] = (
         ("postgresql", "PostgreSqlConnector"), f"{_POSTGRES}.options:read_postgres",
         f"{_POSTGRES}.options:parse_postgres", f"{_POSTGRES}.options:OPTIONS",
     ),
-    Plugin("connector", "io.debezium.connector.mysql.MySqlConnector", missing=_SOON),
-    Plugin("connector", "io.debezium.connector.mariadb.MariaDbConnector", missing=_SOON),
+    Plugin(
+        "connector", "io.debezium.connector.mysql.MySqlConnector", f"{_MYSQL}.source:MySqlSource", (),
+        f"{_MYSQL}.options:read_mysql", f"{_MYSQL}.options:parse_mysql", f"{_MYSQL}.options:OPTIONS",
+    ),
+    Plugin(
+        "connector", "io.debezium.connector.mariadb.MariaDbConnector", f"{_MYSQL}.source:MySqlSource", (),
+        f"{_MYSQL}.options:read_mariadb", f"{_MYSQL}.options:parse_mariadb", f"{_MYSQL}.options:MARIADB_OPTIONS",
+    ),
     Plugin("converter", "io.confluent.connect.avro.AvroConverter", "cdc.converters.avro:AvroConverter"),
     Plugin("converter", "org.apache.kafka.connect.json.JsonConverter", "cdc.converters.json:JsonConverter"),
     Plugin("converter", "org.apache.kafka.connect.storage.StringConverter", "cdc.converters.simple:StringConverter"),

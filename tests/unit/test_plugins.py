@@ -33,12 +33,15 @@ def test_converters_go_by_their_java_class_and_shorter_names(name: str, factory:
     assert find("converter", name).factory == factory
 
 
-@pytest.mark.parametrize("name", [
-    "io.debezium.connector.mysql.MySqlConnector", "MySqlConnector", "io.debezium.connector.mariadb.MariaDbConnector"])
-def test_connectors_to_come_say_so(name: str) -> None:
-    with pytest.raises(ConfigError, match="not available yet") as caught:
-        find("connector", name)
-    assert caught.value.option == "connector.class"
+@pytest.mark.parametrize(("name", "parse"), [
+    ("io.debezium.connector.mysql.MySqlConnector", "parse_mysql"), ("MySqlConnector", "parse_mysql"),
+    ("mysql", "parse_mysql"), ("io.debezium.connector.mariadb.MariaDbConnector", "parse_mariadb"),
+    ("MariaDB", "parse_mariadb"),
+])
+def test_mysql_and_mariadb_share_a_source_and_not_their_options(name: str, parse: str) -> None:
+    plugin = find("connector", name)
+    assert plugin.factory == "cdc.sources.mysql.source:MySqlSource"
+    assert plugin.parse.endswith(f":{parse}")
 
 
 def test_converters_we_lack_say_what_there_is() -> None:

@@ -6,19 +6,29 @@ import re
 from pathlib import Path
 
 from cdc.runtime.options import WORKER_OPTIONS
+from cdc.sources.mysql.options import MARIADB_OPTIONS
+from cdc.sources.mysql.options import OPTIONS as MYSQL_OPTIONS
 from cdc.sources.postgres.options import OPTIONS
 
 README = Path(__file__).parents[2] / "README.md"
 CI = README.parent / ".ci" / "run"
-TABLES = {"worker": WORKER_OPTIONS, "postgres": OPTIONS}
+
+
+def tables() -> dict[str, str]:
+    """Of MariaDB's options those that are not just as MySQL's."""
+    made = {name: table.markdown().strip() for name, table in (
+        ("worker", WORKER_OPTIONS), ("postgres", OPTIONS), ("mysql", MYSQL_OPTIONS), ("mariadb", MARIADB_OPTIONS))}
+    head, known = made["mysql"].splitlines()[:2], set(made["mysql"].splitlines())
+    made["mariadb"] = "\n".join([*head, *(line for line in made["mariadb"].splitlines() if line not in known)])
+    return made
 
 
 def filled(text: str) -> str:
-    for name, table in TABLES.items():
+    for name, table in tables().items():
         start, end = f"<!-- options: {name} -->\n", "<!-- end -->"
         head, _, rest = text.partition(start)
         tail = rest.partition(end)[2]
-        text = f"{head}{start}{table.markdown().strip()}\n{end}{tail}"
+        text = f"{head}{start}{table}\n{end}{tail}"
     return text
 
 
