@@ -54,7 +54,7 @@ def test_a_server_as_it_should_be_is_fine(binlog: BinlogServer) -> None:
     assert (facts.mariadb, facts.user) == (binlog.flavor == "mariadb", f"'{USER}'@'%'")
     assert facts.version_id == server.version_id(binlog.version) > 0
     assert (facts.log_bin, facts.binlog_format, facts.row_image, facts.row_metadata) == (True, "ROW", "FULL", "FULL")
-    assert (facts.server_uuid is None) is facts.mariadb
+    assert facts.server_uuid
     assert facts.has_gtids
 
 

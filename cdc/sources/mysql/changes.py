@@ -5,17 +5,19 @@ changes structures is carried out on them (`ddl.py`) when it is met, so that the
 
 What was delivered before a restart is dropped here: of the transaction in which the stream resumes the first `event`
 events, and of the event after those the first `row` rows. Events are counted from where the transaction starts: BEGIN
-with MySQL, the GTID event with MariaDB, as in Debezium's offsets.
+with MySQL, the GTID event with MariaDB, as in Debezium's offsets; but statements' texts, which are there if asked for
+only, do not count.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 import cython  # noqa: F401
 
-from cdc.core.errors import ProtocolError, SourceRefusedError
+from cdc.core.errors import PositionLostError, ProtocolError, SourceRefusedError
 from cdc.core.filters import Filters
 from cdc.core.record import Message
 from cdc.core.row import Row
@@ -23,19 +25,23 @@ from cdc.core.schema import TableId
 from cdc.log import get_logger
 from cdc.sources.emit import Counters, Emitter, Place, Target
 
-from . import const, ddl, schema_changes
+from . import const, ddl, schema_changes, xa
 from .binlog import BinlogDecoder
 from .events import Events
 from .gtid import GtidSet, MariaGtidSet
 from .messages import (
     FormatDescription,
     Gtid,
+    GtidList,
     Header,
+    Heartbeat,
     Incident,
     MariaGtid,
+    PreviousGtids,
     Query,
     Rotate,
     RowsQuery,
+    Stop,
     TableMap,
     TransactionPayload,
     XaPrepare,
@@ -59,7 +65,10 @@ class Reread(Protocol):
 
 
 class Transaction:
-    """The transaction whose events are being read. `event` events of it are behind us."""
+    """The transaction whose events are being read. `event` events of it are behind us.
+
+    `held`: it is prepared only, so its rows are passed over. `base`: rows of the events before, in a replay.
+    """
 
     def __init__(self, file: str, pos: int, id_: str, gtid: str | None, time_us: int) -> None:
         self.file = file
@@ -72,9 +81,12 @@ class Transaction:
         self.query: str | None = None
         self.counters = Counters()
         self.contexts: dict[Any, Any] = {}
-        self.announced = False
         self.skip_event = 0
         self.skip_row = 0
+        self.held = False
+        self.captured = False
+        self.ignored = False
+        self.base = 0
 
 
 class MapState:
@@ -90,15 +102,17 @@ class Decoder:
     """Feed it whole events in order; `take` records out of `emitter`."""
 
     def __init__(self, *, emitter: Emitter, events: Events, builder: TableBuilder, filters: Filters,
-                 structures: Structures, reread: Reread, schemas: schema_changes.SchemaChangeSchemas | None,
-                 transaction_metadata: bool, include_query: bool, comments: bool, mariadb: bool,
-                 dialect: Dialect, clock_us: Callable[[], int]) -> None:
+                 structures: Structures, reread: Reread, xa_log: xa.Log, follows: Callable[[str], bool],
+                 schemas: schema_changes.SchemaChangeSchemas | None, transaction_metadata: bool, include_query: bool,
+                 comments: bool, mariadb: bool, dialect: Dialect, clock_us: Callable[[], int]) -> None:
         self.emitter = emitter
         self.events = events
         self.builder = builder
         self.filters = filters
         self.structures = structures
         self.reread = reread
+        self.prepared = xa.Prepared(xa_log)
+        self.follows = follows
         self.schemas = schemas
         self.transaction_metadata = transaction_metadata
         self.include_query = include_query
@@ -113,18 +127,25 @@ class Decoder:
         self.pos = 0
         self.gtids: GtidSet | MariaGtidSet | None = None
         self.transaction: Transaction | None = None
-        self.payload: Iterator[bytes] | None = None
+        self.payload: Iterator[tuple[Header, Any]] | None = None
         self.payload_header: Header | None = None
+        self.replayed: str | None = None
         self.pending_gtid: tuple[Any, int, int] | None = None
         self.resume_at: MySqlPosition | None = None
+        self.expected_log: tuple[str, int] | None = None
+        self.log_created = 0
         self.structures_version = 0
         self.server_id = 0
         self.last_time_us = 0
         self.transactions = 0
 
     def resume(self, position: MySqlPosition) -> None:
-        """Continue from *position*; its GTIDs, if it has some, are those executed before it."""
+        """Continue from *position*; its GTIDs, if it has some, are those executed before it.
+
+        Its `log_created` holds only on the same server, and so do its events and rows: leave them out for another.
+        """
         self.file, self.pos = position.file, position.pos
+        self.expected_log = (position.file, position.log_created) if position.log_created else None
         if position.gtids is not None:
             self.gtids = MariaGtidSet.parse(position.gtids) if self.mariadb else GtidSet.parse(position.gtids)
         self.resume_at = position if position.event or position.row else None
@@ -133,11 +154,12 @@ class Decoder:
         """Where the stream is now."""
         tx = self.transaction
         gtids = str(self.gtids) if self.gtids is not None else None
-        seconds = self.last_time_us // 1_000_000
-        if tx is None or not tx.announced:
-            return MySqlPosition(self.file, self.pos, gtids, server_id=self.server_id, ts_sec=seconds)
-        return MySqlPosition(tx.file, tx.pos, gtids, max(tx.event, tx.skip_event),
-                             tx.skip_row if tx.event < tx.skip_event else 0, self.server_id, seconds)
+        now = MySqlPosition(self.file, self.pos, gtids, server_id=self.server_id,
+                            ts_sec=self.last_time_us // 1_000_000, log_created=self.log_created)
+        if tx is None or tx.held:
+            return now
+        return replace(now, file=tx.file, pos=tx.pos, event=max(tx.event, tx.skip_event),
+                       row=tx.skip_row if tx.event < tx.skip_event else 0, transaction=tx.gtid)
 
     # -- events --------------------------------------------------------------------------------------------------
 
@@ -145,26 +167,33 @@ class Decoder:
         """One whole event. May open a payload: then `step` until it says False before feeding more."""
         header, message = self.binlog.decode(event)
         if isinstance(message, TransactionPayload):
-            self.payload = message.events()
+            self.payload = map(self.binlog.decode_inner, message.events())
             self.payload_header = header
             return
         self.handle(header, message, header.next_position - header.length)
-        if header.next_position and not header.flags & const.LOG_EVENT_ARTIFICIAL_F and self.transaction is None:
+        if header.next_position and not header.flags & const.LOG_EVENT_ARTIFICIAL_F and self.between_transactions():
             self.pos = header.next_position
 
+    def between_transactions(self) -> bool:
+        """Whether the log could be resumed after the event just handled."""
+        return self.transaction is None and self.pending_gtid is None
+
     def step(self) -> bool:
-        """One event of the open payload; False when there is none (any more)."""
+        """One event of the open payload or replay; False when there is none (any more)."""
         payload, outer = self.payload, self.payload_header
         if payload is None or outer is None:
             return False
-        event = next(payload, None)
-        if event is None:
+        item = next(payload, None)
+        if item is None:
             self.payload = None
-            if self.transaction is None:
+            if self.replayed is not None:
+                self.finish_replay(outer)
+            if self.between_transactions():
                 self.pos = outer.next_position
             return False
-        header, message = self.binlog.decode_inner(event)
-        self.handle(header, message, outer.next_position - outer.length)
+        header, message = item
+        if self.replayed is None or isinstance(message, TableMap | RowsEvent | RowsQuery):
+            self.handle(header, message, outer.next_position - outer.length)
         return True
 
     def handle(self, header: Header, message: Any, start: int) -> None:
@@ -179,19 +208,29 @@ class Decoder:
         elif isinstance(message, Query):
             self.query(header, message, start)
             return
-        elif isinstance(message, Xid | XaPrepare):
+        elif isinstance(message, Xid):
             self.counted()
             self.end(header)
+            return
+        elif isinstance(message, XaPrepare):
+            self.xa_prepared(header, message)
             return
         elif isinstance(message, Rotate):
             self.rotate(message)
             return
         elif isinstance(message, FormatDescription):
+            self.log_begins(header)
+            return
+        elif isinstance(message, PreviousGtids):
+            self.known_from_log(message.gtids)
+            return
+        elif isinstance(message, Heartbeat | GtidList | Stop):
             return
         elif isinstance(message, RowsQuery):
             if self.transaction is not None:
                 self.transaction.query = message.sql.decode("utf-8", "replace") if self.include_query else None
                 self.transaction.contexts.clear()
+            return
         elif isinstance(message, Incident):
             raise SourceRefusedError(
                 "The server could not write something to its binary log; events are missing here.",
@@ -203,11 +242,30 @@ class Decoder:
         if self.transaction is not None:
             self.transaction.event += 1
 
+    def log_begins(self, header: Header) -> None:
+        """The server opens a file, and says when it was made: after a RESET an old name stands for another log."""
+        created = header.timestamp
+        if self.expected_log is not None and self.expected_log[0] == self.file:
+            if created and created != self.expected_log[1]:
+                raise PositionLostError(
+                    f"The binary log {self.file} is not the one that the stored position is in.",
+                    stored=self.expected_log[1], created=created,
+                    hint="The server's logs were reset, or it is another server. Point the connector back, or reset "
+                         "its offset to start with a new snapshot.")
+            self.expected_log = None
+        self.log_created = created
+
+    def known_from_log(self, gtids: GtidSet) -> None:
+        """A new file says what all files before it have: so GTIDs become known to a stream that began without."""
+        if self.gtids is None and gtids:
+            self.gtids = gtids
+
     def rotate(self, message: Rotate) -> None:
         if self.transaction is not None and message.file != self.file:
             log.warning("transaction_cut_by_rotate", file=self.file, next_file=message.file)
             self.transaction = None
         self.file, self.pos = message.file, message.position
+        self.log_created = 0
         self.maps.clear()
 
     # -- transactions --------------------------------------------------------------------------------------------
@@ -221,36 +279,48 @@ class Decoder:
             return
         self.pending_gtid = (message, time_us, start)
         if not message.standalone:
-            self.begin(header, start, None)
+            self.begin(header, start, None, held=xa.begins(message))
             self.counted()
 
-    def begin(self, header: Header, start: int, thread: int | None) -> Transaction:
+    def begin(self, header: Header, start: int, thread: int | None, *, held: bool = False) -> Transaction:
+        group_start = start
         pending = self.pending_gtid
         self.pending_gtid = None
         gtid: str | None = None
+        source: str | None = None
         time_us = header.timestamp * 1_000_000
         if pending is not None:
-            message, time_us, gtid_start = pending
+            message, time_us, group_start = pending
             if isinstance(message, MariaGtid):
-                gtid, start = str(message), gtid_start
+                gtid, start = str(message), group_start
+                source = f"{message.domain}-{message.server_id}"
             elif not message.anonymous:
-                gtid = str(message)
-        tx = Transaction(self.file, start, gtid or f"file={self.file},pos={start}", gtid, time_us)
+                gtid, source = str(message), message.uuid
+        tx = Transaction(self.file, group_start, gtid or f"file={self.file},pos={start}", gtid, time_us)
+        tx.held = held
+        tx.ignored = source is not None and not self.follows(source)
         tx.thread = None if self.mariadb else thread  # with MariaDB the GTID event begins it, which names none
         self.transaction = tx
         self.last_time_us = time_us
-        tx.announced = True
-        at = self.resume_at
-        if at is not None:
-            self.resume_at = None
-            if (at.file, at.pos) == (tx.file, tx.pos) or self.gtids is not None:
-                tx.skip_event, tx.skip_row = at.event, at.row
-            else:
-                log.warning("resume_point_not_found", file=at.file, pos=at.pos, transaction=tx.id)
-        if self.transaction_metadata and not tx.skip_event:
+        self.skip_delivered(tx)
+        if self.transaction_metadata and not tx.skip_event and not held:
             self.emitter.records.append(self.events.transaction_begin(tx.id, time_us))
         tx.contexts["gtid"] = pending[0] if pending is not None else None
         return tx
+
+    def skip_delivered(self, tx: Transaction) -> None:
+        """If the stream was resumed within *tx*. By GTID it may not be the first to come: each domain of MariaDB has
+        its own order."""
+        at = self.resume_at
+        if at is None:
+            return
+        here = (at.file, at.pos) == (tx.file, tx.pos)
+        if at.transaction == tx.gtid if at.transaction and tx.gtid else here:
+            tx.skip_event, tx.skip_row = at.event, at.row
+            self.resume_at = None
+        elif not at.transaction:
+            self.resume_at = None
+            log.warning("resume_point_not_found", file=at.file, pos=at.pos, transaction=tx.id)
 
     def end(self, header: Header) -> None:
         """The transaction is whole."""
@@ -267,11 +337,10 @@ class Decoder:
 
     def executed(self, message: Gtid | MariaGtid | None) -> None:
         if isinstance(message, MariaGtid):
-            known = self.gtids if isinstance(self.gtids, MariaGtidSet) else MariaGtidSet()
-            self.gtids = known.with_gtid(message.domain, message.server_id, message.sequence)
-        elif isinstance(message, Gtid) and not message.anonymous:
-            executed = self.gtids if isinstance(self.gtids, GtidSet) else GtidSet()
-            self.gtids = executed.with_gtid(message.uuid, message.tag, message.gno)
+            if isinstance(self.gtids, MariaGtidSet):
+                self.gtids = self.gtids.with_gtid(message.domain, message.server_id, message.sequence)
+        elif isinstance(message, Gtid) and not message.anonymous and isinstance(self.gtids, GtidSet):
+            self.gtids = self.gtids.with_gtid(message.uuid, message.tag, message.gno)
 
     # -- statements ----------------------------------------------------------------------------------------------
 
@@ -297,14 +366,52 @@ class Decoder:
             raise SourceRefusedError(
                 "A change was logged as a statement instead of rows.", database=message.database, file=self.file,
                 pos=start, hint="Set binlog_format=ROW on the server and in all sessions, then take a new snapshot.")
-        if outcome.kind in ("savepoint", "xa", "other") and self.transaction is not None:
-            self.counted()
-            return
         if outcome.kind == "xa":
-            self.begin(header, start, message.thread_id)
+            self.xa(header, message, text, start)
+            return
+        if outcome.kind in ("savepoint", "other") and self.transaction is not None:
             self.counted()
             return
         self.statement(header, message, outcome, start)
+
+    def xa(self, header: Header, message: Query, text: str, start: int) -> None:
+        verb, xid = xa.read_statement(text) or ("", "")
+        tx = self.transaction
+        if tx is None:
+            tx = self.begin(header, start, message.thread_id, held=verb in ("START", "BEGIN"))
+        self.counted()
+        if verb == "COMMIT":
+            self.replay(header, xid, tx)
+        elif verb == "ROLLBACK":
+            self.prepared.discard(xid)
+            self.end(header)
+
+    def xa_prepared(self, header: Header, message: XaPrepare) -> None:
+        """The end of a group that is held."""
+        tx, xid = self.transaction, xa.xid_of(message)
+        if tx is None:
+            raise ProtocolError("XA_PREPARE outside a transaction", file=self.file)
+        self.counted()
+        self.prepared.add(xid, tx.file, tx.pos, captured=tx.captured)
+        if message.one_phase:
+            self.replay(header, xid, tx)
+        else:
+            self.executed(tx.contexts.get("gtid"))
+            self.transaction = None
+            self.maps.clear()
+
+    def replay(self, header: Header, xid: str, tx: Transaction) -> None:
+        """Open the rows of *xid* again, as rows of *tx*."""
+        tx.held = False
+        tx.event = 0
+        self.payload = self.prepared.rows(xid, self.file, header.next_position - header.length)
+        self.payload_header, self.replayed = header, xid
+
+    def finish_replay(self, header: Header) -> None:
+        assert self.replayed is not None
+        self.prepared.discard(self.replayed)
+        self.replayed = None
+        self.end(header)
 
     def statement(self, header: Header, message: Query, outcome: ddl.Outcome, start: int) -> None:
         """DDL: a transaction of its own."""
@@ -412,11 +519,16 @@ class Decoder:
         if target is None:
             self.emitter.filtered += 1
             return
+        if tx.ignored or tx.held:
+            tx.captured = True
+            return
         pairs = message.split(state.table_map.layout)
         for number, (before, after) in enumerate(pairs):
             live = tx.event > tx.skip_event or (tx.event == tx.skip_event and number >= tx.skip_row)
-            place = self.place(tx, target, state.id, start, number, live)
+            place = self.place(tx, target, state.id, start, tx.base + number, live)
             self.change(message.op, target, place, before, after)
+        if self.replayed is not None:
+            tx.base += len(pairs)
 
     def change(self, op: str, target: Target, place: Place, before: Row | None, after: Row | None) -> None:
         if op == "c":

@@ -2,9 +2,10 @@
 
 The offset's keys are Debezium's: `file` and `pos` where the transaction starts that is being read (or the next one
 will), `gtids` all that were executed before it, `event` how many of its events are behind us, `row` how many rows of
-the event after those; `server_id`, `ts_sec`, `snapshot`. Ours beside them: `server_uuid`, which tells servers apart
-where there are no GTIDs, and `structures`, what the captured tables looked like at the position (compressed, as
-`pack` makes it), so that a restart reads the log with the structures of its place and not with those of now.
+the event after those; `server_id`, `ts_sec`, `snapshot`. Ours beside them: `server_uuid`, `log_created` and
+`transaction`, which tell servers, files of one name, and transactions apart, and `structures`, what the captured tables
+looked like at the position (compressed, as `pack` makes it), so that a restart reads the log with the structures of its
+place and not with those of now.
 """
 
 from __future__ import annotations
@@ -34,12 +35,17 @@ class MySqlPosition:
     snapshot: str | None = None
     """`INITIAL` while the snapshot is not complete: nothing can be resumed from such a position."""
     server_uuid: str | None = None
+    transaction: str | None = None
+    """GTID of the transaction that `event` and `row` are in."""
+    log_created: int = 0
+    """When the server made `file`, in seconds since 1970, as the file itself says; 0 unknown."""
     structures: str | None = field(default=None, repr=False)
 
     def offset(self) -> dict[str, Any]:
         out: dict[str, Any] = {"file": self.file, "pos": self.pos}
         optional = {"gtids": self.gtids, "event": self.event, "row": self.row, "server_id": self.server_id,
                     "ts_sec": self.ts_sec, "snapshot": self.snapshot, "server_uuid": self.server_uuid,
+                    "transaction": self.transaction, "log_created": self.log_created,
                     "structures": self.structures}
         out.update((key, value) for key, value in optional.items() if value)
         return out
@@ -55,6 +61,8 @@ class MySqlPosition:
                 server_id=int(offset.get("server_id") or 0), ts_sec=int(offset.get("ts_sec") or 0),
                 snapshot="INITIAL" if snapshot in ("INITIAL", "TRUE") else None,
                 server_uuid=str(offset["server_uuid"]) if offset.get("server_uuid") else None,
+                transaction=str(offset["transaction"]) if offset.get("transaction") else None,
+                log_created=int(offset.get("log_created") or 0),
                 structures=str(offset["structures"]) if offset.get("structures") else None)
         except (KeyError, TypeError, ValueError) as exc:
             raise PositionLostError(

@@ -252,8 +252,8 @@ def _dump_error(said: str, text: str) -> SourceError:
 
 @dataclass(frozen=True, slots=True)
 class MySqlFacts:
-    """`version_id` as versioned comments count it (90704, 101119). `server_uuid` and `gtid_mode` are MySQL's;
-    MariaDB always has GTIDs. Texts are as the server prints them, in upper case where they are words."""
+    """`version_id` as versioned comments count it (90704, 101119). `gtid_mode` is MySQL's; MariaDB always has GTIDs.
+    Texts are as the server prints them, in upper case where they are words."""
 
     mariadb: bool
     version: str
@@ -261,7 +261,8 @@ class MySqlFacts:
     user: str
     """The account in use, `'user'@'host'`."""
     server_id: int
-    server_uuid: str | None
+    server_uuid: str
+    """Tells servers apart: MySQL's server_uuid, MariaDB's server_uid, or where it has none its server_id."""
     log_bin: bool
     binlog_format: str
     row_image: str
@@ -284,8 +285,8 @@ class MySqlFacts:
 
 
 _VARIABLES: Final = (
-    "server_id", "server_uuid", "log_bin", "binlog_format", "binlog_row_image", "binlog_row_metadata", "gtid_mode",
-    "binlog_checksum", "binlog_row_value_options", "binlog_expire_logs_seconds", "expire_logs_days",
+    "server_id", "server_uuid", "server_uid", "log_bin", "binlog_format", "binlog_row_image", "binlog_row_metadata",
+    "gtid_mode", "binlog_checksum", "binlog_row_value_options", "binlog_expire_logs_seconds", "expire_logs_days",
     "lower_case_table_names", "character_set_server", "collation_server", "sql_mode", "max_allowed_packet",
 )
 
@@ -299,7 +300,8 @@ def read_facts(conn: Connection) -> MySqlFacts:
     mariadb = is_mariadb(conn) or "mariadb" in str(version).lower()
     return MySqlFacts(
         mariadb, str(version), version_id(str(version)), _account(str(account)), int(found.get("server_id", "0")),
-        found.get("server_uuid") or None, found.get("log_bin", "").upper() in ("ON", "1"),
+        found.get("server_uuid") or found.get("server_uid") or f"server_id={found.get('server_id', '0')}",
+        found.get("log_bin", "").upper() in ("ON", "1"),
         found.get("binlog_format", "ROW").upper(), found.get("binlog_row_image", "FULL").upper(),
         found.get("binlog_row_metadata", "").upper() or "NO_LOG", found.get("gtid_mode", "").upper() or None,
         found.get("binlog_checksum", "").upper(), found.get("binlog_row_value_options", "").upper(), _expire_s(found),

@@ -102,7 +102,7 @@ def _mariadb_position(cursor: Any) -> MySqlPosition:
         raise SourceRefusedError("The binary log is switched off.", hint="Start the server with log_bin.")
     cursor.execute("SELECT BINLOG_GTID_POS(%s, %s)", (file, int(pos)))
     row = cursor.fetchone()
-    return MySqlPosition(str(file), int(pos), str(row[0]) if row and row[0] else None)
+    return MySqlPosition(str(file), int(pos), str(row[0]) if row and row[0] is not None else None)
 
 
 class Snapshot:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Generator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from cdc.codecs.mappers import mapper_rules
-from cdc.core.errors import PositionLostError, SourceRefusedError
+from cdc.core.errors import PositionLostError, SourceConnectionError, SourceRefusedError
 from cdc.core.filters import Filters, NameFilter, table_names
 from cdc.core.naming import TopicNaming
 from cdc.core.position import Offset, Position
@@ -24,15 +24,14 @@ from cdc.core.schema import TableId
 from cdc.log import get_logger
 from cdc.sources.emit import Emitter
 
-from . import catalog, schema_changes, server, snapshot
+from . import catalog, resume, schema_changes, server, snapshot
 from .changes import Decoder
 from .events import Events
-from .gtid import GtidSet
 from .options import MySqlConfig
 from .position import MySqlPosition, pack, unpack
 from .structure import Structures, TableStructure, dump, load
 from .tables import TableBuilder
-from .transport import BinlogReader, DumpFrom
+from .transport import BinlogReader, DumpFrom, LogEndError
 
 log = get_logger(__name__)
 
@@ -100,16 +99,16 @@ class MySqlSource:
             return
         conn = self._connection()
         self._facts = server.read_facts(conn)
-        self._server_uuid = self._facts.server_uuid or None
+        self._server_uuid = self._facts.server_uuid
         rows_wanted = position is None and config.snapshot_mode in _SNAPSHOT_MODES
         server.check_server(conn, self._facts, config, snapshot=rows_wanted)
         if position is None:
             self._begin_snapshot(rows_wanted)
         else:
-            self._check_position(position)
+            resumption = resume.check(conn, self._facts, config, position)
             self._structures = self._stored_structures(position) or catalog.read_catalog(
                 conn, self._facts, self._filters.table).structures
-            self._begin_stream(position)
+            self._begin_stream(resumption)
 
     def poll(self, timeout: float) -> Batch | None:
         if self._finished:
@@ -170,6 +169,8 @@ class MySqlSource:
             server.close(conn)
             raise
         self._structures = found.structures
+        if facts.gtid_mode == "ON" and position.gtids is None:
+            position = replace(position, gtids="")
         final = replace(position, server_uuid=self._server_uuid, structures=self._kept(0))
         chunks = self._chunks(found) if rows_wanted else []
         server.check_select(self._connection(), facts, [chunk.table.id for chunk in chunks])
@@ -228,63 +229,27 @@ class MySqlSource:
         inner = f"({override.strip().rstrip(';')}) AS q" if override else place
         return snapshot.Chunk(table, f"SELECT {fields} FROM {inner}", indexes, len(structure.columns))
 
-    def _check_position(self, position: MySqlPosition) -> None:
-        """Whether the server can go on from *position*. Raises PositionLostError."""
-        facts = self._facts
-        assert facts is not None
-        if position.gtids is not None and not self._mariadb:
-            self._check_gtids(GtidSet.parse(position.gtids))
-            return
-        if position.gtids is None and position.server_uuid and position.server_uuid != facts.server_uuid:
-            raise PositionLostError(
-                "The stored position belongs to another server, and without GTIDs means nothing on this one.",
-                stored_server_uuid=position.server_uuid, server_uuid=facts.server_uuid,
-                hint="Point the connector back, switch gtid_mode on, or reset its offset to start with a new snapshot.")
-        files = [str(row[0]) for row in server.query(self._connection(), "SHOW BINARY LOGS")]
-        if position.gtids is None and position.file not in files:
-            raise PositionLostError(
-                f"The binary log file {position.file} of the stored position is gone.",
-                oldest=files[0] if files else None,
-                hint="It was purged before it was read, or the logs were reset. Keep them longer "
-                     "(binlog_expire_logs_seconds), and reset the connector's offset to start with a new snapshot.")
-
-    def _check_gtids(self, ours: GtidSet) -> None:
-        (executed, purged), = server.query(self._connection(), "SELECT @@GLOBAL.gtid_executed, @@GLOBAL.gtid_purged")
-        have, gone = GtidSet.parse(str(executed)), GtidSet.parse(str(purged))
-        if not have.contains(ours):
-            raise PositionLostError(
-                "The server does not have transactions that were delivered already.",
-                missing=str(ours.subtract(have))[:300],
-                hint="It was reset, restored from an older backup, or is another one. Point the connector back, or "
-                     "reset its offset to start with a new snapshot.")
-        lost = gone.subtract(ours)
-        if lost:
-            raise PositionLostError(
-                "Transactions after the stored position have been purged from the server's logs.",
-                purged=str(lost)[:300],
-                hint="Keep the logs longer (binlog_expire_logs_seconds), and reset the connector's offset to start "
-                     "with a new snapshot.")
-
-    def _begin_stream(self, position: MySqlPosition) -> None:
-        config, facts = self.config, self._facts
+    def _begin_stream(self, resumption: resume.Resumption) -> None:
+        config, facts, position = self.config, self._facts, resumption.position
         assert facts is not None
         if config.streaming_delay_ms:
             time.sleep(config.streaming_delay_ms / 1000)
         self._decoder = decoder = Decoder(
             emitter=self._emitter, events=self._events, builder=self._builder, filters=self._filters,
-            structures=self._structures, reread=self._reread,
+            structures=self._structures, reread=self._reread, xa_log=_LogAgain(self),
+            follows=resume.source_filter(config) if config.gtid_source_filter_dml_events else lambda source: True,
             schemas=self._schemas if config.include_schema_changes else None,
             transaction_metadata=config.provide_transaction_metadata, include_query=config.include_query,
             comments=config.include_schema_comments, mariadb=self._mariadb,
             dialect=catalog.dialect_of(facts), clock_us=lambda: time.time_ns() // 1000)
         decoder.resume(position)
         self._reader = BinlogReader(
-            server.connect(config, query_timeout=False), DumpFrom(position.file, position.pos, decoder.gtids),
-            server_id=config.database_server_id, mariadb=self._mariadb, queue_bytes=config.cdc_queue_bytes)
+            server.connect(config, query_timeout=False), resumption.begin, server_id=config.database_server_id,
+            mariadb=self._mariadb, queue_bytes=config.cdc_queue_bytes)
         self._reader.start()
         self._state = "streaming"
         self._next_heartbeat = time.monotonic() + config.heartbeat_interval_ms / 1000
-        log.info("streaming_started", file=position.file, pos=position.pos, gtids=bool(decoder.gtids))
+        log.info("streaming_started", file=position.file, pos=position.pos, gtids=bool(resumption.begin.gtids))
 
     def _stored_structures(self, position: MySqlPosition) -> Structures | None:
         """Those that were kept with *position*; None for an offset of another program."""
@@ -326,7 +291,7 @@ class MySqlSource:
         if self.config.snapshot_mode == "initial_only":
             self._finished = True
         else:
-            self._begin_stream(copying.final)
+            self._begin_stream(resume.first(copying.final, mariadb=self._mariadb))
         if self.config.heartbeat_interval_ms:
             batch.records.append(self._events.heartbeat(time.time_ns() // 1_000_000))
         return replace(batch, commit_soon=True)
@@ -368,3 +333,28 @@ class MySqlSource:
 
     def _heartbeat_due(self) -> bool:
         return self.config.heartbeat_interval_ms > 0 and time.monotonic() >= self._next_heartbeat
+
+
+class _LogAgain:
+    """The server's log beside the stream, on connections of their own (`xa.Log`)."""
+
+    def __init__(self, source: MySqlSource) -> None:
+        self._source = source
+
+    def files(self) -> list[str]:
+        return [str(row[0]) for row in server.query(self._source._connection(), "SHOW BINARY LOGS")]
+
+    def read(self, file: str, position: int) -> Generator[bytes, None, None]:
+        source = self._source
+        reader = BinlogReader(
+            server.connect(source.config, query_timeout=False), DumpFrom(file, position), server_id=0,
+            mariadb=source._mariadb, queue_bytes=source.config.cdc_queue_bytes)
+        try:
+            reader.start()
+            while not source._interrupted.is_set():
+                yield from reader.take(1.0, BATCH_BYTES)
+            raise SourceConnectionError("the connector is being stopped")
+        except LogEndError:
+            return
+        finally:
+            reader.stop()

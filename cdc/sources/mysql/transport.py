@@ -31,6 +31,7 @@ from .server import Connection, close, map_error, query
 _COM_BINLOG_DUMP: Final = 0x12
 _COM_REGISTER_SLAVE: Final = 0x15
 _COM_BINLOG_DUMP_GTID: Final = 0x1E
+_BINLOG_DUMP_NON_BLOCK: Final = 1
 _BINLOG_SEND_ANNOTATE_ROWS_EVENT: Final = 2
 _BINLOG_THROUGH_GTID: Final = 4
 _MAX_PACKET: Final = 0xFFFFFF
@@ -47,6 +48,10 @@ _WRITE_TIMEOUT_S: Final = 31_536_000
 """net_write_timeout, at its limit: how long the server waits for a reader whose queue is full."""
 
 
+class LogEndError(SourceConnectionError):
+    """The server has nothing more to send and waits for nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class DumpFrom:
     """Where to begin: after *gtids* where given, else at *position* of *file*, which must be where an event starts."""
@@ -59,7 +64,8 @@ class DumpFrom:
 class BinlogReader:
     """The log from *begin* on, over *conn*, which it owns from then on.
 
-    *server_id* must be no one else's in the topology: the server ends the older of two streams with one id.
+    *server_id* must be no one else's in the topology: the server ends the older of two streams with one id. With 0
+    the stream disturbs no one and ends, by a LogEndError, where the log ends now.
     *queue_bytes* bounds what is read ahead; *heartbeat_s* is how often an idle server says so, twice that plus a grace
     is the silence after which it counts as dead; *annotate* asks MariaDB for the statements' texts, too.
     """
@@ -93,7 +99,8 @@ class BinlogReader:
         for statement in self._settings():
             query(self._conn, statement)
         try:
-            self._register()
+            if self._server_id:
+                self._register()
             self._dump()
         except pymysql.MySQLError as exc:
             raise map_error(exc) from exc
@@ -177,6 +184,7 @@ class BinlogReader:
                                                              _FIRST_POSITION, len(known)) + known)
             return
         flags = _BINLOG_SEND_ANNOTATE_ROWS_EVENT if self._annotate and self._mariadb else 0
+        flags |= 0 if self._server_id else _BINLOG_DUMP_NON_BLOCK
         file, position = ("", _FIRST_POSITION) if gtids is not None else (self._begin.file, self._begin.position)
         if position >= 1 << 32:
             raise SourceRefusedError("A binlog of more than 4 GiB can only be resumed by GTID.", file=self._begin.file,
@@ -311,7 +319,7 @@ class PacketReader:
             except pymysql.MySQLError as exc:
                 raise map_error(exc) from exc
         if first == _EOF and len(payload) < 9:
-            raise SourceConnectionError("the server ended the binlog stream")
+            raise LogEndError("the server ended the binlog stream")
         raise ProtocolError("packet of the binlog stream is of no known kind", offset=0, wanted="0, 254 or 255",
                             got=first)
 
