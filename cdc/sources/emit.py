@@ -112,7 +112,8 @@ class Emitter:
     def key_differs(self, target: Target, before: Row, after: Row) -> bool:
         for index in target.key:
             kind = after.kind(index)
-            if kind != UNCHANGED and kind != ABSENT and not before.same(index, after):  # noqa: PLR1714
+            known = kind != UNCHANGED and kind != ABSENT and before.kind(index) != ABSENT  # noqa: PLR1714
+            if known and not before.same(index, after):
                 return True
         return False
 

@@ -32,6 +32,11 @@ def regexes(option_key: str) -> Callable[[str], tuple[str, ...]]:
     return convert
 
 
+def placeholder_bytes(text: str) -> bytes:
+    """`unavailable.value.placeholder`: the text's UTF-8, or with the prefix `hex:` the bytes it spells. ValueError."""
+    return bytes.fromhex(text[4:]) if text.startswith("hex:") else text.encode("utf-8")
+
+
 def key_columns(text: str) -> str | None:
     """`message.key.columns`, known to be readable; `core.filters` reads it."""
     parse_key_columns(text)

@@ -20,7 +20,7 @@ import cython  # noqa: F401
 from cdc.core.errors import PositionLostError, ProtocolError, SourceRefusedError
 from cdc.core.filters import Filters
 from cdc.core.record import Message
-from cdc.core.row import Row
+from cdc.core.row import ABSENT, UNCHANGED, Row
 from cdc.core.schema import TableId
 from cdc.log import get_logger
 from cdc.sources.emit import Counters, Emitter, Place, Target
@@ -90,12 +90,21 @@ class Transaction:
 
 
 class MapState:
-    """One table map: what its rows are read with. `target` is None for a table that is not captured."""
+    """One table map: what its rows are read with. `target` is None for a table that is not captured; `inserted` is the
+    one for inserted rows whose images lack columns."""
 
-    def __init__(self, table_map: TableMap, id: TableId, target: Target | None) -> None:
+    def __init__(self, table_map: TableMap, id: TableId, target: Target | None,
+                 inserted: Target | None = None) -> None:
         self.table_map = table_map
         self.id = id
         self.target = target
+        self.inserted = inserted
+
+    def target_of(self, op: str) -> Target:
+        """For rows without all their columns."""
+        found = self.inserted if op == "c" else self.target
+        assert found is not None
+        return found
 
 
 class Decoder:
@@ -491,7 +500,8 @@ class Decoder:
         if structure is None or not fits(structure, message):
             structure = self.structure_again(id, message, structure)
         old = any(code in _OLD_TEMPORAL for code in message.types)
-        return MapState(message, id, Target(self.builder.build(structure, old), str(id)))
+        inserted = Target(self.builder.build(structure, old, inserted=True), str(id)) if self.builder.relaxed else None
+        return MapState(message, id, Target(self.builder.build(structure, old), str(id)), inserted)
 
     def structure_again(self, id: TableId, message: TableMap, known: TableStructure | None) -> TableStructure:
         """A table whose structure is not known or does not fit its rows: as the server has it now, if that fits."""
@@ -522,10 +532,16 @@ class Decoder:
         if tx.ignored or tx.held:
             tx.captured = True
             return
+        whole = message.whole()
+        if not whole:
+            state = self.left_out(message, state)
+            target = state.target_of(message.op)
         pairs = message.split(state.table_map.layout)
         for number, (before, after) in enumerate(pairs):
             live = tx.event > tx.skip_event or (tx.event == tx.skip_event and number >= tx.skip_row)
             place = self.place(tx, target, state.id, start, tx.base + number, live)
+            if not whole:
+                self.complete(target, before, after, start)
             self.change(message.op, target, place, before, after)
         if self.replayed is not None:
             tx.base += len(pairs)
@@ -537,6 +553,30 @@ class Decoder:
             self.emitter.delete(target, place, before)  # type: ignore[arg-type]
         else:
             self.emitter.update(target, place, before, after)  # type: ignore[arg-type]
+
+    def complete(self, target: Target, before: Row | None, after: Row | None, start: int) -> None:
+        """Say of the columns that *after* lacks that they are as in *before* (or of an insert, as by default). Raises
+        SourceRefusedError when the key cannot be known."""
+        for index in target.key:
+            if before is not None and before.kind(index) == ABSENT and (after is None or after.kind(index) == ABSENT):
+                raise SourceRefusedError(
+                    "The log has a row without its key.", table=target.collection, file=self.file, pos=start,
+                    hint="With binlog_row_image=MINIMAL only the primary key is always there: set it to FULL, or leave "
+                         "the table out of message.key.columns.")
+        if after is not None:
+            for index in range(after.count):
+                if after.kind(index) == ABSENT:
+                    after.put(index, UNCHANGED, 0, 0)
+
+    def left_out(self, message: RowsEvent, state: MapState) -> MapState:
+        """*state* for rows of images that lack columns (binlog_row_image MINIMAL and NOBLOB)."""
+        if not self.builder.relaxed:
+            self.builder.relax()
+            self.states.clear()
+            self.maps = {number: self.resolve(known.table_map) for number, known in self.maps.items()}
+            log.warning("rows_without_all_columns", table=str(state.id), effect="fields are optional from now on, and "
+                        "unknown values null or the placeholder", hint="Set binlog_row_image=FULL.")
+        return self.maps[message.table_id]
 
     def place(self, tx: Transaction, target: Target, id: TableId, start: int, row: int, live: bool) -> Place:
         context = tx.contexts.get(target)

@@ -183,6 +183,11 @@ class RowsEvent:
             rows.append((before, after))
         return rows
 
+    def whole(self) -> bool:
+        """Whether the images have all columns."""
+        return all(not present or _bits(present, self.width) == self.width
+                   for present in (self.before_present, self.after_present))
+
     def image(self, layout: Layout, present: bytes, present_count: int) -> Row:
         """The image at the current place, and the place after it."""
         data = self.data

@@ -102,6 +102,8 @@ class MySqlSource:
         self._server_uuid = self._facts.server_uuid
         rows_wanted = position is None and config.snapshot_mode in _SNAPSHOT_MODES
         server.check_server(conn, self._facts, config, snapshot=rows_wanted)
+        if self._facts.row_image != "FULL":
+            self._builder.relax()
         if position is None:
             self._begin_snapshot(rows_wanted)
         else:

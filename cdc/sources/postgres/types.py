@@ -35,6 +35,7 @@ from cdc.core.schema import (
     struct,
 )
 
+from ..options import placeholder_bytes
 from . import jdbc
 
 
@@ -439,11 +440,6 @@ _MAKERS: Final[Mapping[str, _Maker]] = {
     "sparsevec": _sparse,
 }
 """By pg_type.typname; the extensions' types (hstore, citext, isbn, ltree, PostGIS, pgvector) have no fixed oid."""
-
-
-def placeholder_bytes(text: str) -> bytes:
-    """`unavailable.value.placeholder`: the text's UTF-8, or with the prefix `hex:` the bytes it spells. ValueError."""
-    return bytes.fromhex(text[4:]) if text.startswith("hex:") else text.encode("utf-8")
 
 
 def _unchanged(info: TypeInfo, schema: Schema, config: TypeConfig, types: Mapping[int, TypeInfo]) -> Any:

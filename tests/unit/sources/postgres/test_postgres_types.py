@@ -25,7 +25,8 @@ from cdc.core.schema import (
     Schema,
     semantic,
 )
-from cdc.sources.postgres.types import ColumnType, TypeInfo, numeric_modifier, placeholder_bytes, resolve
+from cdc.sources.options import placeholder_bytes
+from cdc.sources.postgres.types import ColumnType, TypeInfo, numeric_modifier, resolve
 
 PLACEHOLDER = "__debezium_unavailable_value"
 
