@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import urllib.request
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
+from tests.servers.mysql import BinlogServer
 from tests.servers.postgres import PostgresServer
 from tests.servers.process import wait_until
 
@@ -134,7 +136,7 @@ class Pipeline(Process):
             **{f"{side}.converter{key}": value for side in ("key", "value") for key, value in (
                 ("", AVRO), (".schema.registry.url", registry_url))},
             "name": "shop", "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
-            "plugin.name": "pgoutput", "topic.prefix": "srv", "retriable.restart.connector.wait.ms": "1000",
+            "topic.prefix": "srv", "retriable.restart.connector.wait.ms": "1000",
             **options,
         }
         super().__init__(folder, {"pipeline.properties": {key: text for key, text in self.config.items() if text}})
@@ -154,6 +156,15 @@ def source_options(server: PostgresServer, database: str, topic_prefix: str) -> 
             "database.port": str(server.port), "database.user": "postgres", "database.dbname": database}
 
 
+def binlog_options(server: BinlogServer, database: str, topic_prefix: str) -> dict[str, str]:
+    """The same for a server with a binary log, which every connector joins under a number of its own."""
+    connector = "mariadb.MariaDbConnector" if server.flavor == "mariadb" else "mysql.MySqlConnector"
+    return {"connector.class": f"io.debezium.connector.{connector}", "topic.prefix": topic_prefix,
+            "database.hostname": server.host, "database.port": str(server.port), "database.user": server.user,
+            "database.server.id": str(100_000 + zlib.crc32(topic_prefix.encode()) % 1_000_000),
+            "database.include.list": database, "include.schema.changes": "false"}
+
+
 @dataclass(frozen=True)
 class Event:
     """One message, read by Confluent's deserialiser."""
@@ -171,11 +182,24 @@ class Event:
         return None if self.value is None else self.value["after"]
 
     @property
-    def identity(self) -> tuple[int, int, str, str]:
-        """The change in the source that it stands for; a tombstone has none of its own."""
+    def source(self) -> dict[str, Any]:
+        """A tombstone has none."""
         assert self.value is not None
-        source = self.value["source"]
-        return int(source["txId"] or 0), int(source["lsn"]), self.op, repr(sorted((self.key or {}).items()))
+        return dict(self.value["source"])
+
+    @property
+    def place(self) -> tuple[int, ...]:
+        """Where in the log its change is: an LSN; file, byte and row."""
+        source = self.source
+        if "lsn" in source:
+            return (int(source["lsn"]),)
+        return int(source["file"].rpartition(".")[2]), source["pos"], source["row"]
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """The change in the source that it stands for. Of a compressed transaction all events are in one place."""
+        transaction = self.source["txId"] or 0 if "lsn" in self.source else repr(self.row)
+        return transaction, *self.place, self.op, repr(sorted((self.key or {}).items()))
 
 
 class Reader:

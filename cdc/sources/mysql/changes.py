@@ -141,6 +141,7 @@ class Decoder:
         self.replayed: str | None = None
         self.pending_gtid: tuple[Any, int, int] | None = None
         self.resume_at: MySqlPosition | None = None
+        self.unsettled: MySqlPosition | None = None
         self.expected_log: tuple[str, int] | None = None
         self.log_created = 0
         self.structures_version = 0
@@ -148,12 +149,15 @@ class Decoder:
         self.last_time_us = 0
         self.transactions = 0
 
-    def resume(self, position: MySqlPosition) -> None:
+    def resume(self, position: MySqlPosition, *, by_gtid: bool) -> None:
         """Continue from *position*; its GTIDs, if it has some, are those executed before it.
 
+        *by_gtid*: the server begins with the head of a file and leaves out what is known, so until the first
+        transaction comes the events do not tell where we are.
         Its `log_created` holds only on the same server, and so do its events and rows: leave them out for another.
         """
         self.file, self.pos = position.file, position.pos
+        self.unsettled = position if by_gtid else None
         self.expected_log = (position.file, position.log_created) if position.log_created else None
         if position.gtids is not None:
             self.gtids = MariaGtidSet.parse(position.gtids) if self.mariadb else GtidSet.parse(position.gtids)
@@ -165,8 +169,13 @@ class Decoder:
         gtids = str(self.gtids) if self.gtids is not None else None
         now = MySqlPosition(self.file, self.pos, gtids, server_id=self.server_id,
                             ts_sec=self.last_time_us // 1_000_000, log_created=self.log_created)
-        if tx is None or tx.held:
+        if self.unsettled is not None:
+            return replace(now, file=self.unsettled.file, pos=self.unsettled.pos,
+                           log_created=self.unsettled.log_created)
+        if tx is None:
             return now
+        if tx.held:
+            return replace(now, file=tx.file, pos=tx.pos)
         return replace(now, file=tx.file, pos=tx.pos, event=max(tx.event, tx.skip_event),
                        row=tx.skip_row if tx.event < tx.skip_event else 0, transaction=tx.gtid)
 
@@ -180,7 +189,8 @@ class Decoder:
             self.payload_header = header
             return
         self.handle(header, message, header.next_position - header.length)
-        if header.next_position and not header.flags & const.LOG_EVENT_ARTIFICIAL_F and self.between_transactions():
+        made_up = not header.next_position or header.flags & const.LOG_EVENT_ARTIFICIAL_F
+        if not made_up and not isinstance(message, FormatDescription) and self.between_transactions():
             self.pos = header.next_position
 
     def between_transactions(self) -> bool:
@@ -311,6 +321,7 @@ class Decoder:
         tx.thread = None if self.mariadb else thread  # with MariaDB the GTID event begins it, which names none
         self.transaction = tx
         self.last_time_us = time_us
+        self.unsettled = None
         self.skip_delivered(tx)
         if self.transaction_metadata and not tx.skip_event and not held:
             self.emitter.records.append(self.events.transaction_begin(tx.id, time_us))

@@ -114,7 +114,7 @@ class MySqlConfig(SourceConfig):
     )
     connect_keep_alive_interval_ms: int = option(
         "connect.keep.alive.interval.ms", "LONG", default="60000", importance="LOW", check=at_least(1),
-        group="Connector", doc="Time between looks at it.", effect="inert", why="the server's heartbeats show it",
+        group="Connector", doc="How often an idle server is to give a sign of life; 10 s at most.",
     )
     use_nongraceful_disconnect: bool = option(
         "use.nongraceful.disconnect", "BOOLEAN", default="false", group="Connector", effect="inert",

@@ -31,7 +31,7 @@ from .options import MySqlConfig
 from .position import MySqlPosition, pack, unpack
 from .structure import Structures, TableStructure, dump, load
 from .tables import TableBuilder
-from .transport import BinlogReader, DumpFrom, LogEndError
+from .transport import HEARTBEAT_S, BinlogReader, DumpFrom, LogEndError
 
 log = get_logger(__name__)
 
@@ -244,10 +244,11 @@ class MySqlSource:
             transaction_metadata=config.provide_transaction_metadata, include_query=config.include_query,
             comments=config.include_schema_comments, mariadb=self._mariadb,
             dialect=catalog.dialect_of(facts), clock_us=lambda: time.time_ns() // 1000)
-        decoder.resume(position)
+        decoder.resume(position, by_gtid=resumption.begin.gtids is not None)
         self._reader = BinlogReader(
             server.connect(config, query_timeout=False), resumption.begin, server_id=config.database_server_id,
-            mariadb=self._mariadb, queue_bytes=config.cdc_queue_bytes)
+            mariadb=self._mariadb, queue_bytes=config.cdc_queue_bytes,
+            heartbeat_s=min(HEARTBEAT_S, config.connect_keep_alive_interval_ms / 1000), annotate=config.include_query)
         self._reader.start()
         self._state = "streaming"
         self._next_heartbeat = time.monotonic() + config.heartbeat_interval_ms / 1000

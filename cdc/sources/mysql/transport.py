@@ -42,6 +42,7 @@ _SHORT_READ_BYTES: Final = 8192
 _COALESCE_S: Final = 0.001
 """After a short read, wait this long: the server flushes event by event, and a read costs the same for one as many."""
 
+HEARTBEAT_S: Final = 10.0
 _SETTLE_S: Final = 0.25
 _FIRST_POSITION: Final = 4
 _WRITE_TIMEOUT_S: Final = 31_536_000
@@ -71,7 +72,7 @@ class BinlogReader:
     """
 
     def __init__(self, conn: Connection, begin: DumpFrom, *, server_id: int, mariadb: bool, queue_bytes: int,
-                 heartbeat_s: float = 10.0, grace_s: float = 10.0, annotate: bool = False) -> None:
+                 heartbeat_s: float = HEARTBEAT_S, grace_s: float = 10.0, annotate: bool = False) -> None:
         self._conn = conn
         self._begin = begin
         self._server_id = server_id
