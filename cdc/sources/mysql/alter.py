@@ -6,162 +6,246 @@ MySQL Reference Manual, "CREATE TABLE Statement" (create_definition, table_optio
 
 from __future__ import annotations
 
-from dataclasses import replace
+import itertools
+from dataclasses import dataclass, replace
 from typing import Final
 
 from .columns import (
     Definition,
+    as_made,
     charset_name,
     charset_of_collation,
     read_default,
     read_definition,
     with_table_charset,
 )
-from .structure import TableStructure, UniqueKey
+from .structure import ColumnDef, TableStructure, UniqueKey
 from .tokens import WORD, Cursor, NotUnderstood
+
+_GENERATED_KEY: Final = "my_row_id"
+
+
+@dataclass(slots=True)
+class _Slot:
+    """A column while its table changes. `former` is its name before the statement, None for a new one; `place` is as in
+    `Definition`."""
+
+    column: ColumnDef
+    former: str | None = None
+    place: str | None = None
 
 
 class TableEditor:
-    """The parts of a table while a statement is applied. Names are found without case, as the server does."""
+    """The parts of a table while a statement is applied. Names are found without case, as the server does.
 
-    def __init__(self, table: TableStructure, inherited_charset: str | None) -> None:
+    As there (sql/sql_table.cc, `prepare_fields_and_keys`), the order of a statement's actions counts for new columns
+    and places only: actions name columns and keys as they were before it, while places and new keys name columns as
+    they are after it.
+    """
+
+    def __init__(self, table: TableStructure, inherited_charset: str | None, *, mariadb: bool = False) -> None:
         self._table = table
+        self._mariadb = mariadb
         self._inherited = inherited_charset
-        self.columns = list(table.columns)
-        self.primary_key = table.primary_key
-        self.unique_keys = list(table.unique_keys)
+        self._slots = [_Slot(column, column.name) for column in table.columns]
+        self._placed: list[_Slot] = []
+        self._primary_key = table.primary_key
+        self._unique_keys = list(table.unique_keys)
+        self._new_primary: tuple[str, ...] | None = None
+        self._new_unique: list[tuple[str | None, tuple[str, ...]]] = []
         self.charset = table.charset
         self.collation = table.collation
         self.comment = table.comment
         self.versioned = table.versioned
-        self.has_period = False
+        self.period_end: str | None = None
+        """The column that ends the period of MariaDB's system versioning, where the statement names it."""
+
+    @property
+    def columns(self) -> tuple[ColumnDef, ...]:
+        """In no particular order."""
+        return tuple(slot.column for slot in (*self._slots, *(slot for slot in self._placed if slot.former is None)))
 
     def finish(self) -> TableStructure:
-        """The table as it is now: charsets inherited, columns of the primary key required."""
+        """The table as it is now: charsets inherited, columns of the primary key required. Raises NotUnderstood."""
         charset = self.charset or self._inherited
-        key = {name.lower() for name in self.primary_key}
-        columns = (with_table_charset(column, charset) for column in self.columns)
+        slots = self._arranged()
+        if len({slot.column.name.lower() for slot in slots}) < len(slots):
+            raise NotUnderstood("a column that is there already")
+        self._keep_keys(slots)
+        columns = tuple(with_table_charset(as_made(slot.column) if self._mariadb else slot.column, charset)
+                        for slot in slots)
+        primary_key = self._primary_key if self._new_primary is None else self._key(self._new_primary, columns)
+        unique_keys = list(self._unique_keys)
+        for name, parts in self._new_unique:
+            unique_keys.append(_unique_key(name, self._key(parts, columns), unique_keys))
         return replace(
-            self._table, primary_key=self.primary_key, unique_keys=tuple(self.unique_keys), charset=charset,
+            self._table, primary_key=primary_key, unique_keys=tuple(unique_keys), charset=charset,
             collation=self.collation, comment=self.comment, versioned=self.versioned,
-            columns=tuple(replace(c, nullable=False) if c.nullable and c.name.lower() in key else c for c in columns),
+            columns=tuple(replace(column, nullable=False) if column.nullable and column.name in primary_key else column
+                          for column in columns),
         )
 
-    def find(self, name: str) -> int:
-        """Where a column is. Raises NotUnderstood where there is none: the structure is not the server's."""
+    def _arranged(self) -> list[_Slot]:
+        """Columns that stay where they are; then, one after the other, those with a place and those that are new."""
+        placed = {id(slot) for slot in self._placed}
+        arranged = [slot for slot in self._slots if id(slot) not in placed]
+        first = 1 if arranged and arranged[0].former == self._generated_key() else 0
+        for slot in self._placed:
+            if slot.place is None:
+                arranged.append(slot)
+            elif not slot.place:
+                arranged.insert(first, slot)
+            else:
+                names = [each.column.name.lower() for each in arranged]
+                if slot.place.lower() not in names:
+                    raise NotUnderstood("a place behind a column that is not known")
+                arranged.insert(names.index(slot.place.lower()) + 1, slot)
+        return arranged
+
+    def _generated_key(self) -> str:
+        """The column that MySQL made under sql_generate_invisible_primary_key: it stays the first (sql/sql_gipk.cc,
+        `adjust_generated_invisible_primary_key_column_position`)."""
+        column = self._table.column(_GENERATED_KEY)
+        made = (column is not None and column.auto_increment and column.type_name == "BIGINT UNSIGNED"
+                and self._table.primary_key == (column.name,))
+        return column.name if column is not None and made else ""
+
+    def _keep_keys(self, slots: list[_Slot]) -> None:
+        """Former keys under the present names. The server takes dropped columns out of them."""
+        names = {slot.former: slot.column.name for slot in slots if slot.former is not None}
+        self._primary_key = tuple(names[name] for name in self._primary_key if name in names)
+        kept = [(key, tuple(names[name] for name in key.columns if name in names)) for key in self._unique_keys]
+        self._unique_keys = [UniqueKey(key.name, columns) for key, columns in kept if columns or not key.columns]
+
+    def _key(self, names: tuple[str, ...], columns: tuple[ColumnDef, ...]) -> tuple[str, ...]:
+        """*names* as the columns write them. Former versions of a row have its key too, so the server adds the period's
+        end to it."""
+        end = self.period_end
+        if names and end is not None and end.lower() not in {name.lower() for name in names}:
+            names = (*names, end)
+        return _known(names, columns)
+
+    def _find(self, name: str) -> _Slot:
+        """The column that had this name. Raises NotUnderstood where there is none: the structure is not the
+        server's."""
         folded = name.lower()
-        for index, column in enumerate(self.columns):
-            if column.name.lower() == folded:
-                return index
+        for slot in self._slots:
+            if slot.former is not None and slot.former.lower() == folded:
+                return slot
         raise NotUnderstood("a column that is not known")
 
+    def had(self, name: str) -> bool:
+        """Whether IF EXISTS finds it."""
+        return any(slot.former is not None and slot.former.lower() == name.lower() for slot in self._slots)
+
     def has(self, name: str) -> bool:
+        """Whether IF NOT EXISTS does."""
         return any(column.name.lower() == name.lower() for column in self.columns)
 
+    def column(self, name: str) -> ColumnDef:
+        """What had this name, as it is now. Raises NotUnderstood."""
+        return self._find(name).column
+
     def add(self, definition: Definition) -> None:
-        self.columns.append(definition.column)
+        self._placed.append(_Slot(definition.column, None, definition.place))
         self._settle(definition)
 
     def change(self, name: str, definition: Definition) -> None:
-        index = self.find(name)
-        former = self.columns[index].name
-        self.columns[index] = definition.column
-        if former != definition.column.name:
-            self._rename_in_keys(former, definition.column.name)
+        slot = self._find(name)
+        slot.column = definition.column
+        if definition.place is not None:
+            slot.place = definition.place
+            self._placed.append(slot)
         self._settle(definition)
 
-    def rename(self, old: str, new: str) -> None:
-        index = self.find(old)
-        former = self.columns[index].name
-        self.columns[index] = replace(self.columns[index], name=new)
-        self._rename_in_keys(former, new)
-
     def drop(self, name: str) -> None:
-        """The server takes a dropped column out of its keys as well."""
-        former = self.columns.pop(self.find(name)).name
-        self.primary_key = tuple(each for each in self.primary_key if each != former)
-        kept = (UniqueKey(key.name, tuple(each for each in key.columns if each != former)) if former in key.columns
-                else key for key in self.unique_keys)
-        self.unique_keys = [new for new, old in zip(kept, tuple(self.unique_keys)) if new.columns or not old.columns]
+        self._slots.remove(self._find(name))
 
-    def replace(self, name: str, **values: object) -> None:
-        index = self.find(name)
-        self.columns[index] = replace(self.columns[index], **values)  # type: ignore[arg-type]
+    def rename(self, old: str, new: str) -> None:
+        self.replace(old, name=new)
+
+    def replace(self, of: str, **values: object) -> None:
+        slot = self._find(of)
+        slot.column = replace(slot.column, **values)  # type: ignore[arg-type]
 
     def _settle(self, definition: Definition) -> None:
-        """What a definition says beside the column: keys, and its place."""
+        """The keys that a definition makes beside the column."""
         name = definition.column.name
         if definition.primary:
-            self.primary_key = (name,)
+            self._new_primary = (name,)
         if definition.unique:
-            self.unique_keys.append(UniqueKey(self._free_name(name), (name,)))
-        if definition.place is not None:
-            column = self.columns.pop(self.find(name))
-            self.columns.insert(self.find(definition.place) + 1 if definition.place else 0, column)
-
-    def _rename_in_keys(self, old: str, new: str) -> None:
-        self.primary_key = tuple(new if name == old else name for name in self.primary_key)
-        self.unique_keys = [UniqueKey(key.name, tuple(new if name == old else name for name in key.columns))
-                            for key in self.unique_keys]
-
-    def _free_name(self, base: str) -> str:
-        """How the server names a key that has no name (sql/sql_table.cc, make_unique_key_name)."""
-        taken = {key.name.lower() for key in self.unique_keys}
-        if base.lower() not in taken and base.lower() != "primary":
-            return base
-        return next(f"{base}_{number}" for number in range(2, 1000) if f"{base}_{number}".lower() not in taken)
+            self._new_unique.append((None, (name,)))
 
     def set_primary(self, cursor: Cursor) -> None:
         """From `(parts)`, which is where *cursor* is."""
-        self.primary_key = self._parts(cursor)
+        self._new_primary = _parts(cursor)
 
     def add_unique(self, name: str | None, cursor: Cursor) -> None:
-        columns = self._parts(cursor)
-        base = name or (columns[0] if columns else "functional_index")
-        self.unique_keys.append(UniqueKey(name or self._free_name(base), columns))
+        self._new_unique.append((name, _parts(cursor)))
 
-    def _parts(self, cursor: Cursor) -> tuple[str, ...]:
-        """Columns of a key; none where a part is an expression."""
-        inside = cursor.inside()
-        names = []
-        while not inside.done:
-            part = inside.item()
-            if part.sees("("):
-                return ()
-            names.append(self.columns[self.find(part.name())].name)
-        return tuple(names)
+    def drop_primary(self) -> None:
+        self._primary_key = ()
 
     def drop_index(self, name: str) -> None:
         if name.lower() == "primary":
-            self.primary_key = ()
-        self.unique_keys = [key for key in self.unique_keys if key.name.lower() != name.lower()]
+            self.drop_primary()
+        self._unique_keys = [key for key in self._unique_keys if key.name.lower() != name.lower()]
 
     def rename_index(self, old: str, new: str) -> None:
-        self.unique_keys = [UniqueKey(new, key.columns) if key.name.lower() == old.lower() else key
-                            for key in self.unique_keys]
+        self._unique_keys = [UniqueKey(new, key.columns) if key.name.lower() == old.lower() else key
+                             for key in self._unique_keys]
 
-    def convert(self, charset: str, collation: str | None) -> None:
-        """CONVERT TO CHARACTER SET: the table and all its character columns."""
-        self.charset, self.collation = charset, collation
-        self.columns = [replace(column, charset=charset, collation=collation) if column.is_character else column
-                        for column in self.columns]
+    def convert(self, charset: str | None, collation: str | None) -> None:
+        """CONVERT TO CHARACTER SET: the table and all its character columns. None: what the table would inherit."""
+        self.charset, self.collation = charset or self._inherited, collation
+        for slot in self._slots:
+            if slot.column.is_character:
+                slot.column = replace(slot.column, charset=self.charset, collation=collation)
+
+
+def _parts(cursor: Cursor) -> tuple[str, ...]:
+    """Columns of a key; none where a part is an expression."""
+    inside = cursor.inside()
+    names = []
+    while not inside.done:
+        part = inside.item()
+        if part.sees("("):
+            return ()
+        names.append(part.name())
+    return tuple(names)
+
+
+def _known(names: tuple[str, ...], columns: tuple[ColumnDef, ...]) -> tuple[str, ...]:
+    """*names* as the columns themselves write them. Raises NotUnderstood."""
+    known = {column.name.lower(): column.name for column in columns}
+    if any(name.lower() not in known for name in names):
+        raise NotUnderstood("a key of a column that is not known")
+    return tuple(known[name.lower()] for name in names)
+
+
+def _unique_key(name: str | None, columns: tuple[str, ...], others: list[UniqueKey]) -> UniqueKey:
+    """Without a name it gets what the server gives it (sql/sql_table.cc, `make_unique_key_name`)."""
+    base = name or (columns[0] if columns else "functional_index")
+    taken = {key.name.lower() for key in others} | {"primary"}
+    if name is not None or base.lower() not in taken:
+        return UniqueKey(base, columns)
+    return UniqueKey(next(f"{base}_{number}" for number in itertools.count(2)
+                          if f"{base}_{number}".lower() not in taken), columns)
 
 
 # -- elements --------------------------------------------------------------------------------------------------------
 
 
-def read_elements(inside: Cursor, editor: TableEditor) -> None:
-    """The parenthesised part of CREATE TABLE, or of ADD COLUMN (…). Keys come after the columns they are of."""
-    keys = []
+def read_elements(inside: Cursor, editor: TableEditor, *, only_new: bool = False) -> None:
+    """The parenthesised part of CREATE TABLE, or of ADD COLUMN (…). *only_new* is IF NOT EXISTS."""
     while not inside.done:
         item = inside.item()
         if _is_key(item):
-            keys.append(item)
-        else:
-            name = item.name()
+            _read_key(item, editor)
+            continue
+        name = item.name()
+        if not (only_new and editor.has(name)):
             editor.add(read_definition(item, name))
-    for item in keys:
-        _read_key(item, editor)
 
 
 def _is_key(item: Cursor) -> bool:
@@ -179,8 +263,11 @@ def _read_key(item: Cursor, editor: TableEditor) -> None:
     if item.takes("CONSTRAINT") and not _is_key(item):
         name = item.name()
     item_if_not_exists(item)
-    if item.sees("PERIOD", "FOR", "SYSTEM_TIME"):
-        editor.has_period = True
+    if item.takes("PERIOD", "FOR", "SYSTEM_TIME"):
+        item.needs("(")
+        item.name()
+        item.needs(",")
+        editor.period_end = item.name()
     elif item.takes("PRIMARY", "KEY"):
         _index_head(item)
         editor.set_primary(item)
@@ -217,7 +304,7 @@ def read_options(cursor: Cursor, editor: TableEditor) -> bool:
         if cursor.takes_any("PARTITION"):
             cursor.to_end()
         elif cursor.takes("WITH", "SYSTEM", "VERSIONING"):
-            editor.versioned = not editor.has_period
+            editor.versioned = editor.period_end is None
         elif cursor.peek().kind == WORD and cursor.peek().value in _QUERY and cursor.peek(1).value != "=":
             return False
         elif not _read_option(cursor, editor):
@@ -305,7 +392,7 @@ def _add(item: Cursor, editor: TableEditor) -> None:
     item.takes("COLUMN")
     skips = item.takes("IF", "NOT", "EXISTS")
     if item.sees("("):
-        read_elements(item.inside(), editor)
+        read_elements(item.inside(), editor, only_new=skips)
         return
     name = item.name()
     if not (skips and editor.has(name)):
@@ -316,7 +403,7 @@ def _change(item: Cursor, editor: TableEditor) -> None:
     item.takes("COLUMN")
     skips = item.takes("IF", "EXISTS")
     old, new = item.name(), item.name()
-    if not (skips and not editor.has(old)):
+    if not (skips and not editor.had(old)):
         editor.change(old, read_definition(item, new))
 
 
@@ -324,8 +411,8 @@ def _modify(item: Cursor, editor: TableEditor) -> None:
     item.takes("COLUMN")
     skips = item.takes("IF", "EXISTS")
     name = item.name()
-    if not (skips and not editor.has(name)):
-        editor.change(name, read_definition(item, editor.columns[editor.find(name)].name))
+    if not (skips and not editor.had(name)):
+        editor.change(name, read_definition(item, editor.column(name).name))
 
 
 def _drop(item: Cursor, editor: TableEditor) -> None:
@@ -338,7 +425,7 @@ def _drop(item: Cursor, editor: TableEditor) -> None:
     elif item.sees("PERIOD", "FOR"):
         raise NotUnderstood("the action DROP PERIOD")
     elif item.takes("PRIMARY", "KEY"):
-        editor.primary_key = ()
+        editor.drop_primary()
     elif item.takes_any("INDEX", "KEY", "CONSTRAINT"):
         item.takes("IF", "EXISTS")
         editor.drop_index(item.name())
@@ -346,7 +433,7 @@ def _drop(item: Cursor, editor: TableEditor) -> None:
         item.takes("COLUMN")
         skips = item.takes("IF", "EXISTS")
         name = item.name()
-        if not (skips and not editor.has(name)):
+        if not (skips and not editor.had(name)):
             editor.drop(name)
 
 
@@ -384,15 +471,13 @@ def _convert(item: Cursor, editor: TableEditor) -> None:
     item.needs("TO")
     if not (item.takes("CHARACTER", "SET") or item.takes("CHARSET")):
         raise item.surprise("an unknown conversion")
-    charset = charset_name(item)
+    charset: str | None = charset_name(item)
     collation = None
     if item.takes("COLLATE"):
         item.takes("=")
         collation = charset_name(item)
-    if charset.upper() == "DEFAULT":
-        if collation is None:
-            raise NotUnderstood("a conversion to the default charset")
-        charset = charset_of_collation(collation)
+    if charset is not None and charset.upper() == "DEFAULT":
+        charset = None if collation is None else charset_of_collation(collation)
     editor.convert(charset, collation)
 
 

@@ -205,35 +205,46 @@ def _query(event: bytes, kind: int, end: int, post_header: int) -> Query:
     head = reader.take(post_header)
     thread_id, _, database_len, error_code, vars_len = _QUERY.unpack_from(head)
     status = reader.take(vars_len)
-    collation, sql_mode, zone = _status_vars(Reader(status, 0, vars_len))
+    known = _status_vars(Reader(status, 0, vars_len))
     database = reader.text(reader.take(database_len))
     reader.take(1)
     sql = (uncompress_buffer(event, reader.pos, end) if kind == const.QUERY_COMPRESSED_EVENT else reader.rest())
+    collation = int.from_bytes(known[const.Q_CHARSET_CODE][:2], "little") if const.Q_CHARSET_CODE in known else None
+    sql_mode = int.from_bytes(known[const.Q_SQL_MODE_CODE], "little") if const.Q_SQL_MODE_CODE in known else None
+    zone = reader.text(known[const.Q_TIME_ZONE_CODE]) if const.Q_TIME_ZONE_CODE in known else None
+    undecided = bool(known.get(const.Q_GTID_FLAGS3, b"\0")[0] & _UNDECIDED)
     return Query(thread_id, error_code, database, sql, collation, sql_mode, zone,
-                 kind == const.EXECUTE_LOAD_QUERY_EVENT)
+                 kind == const.EXECUTE_LOAD_QUERY_EVENT, undecided)
 
 
-def _status_vars(reader: Reader) -> tuple[int | None, int | None, str | None]:
-    """Client's collation, sql_mode and time zone, as far as the event has them."""
-    collation = sql_mode = zone = None
+_DECIDED = const.FL_COMMIT_ALTER_E1 | const.FL_ROLLBACK_ALTER_E1
+_UNDECIDED = const.FL_START_ALTER_E1 | const.FL_ROLLBACK_ALTER_E1
+_STATUS_SIZES = {
+    const.Q_FLAGS2_CODE: 4, const.Q_SQL_MODE_CODE: 8, const.Q_AUTO_INCREMENT: 4, const.Q_CHARSET_CODE: 6,
+    const.Q_LC_TIME_NAMES_CODE: 2, const.Q_CHARSET_DATABASE_CODE: 2, const.Q_TABLE_MAP_FOR_UPDATE_CODE: 8,
+    const.Q_MASTER_DATA_WRITTEN_CODE: 4, const.Q_HRNOW: 3, const.Q_XID: 8,
+}
+
+
+def _status_vars(reader: Reader) -> dict[int, bytes]:
+    """The variables as far as they are known: what comes behind an unknown one cannot be told apart."""
+    found: dict[int, bytes] = {}
     while reader.left():
         code = reader.uint(1)
-        if code == const.Q_SQL_MODE_CODE:
-            sql_mode = reader.uint(8)
-        elif code == const.Q_CHARSET_CODE:
-            collation = reader.uint(2)
-            reader.take(4)
-        elif code == const.Q_TIME_ZONE_CODE:
-            zone = reader.text(reader.take(reader.uint(1)))
-        elif code in (const.Q_FLAGS2_CODE, const.Q_AUTO_INCREMENT):
-            reader.take(4)
-        elif code == const.Q_CATALOG_NZ_CODE:
-            reader.take(reader.uint(1))
+        if code in _STATUS_SIZES:
+            found[code] = reader.take(_STATUS_SIZES[code])
+        elif code in (const.Q_CATALOG_NZ_CODE, const.Q_TIME_ZONE_CODE):
+            found[code] = reader.take(reader.uint(1))
         elif code == const.Q_CATALOG_CODE:
-            reader.take(reader.uint(1) + 1)
+            found[code] = reader.take(reader.uint(1) + 1)
+        elif code == const.Q_INVOKER:
+            found[code] = reader.take(reader.uint(1)) + reader.take(reader.uint(1))
+        elif code == const.Q_GTID_FLAGS3:
+            found[code] = reader.take(1)
+            reader.take(8 if found[code][0] & _DECIDED else 0)  # which ALTER it is about
         else:
             break
-    return collation, sql_mode, zone
+    return found
 
 
 def _xid(reader: Reader, header: Header) -> Xid:

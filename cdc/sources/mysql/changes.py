@@ -55,6 +55,7 @@ from .tokens import Dialect
 
 log = get_logger(__name__)
 
+_UNDECIDED: Final = ddl.Outcome("other")
 _OLD_TEMPORAL = frozenset((const.MYSQL_TYPE_TIMESTAMP, const.MYSQL_TYPE_DATETIME, const.MYSQL_TYPE_TIME))
 
 
@@ -366,7 +367,8 @@ class Decoder:
 
     def query(self, header: Header, message: Query, start: int) -> None:
         text = message.sql.decode("utf-8", "replace")
-        outcome = ddl.apply(text, message.database, self.structures, self.dialect.under(message.sql_mode))
+        outcome = _UNDECIDED if message.undecided else ddl.apply(
+            text, message.database, self.structures, self.dialect.under(message.sql_mode))
         if outcome.kind == "begin":
             self.begin(header, start, message.thread_id)
             self.counted()

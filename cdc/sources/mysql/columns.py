@@ -71,6 +71,13 @@ def with_table_charset(column: ColumnDef, charset: str | None) -> ColumnDef:
     return column if charset == column.charset else replace(column, charset=charset)
 
 
+def as_made(column: ColumnDef) -> ColumnDef:
+    """*column* as MariaDB makes it: JSON is a LONGTEXT there. MariaDB docs, "JSON Data Type"."""
+    if column.type_name != "JSON":
+        return column
+    return replace(column, type_name="LONGTEXT", charset="utf8mb4", collation="utf8mb4_bin")
+
+
 def charset_of_collation(collation: str) -> str:
     """`utf8mb4_0900_ai_ci` is of `utf8mb4`; `binary` of itself. MySQL Reference Manual, "Collation Naming
     Conventions"."""

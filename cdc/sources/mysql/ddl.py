@@ -160,6 +160,9 @@ class _Statement:
         database = self.database if database is None else database
         return TableId(database.lower(), "", table.lower()) if self.structures.folds else TableId(database, "", table)
 
+    def editor(self, table: TableStructure) -> TableEditor:
+        return TableEditor(table, self.structures.charset_of(table.id.catalog), mariadb=self.dialect.mariadb)
+
     def takes_if_not_exists(self) -> bool:
         return self.cursor.takes("IF", "NOT", "EXISTS")
 
@@ -290,7 +293,7 @@ def _new_table(statement: _Statement, id: TableId) -> TableStructure | None:
         return None if original is None else replace(original, id=id)
     if not cursor.sees("("):
         return None
-    editor = TableEditor(TableStructure(id, ()), statement.structures.charset_of(id.catalog))
+    editor = statement.editor(TableStructure(id, ()))
     read_elements(cursor.inside(), editor)
     if not read_options(cursor, editor):
         return None
@@ -328,14 +331,17 @@ def _create_index(statement: _Statement, unique: bool) -> Outcome:
     table = statement.structures.get(id)
     if not unique or table is None:
         return Outcome("ddl")
-    editor = TableEditor(table, statement.structures.charset_of(id.catalog))
+    editor = statement.editor(table)
     editor.add_unique(name, cursor)
     return _keys_changed(statement, table, editor)
 
 
 def _keys_changed(statement: _Statement, table: TableStructure, editor: TableEditor) -> Outcome:
     """An index was made or dropped: that is a change of the table where it changes what identifies a row."""
-    made = editor.finish()
+    try:
+        made = editor.finish()
+    except NotUnderstood as exc:
+        return statement.unknown("ALTER", table.id, str(exc))
     statement.structures.put(made)
     changes = (statement.changed("ALTER", table.id, made),) if made.key != table.key else ()
     return Outcome("ddl", changes)
@@ -370,21 +376,34 @@ def _alter(statement: _Statement) -> Outcome:
         if new_id != id:
             statement.structures.drop(new_id)
         return Outcome("ddl", (statement.changed("ALTER", new_id),), reread=(new_id,), reason=reason)
-    editor = TableEditor(table, statement.structures.charset_of(id.catalog))
+    editor = statement.editor(table)
     try:
-        _apply_actions(cursor, editor)
+        _apply_actions(Cursor(cursor.tokens, cursor.at), editor)
+        made = replace(editor.finish(), id=new_id)
     except NotUnderstood as exc:
         statement.structures.drop(id)
         return statement.unknown("ALTER", new_id, str(exc))
     statement.structures.drop(id)
-    made = replace(editor.finish(), id=new_id)
     statement.structures.put(made)
+    _convert_partition(statement, cursor, made)
     return Outcome("ddl", (statement.changed("ALTER", new_id, made),))
 
 
+def _convert_partition(statement: _Statement, cursor: Cursor, table: TableStructure) -> None:
+    """MariaDB: a partition becomes a table, or a table a partition. MariaDB docs, "Partition Maintenance"."""
+    if cursor.takes("CONVERT", "PARTITION"):
+        cursor.name()
+        cursor.needs("TO", "TABLE")
+        statement.structures.put(replace(table, id=statement.table_id()))
+    elif cursor.takes("CONVERT", "TABLE"):
+        statement.structures.drop(statement.table_id())
+
+
 def _apply_actions(cursor: Cursor, editor: TableEditor) -> None:
+    cursor = cursor.before(("PARTITION", "BY"), ("REMOVE", "PARTITIONING"))  # they follow the last action as they are
     while not cursor.done:
-        if cursor.sees("PARTITION") or cursor.sees("ORDER", "BY") or cursor.peek(1).value in ("PARTITION", "TABLE"):
+        ahead = Cursor(cursor.tokens, cursor.at + 1, cursor.stop)
+        if cursor.sees("PARTITION") or cursor.sees("ORDER", "BY") or ahead.sees("PARTITION") or ahead.sees("TABLE"):
             cursor.to_end()  # they come last and have commas of their own
         else:
             apply_action(cursor.item(), editor)
@@ -468,7 +487,7 @@ def _drop_index(statement: _Statement) -> Outcome:
     table = statement.structures.get(id)
     if table is None:
         return Outcome("ddl")
-    editor = TableEditor(table, None)
+    editor = statement.editor(table)
     editor.drop_index(name)
     return _keys_changed(statement, table, editor)
 

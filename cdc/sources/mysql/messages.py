@@ -70,6 +70,8 @@ class Query:
     time_zone: str | None
     load_data: bool = False
     """An EXECUTE_LOAD_QUERY: LOAD DATA of a session that does not log rows."""
+    undecided: bool = False
+    """An ALTER that begins or is given up (MariaDB's binlog_alter_two_phase): one that is committed comes again."""
 
 
 @dataclass(frozen=True, slots=True)

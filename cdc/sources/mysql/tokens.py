@@ -260,6 +260,13 @@ class Cursor:
         self.takes(",")
         return made
 
+    def before(self, *phrases: tuple[str, ...]) -> Cursor:
+        """A cursor from here to the first of *phrases* outside of parentheses."""
+        end, depth = Cursor(self.tokens, self.at, self.stop), 0
+        while not end.done and not (depth == 0 and any(end.sees(*phrase) for phrase in phrases)):
+            depth += self._depth(end.next())
+        return Cursor(self.tokens, self.at, end.at)
+
     def to_end(self) -> None:
         self.at = self.stop
 

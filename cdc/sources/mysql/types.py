@@ -228,10 +228,8 @@ def _set(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
 
 
 def _json(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
-    """MySQL's; MariaDB's JSON is text, and its rows have a LONGTEXT's bytes."""
+    """MySQL's; in MariaDB it is a LONGTEXT."""
     schema = semantic(STRING, "io.debezium.data.Json")
-    if column.charset is not None:
-        return _Found(TextCodec(schema), TextCodec(schema))
     form = mysqljson.SERVER if config.cdc_uniform_values else mysqljson.COMPACT
     return _Found(TextCodec(schema), mysqljson.JsonCodec(schema, form))
 

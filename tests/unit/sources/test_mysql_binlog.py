@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 from collections import Counter
 
 import pytest
@@ -155,6 +156,20 @@ def test_a_query_says_whose_it_is() -> None:
     assert (query.database, query.sql, query.error_code) == ("shop", b"create database shop", 0)
     assert query.client_collation == 255
     assert query.sql_mode
+
+
+@pytest.mark.parametrize(("flags", "undecided"), [
+    (b"", False), (b"\x82\x02", True), (b"\x82\x04" + bytes(8), False), (b"\x82\x08" + bytes(8), True),
+])
+def test_an_alter_in_two_phases_counts_when_it_is_committed(flags: bytes, undecided: bool) -> None:
+    status = (b"\0\0\0\0\0" b"\x04\x08\0\x08\0\x08\0" b"\x05\x03UTC" b"\x07\0\0" b"\x08\0\0" b"\x80\0\0\0"
+              b"\x81" + bytes(8) + flags)
+    body = struct.pack("<IIBHH", 8, 0, 1, 0, len(status)) + status + b"d\0ALTER TABLE t FORCE"
+    header = struct.pack("<IBIIIH", 0, const.QUERY_EVENT, 1, const.HEADER_LEN + len(body), 0, 0)
+    _, query = BinlogDecoder().decode_inner(header + body)
+    assert isinstance(query, Query)
+    assert (query.database, query.sql, query.client_collation, query.time_zone, query.undecided) == (
+        "d", b"ALTER TABLE t FORCE", 8, "UTC", undecided)
 
 
 def test_a_compressed_query_is_a_query() -> None:

@@ -77,7 +77,8 @@ def altered(actions: str, table: str = "CREATE TABLE t (id int PRIMARY KEY, a in
 @pytest.mark.parametrize("actions", [
     "DROP SYSTEM VERSIONING", "ADD PERIOD FOR SYSTEM_TIME (x, y)",
     "FROBNICATE COLUMN a", "ADD COLUMN b int SPARKLING", "MODIFY missing int",
-    "DROP COLUMN missing", "ADD COLUMN b enum('x'", "ALTER COLUMN a SET OPTIONS", "CONVERT TO CHARACTER SET DEFAULT",
+    "DROP COLUMN missing", "ADD COLUMN A bigint", "RENAME COLUMN a TO id",
+    "ADD COLUMN b enum('x'", "ALTER COLUMN a SET OPTIONS",
     "ADD b int AFTER missing", "RENAME COLUMN missing TO b", "ADD PRIMARY KEY (missing)", "'text'",
 ])
 def test_what_is_not_understood_leads_to_reading_the_table_again(actions: str) -> None:
@@ -305,6 +306,46 @@ def test_dropping_a_column_takes_it_out_of_the_keys() -> None:
     assert table.unique_keys == ()
 
 
+@pytest.mark.parametrize(("actions", "expected"), [
+    ("RENAME COLUMN id TO a, RENAME COLUMN a TO id", "a INT !, id VARCHAR(9) latin2 | a"),
+    ("CHANGE id a bigint, CHANGE a id text", "a BIGINT !, id TEXT | a"),
+    ("RENAME COLUMN id TO b, DROP a", "b INT ! | b"),
+    ("RENAME COLUMN id TO b, ADD id int AFTER b, DROP a", "b INT !, id INT | b"),
+    ("ADD UNIQUE (n, a), DROP PRIMARY KEY, ADD n int NOT NULL FIRST, MODIFY a int NOT NULL",
+     "n INT !, id INT !, a INT ! | n, a"),
+    ("ADD PRIMARY KEY (a), DROP PRIMARY KEY", "id INT !, a VARCHAR(9) latin2 ! | a"),
+    ("MODIFY id int AFTER a, ADD b int AFTER a, ADD c int FIRST", "c INT, a VARCHAR(9) latin2, b INT, id INT ! | id"),
+    ("ADD COLUMN IF NOT EXISTS (a int, b int), MODIFY IF EXISTS b text", "id INT !, a VARCHAR(9) latin2, b INT | id"),
+    ("ADD b int PARTITION BY HASH (id) PARTITIONS 2", "id INT !, a VARCHAR(9) latin2, b INT | id"),
+    ("DROP a REMOVE PARTITIONING", "id INT ! | id"),
+    ("ADD `TABLE` int, ADD `PARTITION` int", "id INT !, a VARCHAR(9) latin2, TABLE INT, PARTITION INT | id"),
+    ("CONVERT TO CHARACTER SET DEFAULT, ADD b text CHARACTER SET latin1", "id INT !, a VARCHAR(9), b TEXT latin1 | id"),
+])
+def test_actions_mean_the_columns_and_keys_before_the_statement(actions: str, expected: str) -> None:
+    outcome, known = altered(actions, "CREATE TABLE t (id int PRIMARY KEY, a varchar(9) CHARACTER SET latin2)")
+    assert outcome.reread == ()
+    assert shape(next(iter(known))) == expected
+
+
+def test_the_generated_invisible_primary_key_stays_first() -> None:
+    _, known = altered("ADD b int FIRST", "CREATE TABLE t (my_row_id bigint unsigned NOT NULL AUTO_INCREMENT"
+                                          " /*!80023 INVISIBLE */, a int, PRIMARY KEY (my_row_id))")
+    assert [each.name for each in next(iter(known)).columns] == ["my_row_id", "b", "a"]
+
+
+def test_json_is_a_text_in_mariadb() -> None:
+    known = structures()
+    ddl.apply("CREATE TABLE t (j json) CHARACTER SET latin1", "d", known, Dialect(mariadb=True))
+    assert shape(next(iter(known))) == "j LONGTEXT |"
+
+
+def test_a_partition_becomes_a_table_and_back() -> None:
+    _, known = altered("CONVERT PARTITION p TO TABLE taken")
+    assert seen(known)["d.taken"] == seen(known)["d.t"]
+    ddl.apply("ALTER TABLE t CONVERT TABLE taken TO PARTITION p VALUES LESS THAN (4)", "d", known)
+    assert list(seen(known)) == ["d.t"]
+
+
 def test_names_of_columns_are_found_without_case() -> None:
     outcome, known = altered("MODIFY A bigint, DROP ID", "CREATE TABLE t (id int, a int)")
     assert outcome.reread == ()
@@ -359,6 +400,9 @@ def test_hidden_columns_of_system_versioning_are_told() -> None:
                       " ALWAYS AS ROW END INVISIBLE, PERIOD FOR SYSTEM_TIME (s, e)) WITH SYSTEM VERSIONING")
     assert (implicit.versioned, explicit.versioned) == (True, False)
     assert [column.nullable for column in explicit.columns] == [True, False, False]
+    keyed = create("CREATE TABLE t (a int PRIMARY KEY, s timestamp(6) GENERATED ALWAYS AS ROW START, e timestamp(6)"
+                   " GENERATED ALWAYS AS ROW END, PERIOD FOR SYSTEM_TIME (s, e)) WITH SYSTEM VERSIONING")
+    assert keyed.primary_key == ("a", "e"), "former versions of a row have its key too"
     _, known = altered("ADD SYSTEM VERSIONING")
     assert next(iter(known)).versioned
     ddl.apply("ALTER TABLE t DROP SYSTEM VERSIONING", "d", known)
