@@ -1,0 +1,79 @@
+"""A MySQL or MariaDB source against a test's database, and what came out of it."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from cdc.converters.plan import ColumnFailures, ValuePlan
+from cdc.core.record import Record
+from cdc.sources.mysql.options import parse_mariadb, parse_mysql
+from cdc.sources.mysql.source import MySqlSource
+from tests.conftest import BinlogDatabase
+
+_server_ids = itertools.count(8000)
+
+
+def make_source(database: BinlogDatabase, options: Mapping[str, str] | None = None) -> MySqlSource:
+    server = database.server
+    given = {
+        "name": "test", "topic.prefix": "srv", "database.hostname": server.host, "database.port": str(server.port),
+        "database.user": server.user, "database.server.id": str(next(_server_ids)),
+        "database.include.list": database.name, "include.schema.changes": "false", "snapshot.mode": "no_data",
+        "tombstones.on.delete": "false", **(options or {}),
+    }
+    config, _ = (parse_mariadb if server.flavor == "mariadb" else parse_mysql)(given)
+    return MySqlSource(config, given)
+
+
+@contextmanager
+def running(database: BinlogDatabase, options: Mapping[str, str] | None = None,
+            offset: Mapping[str, Any] | None = None) -> Iterator[Reading]:
+    """A source started at *offset*, and past its snapshot if it has one."""
+    source = make_source(database, options)
+    try:
+        source.start(offset)
+        yield Reading(source)
+    finally:
+        source.stop()
+
+
+class Reading:
+    """Batches of a running source. `offset` is the last one's position."""
+
+    def __init__(self, source: MySqlSource) -> None:
+        self.source = source
+        self.offset: dict[str, Any] = {}
+        while source.state() != "streaming":
+            self._batch(0.5)
+
+    def _batch(self, timeout: float) -> list[Any]:
+        batch = self.source.poll(timeout)
+        if batch is None:
+            return []
+        self.offset = dict(batch.position.offset())
+        return batch.records
+
+    def changes(self, count: int, timeout: float = 20.0) -> list[tuple[Any, ...]]:
+        """(op, before, after, key) of so many changes, rows by column; and that no more follow."""
+        records: list[Record] = []
+        deadline = time.monotonic() + timeout
+        quiet = 0
+        while time.monotonic() < deadline and quiet < 2:
+            found = self._batch(0.2)
+            records += [each for each in found if isinstance(each, Record)]
+            quiet = quiet + 1 if not found and len(records) >= count else 0
+        assert len(records) == count, records
+        return [change(record) for record in records]
+
+
+def change(record: Record) -> tuple[Any, ...]:
+    plan = ValuePlan(record.table, ColumnFailures())
+    names = [column.name for column in record.table.columns]
+    before, after, *_ = plan.value(record, 0)
+    key = plan.key(record.key_row, record.other if record.before is None else record.before)
+    return (record.op, before and dict(zip(names, before, strict=True)), after and dict(zip(names, after, strict=True)),
+            key)
