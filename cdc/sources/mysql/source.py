@@ -27,6 +27,7 @@ from cdc.sources.emit import Emitter
 from . import catalog, resume, schema_changes, server, snapshot
 from .changes import Decoder
 from .events import Events
+from .monitor import MySqlMonitor
 from .options import MySqlConfig
 from .position import MySqlPosition, pack, unpack
 from .structure import Structures, TableStructure, dump, load
@@ -60,6 +61,7 @@ class MySqlSource:
         self._facts: server.MySqlFacts | None = None
         self._conn: server.Connection | None = None
         self._reader: BinlogReader | None = None
+        self._monitor: MySqlMonitor | None = None
         self._snapshot: snapshot.Snapshot | None = None
         self._structures = Structures()
         self._frames: list[bytes] = []
@@ -126,6 +128,8 @@ class MySqlSource:
         self._interrupted.set()
 
     def stop(self) -> None:
+        if self._monitor is not None:
+            self._monitor.stop()
         if self._reader is not None:
             self._reader.stop()
         if self._snapshot is not None:
@@ -235,7 +239,7 @@ class MySqlSource:
         config, facts, position = self.config, self._facts, resumption.position
         assert facts is not None
         if config.streaming_delay_ms:
-            time.sleep(config.streaming_delay_ms / 1000)
+            self._interrupted.wait(config.streaming_delay_ms / 1000)
         self._decoder = decoder = Decoder(
             emitter=self._emitter, events=self._events, builder=self._builder, filters=self._filters,
             structures=self._structures, reread=self._reread, xa_log=_LogAgain(self),
@@ -250,6 +254,9 @@ class MySqlSource:
             mariadb=self._mariadb, queue_bytes=config.cdc_queue_bytes,
             heartbeat_s=min(HEARTBEAT_S, config.connect_keep_alive_interval_ms / 1000), annotate=config.include_query)
         self._reader.start()
+        if config.heartbeat_action_query and config.heartbeat_interval_ms:
+            self._monitor = MySqlMonitor(config)
+            self._monitor.start()
         self._state = "streaming"
         self._next_heartbeat = time.monotonic() + config.heartbeat_interval_ms / 1000
         log.info("streaming_started", file=position.file, pos=position.pos, gtids=bool(resumption.begin.gtids))
@@ -296,7 +303,7 @@ class MySqlSource:
         else:
             self._begin_stream(resume.first(copying.final, mariadb=self._mariadb))
         if self.config.heartbeat_interval_ms:
-            batch.records.append(self._events.heartbeat(time.time_ns() // 1_000_000))
+            batch.records.append(self._heartbeat())
         return replace(batch, commit_soon=True)
 
     def _poll_stream(self, timeout: float) -> Batch | None:
@@ -311,8 +318,7 @@ class MySqlSource:
         size = self._decode(decoder)
         records = self._emitter.take()
         if self._heartbeat_due():
-            self._next_heartbeat = time.monotonic() + self.config.heartbeat_interval_ms / 1000
-            records.append(self._events.heartbeat(time.time_ns() // 1_000_000))
+            records.append(self._heartbeat())
         position = replace(decoder.position(), server_uuid=self._server_uuid,
                            structures=self._kept(decoder.structures_version))
         return Batch(records, position, size, decoder.last_time_us if records else 0,
@@ -336,6 +342,12 @@ class MySqlSource:
 
     def _heartbeat_due(self) -> bool:
         return self.config.heartbeat_interval_ms > 0 and time.monotonic() >= self._next_heartbeat
+
+    def _heartbeat(self) -> Message:
+        self._next_heartbeat = time.monotonic() + self.config.heartbeat_interval_ms / 1000
+        if self._monitor is not None:
+            self._monitor.wake()
+        return self._events.heartbeat(time.time_ns() // 1_000_000)
 
 
 class _LogAgain:

@@ -30,7 +30,7 @@ from .catalog import CatalogSnapshot, RelationCatalog, read_catalog
 from .changes import Decoder, RelationState, Settings
 from .events import CONNECTOR, Events
 from .lsn import Lsn
-from .monitor import Monitor
+from .monitor import PostgresMonitor
 from .options import PostgresConfig
 from .position import PostgresPosition
 from .protocol import Relation
@@ -64,7 +64,7 @@ class PostgresSource:
         self._reader: ReplicationReader | None = None
         self._snapshot: Snapshot | None = None
         self._slot_conn: psycopg.Connection[Any] | None = None
-        self._monitor: Monitor | None = None
+        self._monitor: PostgresMonitor | None = None
         self._facts: server.ServerFacts | None = None
         self._origin = PostgresPosition(end_lsn=0)
         self._frames: list[bytes] = []
@@ -336,7 +336,7 @@ class PostgresSource:
         self._reader = reader
         self._builder.streaming = True
         self._state = "streaming"
-        self._monitor = Monitor(config, self._events)
+        self._monitor = PostgresMonitor(config, self._events)
         self._monitor.start()
         self._next_heartbeat = time.monotonic() + config.heartbeat_interval_ms / 1000
         log.info("streaming_started", slot=config.slot_name, publication=config.publication_name,
