@@ -75,6 +75,18 @@ class Process:
         assert self.process is not None
         return self.process.wait(timeout_s)
 
+    def complaint(self, code: int, timeout_s: float = 25) -> str:
+        """The paragraph that a process ends with, which is to exit soon with *code*; the log before it is JSON."""
+        assert self.end(timeout_s) == code, self.text()
+        text = self.text()
+        assert "Traceback" not in text
+        assert ".py" not in text
+        logged, _, said = text.rpartition("}\n") if "}\n" in text else ("", "", text)
+        assert all(line.startswith("{") for line in logged.splitlines()), "the paragraph is the end of what is printed"
+        assert said.startswith("cdc: ")
+        assert "\n\n" not in said.strip()
+        return " ".join(said.split())
+
     def text(self, start: int | None = None) -> str:
         """Standard error of the last start."""
         with self.log.open("rb") as log:

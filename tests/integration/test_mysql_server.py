@@ -81,8 +81,9 @@ def test_a_wrong_password_needs_a_person(binlog: BinlogServer) -> None:
 
 
 def test_a_server_that_is_away_may_come_back(binlog: BinlogServer) -> None:
-    with pytest.raises(SourceConnectionError, match=r"database\.hostname"):
-        server.connect(config(binlog, database__port=str(free_port())))
+    for place in ({"database__port": str(free_port())}, {"database__hostname": "name.invalid"}):
+        with pytest.raises(SourceConnectionError, match=r"database\.hostname"):
+            server.connect(config(binlog, **place))
 
 
 def test_a_missing_certificate_is_told(binlog: BinlogServer, tmp_path: Path) -> None:

@@ -386,8 +386,9 @@ class Decoder:
                 self.counted()
                 return
             raise SourceRefusedError(
-                "A change was logged as a statement instead of rows.", database=message.database, file=self.file,
-                pos=start, hint="Set binlog_format=ROW on the server and in all sessions, then take a new snapshot.")
+                "A change was logged as a statement instead of rows.", database=message.database or None,
+                file=self.file, pos=start, hint="Set binlog_format=ROW on the server and in all sessions, and reset the "
+                "connector's offset to start with a new snapshot.")
         if outcome.kind == "xa":
             self.xa(header, message, text, start)
             return

@@ -67,7 +67,9 @@ def check(conn: Connection, facts: MySqlFacts, config: MySqlConfig, stored: MySq
         return Resumption(position, DumpFrom(position.file, position.pos))
     assert position.gtids is not None
     if facts.mariadb:
-        return Resumption(position, DumpFrom(position.file, position.pos, MariaGtidSet.parse(position.gtids)))
+        domains = MariaGtidSet.parse(position.gtids)
+        _check_domains(conn, domains, source_filter(config))
+        return Resumption(position, DumpFrom(position.file, position.pos, domains))
     known = _check_gtids(conn, GtidSet.parse(position.gtids), source_filter(config))
     return Resumption(replace(position, gtids=str(known)), DumpFrom(position.file, position.pos, known))
 
@@ -118,6 +120,16 @@ def _check_gtids(conn: Connection, ours: GtidSet, follows: Callable[[str], bool]
         raise PositionLostError("Transactions after the stored position have been purged from the server's logs.",
                                 purged=str(lost)[:300], hint=PURGED_HINT)
     return ours.subtract(ours.subtract(have)).union(gone.subtract(gone.only(follows)))
+
+
+def _check_domains(conn: Connection, ours: MariaGtidSet, follows: Callable[[str], bool]) -> None:
+    """MariaDB itself takes a domain that it does not know for one that is over, and begins it anew without a word."""
+    (binlog, replicated), = query(conn, "SELECT @@GLOBAL.gtid_binlog_state, @@GLOBAL.gtid_slave_pos")
+    have = MariaGtidSet.parse(str(binlog)).union(MariaGtidSet.parse(str(replicated)))
+    missing = [each for each in str(ours.subtract(have)).split(",") if each and follows(each.rpartition("-")[0])]
+    if missing:
+        raise PositionLostError("The server does not have transactions that were delivered already.",
+                                missing=",".join(missing)[:300], hint=_RESET_HINT)
 
 
 def _number(file: str) -> int:

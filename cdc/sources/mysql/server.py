@@ -183,10 +183,16 @@ _OTHER_HISTORY: Final = (
     " offsets and take a new snapshot."
 )
 _CLASH: Final = "Give each client and replica of this topology its own database.server.id."
+_READ_AGAIN: Final = "If the logs were reset or deleted, the next try says so; else see the server's error log."
 
 _DUMP_ERRORS: Final[tuple[tuple[str, type[SourceError], str], ...]] = (
-    # Server_id clashes first: their text also speaks of the position.
+    # Server_id clashes first: their text also speaks of the position. The server ends the older stream, and its own
+    # words ask for no reconnect: two clients that did would throw each other out for ever.
     (r"same server[_ ]?(uuid|id)", SourceRefusedError, _CLASH),
+    (r"could not find next log|i/o error reading", SourceConnectionError, _READ_AGAIN),
+    (r"anonymous transaction", SourceRefusedError,
+     "Transactions without GTIDs follow the stored position: start once with gtid.ignore.on.recovery=true, which"
+     " resumes by file and position."),
     (r"purged required|purged .*gtid|files have been purged|could not find first log|could not open log file"
      r"|gtid .* not in the .*binlog$",
      PositionLostError, PURGED_HINT),
@@ -226,6 +232,7 @@ def _parts(exc: BaseException) -> tuple[int, str]:
     """Number and text of one of PyMySQL's errors; the text as a sentence on one line."""
     code = exc.args[0] if exc.args and isinstance(exc.args[0], int) else 0
     words = " ".join(str(exc.args[1] if len(exc.args) > 1 and code else exc).split())
+    words = re.sub(r" \(using password: (YES|NO)\)", "", words)
     if code in (0, CR.CR_SERVER_GONE_ERROR) and not words.strip("(0, ')"):
         words = "The connection to the server is lost"
     return code, words if words.endswith((".", "?", "!")) else f"{words}."
@@ -240,6 +247,8 @@ def _tls_error(below: ssl.SSLError) -> SourceError:
 
 
 def _dump_error(said: str, text: str) -> SourceError:
+    if re.search(_DUMP_ERRORS[0][0], text, re.IGNORECASE):
+        said = "Another client or replica with this connector's server id connected, so the server ended the stream."
     for pattern, kind, hint in _DUMP_ERRORS:
         if re.search(pattern, text.rstrip("."), re.IGNORECASE):
             return kind(said, hint=hint, errno=ER.MASTER_FATAL_ERROR_READING_BINLOG)
@@ -456,6 +465,16 @@ def check_select(conn: Connection, facts: MySqlFacts, ids: Iterable[TableId]) ->
         grants = " ".join(f"GRANT SELECT ON {_quoted(name)}.* TO {facts.user};" for name in databases[:5])
         names = ", ".join(str(id) for id in denied[:20]) + (f" and {len(denied) - 20} more" if len(denied) > 20 else "")
         raise SourceRefusedError(f"User {facts.user} may not read {names}.", hint=f"Run {grants}")
+
+
+def check_sees_tables(conn: Connection, facts: MySqlFacts) -> None:
+    """Whether the user may read any table at all: else the server shows none, as if there were none to capture.
+    Raises SourceRefusedError."""
+    lines = _grant_lines(conn, facts)
+    if lines and not any(re.match(r"GRANT (.*, )?(SELECT|ALL PRIVILEGES)\b.* ON ", line, re.IGNORECASE)
+                         for line in lines):
+        raise SourceRefusedError(f"User {facts.user} may not read any table.",
+                                 hint=f"Run GRANT SELECT ON *.* TO {facts.user}; or on the databases to capture only.")
 
 
 def _quoted(name: str) -> str:

@@ -103,7 +103,7 @@ class MySqlSource:
         self._facts = server.read_facts(conn)
         self._server_uuid = self._facts.server_uuid
         rows_wanted = position is None and config.snapshot_mode in _SNAPSHOT_MODES
-        server.check_server(conn, self._facts, config, snapshot=rows_wanted)
+        server.check_server(conn, self._facts, config, snapshot=position is None)
         if self._facts.row_image != "FULL":
             self._builder.relax()
         if position is None:
@@ -174,6 +174,7 @@ class MySqlSource:
         except BaseException:
             server.close(conn)
             raise
+        self._check_lists(found, facts)
         self._structures = found.structures
         if facts.gtid_mode == "ON" and position.gtids is None:
             position = replace(position, gtids="")
@@ -185,6 +186,21 @@ class MySqlSource:
         self._snapshot = snapshot.Snapshot(
             conn, messages, chunks, self._events, final=final, during=replace(final, snapshot="INITIAL"),
             max_records=config.max_batch_size)
+
+    def _check_lists(self, found: catalog.Catalog, facts: server.MySqlFacts) -> None:
+        """Say which items of the include lists match nothing; tables may be made later, so the stream goes on. Raises
+        SourceRefusedError when the user cannot see any."""
+        if not found.creates:
+            server.check_sees_tables(self._connection(), facts)
+            log.warning("no_table_captured", hint="Check the include and exclude lists, and the user's SELECT grants.")
+        names = {"database.include.list": [each.name for each in found.databases],
+                 "table.include.list": [str(id) for id in found.creates]}
+        for option, filter_ in (("database.include.list", self._filters.databases),
+                                ("table.include.list", self._filters.tables)):
+            for item in filter_.include:
+                if not any(item.fullmatch(name) for name in names[option]):
+                    log.warning("include_matches_nothing", option=option, item=item.pattern,
+                                reason="there is no such name yet, or the user may not see it")
 
     def _snapshot_messages(self, found: catalog.Catalog, position: MySqlPosition, *, last: bool) -> list[Message]:
         """As if everything captured was made anew."""
