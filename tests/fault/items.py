@@ -102,7 +102,8 @@ class BinlogItems:
         self.execute(_BACKLOG.format(rows=f"VALUES {rows}"))
 
     def options(self, topic_prefix: str) -> dict[str, str]:
-        return binlog_options(self.database.server, self.database.name, topic_prefix)
+        return {**binlog_options(self.database.server), "topic.prefix": topic_prefix,
+                "database.include.list": self.database.name, "include.schema.changes": "false"}
 
     def streams(self, topic_prefix: str) -> set[tuple[int, str]]:
         """A binary log is sent to whoever reads it, and nobody answers."""

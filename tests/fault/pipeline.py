@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import urllib.request
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -162,19 +162,36 @@ class Pipeline(Process):
         return row[0] if row else None
 
 
+class PrintingPipeline(Pipeline):
+    """To standard output, as JSON without schemas; no Kafka, no registry."""
+
+    def __init__(self, folder: Path, options: Mapping[str, str]) -> None:
+        plain = {f"{side}.converter{key}": text for side in ("key", "value") for key, text in (
+            ("", JSON), (".schemas.enable", "false"), (".schema.registry.url", ""))}
+        super().__init__(folder, "", "", {"sink.type": "stdout", **plain, **options})
+
+    def printed(self) -> str:
+        return (self.folder / "stdout").read_text(encoding="utf-8")
+
+    def warnings(self) -> list[dict[str, Any]]:
+        """Logged by the last start."""
+        found = [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
+        return [entry for entry in found if entry["level"] == "warning"]
+
+
 def source_options(server: PostgresServer, database: str, topic_prefix: str) -> dict[str, str]:
     """What a connector needs to know of *server*; its slot goes by the topic prefix."""
     return {"topic.prefix": topic_prefix, "slot.name": topic_prefix.lower(), "database.hostname": server.host,
             "database.port": str(server.port), "database.user": "postgres", "database.dbname": database}
 
 
-def binlog_options(server: BinlogServer, database: str, topic_prefix: str) -> dict[str, str]:
-    """The same for a server with a binary log, which every connector joins under a number of its own."""
-    connector = "mariadb.MariaDbConnector" if server.flavor == "mariadb" else "mysql.MySqlConnector"
-    return {"connector.class": f"io.debezium.connector.{connector}", "topic.prefix": topic_prefix,
-            "database.hostname": server.host, "database.port": str(server.port), "database.user": server.user,
-            "database.server.id": str(100_000 + zlib.crc32(topic_prefix.encode()) % 1_000_000),
-            "database.include.list": database, "include.schema.changes": "false"}
+def binlog_options(server: BinlogServer, user: str = "root", password: str = "") -> dict[str, str]:
+    """What a connector needs to know of *server*."""
+    classes = {"mysql": "io.debezium.connector.mysql.MySqlConnector",
+               "mariadb": "io.debezium.connector.mariadb.MariaDbConnector"}
+    return {"connector.class": classes[server.flavor], "database.hostname": server.host,
+            "database.port": str(server.port), "database.user": user, "database.password": password,
+            "database.server.id": "4721"}
 
 
 @dataclass(frozen=True)

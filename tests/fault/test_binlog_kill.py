@@ -166,7 +166,8 @@ def test_killed_anywhere_loses_nothing(case: Case, server: BinlogServer, databas
     moments = sorted(pick.randrange(500, case.changes) for _ in range(case.kills))
     committed: list[dict[str, Any]] = []
     with Pipeline(tmp_path, kafka.bootstrap, registry.url, {
-        **binlog_options(server, database, topic_prefix), "gtid.ignore.on.recovery": str(case.by == "file").lower(),
+        **binlog_options(server), "topic.prefix": topic_prefix, "database.include.list": database,
+        "include.schema.changes": "false", "gtid.ignore.on.recovery": str(case.by == "file").lower(),
     }) as pipeline:
         pipeline.start()
         pipeline.await_state("streaming")

@@ -9,23 +9,23 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.fault.pipeline import JSON, Pipeline, Process
+from tests.fault.pipeline import PrintingPipeline, Process, binlog_options
 from tests.servers.mariadb import MariaDbServer
-from tests.servers.mysql import BinlogServer, MySqlServer, Setting
+from tests.servers.mysql import BinlogServer, MySqlServer
 from tests.servers.process import wait_until
 from tests.servers.proxy import Proxy
 
 USER, PASSWORD = "cdc_refusals", "pa55-w0rd-of-nobody"
+WRONG_PASSWORD = "wrong-password-of-nobody"
 ALL = "SELECT, RELOAD, REPLICATION SLAVE, REPLICATION CLIENT ON *.*"
-CLASSES = {"mysql": "io.debezium.connector.mysql.MySqlConnector",
-           "mariadb": "io.debezium.connector.mariadb.MariaDbConnector"}
 NO_GTID = "mysql-without-gtid"
-OLDER_ROW, NEWER_ROW = '"name":"older"', '"name":"newer"'
+NEWER_ROW = '"name":"newer"'
 
-Start = Callable[..., "Run"]
+Start = Callable[..., PrintingPipeline]
 
 
 class Servers:
@@ -45,7 +45,8 @@ class Servers:
         server.execute("CREATE TABLE shop.items (id int PRIMARY KEY AUTO_INCREMENT, name varchar(20))")
         return server
 
-    def new(self, kind: str, **settings: Setting) -> BinlogServer:
+    def new(self, kind: str, *, log: bool = True) -> BinlogServer:
+        settings: dict[str, Any] = {} if log else {"skip_log_bin": True}
         server = MariaDbServer(**settings) if kind == "mariadb" else MySqlServer(gtid=kind == "mysql", **settings)
         self._stack.enter_context(server)
         server.create_user(USER, PASSWORD, (ALL,))
@@ -69,50 +70,32 @@ def any_server(request: pytest.FixtureRequest, servers: Servers) -> BinlogServer
     return servers.get(request.param)
 
 
-class Run(Pipeline):
-    """`cdc run` to standard output."""
-
-    def printed(self) -> str:
-        return (self.folder / "stdout").read_text()
-
-    def fails(self) -> str:
-        """The last paragraph."""
-        said = self.complaint(1)
-        assert PASSWORD not in self.text()
-        return said
-
-    def warnings(self) -> list[dict[str, str]]:
-        found = [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
-        return [entry for entry in found if entry["level"] == "warning"]
-
-
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Starts `cdc run` for a server; `new=False` goes on with what the one before stored."""
     with contextlib.ExitStack() as runs:
         folder = tmp_path
+        started: list[PrintingPipeline] = []
 
-        def run(server: BinlogServer, *, new: bool = True, **options: str) -> Run:
+        def run(server: BinlogServer, *, new: bool = True, **options: str) -> PrintingPipeline:
             nonlocal folder
             if new:
                 folder = tmp_path / str(len(list(tmp_path.iterdir())))
                 folder.mkdir()
-            made = runs.enter_context(Run(folder, "", "", options_for(server, **options)))
+            made = runs.enter_context(PrintingPipeline(folder, options_for(server, **options)))
             made.start()
+            started.append(made)
             return made
 
         yield run
+        for made in started:
+            assert PASSWORD not in made.text(0)
+            assert WRONG_PASSWORD not in made.text(0)
 
 
 def options_for(server: BinlogServer, **more: str) -> dict[str, str]:
-    return {
-        "sink.type": "stdout", "plugin.name": "", "bootstrap.servers": "", "connector.class": CLASSES[server.flavor],
-        **{f"{side}.converter{key}": text for side in ("key", "value")
-           for key, text in (("", JSON), (".schemas.enable", "false"), (".schema.registry.url", ""))},
-        "database.hostname": server.host, "database.port": str(server.port), "database.user": USER,
-        "database.password": PASSWORD, "database.server.id": "4721", "database.include.list": "shop",
-        **{key.replace("__", "."): text for key, text in more.items()},
-    }
+    return {**binlog_options(server, USER, PASSWORD), "database.include.list": "shop",
+            **{key.replace("__", "."): text for key, text in more.items()}}
 
 
 def add(server: BinlogServer, *names: str) -> None:
@@ -120,7 +103,7 @@ def add(server: BinlogServer, *names: str) -> None:
         server.execute(f"INSERT INTO shop.items (name) VALUES ('{name}')")
 
 
-def delivered(run: Run, server: BinlogServer, name: str = "older") -> None:
+def delivered(run: PrintingPipeline, server: BinlogServer, name: str = "older") -> None:
     """Once *run* streams, it delivers a row that is written now."""
     run.await_state("streaming")
     add(server, name)
@@ -131,12 +114,12 @@ def delivered(run: Run, server: BinlogServer, name: str = "older") -> None:
 
 
 @pytest.mark.parametrize(("options", "wanted"), [
-    ({"database.password": "wrong-password-of-nobody"}, "Check database.user and database.password"),
+    ({"database.password": WRONG_PASSWORD}, "Check database.user and database.password"),
     ({"database.user": "nobody"}, "Check database.user and database.password"),
     ({"database.server.id": "1"}, "own database.server.id"),
 ], ids=["password", "user", "server id"])
 def test_a_server_that_refuses(server: BinlogServer, start: Start, options: dict[str, str], wanted: str) -> None:
-    assert wanted in start(server, **options).fails()
+    assert wanted in start(server, **options).complaint(1)
 
 
 @pytest.mark.parametrize(("lacking", "mode"), [
@@ -148,7 +131,7 @@ def test_a_grant_that_is_missing(server: BinlogServer, start: Start, lacking: st
         pytest.skip("MariaDB's snapshot needs no lock")
     grants = ALL.removesuffix(" ON *.*").split(", ")
     server.create_user(USER, PASSWORD, (", ".join(name for name in grants if name != lacking) + " ON *.*",))
-    said = start(server, snapshot__mode=mode).fails()
+    said = start(server, snapshot__mode=mode).complaint(1)
     grant = f"GRANT {lacking} ON *.* TO '{USER}'@'%';"
     assert grant in said
     server.execute(grant.rstrip(";"))
@@ -158,7 +141,7 @@ def test_a_grant_that_is_missing(server: BinlogServer, start: Start, lacking: st
 
 def test_a_table_that_may_not_be_read(server: BinlogServer, start: Start) -> None:
     server.create_user(USER, PASSWORD, (ALL.replace("SELECT, ", ""), "INSERT ON shop.items"))
-    said = start(server).fails()
+    said = start(server).complaint(1)
     assert "may not read shop.items" in said
     assert f"GRANT SELECT ON `shop`.* TO '{USER}'@'%';" in said
 
@@ -170,7 +153,7 @@ def test_a_table_that_may_not_be_read(server: BinlogServer, start: Start) -> Non
 def test_a_wrong_binlog_format(server: BinlogServer, start: Start, name: str) -> None:
     server.set(binlog_format=name)
     try:
-        said = start(server).fails()
+        said = start(server).complaint(1)
     finally:
         server.set(binlog_format="ROW")
     assert f"binlog_format is {name}" in said
@@ -180,7 +163,7 @@ def test_a_wrong_binlog_format(server: BinlogServer, start: Start, name: str) ->
 @pytest.mark.parametrize("kind", ["mysql", "mariadb"])
 def test_no_binary_log(servers: Servers, start: Start, kind: str) -> None:
     with contextlib.ExitStack() as stack:
-        said = start(Servers(stack).new(kind, skip_log_bin=True)).fails()
+        said = start(Servers(stack).new(kind, log=False)).complaint(1)
     assert "The server writes no binary log. Start it with log_bin" in said
 
 
@@ -199,7 +182,7 @@ def test_a_session_that_logs_statements(server: BinlogServer, start: Start, tmp_
         cursor.execute(statement.format(file=tmp_path / "rows"))
     add(server, "newer")
     for again in (run, None):
-        said = (again or start(server, new=False)).fails()
+        said = (again or start(server, new=False)).complaint(1)
         assert "logged as a statement instead of rows" in said
         assert "Set binlog_format=ROW" in said
     assert NEWER_ROW not in run.printed()
@@ -237,7 +220,7 @@ def test_logs_that_were_reset_while_we_were_away(any_server: BinlogServer, start
     assert run.stop() == 0
     any_server.reset_binlogs()
     add(any_server, *["newer"] * 40)
-    said = start(any_server, new=False).fails()
+    said = start(any_server, new=False).complaint(1)
     assert "reset" in said
     assert "snapshot" in said
     assert NEWER_ROW not in run.printed()
@@ -248,7 +231,7 @@ def test_logs_that_were_reset_and_are_empty(any_server: BinlogServer, start: Sta
     delivered(run, any_server)
     assert run.stop() == 0
     any_server.reset_binlogs()
-    assert "reset" in start(any_server, new=False).fails()
+    assert "reset" in start(any_server, new=False).complaint(1)
 
 
 def test_logs_that_are_reset_while_we_stream(any_server: BinlogServer, start: Start) -> None:
@@ -256,7 +239,7 @@ def test_logs_that_are_reset_while_we_stream(any_server: BinlogServer, start: St
     delivered(run, any_server)
     any_server.reset_binlogs()
     add(any_server, *["newer"] * 40)
-    said = run.fails()
+    said = run.complaint(1)
     assert "reset" in said
     assert "snapshot" in said
 
@@ -267,7 +250,7 @@ def test_logs_that_were_purged(any_server: BinlogServer, start: Start) -> None:
     assert run.stop() == 0
     add(any_server, "newer")
     any_server.purge_binlogs()
-    said = start(any_server, new=False).fails()
+    said = start(any_server, new=False).complaint(1)
     assert "purged" in said
     assert "binlog_expire_logs_seconds" in said
     assert "new snapshot" in said
@@ -281,7 +264,7 @@ def test_another_server(any_server: BinlogServer, servers: Servers, start: Start
     # MariaDB numbers transactions alike everywhere: only a server that has fewer is known to be another one.
     other = servers.new("mariadb") if any_server.flavor == "mariadb" else request.getfixturevalue("mysql")
     other.create_user(USER, PASSWORD, (ALL,))
-    said = start(other, new=False).fails()
+    said = start(other, new=False).complaint(1)
     other.drop_user(USER)
     assert "another" in said
     assert "new snapshot" in said
@@ -296,7 +279,7 @@ def test_the_older_of_two_clients_gives_way(server: BinlogServer, start: Start) 
     delivered(older, server)
     newer = start(server)
     newer.await_state("streaming")
-    said = older.fails()
+    said = older.complaint(1)
     assert "Another client or replica with this connector's server id connected" in said
     assert "its own database.server.id" in said
     delivered(newer, server, "newer")
@@ -320,11 +303,11 @@ def test_what_is_left_of_a_killed_process_is_in_nobodys_way(server: BinlogServer
 
 
 def test_a_refused_connector_shows_why_while_others_run(server: BinlogServer, tmp_path: Path) -> None:
-    pipeline = Run(tmp_path, "", "", options_for(server)).config
+    pipeline = PrintingPipeline(tmp_path, options_for(server)).config
     worker = {key: text for key, text in pipeline.items() if text and key.startswith(
         ("sink.", "key.", "value.", "offset.", "listeners"))}
     good = {key: text for key, text in pipeline.items() if text and key not in worker}
-    bad = {**good, "name": "refused", "topic.prefix": "bad", "database.password": "wrong-password-of-nobody"}
+    bad = {**good, "name": "refused", "topic.prefix": "bad", "database.password": WRONG_PASSWORD}
     with Process(tmp_path, {"worker.properties": worker, "good.properties": good, "bad.properties": bad}) as process:
         process.start()
         process.await_state("streaming")
@@ -332,5 +315,5 @@ def test_a_refused_connector_shows_why_while_others_run(server: BinlogServer, tm
         status = json.loads(process.get("/connectors/refused/status"))
         assert status["tasks"][0]["state"] == "FAILED"
         assert "Check database.user and database.password" in status["tasks"][0]["trace"]
-        assert "wrong-password" not in process.text()
+        assert WRONG_PASSWORD not in process.text()
         assert process.stop() in (0, 1)
