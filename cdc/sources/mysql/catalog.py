@@ -18,7 +18,7 @@ from cdc.log import get_logger
 
 from . import ddl
 from .schema_changes import Database
-from .server import Connection, MySqlFacts, query
+from .server import Connection, MySqlFacts, query, query_bytes
 from .structure import CHARACTER_TYPES, NOW, ColumnDef, Structures, TableStructure, UniqueKey
 from .tokens import Dialect, NotUnderstood, tokenize
 
@@ -64,14 +64,16 @@ ORDER BY SCHEMA_NAME""")
     return tuple(Database(*map(_text, row)) for row in rows)
 
 
-def read_catalog(conn: Connection, facts: MySqlFacts, wanted: Callable[[TableId], bool]) -> Catalog:
-    """The structures of all tables *wanted*. A table dropped meanwhile is left out. Raises a SourceError."""
+def read_catalog(conn: Connection, facts: MySqlFacts, wanted: Callable[[TableId], bool],
+                 needed: Callable[[TableId], bool] | None = None) -> Catalog:
+    """The structures of all tables *wanted*. A table dropped meanwhile is left out, and one that the server does not
+    show unless it is *needed*. Raises a SourceError."""
     databases = read_databases(conn)
     structures = Structures(facts.charset, {each.name: each.charset for each in databases}, facts.folds_names)
     estimates = list_tables(conn, wanted)
     creates: dict[TableId, str] = {}
     for id in estimates:
-        found = read_table(conn, facts, id, structures)
+        found = read_table(conn, facts, id, structures, needed=needed is None or needed(id))
         if found is not None:
             structure, creates[id] = found
             structures.put(structure)
@@ -92,13 +94,17 @@ def reread(conn: Connection, facts: MySqlFacts, ids: Iterable[TableId], structur
     return gone
 
 
-def read_table(conn: Connection, facts: MySqlFacts, id: TableId,
-               structures: Structures) -> tuple[TableStructure, str] | None:
-    """One table and its CREATE statement; None when it does not exist. Raises a SourceError."""
+def read_table(conn: Connection, facts: MySqlFacts, id: TableId, structures: Structures, *,
+               needed: bool = True) -> tuple[TableStructure, str] | None:
+    """One table and its CREATE statement; None when it does not exist, or is not *needed* and the server does not show
+    it. Raises a SourceError."""
     try:
-        row = query(conn, f"SHOW CREATE TABLE {ddl.quoted(id.catalog)}.{ddl.quoted(id.table)}")[0]
+        row = query_bytes(conn, f"SHOW CREATE TABLE {ddl.quoted(id.catalog)}.{ddl.quoted(id.table)}")[0]
     except SourceRefusedError as exc:
         if exc.context.get("errno") in _NO_SUCH_TABLE:
+            return None
+        if not needed:
+            log.info("table_not_shown", table=str(id), reason=str(exc))
             return None
         raise
     text = _text(row[1])
@@ -170,5 +176,5 @@ def _default(text: str | None, extra: str, dialect: Dialect) -> str | None:
 
 
 def _text(value: Any) -> str:
-    """MySQL 8 gives some columns of information_schema as bytes."""
+    """MySQL 8 gives some columns of information_schema as bytes; what is no text shows as U+FFFD."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -19,7 +19,7 @@ import cython  # noqa: F401
 
 from cdc.core.errors import PositionLostError, ProtocolError, SourceRefusedError
 from cdc.core.filters import Filters
-from cdc.core.record import Message
+from cdc.core.record import Message, SourceContext
 from cdc.core.row import ABSENT, UNCHANGED, Row
 from cdc.core.schema import TableId
 from cdc.log import get_logger
@@ -69,6 +69,7 @@ class Transaction:
     """The transaction whose events are being read. `event` events of it are behind us.
 
     `held`: it is prepared only, so its rows are passed over. `base`: rows of the events before, in a replay.
+    `time_us`: when it was committed, where its GTID tells; else when the statement of the last rows began.
     """
 
     def __init__(self, file: str, pos: int, id_: str, gtid: str | None, time_us: int) -> None:
@@ -81,7 +82,8 @@ class Transaction:
         self.thread: int | None = None
         self.query: str | None = None
         self.counters = Counters()
-        self.contexts: dict[Any, Any] = {}
+        self.contexts: dict[Target, SourceContext] = {}
+        self.gtid_event: Gtid | MariaGtid | None = None
         self.skip_event = 0
         self.skip_row = 0
         self.held = False
@@ -112,13 +114,15 @@ class Decoder:
     """Feed it whole events in order; `take` records out of `emitter`."""
 
     def __init__(self, *, emitter: Emitter, events: Events, builder: TableBuilder, filters: Filters,
-                 structures: Structures, reread: Reread, xa_log: xa.Log, follows: Callable[[str], bool],
-                 schemas: schema_changes.SchemaChangeSchemas | None, transaction_metadata: bool, include_query: bool,
-                 comments: bool, mariadb: bool, dialect: Dialect, clock_us: Callable[[], int]) -> None:
+                 scope: schema_changes.Scope, structures: Structures, reread: Reread, xa_log: xa.Log,
+                 follows: Callable[[str], bool], schemas: schema_changes.SchemaChangeSchemas | None,
+                 transaction_metadata: bool, include_query: bool, comments: bool, mariadb: bool, dialect: Dialect,
+                 clock_us: Callable[[], int]) -> None:
         self.emitter = emitter
         self.events = events
         self.builder = builder
         self.filters = filters
+        self.scope = scope
         self.structures = structures
         self.reread = reread
         self.prepared = xa.Prepared(xa_log)
@@ -148,6 +152,7 @@ class Decoder:
         self.structures_version = 0
         self.server_id = 0
         self.last_time_us = 0
+        self.last_row = 0
         self.transactions = 0
 
     def resume(self, position: MySqlPosition, *, by_gtid: bool) -> None:
@@ -207,7 +212,7 @@ class Decoder:
         if item is None:
             self.payload = None
             if self.replayed is not None:
-                self.finish_replay(outer)
+                self.finish_replay()
             if self.between_transactions():
                 self.pos = outer.next_position
             return False
@@ -219,6 +224,7 @@ class Decoder:
     def handle(self, header: Header, message: Any, start: int) -> None:
         """*start* is where the event begins in its file."""
         if isinstance(message, RowsEvent):
+            self.at_time(header)
             self.rows(message, start)
         elif isinstance(message, TableMap):
             self.table_map(message)
@@ -230,7 +236,7 @@ class Decoder:
             return
         elif isinstance(message, Xid):
             self.counted()
-            self.end(header)
+            self.end()
             return
         elif isinstance(message, XaPrepare):
             self.xa_prepared(header, message)
@@ -294,7 +300,8 @@ class Decoder:
         self.server_id = header.server_id
         time_us = header.timestamp * 1_000_000
         if isinstance(message, Gtid):
-            time_us = message.original_commit_us or time_us
+            if not message.anonymous:
+                time_us = message.original_commit_us or time_us
             self.pending_gtid = (message, time_us, start)
             return
         self.pending_gtid = (message, time_us, start)
@@ -326,7 +333,7 @@ class Decoder:
         self.skip_delivered(tx)
         if self.transaction_metadata and not tx.skip_event and not held:
             self.emitter.records.append(self.events.transaction_begin(tx.id, time_us))
-        tx.contexts["gtid"] = pending[0] if pending is not None else None
+        tx.gtid_event = pending[0] if pending is not None else None
         return tx
 
     def skip_delivered(self, tx: Transaction) -> None:
@@ -343,15 +350,14 @@ class Decoder:
             self.resume_at = None
             log.warning("resume_point_not_found", file=at.file, pos=at.pos, transaction=tx.id)
 
-    def end(self, header: Header) -> None:
+    def end(self) -> None:
         """The transaction is whole."""
         tx = self.transaction
         if tx is None:
             return
         if self.transaction_metadata:
-            self.emitter.records.append(
-                self.events.transaction_end(tx.id, header.timestamp * 1_000_000, tx.counters.per_table))
-        self.executed(tx.contexts.get("gtid"))
+            self.emitter.records.append(self.events.transaction_end(tx.id, tx.time_us, tx.counters.per_table))
+        self.executed(tx.gtid_event)
         self.transaction = None
         self.transactions += 1
         self.maps.clear()
@@ -375,11 +381,11 @@ class Decoder:
             return
         if outcome.kind == "commit":
             self.counted()
-            self.end(header)
+            self.end()
             return
         if outcome.kind == "rollback":
             self.counted()
-            self.end(header)
+            self.end()
             return
         if outcome.kind == "dml":
             if outcome.targets and not any(self.filters.table(id) for id in outcome.targets):
@@ -407,7 +413,7 @@ class Decoder:
             self.replay(header, xid, tx)
         elif verb == "ROLLBACK":
             self.prepared.discard(xid)
-            self.end(header)
+            self.end()
 
     def xa_prepared(self, header: Header, message: XaPrepare) -> None:
         """The end of a group that is held."""
@@ -419,7 +425,7 @@ class Decoder:
         if message.one_phase:
             self.replay(header, xid, tx)
         else:
-            self.executed(tx.contexts.get("gtid"))
+            self.executed(tx.gtid_event)
             self.transaction = None
             self.maps.clear()
 
@@ -430,11 +436,11 @@ class Decoder:
         self.payload = self.prepared.rows(xid, self.file, header.next_position - header.length)
         self.payload_header, self.replayed = header, xid
 
-    def finish_replay(self, header: Header) -> None:
+    def finish_replay(self) -> None:
         assert self.replayed is not None
         self.prepared.discard(self.replayed)
         self.replayed = None
-        self.end(header)
+        self.end()
 
     def statement(self, header: Header, message: Query, outcome: ddl.Outcome, start: int) -> None:
         """DDL: a transaction of its own."""
@@ -447,7 +453,7 @@ class Decoder:
             tx = self.transaction  # type: ignore[assignment]
         if outcome.reread:
             log.info("table_read_again", tables=[str(id) for id in outcome.reread], reason=outcome.reason)
-            wanted = [id for id in outcome.reread if self.filters.table(id)]
+            wanted = [id for id in outcome.reread if self.scope.table(id)]
             for structure in self.reread(wanted).values():
                 self.structures.put(structure)
         self.states.clear()
@@ -455,9 +461,10 @@ class Decoder:
         for id in outcome.truncated:
             self.truncated(tx, id, start)
         if self.schemas is not None:
-            for change in ddl.complete(outcome, self.structures):
-                if self.shown(change):
-                    self.emitter.records.append(self.schema_change(tx, change, header, start))
+            changes = ddl.complete(outcome, self.structures)
+            for change in self.scope.told(changes):
+                table = schema_changes.touched(change, changes)
+                self.emitter.records.append(self.schema_change(tx, change, table, header, start))
         if alone:
             self.executed(pending[0] if pending is not None else None)
             self.transaction = None
@@ -473,16 +480,10 @@ class Decoder:
         finally:
             self.transaction_metadata = metadata
 
-    def shown(self, change: ddl.SchemaChange) -> bool:
-        """Whether the schema change topic tells of it: captured databases, and tables unless told otherwise."""
-        if change.change is None:
-            return not change.database or self.filters.databases(change.database)
-        return self.filters.table(change.change.id)
-
-    def schema_change(self, tx: Transaction, change: ddl.SchemaChange, header: Header, start: int) -> Message:
+    def schema_change(self, tx: Transaction, change: ddl.SchemaChange, table: str | None, header: Header,
+                      start: int) -> Message:
         assert self.schemas is not None
-        table = change.change.id.table if change.change is not None else None
-        values = self.events.source_values(tx.time_us, database=change.database, table=table,
+        values = self.events.source_values(whole_ms(tx.time_us), database=change.database, table=table,
                                            server_id=header.server_id, gtid=tx.gtid, file=self.file, pos=start)
         return schema_changes.make_message(change, self.events.naming.schema_change_topic(), self.schemas, values,
                                            self.clock_us() // 1000, flavor=self.events.connector,
@@ -493,12 +494,23 @@ class Decoder:
         if structure is None or not self.filters.table(id):
             return
         target = Target(self.builder.build(structure), str(id))
-        place = self.place(tx, target, id, start, 1, True)
+        tx.time_us = whole_ms(tx.time_us)
+        place = self.place(tx, target, id, start, self.last_row, True)
         if not self.mariadb:
             place.counters = None  # MySQL's statement is outside of what Debezium counts as a transaction
         self.emitter.truncate(target, place)
 
     # -- rows ----------------------------------------------------------------------------------------------------
+
+    def at_time(self, header: Header) -> None:
+        """Without a commit time, rows are as old as their statement."""
+        tx = self.transaction
+        if tx is None or not header.timestamp or (isinstance(tx.gtid_event, Gtid) and not tx.gtid_event.anonymous):
+            return
+        time_us = header.timestamp * 1_000_000
+        if time_us != tx.time_us:
+            tx.time_us = self.last_time_us = time_us
+            tx.contexts.clear()
 
     def table_map(self, message: TableMap) -> None:
         state = self.states.get(message)
@@ -557,6 +569,7 @@ class Decoder:
             if not whole:
                 self.complete(target, before, after, start)
             self.change(message.op, target, place, before, after)
+        self.last_row = tx.base + len(pairs) - 1
         if self.replayed is not None:
             tx.base += len(pairs)
 
@@ -600,6 +613,11 @@ class Decoder:
                 file=self.file, thread=tx.thread, query=tx.query))
         counters = tx.counters if self.transaction_metadata else None
         return Place(context, (start, row), live, counters, tx.id)
+
+
+def whole_ms(time_us: int) -> int:
+    """As Debezium has the time of a statement."""
+    return time_us // 1000 * 1000
 
 
 def fits(structure: TableStructure, message: TableMap) -> bool:

@@ -24,6 +24,9 @@ _NATIONAL_CHARSET: Final = "utf8"
 """What Debezium writes for national types; the server means utf8mb3."""
 _DECIMALS: Final = ("DECIMAL", "DEC", "NUMERIC", "FIXED")
 _NOWS: Final = ("CURRENT_TIMESTAMP", "NOW", "LOCALTIME", "LOCALTIMESTAMP")
+_SIZED: Final = ("CHAR", "CHARACTER", "VARCHAR", "CHARACTER VARYING", "CHAR VARYING", "BINARY", "VARBINARY")
+_NO_SIZE: Final = 10
+"""What Debezium's reader of MySQL's statements makes of `varchar(0)`."""
 _ATTRIBUTES: Final = frozenset({
     "NOT", "NULL", "DEFAULT", "ON", "AUTO_INCREMENT", "UNIQUE", "PRIMARY", "KEY", "COMMENT", "COLLATE", "CHARACTER",
     "CHARSET", "COLUMN_FORMAT", "STORAGE", "ENGINE_ATTRIBUTE", "SECONDARY_ENGINE_ATTRIBUTE", "VISIBLE", "INVISIBLE",
@@ -105,6 +108,8 @@ def _read_type(cursor: Cursor, name: str) -> ColumnDef:
     if base in ("SET", "ENUM"):
         return _read_labels(cursor, name, base)
     length, scale = _read_numbers(cursor)
+    if length == 0 and not cursor.mariadb and base in _SIZED:
+        length = _NO_SIZE
     if base in _DECIMALS:
         length, scale = 10 if length is None else length, scale or 0
     elif base == "BIT" or (base.startswith(("NCHAR", "NATIONAL CHAR")) and "VAR" not in base):
@@ -318,6 +323,7 @@ def _read_now(cursor: Cursor) -> bool:
 
 
 def _literal(cursor: Cursor) -> str | None:
+    """Of a number `0x1F` Debezium loses the last digit (DefaultValueParserListener), and in MariaDB's all."""
     sign = ""
     if cursor.peek().kind == SYMBOL and cursor.peek().value in "+-":
         sign = cursor.next().value
@@ -330,7 +336,9 @@ def _literal(cursor: Cursor) -> str | None:
         while cursor.peek().kind == STRING:
             text += cursor.next().text[1:-1]
         return sign + text
-    if token.kind in (NUMBER, BITS, HEX):
+    if token.kind == HEX:
+        return None if cursor.mariadb else token.text[2:-1]
+    if token.kind in (NUMBER, BITS):
         return sign + token.value
     if token.kind == WORD and token.value in ("TRUE", "FALSE"):
         return token.text
@@ -339,4 +347,4 @@ def _literal(cursor: Cursor) -> str | None:
 
 def enum_literals(column: ColumnDef) -> tuple[str, ...]:
     """The labels as SHOW CREATE TABLE writes them, which is how Debezium gives them."""
-    return tuple("'" + label.replace("'", "''") + "'" for label in column.enum_values)
+    return tuple("'" + label.replace("\\", "\\\\").replace("'", "''") + "'" for label in column.enum_values)

@@ -35,11 +35,14 @@ class TableChange:
 
 @dataclass(frozen=True, slots=True)
 class SchemaChange:
-    """One record of the schema change topic. Without a `change` it is about the database, or nothing in particular."""
+    """One record of the schema change topic. Without a `change` it is about the database, or where that is not
+    `known` about nothing that Debezium makes out. `whole` is the statement where Debezium cuts it, for an index."""
 
     ddl: str
     database: str
     change: TableChange | None = None
+    known: bool = True
+    whole: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +100,9 @@ def apply(text: str, database: str, structures: Structures, dialect: Dialect = M
     try:
         outcome = _run(statement)
     except NotUnderstood as exc:  # before a table was named
-        return Outcome("ddl", (SchemaChange(text.strip(), database),), reason=str(exc))
+        return Outcome("ddl", (SchemaChange(text.strip(), database, known=False),), reason=str(exc))
     if not outcome.changes and not outcome.truncated and outcome.kind == "ddl":
-        return replace(outcome, changes=(SchemaChange(text.strip(), database),))
+        return replace(outcome, changes=(SchemaChange(text.strip(), database, known=False),))
     return outcome
 
 
@@ -115,7 +118,7 @@ _DML: Final = frozenset({
     "INSERT", "UPDATE", "DELETE", "REPLACE", "LOAD", "CALL", "DO", "SELECT", "WITH", "VALUES", "HANDLER", "TABLE",
 })
 _HARMLESS: Final = frozenset({
-    "GRANT", "REVOKE", "ANALYZE", "OPTIMIZE", "REPAIR", "CHECK", "CHECKSUM", "FLUSH", "SET", "USE", "LOCK", "UNLOCK",
+    "GRANT", "REVOKE", "ANALYZE", "OPTIMIZE", "REPAIR", "CHECK", "CHECKSUM", "SET", "USE", "LOCK", "UNLOCK",
     "INSTALL", "UNINSTALL", "PURGE", "RESET", "CHANGE", "START", "STOP", "KILL", "SHUTDOWN", "BACKUP", "CLONE", "SHOW",
     "EXPLAIN", "DESCRIBE", "DESC", "HELP", "PREPARE", "EXECUTE", "DEALLOCATE", "IMPORT", "CACHE", "BINLOG", "SIGNAL",
 })
@@ -136,7 +139,7 @@ class _Statement:
         tokens = tokenize(text, dialect)
         while tokens and tokens[-1].value == ";" and tokens[-1].kind == "symbol":
             tokens = tokens[:-1]
-        self.cursor = Cursor(tokens)
+        self.cursor = Cursor(tokens, mariadb=dialect.mariadb)
         if self.cursor.takes("SET", "STATEMENT"):  # MariaDB: SET STATEMENT name=value FOR statement
             while not self.cursor.done and not self.cursor.takes("FOR"):
                 self.cursor.next()
@@ -240,7 +243,7 @@ def _run(statement: _Statement) -> Outcome:
         return _alter(statement)
     if word == "DROP":
         return _drop(statement)
-    if word == "RENAME":
+    if word == "RENAME" and not cursor.sees("USER"):
         return _rename(statement)
     if word == "TRUNCATE":
         cursor.takes("TABLE")
@@ -290,7 +293,7 @@ def _new_table(statement: _Statement, id: TableId) -> TableStructure | None:
     cursor = statement.cursor
     if cursor.takes("LIKE") or cursor.takes("(", "LIKE"):
         original = statement.structures.get(statement.table_id())
-        return None if original is None else replace(original, id=id)
+        return None if original is None else replace(original, id=id, comment=None)
     if not cursor.sees("("):
         return None
     editor = statement.editor(TableStructure(id, ()))
@@ -317,7 +320,8 @@ def _create_database(statement: _Statement) -> Outcome:
         statement.structures.database_charsets[database] = editor.charset
     elif database not in statement.structures.database_charsets:
         statement.structures.database_charsets[database] = statement.structures.server_charset
-    return Outcome("ddl", (SchemaChange(statement.text, database),))
+    alters = cursor.tokens[statement.begin].value == "ALTER"
+    return Outcome("ddl", () if alters else (SchemaChange(statement.text, database),))
 
 
 def _create_index(statement: _Statement, unique: bool) -> Outcome:
@@ -333,18 +337,22 @@ def _create_index(statement: _Statement, unique: bool) -> Outcome:
         return Outcome("ddl")
     editor = statement.editor(table)
     editor.add_unique(name, cursor)
-    return _keys_changed(statement, table, editor)
+    return _keys_changed(statement, table, editor, made_index=True)
 
 
-def _keys_changed(statement: _Statement, table: TableStructure, editor: TableEditor) -> Outcome:
-    """An index was made or dropped: that is a change of the table where it changes what identifies a row."""
+def _keys_changed(statement: _Statement, table: TableStructure, editor: TableEditor, *, made_index: bool) -> Outcome:
+    """A unique index was made, or an index dropped, which is a change where that changes what identifies a row."""
     try:
         made = editor.finish()
     except NotUnderstood as exc:
         return statement.unknown("ALTER", table.id, str(exc))
     statement.structures.put(made)
-    changes = (statement.changed("ALTER", table.id, made),) if made.key != table.key else ()
-    return Outcome("ddl", changes)
+    if not made_index and made.key == table.key:
+        return Outcome("ddl")
+    cut = made_index and not statement.dialect.mariadb
+    text = statement.text[len("CREATE"):].lstrip() if cut else statement.text
+    change = statement.changed("ALTER", table.id, made, ddl=text)
+    return Outcome("ddl", (replace(change, whole=statement.text if made_index else None),))
 
 
 def _other_object(cursor: Cursor) -> Outcome:
@@ -460,12 +468,12 @@ def _drop_tables(statement: _Statement) -> Outcome:
 
 def read_type(text: str, name: str, dialect: Dialect = MYSQL) -> ColumnDef:
     """A column of the type *text* alone, such as `int(10) unsigned`. Raises NotUnderstood."""
-    return read_definition(Cursor(tokenize(text, dialect)), name).column
+    return read_definition(Cursor(tokenize(text, dialect), mariadb=dialect.mariadb), name).column
 
 
 def read_default_text(text: str, dialect: Dialect = MYSQL) -> str | None:
     """What follows DEFAULT, as `ColumnDef.default` has it."""
-    return read_default(Cursor(tokenize(text, dialect)))
+    return read_default(Cursor(tokenize(text, dialect), mariadb=dialect.mariadb))
 
 
 def statement_text(text: str, dialect: Dialect = MYSQL) -> str:
@@ -489,17 +497,19 @@ def _drop_index(statement: _Statement) -> Outcome:
         return Outcome("ddl")
     editor = statement.editor(table)
     editor.drop_index(name)
-    return _keys_changed(statement, table, editor)
+    return _keys_changed(statement, table, editor, made_index=False)
 
 
 def _rename(statement: _Statement) -> Outcome:
-    """Pair by pair, in order, so that tables can be swapped. A table that was not known comes to be."""
+    """Pair by pair, in order, so that tables can be swapped: each record has what the whole statement left under its
+    name. A table that was not known comes to be."""
     cursor = statement.cursor
     if not cursor.takes_any("TABLE", "TABLES"):
         return Outcome("other")
     cursor.takes("IF", "EXISTS")
     prefix = statement.cut(cursor.tokens[statement.begin], cursor.peek().start)
     changes = []
+    renamed: dict[TableId, bool] = {}
     while True:
         first = cursor.peek()
         old = statement.table_id()
@@ -508,12 +518,12 @@ def _rename(statement: _Statement) -> Outcome:
         cursor.takes("NOWAIT")
         cursor.needs("TO")
         new = statement.table_id()
-        made = statement.structures.rename(old, new)
+        statement.structures.rename(old, new)
+        renamed[new] = statement.structures.get(new) is None
+        renamed.pop(old, None)
         ddl = prefix + statement.cut(first, cursor.peek(-1).end)
-        changes.append(statement.changed("ALTER", new, made, previous_id=old, ddl=ddl))
+        changes.append(statement.changed("ALTER", new, previous_id=old, ddl=ddl))
         if not cursor.takes(","):
             break
-    unknown = tuple(each.change.id for each in changes
-                    if each.change is not None and statement.structures.get(each.change.id) is None
-                    and each.change.structure is None)
+    unknown = tuple(id for id, is_unknown in renamed.items() if is_unknown)
     return Outcome("ddl", tuple(changes), reread=unknown, reason="the table was not known" if unknown else "")

@@ -136,11 +136,11 @@ def _as_boolean(text: str, column: ColumnDef, type_: ColumnType) -> bool:
 
 
 def _as_bits(text: str, column: ColumnDef, type_: ColumnType) -> Any:
-    """Binary digits, the last eight first; fewer bytes than a value of the column has."""
+    """Binary digits, the last eight first, in as many bytes as a value of the column has."""
     if type_.schema.type == BOOLEAN:
         return _as_boolean(text, column, type_)
-    number = int(text.strip(), 2)
-    return number.to_bytes((len(text.strip()) + 7) // 8, "little")
+    digits = max(len(text.strip()), column.length or 1)
+    return int(text.strip(), 2).to_bytes((digits + 7) // 8, "little")
 
 
 def _as_year(text: str, column: ColumnDef, type_: ColumnType) -> Any:
@@ -179,11 +179,12 @@ def _moment(type_: ColumnType, column: ColumnDef, text: str | None, epoch: str) 
 
 
 def _as_timestamp(text: str, column: ColumnDef, type_: ColumnType) -> Any:
-    """A moment of UTC, with the column's digits. Epoch, also that which stands for now, is none where null can be."""
+    """A moment of UTC, with the column's digits. Epoch, also that which stands for now, has none, and is no default
+    where null can be."""
     text = text.strip()
     digits = column.length or 0
     if _ZERO_MOMENT.fullmatch(text) or text in ("0", _EPOCH):
-        return None if column.nullable else fixed_instant(0, digits)
+        return None if column.nullable else fixed_instant(0, 0)
     found = _LOOSE_MOMENT.fullmatch(text)
     if found is None:
         raise ValueError("not a timestamp")

@@ -243,8 +243,8 @@ class MySqlConfig(SourceConfig):
     )
     cdc_uniform_values: bool = option(
         "cdc.uniform.values", "BOOLEAN", default="false", importance="LOW", group="Service",
-        doc="Write JSON, TIMESTAMP and the YEAR 0 alike in snapshots and streams, where Debezium's texts differ: JSON "
-        "as the server prints it, all fraction digits, 0.",
+        doc="Write JSON, TIMESTAMP, labels of ENUM and SET, and the YEAR 0 alike in snapshots and streams, where "
+        "Debezium's texts differ: JSON as the server prints it, all fraction digits, labels as they are, 0.",
     )
 
 

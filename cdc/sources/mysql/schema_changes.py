@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cdc.core.filters import Filters, is_builtin
+from cdc.core.javahash import java_hash_order
 from cdc.core.naming import Adjuster
 from cdc.core.record import Message
 from cdc.core.schema import ARRAY, BOOLEAN, INT32, INT64, STRING, Schema, TableId, optional, struct
@@ -115,6 +117,60 @@ def column_value(column: ColumnDef, position: int, flavor: str, comments: bool =
         column.length, column.scale, position, column.nullable, filled, filled,
         column.comment if comments else None, column.default, list(enum_literals(column)) or None,
     )
+
+
+class Scope:
+    """Whose statements the topic tells of: all, or as `schema.history.internal.store.only.captured.tables.ddl` and
+    `….databases.ddl` say. Debezium sources: RelationalTableFilters, BinlogDatabaseSchema.parseDdl."""
+
+    def __init__(self, filters: Filters, *, told: bool, only_tables: bool, only_databases: bool) -> None:
+        """*told* is `include.schema.changes`."""
+        self._filters = filters
+        self._only_tables = only_tables or not told
+        self._only_databases = only_databases
+
+    def table(self, id: TableId) -> bool:
+        """Whether the structure of *id* is wanted."""
+        if self._filters.table(id):
+            return True
+        return not (self._only_tables or is_builtin(id) or (self._only_databases
+                                                            and not self._filters.databases(id.catalog)))
+
+    def told(self, changes: Sequence[SchemaChange]) -> list[SchemaChange]:
+        """Those records of a statement that are written."""
+        if self._only_tables:
+            return [each for each in changes if self._captured(each)] if any(map(self._matters, changes)) else []
+        return [self._without_index(each) for each in changes if not self._only_databases or self._database(each)]
+
+    def _matters(self, each: SchemaChange) -> bool:
+        if each.change is None:
+            return each.known and self._database(each)
+        return each.whole is None and self._filters.table(each.change.id)
+
+    def _captured(self, each: SchemaChange) -> bool:
+        change = each.change
+        if change is None or (change.structure is None and change.type != "DROP"):
+            return self._database(each)
+        return self._database(each) and self._filters.table(change.id)
+
+    def _without_index(self, each: SchemaChange) -> SchemaChange:
+        """Of tables that are not captured indexes do not matter."""
+        if each.whole is None or each.change is None or self._filters.table(each.change.id):
+            return each
+        return SchemaChange(each.whole, each.database, known=False)
+
+    def _database(self, each: SchemaChange) -> bool:
+        return not each.database or self._filters.databases(each.database)
+
+
+def touched(each: SchemaChange, together: Iterable[SchemaChange]) -> str | None:
+    """`source.table` of *each*: all tables of its database that its statement, whose records are *together*, is
+    about."""
+    if each.change is None:
+        return None if each.known else ""
+    ids = {str(other.change.id): other.change.id.table for other in together
+           if other.change is not None and other.database == each.database}
+    return ",".join(ids[name] for name in java_hash_order(ids))
 
 
 # -- snapshots -------------------------------------------------------------------------------------------------------

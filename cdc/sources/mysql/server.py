@@ -91,6 +91,15 @@ def query(conn: Connection, text: str, *parameters: Any) -> tuple[tuple[Any, ...
         raise map_error(exc) from exc
 
 
+def query_bytes(conn: Connection, text: str) -> tuple[tuple[bytes | None, ...], ...]:
+    """As `query`, values as they come: a statement that the server prints may hold bytes that are no text."""
+    conn.use_unicode = False
+    try:
+        return query(conn, text)
+    finally:
+        conn.use_unicode = True
+
+
 def is_mariadb(conn: Connection) -> bool:
     """By the version the server introduces itself with."""
     return "mariadb" in str(conn.get_server_info()).lower()  # type: ignore[no-untyped-call]

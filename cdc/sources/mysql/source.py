@@ -50,6 +50,9 @@ class MySqlSource:
         self._mariadb = config.flavor == "mariadb"
         self._naming = TopicNaming.from_config(config, given)
         self._filters = Filters.from_config(config)
+        self._scope = schema_changes.Scope(
+            self._filters, told=config.include_schema_changes, only_tables=config.store_only_captured_tables,
+            only_databases=config.store_only_captured_databases)
         self._events = Events(self._naming, config.flavor)
         self._builder = TableBuilder(config, self._naming, self._filters, mapper_rules(dict(given)),
                                      self._events.source_schema)
@@ -111,7 +114,7 @@ class MySqlSource:
         else:
             resumption = resume.check(conn, self._facts, config, position)
             self._structures = self._stored_structures(position) or catalog.read_catalog(
-                conn, self._facts, self._filters.table).structures
+                conn, self._facts, self._scope.table, self._filters.table).structures
             self._begin_stream(resumption)
 
     def poll(self, timeout: float) -> Batch | None:
@@ -168,7 +171,7 @@ class MySqlSource:
         try:
             position, locked = snapshot.begin(conn, mariadb=self._mariadb, locking_mode=config.snapshot_locking_mode,
                                               lock_timeout_ms=config.snapshot_lock_timeout_ms)
-            found = catalog.read_catalog(conn, facts, self._filters.table)
+            found = catalog.read_catalog(conn, facts, self._scope.table, self._filters.table)
             if locked:
                 log.info("global_lock_held", until="the snapshot ends")
         except BaseException:
@@ -225,7 +228,7 @@ class MySqlSource:
 
     def _chunks(self, found: catalog.Catalog) -> list[snapshot.Chunk]:
         config = self.config
-        ids = list(found.creates)
+        ids = [id for id in found.creates if self._filters.table(id)]
         order = self._filters.tables.include
         ids.sort(key=lambda id: (next((number for number, each in enumerate(order) if each.fullmatch(str(id))),
                                       len(order)), id.catalog, id.table))
@@ -257,7 +260,7 @@ class MySqlSource:
         if config.streaming_delay_ms:
             self._interrupted.wait(config.streaming_delay_ms / 1000)
         self._decoder = decoder = Decoder(
-            emitter=self._emitter, events=self._events, builder=self._builder, filters=self._filters,
+            emitter=self._emitter, events=self._events, builder=self._builder, filters=self._filters, scope=self._scope,
             structures=self._structures, reread=self._reread, xa_log=_LogAgain(self),
             follows=resume.source_filter(config) if config.gtid_source_filter_dml_events else lambda source: True,
             schemas=self._schemas if config.include_schema_changes else None,
@@ -300,7 +303,7 @@ class MySqlSource:
         assert facts is not None
         found: dict[TableId, TableStructure] = {}
         for id in ids:
-            read = catalog.read_table(self._connection(), facts, id, self._structures)
+            read = catalog.read_table(self._connection(), facts, id, self._structures, needed=self._filters.table(id))
             if read is not None:
                 found[id] = read[0]
         return found

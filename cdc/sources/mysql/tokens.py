@@ -162,10 +162,12 @@ class Cursor:
     """A place among tokens. Methods that take keywords match unquoted words without case; symbols are given as
     written."""
 
-    def __init__(self, tokens: tuple[Token, ...], at: int = 0, stop: int | None = None) -> None:
+    def __init__(self, tokens: tuple[Token, ...], at: int = 0, stop: int | None = None, *,
+                 mariadb: bool = False) -> None:
         self.tokens = tokens
         self.at = at
         self.stop = len(tokens) if stop is None else stop
+        self.mariadb = mariadb
 
     @property
     def done(self) -> bool:
@@ -249,14 +251,14 @@ class Cursor:
     def inside(self) -> Cursor:
         """A cursor over what is between the parentheses here, behind which this one goes."""
         begin, end = self.skip_parens()
-        return Cursor(self.tokens, begin, end)
+        return Cursor(self.tokens, begin, end, mariadb=self.mariadb)
 
     def item(self) -> Cursor:
         """A cursor over all up to the next comma outside of parentheses, behind which this one goes."""
         begin, depth = self.at, 0
         while not self.done and not (depth == 0 and self.sees(",")):
             depth += self._depth(self.next())
-        made = Cursor(self.tokens, begin, self.at)
+        made = Cursor(self.tokens, begin, self.at, mariadb=self.mariadb)
         self.takes(",")
         return made
 

@@ -76,7 +76,7 @@ class TypeConfig(Protocol):
     def enable_time_adjuster(self) -> bool: ...
     @property
     def cdc_uniform_values(self) -> bool:
-        """Snapshot and stream give equal texts for JSON, TIMESTAMP and the YEAR 0, where Debezium's differ."""
+        """Snapshot and stream give equal texts for JSON, TIMESTAMP, labels and the YEAR 0, where Debezium's differ."""
 
 
 class _Found(NamedTuple):
@@ -210,21 +210,28 @@ def _bytes(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
     return _Found(codec, codec)
 
 
-def allowed(labels: tuple[str, ...]) -> str:
-    """The parameter `allowed` of Enum and EnumSet: labels joined by commas, a comma within one escaped."""
-    return ",".join(label.replace(",", "\\,") for label in labels)
+def escaped(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Backslashes doubled, commas behind one."""
+    return tuple(label.replace("\\", "\\\\").replace(",", "\\,") for label in labels)
+
+
+def _streamed(labels: tuple[str, ...], config: TypeConfig) -> tuple[str, ...]:
+    """Debezium's streams show labels escaped, its snapshots as they are."""
+    return labels if config.cdc_uniform_values else escaped(labels)
 
 
 def _enum(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
-    schema = semantic(STRING, "io.debezium.data.Enum", allowed=allowed(column.enum_values))
-    return _Found(mysqltext.TextLabelCodec(schema, column.enum_values),
-                  mysqlbin.LabelCodec(schema, column.enum_values), "CAST({} AS UNSIGNED)")
+    labels = column.enum_values
+    schema = semantic(STRING, "io.debezium.data.Enum", allowed=",".join(escaped(labels)))
+    return _Found(mysqltext.TextLabelCodec(schema, labels), mysqlbin.LabelCodec(schema, _streamed(labels, config)),
+                  "CAST({} AS UNSIGNED)")
 
 
 def _set(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
-    schema = semantic(STRING, "io.debezium.data.EnumSet", allowed=allowed(column.enum_values))
-    return _Found(mysqltext.TextLabelSetCodec(schema, column.enum_values),
-                  mysqlbin.LabelSetCodec(schema, column.enum_values), "CAST({} AS UNSIGNED)")
+    labels = column.enum_values
+    schema = semantic(STRING, "io.debezium.data.EnumSet", allowed=",".join(escaped(labels)))
+    return _Found(mysqltext.TextLabelSetCodec(schema, labels),
+                  mysqlbin.LabelSetCodec(schema, _streamed(labels, config)), "CAST({} AS UNSIGNED)")
 
 
 def _json(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cdc.core.schema import TableId
-from cdc.sources.mysql import ddl
+from cdc.sources.mysql import ddl, schema_changes
 from cdc.sources.mysql.structure import ColumnDef, Structures, TableStructure
 from cdc.sources.mysql.tokens import Dialect, NotUnderstood, tokenize
 
@@ -217,14 +217,24 @@ def test_a_renamed_table_remembers_its_name() -> None:
     assert (change.type, change.id.table, change.previous_id) == ("ALTER", "b", TableId("d", "", "a"))
 
 
-def test_a_unique_index_is_a_change_of_the_table_where_it_becomes_its_key() -> None:
+def test_a_unique_index_is_a_change_of_the_table_and_may_become_its_key() -> None:
     known = structures()
     known.put(create("CREATE TABLE t (a int NOT NULL, b int NOT NULL)"))
-    first = ddl.apply("CREATE UNIQUE INDEX x ON t (a)", "d", known).changes[0]
-    second = ddl.apply("CREATE UNIQUE INDEX y ON t (b)", "d", known).changes[0]
-    assert first.change is not None
-    assert second.change is None
+    for column in "ab":
+        change, = ddl.apply(f"CREATE UNIQUE INDEX {column} ON t ({column})", "d", known).changes
+        assert change.change is not None
+        assert (change.ddl, change.whole) == (f"UNIQUE INDEX {column} ON t ({column})", f"CREATE {change.ddl}")
     assert next(iter(known)).key == ("a",)
+
+
+def test_tables_that_are_swapped_have_what_the_whole_statement_left() -> None:
+    known = structures()
+    known.put(create("CREATE TABLE a (x int)"))
+    known.put(create("CREATE TABLE b (y int)"))
+    changes = ddl.complete(ddl.apply("RENAME TABLE a TO t, b TO a, t TO b", "d", known), known)
+    found = [each.change.structure for each in changes if each.change is not None]
+    assert [table and [column.name for column in table.columns] for table in found] == [None, ["y"], ["x"]]
+    assert {schema_changes.touched(each, changes) for each in changes} == {"a,b,t"}
 
 
 def test_the_statement_is_repeated_without_comments_around_it() -> None:
@@ -248,7 +258,7 @@ def column(definition: str) -> ColumnDef:
     ("int DEFAULT -5", "-5"), ("int DEFAULT +5", "+5"), ("int DEFAULT NULL", None), ("int", None),
     ("varchar(9) DEFAULT 'a''b\\n'", "a''b\\n"), ("varchar(9) DEFAULT _utf8mb4'x'", "x"),
     ("varchar(9) DEFAULT N'x'", "x"), ("bit(3) DEFAULT b'101'", "101"), ("bit(3) DEFAULT 0b101", "101"),
-    ("varbinary(3) DEFAULT x'0aff'", "0aff"), ("varbinary(3) DEFAULT 0x0aff", "0aff"), ("bool DEFAULT true", "true"),
+    ("varbinary(3) DEFAULT x'0aff'", "0aff"), ("varbinary(3) DEFAULT 0x0aff", "0af"), ("bool DEFAULT true", "true"),
     ("timestamp DEFAULT CURRENT_TIMESTAMP", "1970-01-01 00:00:00"),
     ("timestamp(6) DEFAULT current_timestamp(6) ON UPDATE current_timestamp(6)", "1970-01-01 00:00:00"),
     ("datetime DEFAULT LOCALTIMESTAMP", "1970-01-01 00:00:00"), ("date DEFAULT DATE '2020-01-02'", "2020-01-02"),

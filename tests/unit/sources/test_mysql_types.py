@@ -162,11 +162,14 @@ def test_two_digit_years_are_adjusted_only_if_asked() -> None:
     assert read(typed(column, enable_time_adjuster=False), b"0050-01-01", binary) == -701265
 
 
-def test_labels_are_escaped_in_the_parameter_only() -> None:
-    found = typed(ColumnDef("e", "ENUM", enum_values=("a,b", "c")))
-    assert found.schema.parameter("allowed") == "a\\,b,c"
-    assert read(found, b"1", b"\1") == "a,b"
-    assert read(found, b"0", b"\0") == ""
+def test_labels_are_escaped_in_the_parameter_and_in_streams_unless_values_are_uniform() -> None:
+    column = ColumnDef("e", "ENUM", enum_values=("a,b", "c\\", "d"))
+    for uniform, streamed in ((False, "a\\,b"), (True, "a,b")):
+        found = typed(column, cdc_uniform_values=uniform)
+        assert found.schema.parameter("allowed") == "a\\,b,c\\\\,d"
+        assert found.codec.value(b"1", 0, 1) == "a,b"
+        assert found.binary_codec.value(b"\1", 0, 1) == streamed
+    assert read(typed(column), b"0", b"\0") == ""
 
 
 def test_sets_join_labels_in_order_of_definition() -> None:
@@ -214,7 +217,7 @@ def test_mariadb_types() -> None:
     (ColumnDef("c", "DECIMAL", 6, 2, default="false"), b"\0"),
     (ColumnDef("c", "FLOAT", default="0.1"), 0.1),
     (ColumnDef("c", "BIT", 1, default="1"), True),
-    (ColumnDef("c", "BIT", 12, default="101"), b"\5"),
+    (ColumnDef("c", "BIT", 12, default="101"), b"\5\0"),
     (ColumnDef("c", "BIT", 12, default="100000001"), b"\1\1"),
     (ColumnDef("c", "BOOLEAN", default="TRUE"), True),
     (ColumnDef("c", "VARCHAR", 9, charset="utf8mb4", default="it''s"), "it''s"),
