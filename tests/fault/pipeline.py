@@ -181,8 +181,9 @@ class PrintingPipeline(Pipeline):
 
 def source_options(server: PostgresServer, database: str, topic_prefix: str) -> dict[str, str]:
     """What a connector needs to know of *server*; its slot goes by the topic prefix."""
-    return {"topic.prefix": topic_prefix, "slot.name": topic_prefix.lower(), "database.hostname": server.host,
-            "database.port": str(server.port), "database.user": "postgres", "database.dbname": database}
+    return {"plugin.name": "pgoutput", "topic.prefix": topic_prefix, "slot.name": topic_prefix.lower(),
+            "database.hostname": server.host, "database.port": str(server.port), "database.user": "postgres",
+            "database.dbname": database}
 
 
 def binlog_options(server: BinlogServer, user: str = "root", password: str = "") -> dict[str, str]:

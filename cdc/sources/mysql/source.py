@@ -193,11 +193,12 @@ class MySqlSource:
     def _check_lists(self, found: catalog.Catalog, facts: server.MySqlFacts) -> None:
         """Say which items of the include lists match nothing; tables may be made later, so the stream goes on. Raises
         SourceRefusedError when the user cannot see any."""
-        if not found.creates:
+        captured = [str(id) for id in found.creates if self._filters.table(id)]
+        if not captured:
             server.check_sees_tables(self._connection(), facts)
             log.warning("no_table_captured", hint="Check the include and exclude lists, and the user's SELECT grants.")
         names = {"database.include.list": [each.name for each in found.databases],
-                 "table.include.list": [str(id) for id in found.creates]}
+                 "table.include.list": captured}
         for option, filter_ in (("database.include.list", self._filters.databases),
                                 ("table.include.list", self._filters.tables)):
             for item in filter_.include:
