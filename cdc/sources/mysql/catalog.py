@@ -17,6 +17,7 @@ from cdc.core.schema import TableId
 from cdc.log import get_logger
 
 from . import ddl
+from .collations import Collation, Collations
 from .schema_changes import Database
 from .server import Connection, MySqlFacts, query, query_bytes
 from .structure import CHARACTER_TYPES, NOW, ColumnDef, Structures, TableStructure, UniqueKey
@@ -54,6 +55,18 @@ WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')""")
     found = ((TableId(_text(database), "", _text(table)), rows_) for database, table, rows_ in rows)
     return {id: -1 if count is None else int(count)
             for id, count in sorted(found, key=lambda pair: (pair[0].catalog, pair[0].table)) if wanted(id)}
+
+
+def read_collations(conn: Connection, facts: MySqlFacts) -> Collations:
+    """All that the server knows. From MariaDB 10.10 on, one name may be of several character sets."""
+    several = facts.mariadb and facts.version_id >= 101001
+    name, table = (("FULL_COLLATION_NAME", "COLLATION_CHARACTER_SET_APPLICABILITY") if several
+                   else ("COLLATION_NAME", "COLLATIONS"))
+    rows = query(conn, f"""\
+SELECT ID, CHARACTER_SET_NAME, {name}, MAXLEN FROM information_schema.{table} JOIN information_schema.CHARACTER_SETS
+USING (CHARACTER_SET_NAME) WHERE ID IS NOT NULL""")
+    return Collations({int(number): Collation(_text(charset), _text(name), int(size))
+                       for number, charset, name, size in rows})
 
 
 def read_databases(conn: Connection) -> tuple[Database, ...]:

@@ -27,8 +27,10 @@ from cdc.sources.emit import Counters, Emitter, Place, Target
 
 from . import const, ddl, schema_changes, xa
 from .binlog import BinlogDecoder
+from .collations import Collations
 from .events import Events
 from .gtid import GtidSet, MariaGtidSet
+from .logged import fits, from_log
 from .messages import (
     FormatDescription,
     Gtid,
@@ -47,9 +49,9 @@ from .messages import (
     XaPrepare,
     Xid,
 )
-from .position import MySqlPosition
+from .position import MySqlPosition, file_number
 from .rows import RowsEvent
-from .structure import ColumnDef, Structures, TableStructure
+from .structure import Structures, TableStructure
 from .tables import TableBuilder
 from .tokens import Dialect
 
@@ -92,6 +94,30 @@ class Transaction:
         self.base = 0
 
 
+class Ahead:
+    """Structures of a later place in the log than where the stream starts: alterations before that place are in them
+    already."""
+
+    def __init__(self, file: str, pos: int, structures: Structures) -> None:
+        self.place = (file_number(file), pos)
+        self.structures = structures
+
+    def has(self, file: str, pos: int) -> bool:
+        """Whether what ends at this place is in the structures."""
+        return (file_number(file), pos) <= self.place
+
+    def kept(self, before: Structures, now: Structures, outcome: ddl.Outcome) -> ddl.Outcome:
+        """Undo what a statement did to tables that were known as of later; *outcome* with these."""
+        changes = list(outcome.changes)
+        for number, each in enumerate(changes):
+            change = each.change
+            later = self.structures.get(change.id) if change is not None and change.type == "ALTER" else None
+            if change is not None and later is not None and before.get(change.id) in (None, later):
+                now.put(later)
+                changes[number] = replace(each, change=replace(change, structure=later))
+        return replace(outcome, changes=tuple(changes))
+
+
 class MapState:
     """One table map: what its rows are read with. `target` is None for a table that is not captured; `inserted` is the
     one for inserted rows whose images lack columns."""
@@ -117,7 +143,7 @@ class Decoder:
                  scope: schema_changes.Scope, structures: Structures, reread: Reread, xa_log: xa.Log,
                  follows: Callable[[str], bool], schemas: schema_changes.SchemaChangeSchemas | None,
                  transaction_metadata: bool, include_query: bool, comments: bool, mariadb: bool, dialect: Dialect,
-                 clock_us: Callable[[], int]) -> None:
+                 collations: Collations, on_inconsistency: str, clock_us: Callable[[], int]) -> None:
         self.emitter = emitter
         self.events = events
         self.builder = builder
@@ -133,6 +159,9 @@ class Decoder:
         self.comments = comments
         self.mariadb = mariadb
         self.dialect = dialect
+        self.collations = collations
+        self.on_inconsistency = on_inconsistency
+        self.ahead = Ahead(*structures.as_of, structures.copy()) if structures.as_of is not None else None
         self.clock_us = clock_us
         self.binlog = BinlogDecoder()
         self.maps: dict[int, MapState] = {}
@@ -372,9 +401,8 @@ class Decoder:
     # -- statements ----------------------------------------------------------------------------------------------
 
     def query(self, header: Header, message: Query, start: int) -> None:
-        text = message.sql.decode("utf-8", "replace")
-        outcome = _UNDECIDED if message.undecided else ddl.apply(
-            text, message.database, self.structures, self.dialect.under(message.sql_mode))
+        text = self.collations.statement(message.sql, message.client_collation)
+        outcome = _UNDECIDED if message.undecided else self.apply(text, message, header)
         if outcome.kind == "begin":
             self.begin(header, start, message.thread_id)
             self.counted()
@@ -402,6 +430,16 @@ class Decoder:
             self.counted()
             return
         self.statement(header, message, outcome, start)
+
+    def apply(self, text: str, message: Query, header: Header) -> ddl.Outcome:
+        """Carry out a statement on the structures."""
+        dialect = self.dialect.under(message.sql_mode)
+        if self.ahead is not None and not self.ahead.has(self.file, header.next_position):
+            self.ahead = self.structures.as_of = None
+        if self.ahead is None:
+            return ddl.apply(text, message.database, self.structures, dialect)
+        before = self.structures.copy()
+        return self.ahead.kept(before, self.structures, ddl.apply(text, message.database, self.structures, dialect))
 
     def xa(self, header: Header, message: Query, text: str, start: int) -> None:
         verb, xid = xa.read_statement(text) or ("", "")
@@ -451,11 +489,7 @@ class Decoder:
         else:
             pending = None
             tx = self.transaction  # type: ignore[assignment]
-        if outcome.reread:
-            log.info("table_read_again", tables=[str(id) for id in outcome.reread], reason=outcome.reason)
-            wanted = [id for id in outcome.reread if self.scope.table(id)]
-            for structure in self.reread(wanted).values():
-                self.structures.put(structure)
+        self.settle(outcome)
         self.states.clear()
         self.structures_version += 1
         for id in outcome.truncated:
@@ -469,6 +503,14 @@ class Decoder:
             self.executed(pending[0] if pending is not None else None)
             self.transaction = None
             self.transactions += 1
+
+    def settle(self, outcome: ddl.Outcome) -> None:
+        """Read again what the statement alone does not tell."""
+        wanted = [id for id in outcome.reread if self.scope.table(id) and self.structures.get(id) is None]
+        if wanted:
+            log.info("table_read_again", tables=[str(id) for id in wanted], reason=outcome.reason)
+            for structure in self.reread(wanted).values():
+                self.structures.put(structure)
 
     def begin_quietly(self, header: Header, start: int) -> Transaction:
         """A statement on its own has no transaction metadata; but MariaDB's GTID event counts as a beginning, and
@@ -523,25 +565,43 @@ class Decoder:
         if not self.filters.table(id):
             return MapState(message, id, None)
         structure = self.structures.get(id)
-        if structure is None or not fits(structure, message):
+        if structure is None or not fits(structure, message, self.collations):
             structure = self.structure_again(id, message, structure)
+        if structure is None:
+            return MapState(message, id, None)
         old = any(code in _OLD_TEMPORAL for code in message.types)
         inserted = Target(self.builder.build(structure, old, inserted=True), str(id)) if self.builder.relaxed else None
         return MapState(message, id, Target(self.builder.build(structure, old), str(id)), inserted)
 
-    def structure_again(self, id: TableId, message: TableMap, known: TableStructure | None) -> TableStructure:
-        """A table whose structure is not known or does not fit its rows: as the server has it now, if that fits."""
-        log.info("table_read_again", tables=[str(id)], reason="not known" if known is None else "does not fit the log")
-        found = self.reread([id]).get(id)
-        if found is not None and fits(found, message):
-            self.structures.put(found)
-            self.structures_version += 1
-            return found
-        raise SourceRefusedError(
-            f"The structure of table {id} that its rows in the log were written with is not known.",
-            file=self.file, pos=self.pos, columns=len(message.types),
-            hint="It was changed since, in a way this log does not tell. Set binlog_row_metadata=FULL, and take a new "
-                 "snapshot of the table.")
+    def structure_again(self, id: TableId, message: TableMap, known: TableStructure | None) -> TableStructure | None:
+        """A table whose structure is not known or does not fit its rows: as the server has it now, if that fits, else
+        as the log tells. None: its rows are to be left out."""
+        reason = "not known" if known is None else "does not fit the log"
+        present = self.reread([id]).get(id)
+        if present is not None and fits(present, message, self.collations):
+            log.info("table_read_again", tables=[str(id)], reason=reason)
+            found = present
+        elif message.names is not None:
+            log.info("table_structure_from_log", table=str(id), reason=reason, columns=len(message.types))
+            found = from_log(message, self.collations, known, present)
+        else:
+            self.inconsistent(id, message)
+            return None
+        self.structures.put(found)
+        self.structures_version += 1
+        return found
+
+    def inconsistent(self, id: TableId, message: TableMap) -> None:
+        """Rows that nothing known can read: `inconsistent.schema.handling.mode`."""
+        if self.on_inconsistency == "fail":
+            raise SourceRefusedError(
+                f"The structure of table {id} that its rows in the log were written with is not known.",
+                file=self.file, pos=self.pos, columns=len(message.types),
+                hint="It was changed since, in a way this log does not tell. Set binlog_row_metadata=FULL, and take a "
+                     "new snapshot of the table; or leave such rows out with inconsistent.schema.handling.mode=warn.")
+        tell = log.warning if self.on_inconsistency == "warn" else log.debug
+        tell("rows_left_out", table=str(id), file=self.file, pos=self.pos, columns=len(message.types),
+             reason="the table's structure is not known", hint="Take a new snapshot of the table.")
 
     def rows(self, message: RowsEvent, start: int) -> None:
         tx = self.transaction
@@ -618,69 +678,3 @@ class Decoder:
 def whole_ms(time_us: int) -> int:
     """As Debezium has the time of a statement."""
     return time_us // 1000 * 1000
-
-
-def fits(structure: TableStructure, message: TableMap) -> bool:
-    """Whether rows of *message* can be read with *structure*: the same columns in the same order, as far as the log
-    tells. It always tells types and sizes, and names with full metadata."""
-    if len(structure.columns) + 2 * structure.versioned != len(message.types):
-        return False  # rows of a system-versioned table end with row_start and row_end
-    if message.names is not None and any(
-            column.name != name for column, name in zip(structure.columns, message.names, strict=False)):
-        return False
-    return all(_column_fits(column, code, size)
-               for column, code, size in zip(structure.columns, message.types, message.metadata, strict=False))
-
-
-def _column_fits(column: ColumnDef, code: int, size: int) -> bool:
-    codes = _CODES.get(column.base)
-    if codes is not None and code not in codes:
-        return False
-    if code == const.MYSQL_TYPE_NEWDECIMAL:
-        return size == (column.length or 10) << 8 | (column.scale or 0)
-    if code in (const.MYSQL_TYPE_TIMESTAMP2, const.MYSQL_TYPE_DATETIME2, const.MYSQL_TYPE_TIME2):
-        return size == (column.length or 0)
-    if code == const.MYSQL_TYPE_BIT:
-        return (size >> 8) * 8 + (size & 0xff) == (column.length or 1)
-    if code in (const.MYSQL_TYPE_ENUM, const.MYSQL_TYPE_SET):
-        return size & 0xff == _label_bytes(code, len(column.enum_values))
-    return True
-
-
-def _label_bytes(code: int, count: int) -> int:
-    """Bytes of a value: sql/field.cc `get_enum_pack_length`, `get_set_pack_length`."""
-    if code == const.MYSQL_TYPE_ENUM:
-        return 1 if count < 256 else 2
-    size = (count + 7) // 8
-    return 8 if size > 4 else size
-
-
-_TEXTS: Final = frozenset((const.MYSQL_TYPE_BLOB, const.MYSQL_TYPE_BLOB_COMPRESSED, const.MYSQL_TYPE_TINY_BLOB,
-                           const.MYSQL_TYPE_MEDIUM_BLOB, const.MYSQL_TYPE_LONG_BLOB))
-_FIXED: Final = frozenset((const.MYSQL_TYPE_STRING,))
-_VARYING: Final = frozenset((const.MYSQL_TYPE_VARCHAR, const.MYSQL_TYPE_VAR_STRING,
-                             const.MYSQL_TYPE_VARCHAR_COMPRESSED))
-_FLOATS: Final = frozenset((const.MYSQL_TYPE_FLOAT, const.MYSQL_TYPE_DOUBLE))
-_CODES: Final[dict[str, frozenset[int]]] = {
-    **dict.fromkeys(("TINYINT", "INT1", "BOOL", "BOOLEAN"), frozenset((const.MYSQL_TYPE_TINY,))),
-    **dict.fromkeys(("SMALLINT", "INT2"), frozenset((const.MYSQL_TYPE_SHORT,))),
-    **dict.fromkeys(("MEDIUMINT", "INT3", "MIDDLEINT"), frozenset((const.MYSQL_TYPE_INT24,))),
-    **dict.fromkeys(("INT", "INTEGER", "INT4"), frozenset((const.MYSQL_TYPE_LONG,))),
-    **dict.fromkeys(("BIGINT", "INT8", "SERIAL"), frozenset((const.MYSQL_TYPE_LONGLONG,))),
-    **dict.fromkeys(("FLOAT", "FLOAT4", "REAL", "DOUBLE", "DOUBLE PRECISION", "FLOAT8"), _FLOATS),
-    **dict.fromkeys(("DECIMAL", "DEC", "NUMERIC", "FIXED"), frozenset((const.MYSQL_TYPE_NEWDECIMAL,))),
-    "BIT": frozenset((const.MYSQL_TYPE_BIT,)), "YEAR": frozenset((const.MYSQL_TYPE_YEAR,)),
-    "DATE": frozenset((const.MYSQL_TYPE_DATE, const.MYSQL_TYPE_NEWDATE)),
-    "TIME": frozenset((const.MYSQL_TYPE_TIME, const.MYSQL_TYPE_TIME2)),
-    "DATETIME": frozenset((const.MYSQL_TYPE_DATETIME, const.MYSQL_TYPE_DATETIME2)),
-    "TIMESTAMP": frozenset((const.MYSQL_TYPE_TIMESTAMP, const.MYSQL_TYPE_TIMESTAMP2)),
-    **dict.fromkeys(("CHAR", "CHARACTER", "BINARY", "NCHAR", "NATIONAL CHAR", "NATIONAL CHARACTER"), _FIXED),
-    **dict.fromkeys(("VARCHAR", "CHARACTER VARYING", "CHAR VARYING", "VARBINARY", "NVARCHAR", "NATIONAL VARCHAR",
-                     "NATIONAL CHAR VARYING", "NATIONAL CHARACTER VARYING", "NCHAR VARCHAR", "NCHAR VARYING"),
-                    _VARYING),
-    **dict.fromkeys(("TINYTEXT", "TEXT", "MEDIUMTEXT", "LONGTEXT", "TINYBLOB", "BLOB", "MEDIUMBLOB", "LONGBLOB", "LONG",
-                     "LONG VARCHAR", "LONG VARBINARY", "LONG CHAR VARYING", "LONG CHARACTER VARYING"), _TEXTS),
-    "ENUM": frozenset((const.MYSQL_TYPE_ENUM,)), "SET": frozenset((const.MYSQL_TYPE_SET,)),
-    "JSON": _TEXTS | {const.MYSQL_TYPE_JSON},
-}
-"""Type codes that a table map may have for a column, by `ColumnDef.base`; types not named here are not compared."""

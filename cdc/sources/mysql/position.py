@@ -71,6 +71,12 @@ class MySqlPosition:
                      "connector's offset to start with a new snapshot.") from exc
 
 
+def file_number(file: str) -> int:
+    """Of a binary log's name, for their order."""
+    digits = file.rpartition(".")[2]
+    return int(digits) if digits.isdigit() else 0
+
+
 MAX_STRUCTURES_BYTES: Final = 256 << 20
 """More than any server's tables take; a stored text that claims more is damaged."""
 

@@ -16,7 +16,7 @@ from cdc.log import get_logger
 
 from .gtid import GtidSet, MariaGtidSet
 from .options import MySqlConfig
-from .position import MySqlPosition
+from .position import MySqlPosition, file_number
 from .server import PURGED_HINT, Connection, MySqlFacts, query
 from .transport import DumpFrom
 
@@ -57,7 +57,7 @@ def check(conn: Connection, facts: MySqlFacts, config: MySqlConfig, stored: MySq
     by_gtid = bool(position.gtids) and facts.has_gtids and not (
         config.gtid_ignore_on_recovery and position.file and _same_server(facts, stored))
     files = [str(row[0]) for row in query(conn, "SHOW BINARY LOGS")]
-    if _same_server(facts, stored) and stored.file and files and _number(files[-1]) < _number(stored.file):
+    if _same_server(facts, stored) and stored.file and files and file_number(files[-1]) < file_number(stored.file):
         raise PositionLostError(
             f"The server's last binary log is {files[-1]}, the stored position is in {stored.file}.", hint=_RESET_HINT)
     if not by_gtid:
@@ -130,8 +130,3 @@ def _check_domains(conn: Connection, ours: MariaGtidSet, follows: Callable[[str]
     if missing:
         raise PositionLostError("The server does not have transactions that were delivered already.",
                                 missing=",".join(missing)[:300], hint=_RESET_HINT)
-
-
-def _number(file: str) -> int:
-    digits = file.rpartition(".")[2]
-    return int(digits) if digits.isdigit() else 0

@@ -100,6 +100,17 @@ def query_bytes(conn: Connection, text: str) -> tuple[tuple[bytes | None, ...], 
         conn.use_unicode = True
 
 
+def log_status(conn: Connection) -> tuple[Any, ...]:
+    """The server's own words on the end of its log: file, position and more. Raises a SourceError."""
+    try:
+        rows = query(conn, "SHOW BINARY LOG STATUS")
+    except SourceRefusedError:
+        rows = query(conn, "SHOW MASTER STATUS")  # MariaDB; MySQL before 8.2
+    if not rows:
+        raise SourceRefusedError("The binary log is switched off.", hint="Start the server with log_bin.")
+    return rows[0]
+
+
 def is_mariadb(conn: Connection) -> bool:
     """By the version the server introduces itself with."""
     return "mariadb" in str(conn.get_server_info()).lower()  # type: ignore[no-untyped-call]

@@ -24,7 +24,7 @@ from cdc.sources.markers import marked
 
 from .events import Events
 from .position import MySqlPosition
-from .server import map_error
+from .server import log_status, map_error
 from .textrow import text_row
 
 log = get_logger(__name__)
@@ -61,7 +61,7 @@ def begin(conn: pymysql.Connection[Any], *, mariadb: bool, locking_mode: str,
         if lock:
             _lock(cursor)
         cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
-        position = _mariadb_position(cursor) if mariadb else _mysql_position(cursor)
+        position = _mariadb_position(cursor) if mariadb else _mysql_position(conn)
         if lock and locking_mode != "extended":
             cursor.execute("UNLOCK TABLES")
             lock = False
@@ -81,14 +81,8 @@ def _lock(cursor: Any) -> None:
         raise error from exc
 
 
-def _mysql_position(cursor: Any) -> MySqlPosition:
-    try:
-        cursor.execute("SHOW BINARY LOG STATUS")
-    except pymysql.MySQLError:
-        cursor.execute("SHOW MASTER STATUS")  # before MySQL 8.2
-    row = cursor.fetchone()
-    if row is None:
-        raise SourceRefusedError("The binary log is switched off.", hint="Start the server with log_bin.")
+def _mysql_position(conn: pymysql.Connection[Any]) -> MySqlPosition:
+    row = log_status(conn)
     gtids = "".join(str(row[4] or "").split()) if len(row) > 4 else ""
     return MySqlPosition(str(row[0]), int(row[1]), gtids or None)
 

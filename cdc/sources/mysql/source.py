@@ -113,8 +113,7 @@ class MySqlSource:
             self._begin_snapshot(rows_wanted)
         else:
             resumption = resume.check(conn, self._facts, config, position)
-            self._structures = self._stored_structures(position) or catalog.read_catalog(
-                conn, self._facts, self._scope.table, self._filters.table).structures
+            self._structures = self._stored_structures(position) or self._present_structures()
             self._begin_stream(resumption)
 
     def poll(self, timeout: float) -> Batch | None:
@@ -267,7 +266,8 @@ class MySqlSource:
             schemas=self._schemas if config.include_schema_changes else None,
             transaction_metadata=config.provide_transaction_metadata, include_query=config.include_query,
             comments=config.include_schema_comments, mariadb=self._mariadb,
-            dialect=catalog.dialect_of(facts), clock_us=lambda: time.time_ns() // 1000)
+            dialect=catalog.dialect_of(facts), collations=catalog.read_collations(self._connection(), facts),
+            on_inconsistency=config.inconsistent_schema_handling_mode, clock_us=lambda: time.time_ns() // 1000)
         decoder.resume(position, by_gtid=resumption.begin.gtids is not None)
         self._reader = BinlogReader(
             server.connect(config, query_timeout=False), resumption.begin, server_id=config.database_server_id,
@@ -291,11 +291,22 @@ class MySqlSource:
             raise PositionLostError("The table structures stored with the offset cannot be read.", reason=str(exc),
                                     hint="Reset the connector's offset to start with a new snapshot.") from exc
 
+    def _present_structures(self) -> Structures:
+        """Those of now, for an offset that has none."""
+        conn, facts = self._connection(), self._facts
+        assert facts is not None
+        file, pos = server.log_status(conn)[:2]
+        found = catalog.read_catalog(conn, facts, self._scope.table, self._filters.table).structures
+        log.info("structures_as_of_now", tables=len(found), file=file, pos=pos, reason="the offset has none")
+        return replace(found, as_of=(str(file), int(pos)))
+
     def _kept(self, version: int) -> str:
-        """The structures of the captured tables as the offset keeps them, packed once for each *version*."""
+        """The structures as the offset keeps them, packed once for each *version*: of the captured tables, and of those
+        beside them that statements in the log made, for they may get the name of a captured one."""
         if self._packed is None or self._packed[0] != version:
-            captured = [table for table in self._structures if self._filters.table(table.id)]
-            self._packed = (version, pack(dump(self._structures, captured)))
+            kept = [table for table in self._structures
+                    if self._filters.table(table.id) or self._filters.databases(table.id.catalog)]
+            self._packed = (version, pack(dump(self._structures, kept)))
         return self._packed[1]
 
     def _reread(self, ids: Collection[TableId]) -> dict[TableId, TableStructure]:

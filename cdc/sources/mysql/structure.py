@@ -161,6 +161,8 @@ class Structures:
     server_charset: str = "utf8mb4"
     database_charsets: dict[str, str] = field(default_factory=dict)
     folds: bool = False
+    as_of: tuple[str, int] | None = None
+    """File and byte of the log where the tables looked like this; None: at the position they are kept with."""
     _tables: dict[tuple[str, str], TableStructure] = field(default_factory=dict)
 
     def _place(self, id: TableId) -> tuple[str, str]:
@@ -203,7 +205,7 @@ class Structures:
         return len(self._tables)
 
     def copy(self) -> Structures:
-        return Structures(self.server_charset, dict(self.database_charsets), self.folds, dict(self._tables))
+        return Structures(self.server_charset, dict(self.database_charsets), self.folds, self.as_of, dict(self._tables))
 
 
 _FORMAT: Final = 1
@@ -216,6 +218,7 @@ def dump(structures: Structures, tables: Iterable[TableStructure] | None = None)
     return json.dumps({
         "format": _FORMAT, "server_charset": structures.server_charset, "folds": structures.folds,
         "database_charsets": structures.database_charsets,
+        **({"as_of": list(structures.as_of)} if structures.as_of is not None else {}),
         "tables": [table.to_json() for table in sorted(kept, key=lambda table: (table.id.catalog, table.id.table))],
     }, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
@@ -226,7 +229,9 @@ def load(text: str) -> Structures:
         data = json.loads(text)
         if data["format"] != _FORMAT:
             raise ValueError(f"structures of format {data['format']} are not known here")
-        made = Structures(data["server_charset"], dict(data["database_charsets"]), data["folds"])
+        as_of = data.get("as_of")
+        made = Structures(data["server_charset"], dict(data["database_charsets"]), data["folds"],
+                          None if as_of is None else (str(as_of[0]), int(as_of[1])))
         for table in data["tables"]:
             made.put(TableStructure.from_json(table))
     except (KeyError, TypeError, AttributeError) as exc:

@@ -17,7 +17,7 @@ from .rows import Layout, real_type
 
 _NUMERIC = frozenset((const.MYSQL_TYPE_TINY, const.MYSQL_TYPE_SHORT, const.MYSQL_TYPE_INT24, const.MYSQL_TYPE_LONG,
                       const.MYSQL_TYPE_LONGLONG, const.MYSQL_TYPE_NEWDECIMAL, const.MYSQL_TYPE_FLOAT,
-                      const.MYSQL_TYPE_DOUBLE))
+                      const.MYSQL_TYPE_DOUBLE, const.MYSQL_TYPE_YEAR))
 _CHARACTER = frozenset((const.MYSQL_TYPE_STRING, const.MYSQL_TYPE_VAR_STRING, const.MYSQL_TYPE_VARCHAR,
                         const.MYSQL_TYPE_BLOB))
 _MYSQL_CHARACTER = _CHARACTER | {const.MYSQL_TYPE_VECTOR}
@@ -133,7 +133,9 @@ class _Optional:
         if reader is None:
             return None
         columns = self._where(_NUMERIC)
-        return tuple(map(bool, self._spread(columns, [int(bit) for bit in self._bits(reader, len(columns))])))
+        signs = self._spread(columns, [int(bit) for bit in self._bits(reader, len(columns))])
+        return tuple(bool(sign) and code != const.MYSQL_TYPE_YEAR
+                     for sign, code in zip(signs, self._types, strict=True))
 
     def _charsets(self) -> tuple[int | None, ...] | None:
         strings = self._charset_of(self._where(self._character), const.DEFAULT_CHARSET, const.COLUMN_CHARSET)

@@ -26,6 +26,8 @@ def some() -> Structures:
 def test_what_is_stored_is_what_is_loaded() -> None:
     known = some()
     assert load(dump(known)) == known
+    known.as_of = ("binlog.000007", 1234)
+    assert load(dump(known)) == known == known.copy()
 
 
 def test_equal_structures_are_stored_as_equal_text() -> None:

@@ -1,0 +1,244 @@
+"""Structures against the log: whether rows fit a structure, and what the log itself says of a table.
+
+Table maps always tell types and sizes. With binlog_row_metadata=FULL they also tell names, signs, character sets,
+labels, the primary key and what is invisible, so that a table can be known from the log alone. What they never tell
+(defaults, comments, display widths, unique keys, what is generated) comes from other structures of the table.
+MySQL libs/mysql/binlog/event/rows_event.h, `Table_map_event`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from cdc.core.errors import ProtocolError
+from cdc.core.schema import TableId
+
+from . import const
+from .collations import Collation, Collations, text
+from .messages import TableMap
+from .rows import string_length
+from .structure import ColumnDef, TableStructure, UniqueKey
+
+_PERIOD: Final = ("row_start", "row_end")
+"""MariaDB's hidden columns of implicit system versioning, last in the row images."""
+
+
+def fits(structure: TableStructure, message: TableMap, collations: Collations) -> bool:
+    """Whether rows of *message* can be read with *structure*: the same columns in the same order, as far as the log
+    tells."""
+    if len(structure.columns) + 2 * structure.versioned != len(message.types):
+        return False
+    if message.names is not None and not _says_the_same(structure, message, collations):
+        return False
+    return all(_column_fits(column, code, size)
+               for column, code, size in zip(structure.columns, message.types, message.metadata, strict=False))
+
+
+def _says_the_same(structure: TableStructure, message: TableMap, collations: Collations) -> bool:
+    for index, column in enumerate(structure.columns):
+        said = _column(message, index, collations)
+        if (column.name, column.unsigned, column.enum_values) != (said.name, said.unsigned, said.enum_values):
+            return False
+        if _plain(column.charset) != _plain(said.charset):
+            return False
+    return True
+
+
+def _plain(charset: str | None) -> str | None:
+    """One name for a character set that has two."""
+    return "utf8mb3" if charset is not None and charset.lower() == "utf8" else charset and charset.lower()
+
+
+def from_log(message: TableMap, collations: Collations, *others: TableStructure | None) -> TableStructure:
+    """The table that *message* is of, which must tell names. *others* are structures it had or has, the best one
+    first, for what the log lacks. Raises ProtocolError."""
+    assert message.names is not None
+    known = [other for other in others if other is not None]
+    versioned = _has_hidden_period(message, known)
+    count = len(message.types) - 2 * versioned
+    columns = tuple(_completed(message, index, _column(message, index, collations), known) for index in range(count))
+    names = {column.name for column in columns}
+    unique: tuple[UniqueKey, ...] = next((tuple(key for key in other.unique_keys if names.issuperset(key.columns))
+                                          for other in known), ())
+    best = known[0] if known else TableStructure(TableId(message.database, "", message.table), ())
+    return TableStructure(
+        TableId(message.database, "", message.table), columns,
+        tuple(message.names[index] for index, _ in message.primary_key or ()
+              if index < count), unique, best.charset, best.collation, best.comment, versioned)
+
+
+def _has_hidden_period(message: TableMap, known: list[TableStructure]) -> bool:
+    assert message.names is not None
+    if message.names[-2:] != _PERIOD or message.visible is None or any(message.visible[-2:]):
+        return False
+    return not any(other.column(_PERIOD[1]) for other in known)
+
+
+def _column(message: TableMap, index: int, collations: Collations) -> ColumnDef:
+    """One column as the log alone tells it."""
+    assert message.names is not None
+    code, size = message.types[index], message.metadata[index]
+    number = message.charsets[index] if message.charsets is not None else None
+    collation = collations.get(number) if number is not None else None
+    if collation is None and code in _STRINGS:
+        raise ProtocolError("string of an unknown character set in a table map", wanted="a collation of the server",
+                            got=number)
+    if code not in _STRINGS:
+        collation = None
+    labels = _labels(message, index, collation)
+    type_name, length, scale = _type(message, index, code, size, collation, len(labels))
+    is_text = collation is not None and collation.charset != "binary"
+    unsigned = message.unsigned is not None and message.unsigned[index]
+    return ColumnDef(
+        message.names[index], type_name + (" UNSIGNED" if unsigned else ""), length, scale,
+        collation.charset if collation is not None and (is_text or labels) else None,
+        collation.name if collation is not None and (is_text or labels) else None, labels, message.nullable[index],
+        invisible=message.visible is not None and not message.visible[index])
+
+
+def _labels(message: TableMap, index: int, collation: Collation | None) -> tuple[str, ...]:
+    lists = message.enum_members if message.types[index] == const.MYSQL_TYPE_ENUM else message.set_members
+    labels = lists[index] if lists is not None else None
+    return tuple(text(label, collation.charset if collation is not None else "binary") for label in labels or ())
+
+
+def _type(message: TableMap, index: int, code: int, size: int, collation: Collation | None,
+          labels: int) -> tuple[str, int | None, int | None]:
+    """Name, length and scale as `ColumnDef` has them."""
+    if code in _NAMES:
+        return _NAMES[code], None, None
+    if code in _TIMES:
+        return _TIMES[code], size or None, None
+    if code in (const.MYSQL_TYPE_ENUM, const.MYSQL_TYPE_SET):
+        return ("ENUM", 1, None) if code == const.MYSQL_TYPE_ENUM else ("SET", max(0, 2 * labels - 1), None)
+    if code == const.MYSQL_TYPE_NEWDECIMAL:
+        return "DECIMAL", size >> 8, size & 0xff
+    if code == const.MYSQL_TYPE_BIT:
+        return "BIT", (size >> 8) * 8 + (size & 0xff), None
+    if code == const.MYSQL_TYPE_GEOMETRY:
+        number = message.geometry_types[index] if message.geometry_types is not None else None
+        return _GEOMETRIES[number] if number is not None and number < len(_GEOMETRIES) else "GEOMETRY", None, None
+    if code == const.MYSQL_TYPE_VECTOR:
+        return "VECTOR", message.vector_dimensions[index] if message.vector_dimensions is not None else None, None
+    if collation is not None:
+        return _string(code, size, collation)
+    raise ProtocolError("column of an unknown type in a table map", wanted="a type of enum_field_types", got=code)
+
+
+def _string(code: int, size: int, collation: Collation) -> tuple[str, int | None, int | None]:
+    binary = collation.charset == "binary"
+    if code in _TEXTS:
+        return ("TINY", "", "MEDIUM", "LONG")[min(max(size, 1), 4) - 1] + ("BLOB" if binary else "TEXT"), None, None
+    if code == const.MYSQL_TYPE_STRING:
+        return "BINARY" if binary else "CHAR", string_length(size) // collation.max_bytes, None
+    return "VARBINARY" if binary else "VARCHAR", size // collation.max_bytes, None
+
+
+def _completed(message: TableMap, index: int, said: ColumnDef, others: list[TableStructure]) -> ColumnDef:
+    """With what the log lacks from the first of *others* that has such a column."""
+    found = [column for other in others if (column := other.column(said.name)) is not None]
+    if not found:
+        return said
+    former = next((each for each in found if _same_type(each, message, index, said)), None)
+    best = former or found[0]
+    made = replace(said, comment=best.comment, auto_increment=best.auto_increment, generated=best.generated)
+    if former is None:
+        return made
+    alias = _plain(former.charset) == _plain(said.charset)
+    return replace(made, type_name=former.type_name, length=former.length, scale=former.scale, default=former.default,
+                   on_update=former.on_update, charset=former.charset if alias else said.charset,
+                   collation=former.collation if alias else said.collation)
+
+
+def _same_type(column: ColumnDef, message: TableMap, index: int, said: ColumnDef) -> bool:
+    code, size = message.types[index], message.metadata[index]
+    labelled = replace(column, enum_values=said.enum_values)
+    if not _column_fits(labelled, code, size) or column.unsigned != said.unsigned:
+        return False
+    if code in _TEXTS:
+        return column.base not in _TEXT_SIZES or (_TEXT_SIZES[column.base], column.is_character) == (
+            size, said.is_character)
+    if code in _FIXED | _VARYING:
+        return column.base not in _CODES or (column.is_character, column.length or 1) == (
+            said.is_character, said.length)
+    return code != const.MYSQL_TYPE_GEOMETRY or column.base == said.base
+
+
+def _column_fits(column: ColumnDef, code: int, size: int) -> bool:
+    codes = _CODES.get(column.base)
+    if codes is not None and code not in codes:
+        return False
+    if code == const.MYSQL_TYPE_NEWDECIMAL:
+        return size == (column.length or 10) << 8 | (column.scale or 0)
+    if code in (const.MYSQL_TYPE_TIMESTAMP2, const.MYSQL_TYPE_DATETIME2, const.MYSQL_TYPE_TIME2):
+        return size == (column.length or 0)
+    if code == const.MYSQL_TYPE_BIT:
+        return (size >> 8) * 8 + (size & 0xff) == (column.length or 1)
+    if code in (const.MYSQL_TYPE_ENUM, const.MYSQL_TYPE_SET):
+        return size & 0xff == _label_bytes(code, len(column.enum_values))
+    if column.base in ("FLOAT", "FLOAT4"):
+        double = column.scale is None and (column.length or 0) > 24
+        return code == (const.MYSQL_TYPE_DOUBLE if double else const.MYSQL_TYPE_FLOAT)
+    return column.base not in _SIZES or string_length(size) == _SIZES[column.base]
+
+
+def _label_bytes(code: int, count: int) -> int:
+    """Bytes of a value: sql/field.cc `get_enum_pack_length`, `get_set_pack_length`."""
+    if code == const.MYSQL_TYPE_ENUM:
+        return 1 if count < 256 else 2
+    size = (count + 7) // 8
+    return 8 if size > 4 else size
+
+
+_TEXTS: Final = frozenset((const.MYSQL_TYPE_BLOB, const.MYSQL_TYPE_BLOB_COMPRESSED, const.MYSQL_TYPE_TINY_BLOB,
+                           const.MYSQL_TYPE_MEDIUM_BLOB, const.MYSQL_TYPE_LONG_BLOB))
+_FIXED: Final = frozenset((const.MYSQL_TYPE_STRING,))
+_VARYING: Final = frozenset((const.MYSQL_TYPE_VARCHAR, const.MYSQL_TYPE_VAR_STRING,
+                             const.MYSQL_TYPE_VARCHAR_COMPRESSED))
+_STRINGS: Final = _TEXTS | _FIXED | _VARYING | {const.MYSQL_TYPE_ENUM, const.MYSQL_TYPE_SET}
+_FLOATS: Final = frozenset((const.MYSQL_TYPE_FLOAT, const.MYSQL_TYPE_DOUBLE))
+_DOUBLES: Final = frozenset((const.MYSQL_TYPE_DOUBLE,))
+_GEOMETRIES: Final = ("GEOMETRY", "POINT", "LINESTRING", "POLYGON", "MULTIPOINT", "MULTILINESTRING", "MULTIPOLYGON",
+                      "GEOMETRYCOLLECTION")
+_SIZES: Final = {"UUID": 16, "INET6": 16, "INET4": 4}
+"""MariaDB's types that travel as BINARY of these lengths."""
+_TEXT_SIZES: Final = {
+    "TINYTEXT": 1, "TINYBLOB": 1, "TEXT": 2, "BLOB": 2, "MEDIUMTEXT": 3, "MEDIUMBLOB": 3, "LONG": 3, "LONG VARCHAR": 3,
+    "LONG VARBINARY": 3, "LONG CHAR VARYING": 3, "LONG CHARACTER VARYING": 3, "LONGTEXT": 4, "LONGBLOB": 4,
+}
+_NAMES: Final = {
+    const.MYSQL_TYPE_TINY: "TINYINT", const.MYSQL_TYPE_SHORT: "SMALLINT", const.MYSQL_TYPE_INT24: "MEDIUMINT",
+    const.MYSQL_TYPE_LONG: "INT", const.MYSQL_TYPE_LONGLONG: "BIGINT", const.MYSQL_TYPE_FLOAT: "FLOAT",
+    const.MYSQL_TYPE_DOUBLE: "DOUBLE", const.MYSQL_TYPE_YEAR: "YEAR", const.MYSQL_TYPE_DATE: "DATE",
+    const.MYSQL_TYPE_NEWDATE: "DATE", const.MYSQL_TYPE_JSON: "JSON",
+}
+_TIMES: Final = {
+    const.MYSQL_TYPE_TIMESTAMP: "TIMESTAMP", const.MYSQL_TYPE_TIMESTAMP2: "TIMESTAMP",
+    const.MYSQL_TYPE_DATETIME: "DATETIME", const.MYSQL_TYPE_DATETIME2: "DATETIME",
+    const.MYSQL_TYPE_TIME: "TIME", const.MYSQL_TYPE_TIME2: "TIME",
+}
+_CODES: Final[dict[str, frozenset[int]]] = {
+    **dict.fromkeys(("TINYINT", "INT1", "BOOL", "BOOLEAN"), frozenset((const.MYSQL_TYPE_TINY,))),
+    **dict.fromkeys(("SMALLINT", "INT2"), frozenset((const.MYSQL_TYPE_SHORT,))),
+    **dict.fromkeys(("MEDIUMINT", "INT3", "MIDDLEINT"), frozenset((const.MYSQL_TYPE_INT24,))),
+    **dict.fromkeys(("INT", "INTEGER", "INT4"), frozenset((const.MYSQL_TYPE_LONG,))),
+    **dict.fromkeys(("BIGINT", "INT8", "SERIAL"), frozenset((const.MYSQL_TYPE_LONGLONG,))),
+    **dict.fromkeys(("FLOAT", "FLOAT4", "REAL"), _FLOATS),
+    **dict.fromkeys(("DOUBLE", "DOUBLE PRECISION", "FLOAT8"), _DOUBLES),
+    **dict.fromkeys(("DECIMAL", "DEC", "NUMERIC", "FIXED"), frozenset((const.MYSQL_TYPE_NEWDECIMAL,))),
+    "BIT": frozenset((const.MYSQL_TYPE_BIT,)), "YEAR": frozenset((const.MYSQL_TYPE_YEAR,)),
+    "DATE": frozenset((const.MYSQL_TYPE_DATE, const.MYSQL_TYPE_NEWDATE)),
+    "TIME": frozenset((const.MYSQL_TYPE_TIME, const.MYSQL_TYPE_TIME2)),
+    "DATETIME": frozenset((const.MYSQL_TYPE_DATETIME, const.MYSQL_TYPE_DATETIME2)),
+    "TIMESTAMP": frozenset((const.MYSQL_TYPE_TIMESTAMP, const.MYSQL_TYPE_TIMESTAMP2)),
+    **dict.fromkeys(("CHAR", "CHARACTER", "BINARY", "NCHAR", "NATIONAL CHAR", "NATIONAL CHARACTER", *_SIZES), _FIXED),
+    **dict.fromkeys(("VARCHAR", "CHARACTER VARYING", "CHAR VARYING", "VARBINARY", "NVARCHAR", "NATIONAL VARCHAR",
+                     "NATIONAL CHAR VARYING", "NATIONAL CHARACTER VARYING", "NCHAR VARCHAR", "NCHAR VARYING"),
+                    _VARYING),
+    **dict.fromkeys(_TEXT_SIZES, _TEXTS),
+    **dict.fromkeys((*_GEOMETRIES, "GEOMCOLLECTION"), frozenset((const.MYSQL_TYPE_GEOMETRY,))),
+    "ENUM": frozenset((const.MYSQL_TYPE_ENUM,)), "SET": frozenset((const.MYSQL_TYPE_SET,)),
+    "JSON": _TEXTS | {const.MYSQL_TYPE_JSON},
+}
+"""Type codes that a table map may have for a column, by `ColumnDef.base`; types not named here are not compared."""
