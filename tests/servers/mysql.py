@@ -216,6 +216,7 @@ class BinlogServer(Server):
         words = [*self.installation.command(self.server_program), "--no-defaults"]
         words += ["--user=root"] if os.geteuid() == 0 else []
         words += [f"--basedir={self.installation.basedir}", f"--datadir={folder / 'data'}"]
+        words += [f"--tmpdir={folder}"]  # a server that starts removes what looks like another one's leftovers
         words += [f"--lc-messages-dir={share}", f"--character-sets-dir={share / 'charsets'}"]
         self._initialize(words)
         (folder / "init.sql").write_text(_INIT_FILE)

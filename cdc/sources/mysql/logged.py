@@ -132,6 +132,7 @@ def _string(code: int, size: int, collation: Collation) -> tuple[str, int | None
         return ("TINY", "", "MEDIUM", "LONG")[min(max(size, 1), 4) - 1] + ("BLOB" if binary else "TEXT"), None, None
     if code == const.MYSQL_TYPE_STRING:
         return "BINARY" if binary else "CHAR", string_length(size) // collation.max_bytes, None
+    size -= code == const.MYSQL_TYPE_VARCHAR_COMPRESSED  # its first byte says how it is compressed
     return "VARBINARY" if binary else "VARCHAR", size // collation.max_bytes, None
 
 
@@ -160,7 +161,7 @@ def _same_type(column: ColumnDef, message: TableMap, index: int, said: ColumnDef
         return column.base not in _TEXT_SIZES or (_TEXT_SIZES[column.base], column.is_character) == (
             size, said.is_character)
     if code in _FIXED | _VARYING:
-        return column.base not in _CODES or (column.is_character, column.length or 1) == (
+        return column.base in _SIZES or (column.is_character, column.length or 1) == (
             said.is_character, said.length)
     return code != const.MYSQL_TYPE_GEOMETRY or column.base == said.base
 
