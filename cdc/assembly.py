@@ -6,6 +6,7 @@ sides.
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 import uuid
@@ -51,7 +52,15 @@ def run_files(files: Sequence[str | Path], strict: bool = False) -> int:
         signal.signal(number, lambda *_: stop.set())
     worker = assemble(settings, raw_connectors, providers, strict)
     server = RestServer(App(worker), ",".join(settings.listeners))
+    _collect_seldom()
     return standalone.run(worker, settings, stop, server)
+
+
+def _collect_seldom() -> None:
+    """Records by the million and no cycles among them: looking for some after every 700 new objects, as is usual,
+    takes a fifth of a drain's time."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def assemble(settings: WorkerConfig, raw_connectors: Sequence[Mapping[str, str]], providers: configfile.Providers,

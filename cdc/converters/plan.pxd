@@ -12,6 +12,16 @@ cdef class ColumnOp:
     cdef bytes null
     cdef bytes unchanged
 
+cdef class FieldOp:
+    cdef object schema
+    cdef bint optional
+    cdef bint text
+    cdef bint integer
+
+cpdef int put_field(Writer out, FieldOp op, object value, bint null_is_default) except -1
+@cython.locals(out=Writer, op=FieldOp, index=Py_ssize_t, pieces=list)
+cpdef list source_pieces(SourceContext context, list ops, bint null_is_default)
+
 cdef class AvroPlan:
     cdef public object table
     cdef bytes key_prefix
@@ -23,11 +33,13 @@ cdef class AvroPlan:
     cdef bytes key_tail
     cdef Writer out
     cdef object block_schema
+    cdef object source_schema
+    cdef list source_ops
     @cython.locals(out=Writer)
     cpdef bytes key(self, Row row, Row other)
     @cython.locals(out=Writer, before=Row, after=Row)
     cpdef bytes value(self, Record record, long long now_us)
     @cython.locals(op=ColumnOp, index=Py_ssize_t, image=Row, kind=int, known=int, size=Py_ssize_t, codec=Codec)
     cpdef int write_row(self, Writer out, list ops, Row row, Row other) except -1
-    @cython.locals(position=Py_ssize_t, pieces=list)
+    @cython.locals(position=Py_ssize_t, pieces=list, ops=list)
     cpdef int write_source(self, Writer out, SourceContext context, tuple values) except -1

@@ -19,3 +19,18 @@ cdef class Record:
     cdef public tuple block
     cdef public tuple key_headers
     cdef public Row other
+
+cdef inline Record new_record(str op, object table, Row before, Row after, Row key_row, SourceContext source,
+                              tuple source_values, tuple block, tuple key_headers):
+    """As Record(…), without the cost of a Python call."""
+    cdef Record record = Record.__new__(Record)
+    record.op = op
+    record.table = table
+    record.before = before
+    record.after = after
+    record.key_row = key_row
+    record.source = source
+    record.source_values = source_values
+    record.block = block
+    record.key_headers = key_headers
+    return record

@@ -1,20 +1,6 @@
 cimport cython
-from libc.stdlib cimport calloc, free
-
-cdef inline unsigned char *new_kinds(Py_ssize_t count) except NULL:
-    cdef unsigned char *p = <unsigned char *>calloc(count + 1, 1)
-    cdef Py_ssize_t i
-    if p == NULL:
-        raise MemoryError
-    for i in range(count):
-        p[i] = 4
-    return p
-
-cdef inline Py_ssize_t *new_spans(Py_ssize_t count) except NULL:
-    cdef Py_ssize_t *p = <Py_ssize_t *>calloc(count + 1, sizeof(Py_ssize_t))
-    if p == NULL:
-        raise MemoryError
-    return p
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
 
 cdef class Row:
     cdef readonly bytes data
@@ -28,10 +14,28 @@ cdef class Row:
     @cython.locals(kind=int)
     cpdef bint same(self, Py_ssize_t index, Row other) except -1
 
-cdef inline void free_row(Row row) noexcept:
-    free(row.kinds)
+cdef inline int make_columns(Row row) except -1:
+    """Room for the columns, in one block that begins with `starts`; all are ABSENT."""
+    cdef Py_ssize_t count = row.count
+    cdef Py_ssize_t *block = <Py_ssize_t *>malloc(count * (2 * sizeof(Py_ssize_t) + 1) + 1)
+    if block == NULL:
+        raise MemoryError
+    row.starts = block
+    row.ends = block + count
+    row.kinds = <unsigned char *>(block + 2 * count)
+    memset(row.kinds, 4, count)
+    return 0
+
+cdef inline void free_columns(Row row) noexcept:
     free(row.starts)
-    free(row.ends)
+
+cdef inline Row blank_row(bytes data, Py_ssize_t count):
+    """A row whose columns are all ABSENT, without the cost of a Python call."""
+    cdef Row row = Row.__new__(Row)
+    row.data = data
+    row.count = count
+    make_columns(row)
+    return row
 
 @cython.locals(row=Row, at=Py_ssize_t, index=Py_ssize_t)
 cpdef Row row_of(list values, unsigned char kind=*)

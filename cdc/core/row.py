@@ -27,9 +27,7 @@ class Row:
         self.data = data
         self.count = count
         if cython.compiled:
-            self.kinds = new_kinds(count)
-            self.starts = new_spans(count)
-            self.ends = new_spans(count)
+            make_columns(self)
         else:
             kinds, starts, ends = [ABSENT] * count, [0] * count, [0] * count
             self.kinds: list[int] = kinds
@@ -38,7 +36,7 @@ class Row:
 
     def __dealloc__(self) -> None:
         if cython.compiled:
-            free_row(self)
+            free_columns(self)
 
     def put(self, index: int, kind: int, start: int, end: int) -> None:
         """Say where column *index* is. Raises IndexError or ValueError on a range outside the data."""

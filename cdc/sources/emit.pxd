@@ -1,5 +1,5 @@
 cimport cython
-from cdc.core.record cimport Record, SourceContext
+from cdc.core.record cimport Record, SourceContext, new_record
 from cdc.core.row cimport Row
 
 cdef class Counters:
@@ -31,6 +31,8 @@ cdef class Emitter:
     cdef public list records
     cdef public dict counts
     cdef public long long filtered
+    cdef long long _run
+    cdef tuple _run_of
     cpdef object create(self, Target target, Place place, Row after)
     cpdef object delete(self, Target target, Place place, Row before)
     cpdef object update(self, Target target, Place place, Row before, Row after)
@@ -39,7 +41,8 @@ cdef class Emitter:
     cpdef bint key_differs(self, Target target, Row before, Row after) except *
     @cython.locals(index=Py_ssize_t)
     cpdef bint same(self, Target target, Row before, Row after) except *
-    @cython.locals(block=tuple, record=Record, counter=tuple)
+    cpdef object _end_run(self)
+    @cython.locals(block=tuple, record=Record)
     cpdef object emit(self, Target target, Place place, str op, Row before, Row after, Row key_row, tuple headers,
                       Row other)
     cpdef object tombstone(self, Target target, Place place, Row row, tuple headers)

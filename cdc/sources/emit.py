@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import cython  # noqa: F401
+import cython
 
 from cdc.core.record import CREATE, DELETE, TOMBSTONE, TRUNCATE, UPDATE, Message, Record, SourceContext
 from cdc.core.row import ABSENT, UNCHANGED, Row
@@ -71,6 +71,8 @@ class Emitter:
         self.records: list[Record | Message] = []
         self.counts: dict[tuple[str, str], int] = {}
         self.filtered = 0
+        self._run = 0
+        self._run_of: tuple[str, str] = ("", "")
 
     def take(self) -> list[Record | Message]:
         records = self.records
@@ -78,6 +80,7 @@ class Emitter:
         return records
 
     def take_counts(self) -> dict[tuple[str, str], int]:
+        self._end_run()
         counts = self.counts
         self.counts = {}
         return counts
@@ -132,11 +135,22 @@ class Emitter:
             block = place.counters.next(target.collection, place.transaction_id)
         if not place.live:
             return
-        record = Record(op, target.table, before, after, key_row, place.context, place.values, block, headers)
+        if cython.compiled:
+            record = new_record(op, target.table, before, after, key_row, place.context, place.values, block, headers)
+        else:
+            record = Record(op, target.table, before, after, key_row, place.context, place.values, block, headers)
         record.other = other
         self.records.append(record)
-        counter = (target.collection, op)
-        self.counts[counter] = self.counts.get(counter, 0) + 1
+        if self._run_of[0] is not target.collection or self._run_of[1] != op:
+            self._end_run()
+            self._run_of = (target.collection, op)
+        self._run += 1
+
+    def _end_run(self) -> None:
+        """Rows of one table mostly come in a row, and are counted so."""
+        if self._run:
+            self.counts[self._run_of] = self.counts.get(self._run_of, 0) + self._run
+            self._run = 0
 
     def tombstone(self, target: Target, place: Place, row: Row, headers: tuple[Any, ...]) -> None:
         if self.tombstones and place.live:

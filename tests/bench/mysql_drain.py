@@ -89,7 +89,7 @@ def nothing(execute: Execute, rows: int) -> None:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A backlog: *fill* writes it, after *before*, which is not part of it. *share* of the rows asked for are enough."""
+    """A backlog: *fill* writes it, after *before*, which is not part of it. *share* of the rows asked for is enough."""
 
     title: str
     fill: Callable[[Execute, int], None]
@@ -115,7 +115,7 @@ SCENARIOS: Final = {
 
 def main() -> None:
     args = _arguments()
-    options = {"innodb_buffer_pool_size": "512M", "max_binlog_size": "1G"}
+    options: dict[str, Any] = {"innodb_buffer_pool_size": "512M", "max_binlog_size": "1G"}
     server = MariaDbServer(**options) if args.mariadb else MySqlServer(**options)
     with contextlib.ExitStack() as stack:
         stack.enter_context(server)

@@ -14,7 +14,8 @@ from cdc.core.errors import PositionLostError, SourceConnectionError, SourceErro
 from cdc.core.row import NULL, Row
 from cdc.sources.mysql.binlog import BinlogDecoder
 from cdc.sources.mysql.gtid import GtidSet, MariaGtidSet
-from cdc.sources.mysql.messages import Gtid, Header, Heartbeat, MariaGtid, Message, Query, TableMap, TransactionPayload
+from cdc.sources.mysql.header import Header
+from cdc.sources.mysql.messages import Gtid, Heartbeat, MariaGtid, Message, Query, TableMap, TransactionPayload
 from cdc.sources.mysql.rows import RowsEvent
 from cdc.sources.mysql.transport import BinlogReader, DumpFrom
 from tests.servers.mysql import BinlogServer

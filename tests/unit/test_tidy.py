@@ -35,8 +35,8 @@ NO_IO = {"socket", "select", "selectors", "sqlite3", "subprocess", "threading", 
 NO_IO_FILES = (
     "sources/postgres/protocol.py", "sources/postgres/copytext.py",
     *(f"sources/mysql/{name}.py" for name in (
-        "alter", "binlog", "columns", "const", "ddl", "gtid", "jsondiff", "messages", "position", "reader", "rows",
-        "structure", "tablemap", "textrow", "tokens", "types")),
+        "alter", "binlog", "columns", "const", "ddl", "gtid", "header", "jsondiff", "messages", "packets", "position",
+        "reader", "rows", "structure", "tablemap", "textrow", "tokens", "types")),
 )
 
 

@@ -9,18 +9,21 @@ is used; an event that is unknown and may not be ignored is an error, never step
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Callable
+from typing import Any
+from zlib import crc32
+
+import cython  # noqa: F401
 
 from cdc.core.errors import ProtocolError
 
 from . import const
 from .gtid import GtidSet, MariaGtidSet, decode_uuid, read_varlen_text
+from .header import Header, parse_header
 from .messages import (
     FormatDescription,
     Gtid,
     GtidList,
-    Header,
     Heartbeat,
     Ignored,
     Incident,
@@ -41,7 +44,6 @@ from .reader import Reader
 from .rows import ROWS_EVENTS, parse_rows, read_length, uncompress_buffer
 from .tablemap import parse_table_map
 
-_HEADER = struct.Struct("<IBIIIH")
 _GTID = struct.Struct("<B16sQ")
 _CLOCK = struct.Struct("<QQ")
 _MARIA_GTID = struct.Struct("<QIB")
@@ -50,52 +52,70 @@ _POST_HEADER = {const.ROTATE_EVENT: 8, const.QUERY_EVENT: 13, const.QUERY_COMPRE
                 const.EXECUTE_LOAD_QUERY_EVENT: 26, const.TABLE_MAP_EVENT: 8, const.INCIDENT_EVENT: 2,
                 const.PARTIAL_UPDATE_ROWS_EVENT: 10}
 _VERSION_LEN = 50
+_new: Any = tuple.__new__  # a NamedTuple's own way of being made is several times slower
+_HEADER_LEN = const.HEADER_LEN
+_CHECKSUM_LEN = const.CHECKSUM_LEN
+_ARTIFICIAL = const.LOG_EVENT_ARTIFICIAL_F
+_HEADS = frozenset((const.FORMAT_DESCRIPTION_EVENT, const.PREVIOUS_GTIDS_LOG_EVENT, const.GTID_LIST_EVENT,
+                    const.START_ENCRYPTION_EVENT))
+"""What a file begins with, and a stream from its middle too, though the position is there."""
+_LOW_BITS = (1 << 32) - 1
+_INTACT = 0x2144DF1C
+"""The CRC32 of whatever bytes with their own CRC32, low byte first, behind them."""
+
 _MAX_CACHED_MAPS = 10_000
 _MAX_CACHED_BEGINS = 1000
-
-
-def parse_header(event: bytes) -> Header:
-    """The first 19 bytes of a whole event. Raises ProtocolError when its length is another one."""
-    if len(event) < const.HEADER_LEN:
-        raise ProtocolError("event ends too early", offset=0, wanted=const.HEADER_LEN, got=len(event))
-    header = Header._make(_HEADER.unpack_from(event))
-    if header.length != len(event):
-        raise ProtocolError("event's length is not its own", offset=9, wanted=len(event), got=header.length,
-                            event_type=header.type)
-    return header
 
 
 class BinlogDecoder:
     """Decodes the events of one connection, or one file, in their order.
 
-    It keeps what the FORMAT_DESCRIPTION said (checksums, lengths), and by their bytes the table maps and BEGINs it has
-    parsed: these come again and again.
+    It keeps what the FORMAT_DESCRIPTION said (checksums, lengths), where in the file it is, and by their bytes the
+    table maps and BEGINs it has parsed: these come again and again.
     """
 
     def __init__(self) -> None:
         self.format: FormatDescription | None = None
         self._maps: dict[bytes, TableMap] = {}
         self._begins: dict[bytes, Query] = {}
+        self._checksums = False
+        self._position = 0
 
     def decode(self, event: bytes) -> tuple[Header, Message]:
         """A whole event as the server sends it or its file has it, its checksum verified. Raises ProtocolError."""
         header = parse_header(event)
+        kind = header.type
         end = len(event)
-        if header.type == const.FORMAT_DESCRIPTION_EVENT:
-            self.format = _format_description(event)
-            if self.format.checksum:
-                _verify(_not_in_use(event, header.flags))
-            return header, self.format
-        if self.format is None:
-            if header.type != const.ROTATE_EVENT:
-                raise ProtocolError("event before the format description", offset=4, wanted="type 15", got=header.type)
-            # Made up by the server, before it is said whether events have checksums: one that fits is one.
-            if zlib.crc32(memoryview(event)[:-4]) == int.from_bytes(event[-4:], "little"):
-                end -= const.CHECKSUM_LEN
-        elif self.format.checksum:
-            _verify(event)
-            end -= const.CHECKSUM_LEN
-        return header, self._body(event, header, end)
+        if kind == const.FORMAT_DESCRIPTION_EVENT:
+            message: Message = self._format_description(event, header)
+        else:
+            if self.format is None:
+                if kind != const.ROTATE_EVENT:
+                    raise ProtocolError("event before the format description", offset=4, wanted="type 15", got=kind)
+                # Made up by the server, before it is said whether events have checksums: one that fits is one.
+                if crc32(event) == _INTACT:
+                    end -= _CHECKSUM_LEN
+            elif self._checksums:
+                verify(event)
+                end -= _CHECKSUM_LEN
+            message = self._body(event, header, end)
+        if header.next_position and not header.flags & _ARTIFICIAL and kind not in _HEADS:
+            self._follow(header)
+        if isinstance(message, Rotate):
+            self._position = message.position
+        return header, message
+
+    def _follow(self, header: Header) -> None:
+        """A header has the low 32 bits of the position; within a file it only grows."""
+        self._position += (header.next_position - self._position) & _LOW_BITS
+        header.next_position = self._position
+
+    def _format_description(self, event: bytes, header: Header) -> FormatDescription:
+        found = self.format = _format_description(event)
+        self._checksums = found.checksum
+        if found.checksum:
+            verify(_not_in_use(event, header.flags))
+        return found
 
     def decode_inner(self, event: bytes) -> tuple[Header, Message]:
         """An event of a transaction's payload: these have no checksums of their own. Raises ProtocolError."""
@@ -106,19 +126,19 @@ class BinlogDecoder:
 
     def _body(self, event: bytes, header: Header, end: int) -> Message:
         kind = header.type
-        if end < const.HEADER_LEN:
-            raise ProtocolError("event ends too early", offset=0, wanted=const.HEADER_LEN, got=end)
+        if end < _HEADER_LEN:
+            raise ProtocolError("event ends too early", offset=0, wanted=_HEADER_LEN, got=end)
         if kind in ROWS_EVENTS:
-            return parse_rows(event, kind, const.HEADER_LEN, end, self._post_header(kind))
+            return parse_rows(event, kind, _HEADER_LEN, end, self._post_header(kind))
         if kind == const.TABLE_MAP_EVENT:
             return self._table_map(event, end)
         if kind == const.GTID_EVENT:
-            return _maria_gtid(Reader(event, const.HEADER_LEN, end), header.server_id)
+            return _maria_gtid(Reader(event, _HEADER_LEN, end), header.server_id)
         if kind in (const.QUERY_EVENT, const.QUERY_COMPRESSED_EVENT, const.EXECUTE_LOAD_QUERY_EVENT):
             return self._query(event, kind, end)
         parse = _PARSERS.get(kind)
         if parse is not None:
-            return parse(Reader(event, const.HEADER_LEN, end), header)
+            return parse(Reader(event, _HEADER_LEN, end), header)
         if kind in _STATEMENT_PARTS:
             return StatementPart(kind)
         if kind in _NO_DATA or header.flags & const.LOG_EVENT_IGNORABLE_F:
@@ -132,9 +152,9 @@ class BinlogDecoder:
         return _POST_HEADER.get(kind, 10 if kind in (30, 31, 32, 169, 170, 171) else 8)
 
     def _query(self, event: bytes, kind: int, end: int) -> Query:
-        if kind != const.QUERY_EVENT or not event.endswith(b"BEGIN", const.HEADER_LEN, end):
+        if kind != const.QUERY_EVENT or not event.endswith(b"BEGIN", _HEADER_LEN, end):
             return _query(event, kind, end, self._post_header(kind))
-        body = event[const.HEADER_LEN:end]
+        body = event[_HEADER_LEN:end]
         known = self._begins.get(body)
         if known is None:
             if len(self._begins) >= _MAX_CACHED_BEGINS:
@@ -143,7 +163,7 @@ class BinlogDecoder:
         return known
 
     def _table_map(self, event: bytes, end: int) -> TableMap:
-        body = event[const.HEADER_LEN:end]
+        body = event[_HEADER_LEN:end]
         known = self._maps.get(body)
         if known is None:
             if len(self._maps) >= _MAX_CACHED_MAPS:
@@ -154,13 +174,14 @@ class BinlogDecoder:
         return known
 
 
-def _verify(event: bytes) -> None:
-    if len(event) < const.HEADER_LEN + const.CHECKSUM_LEN:
-        raise ProtocolError("event without its checksum", offset=0, wanted=const.HEADER_LEN + const.CHECKSUM_LEN,
+def verify(event: bytes) -> None:
+    """Raises ProtocolError when the event is not the one that its last four bytes are the checksum of."""
+    if len(event) < const.HEADER_LEN + _CHECKSUM_LEN:
+        raise ProtocolError("event without its checksum", offset=0, wanted=const.HEADER_LEN + _CHECKSUM_LEN,
                             got=len(event))
-    wanted = int.from_bytes(event[-4:], "little")
-    got = zlib.crc32(memoryview(event)[:-4])
-    if wanted != got:
+    if crc32(event) != _INTACT:
+        wanted = int.from_bytes(event[-_CHECKSUM_LEN:], "little")
+        got = crc32(memoryview(event)[:-_CHECKSUM_LEN])
         raise ProtocolError("event's checksum is wrong: it was damaged in the log or on the way", offset=len(event) - 4,
                             wanted=f"{wanted:#010x}", got=f"{got:#010x}", event_type=event[4])
 
@@ -194,6 +215,9 @@ def _format_description(event: bytes) -> FormatDescription:
 
 def _rotate(reader: Reader, header: Header) -> Rotate:
     position = reader.uint(8)
+    if position >= 1 << 63:
+        raise ProtocolError("rotate to an impossible position", offset=const.HEADER_LEN, wanted="below 2^63",
+                            got=position)
     return Rotate(reader.text(reader.rest()), position)
 
 
@@ -276,7 +300,8 @@ def _gtid(reader: Reader, header: Header) -> Gtid:
                 original = reader.uint(7)
             if reader.left():
                 length = reader.length()
-    return Gtid(uuid, "", gno, last_committed, sequence, immediate, original, length)
+    made: Gtid = _new(Gtid, (uuid, "", gno, last_committed, sequence, immediate, original, length))
+    return made
 
 
 _TAGGED_FIELDS = 12
@@ -329,7 +354,8 @@ def _maria_gtid(reader: Reader, server_id: int) -> MariaGtid:
     if flags & (const.FL_PREPARED_XA | const.FL_COMPLETED_XA):
         format_id, gtrid, bqual = reader.uint(4), reader.uint(1), reader.uint(1)
         xid = format_id, reader.take(gtrid), reader.take(bqual)
-    return MariaGtid(domain, server_id, sequence, flags, commit_id, xid)
+    made: MariaGtid = _new(MariaGtid, (domain, server_id, sequence, flags, commit_id, xid))
+    return made
 
 
 def _previous_gtids(reader: Reader, header: Header) -> PreviousGtids:

@@ -30,12 +30,12 @@ from .binlog import BinlogDecoder
 from .collations import Collations
 from .events import Events
 from .gtid import GtidSet, MariaGtidSet
+from .header import Header
 from .logged import fits, from_log
 from .messages import (
     FormatDescription,
     Gtid,
     GtidList,
-    Header,
     Heartbeat,
     Incident,
     MariaGtid,
@@ -58,6 +58,13 @@ from .tokens import Dialect
 log = get_logger(__name__)
 
 _UNDECIDED: Final = ddl.Outcome("other")
+_NO_CHANGE = frozenset((Heartbeat, GtidList, Stop))
+_OTHER_PLACES = frozenset((FormatDescription, Rotate))
+"""The one is sent again wherever a stream begins, the other is of the file before."""
+_ARTIFICIAL = const.LOG_EVENT_ARTIFICIAL_F
+_MAX_STATES = 10_000
+_ALL_ROWS = 1 << 62
+
 _OLD_TEMPORAL = frozenset((const.MYSQL_TYPE_TIMESTAMP, const.MYSQL_TYPE_DATETIME, const.MYSQL_TYPE_TIME))
 
 
@@ -165,7 +172,7 @@ class Decoder:
         self.clock_us = clock_us
         self.binlog = BinlogDecoder()
         self.maps: dict[int, MapState] = {}
-        self.states: dict[TableMap, MapState] = {}
+        self.states: dict[int, MapState] = {}
         self.file = ""
         self.pos = 0
         self.gtids: GtidSet | MariaGtidSet | None = None
@@ -216,6 +223,23 @@ class Decoder:
 
     # -- events --------------------------------------------------------------------------------------------------
 
+    def run(self, events: list[bytes], first: int, limit: int) -> tuple[int, int]:
+        """Events from *first* on, and what they open, until there are *limit* records or none of them is left. Returns
+        which event is next, and how many bytes were fed."""
+        number, size_bytes = first, 0
+        records = self.emitter.records
+        while len(records) < limit:
+            if self.payload is not None:
+                self.step()
+            elif number < len(events):
+                event = events[number]
+                number += 1
+                size_bytes += len(event)
+                self.feed(event)
+            else:
+                break
+        return number, size_bytes
+
     def feed(self, event: bytes) -> None:
         """One whole event. May open a payload: then `step` until it says False before feeding more."""
         header, message = self.binlog.decode(event)
@@ -224,8 +248,8 @@ class Decoder:
             self.payload_header = header
             return
         self.handle(header, message, header.next_position - header.length)
-        made_up = not header.next_position or header.flags & const.LOG_EVENT_ARTIFICIAL_F
-        if not made_up and not isinstance(message, FormatDescription) and self.between_transactions():
+        made_up = not header.next_position or header.flags & _ARTIFICIAL
+        if not made_up and self.between_transactions() and type(message) not in _OTHER_PLACES:
             self.pos = header.next_position
 
     def between_transactions(self) -> bool:
@@ -252,41 +276,42 @@ class Decoder:
 
     def handle(self, header: Header, message: Any, start: int) -> None:
         """*start* is where the event begins in its file."""
-        if isinstance(message, RowsEvent):
+        kind = type(message)
+        if kind is RowsEvent:
             self.at_time(header)
             self.rows(message, start)
-        elif isinstance(message, TableMap):
+        elif kind is TableMap:
             self.table_map(message)
-        elif isinstance(message, Gtid | MariaGtid):
+        elif kind is Gtid or kind is MariaGtid:
             self.gtid(header, message, start)
             return
-        elif isinstance(message, Query):
+        elif kind is Query:
             self.query(header, message, start)
             return
-        elif isinstance(message, Xid):
+        elif kind is Xid:
             self.counted()
             self.end()
             return
-        elif isinstance(message, XaPrepare):
+        elif kind is XaPrepare:
             self.xa_prepared(header, message)
             return
-        elif isinstance(message, Rotate):
+        elif kind is Rotate:
             self.rotate(message)
             return
-        elif isinstance(message, FormatDescription):
+        elif kind is FormatDescription:
             self.log_begins(header)
             return
-        elif isinstance(message, PreviousGtids):
+        elif kind is PreviousGtids:
             self.known_from_log(message.gtids)
             return
-        elif isinstance(message, Heartbeat | GtidList | Stop):
+        elif kind in _NO_CHANGE:
             return
-        elif isinstance(message, RowsQuery):
+        elif kind is RowsQuery:
             if self.transaction is not None:
                 self.transaction.query = message.sql.decode("utf-8", "replace") if self.include_query else None
                 self.transaction.contexts.clear()
             return
-        elif isinstance(message, Incident):
+        elif kind is Incident:
             raise SourceRefusedError(
                 "The server could not write something to its binary log; events are missing here.",
                 incident=message.number, file=self.file, pos=start,
@@ -313,7 +338,7 @@ class Decoder:
     def known_from_log(self, gtids: GtidSet) -> None:
         """A new file says what all files before it have: so GTIDs become known to a stream that began without."""
         if self.gtids is None and gtids:
-            self.gtids = gtids
+            self.gtids = gtids.union(GtidSet())  # our own, to be added to
 
     def rotate(self, message: Rotate) -> None:
         if self.transaction is not None and message.file != self.file:
@@ -394,13 +419,17 @@ class Decoder:
     def executed(self, message: Gtid | MariaGtid | None) -> None:
         if isinstance(message, MariaGtid):
             if isinstance(self.gtids, MariaGtidSet):
-                self.gtids = self.gtids.with_gtid(message.domain, message.server_id, message.sequence)
-        elif isinstance(message, Gtid) and not message.anonymous and isinstance(self.gtids, GtidSet):
-            self.gtids = self.gtids.with_gtid(message.uuid, message.tag, message.gno)
+                self.gtids.add(message.domain, message.server_id, message.sequence)
+        elif isinstance(message, Gtid) and message.gno and isinstance(self.gtids, GtidSet):
+            self.gtids.add(message.uuid, message.tag, message.gno)
 
     # -- statements ----------------------------------------------------------------------------------------------
 
     def query(self, header: Header, message: Query, start: int) -> None:
+        if message.sql == b"BEGIN":  # half of all statements, and more
+            self.begin(header, start, message.thread_id)
+            self.counted()
+            return
         text = self.collations.statement(message.sql, message.client_collation)
         outcome = _UNDECIDED if message.undecided else self.apply(text, message, header)
         if outcome.kind == "begin":
@@ -555,9 +584,11 @@ class Decoder:
             tx.contexts.clear()
 
     def table_map(self, message: TableMap) -> None:
-        state = self.states.get(message)
+        state = self.states.get(id(message))  # the same object comes again and again, kept by its state
         if state is None:
-            state = self.states[message] = self.resolve(message)
+            if len(self.states) >= _MAX_STATES:
+                self.states.clear()
+            state = self.states[id(message)] = self.resolve(message)
         self.maps[message.table_id] = state
 
     def resolve(self, message: TableMap) -> MapState:
@@ -622,24 +653,29 @@ class Decoder:
         if not whole:
             state = self.left_out(message, state)
             target = state.target_of(message.op)
-        pairs = message.split(state.table_map.layout)
-        for number, (before, after) in enumerate(pairs):
-            live = tx.event > tx.skip_event or (tx.event == tx.skip_event and number >= tx.skip_row)
-            place = self.place(tx, target, state.id, start, tx.base + number, live)
+        emitter = self.emitter
+        op = message.op
+        place = self.place(tx, target, state.id, start, 0, True)
+        skip = 0 if tx.event > tx.skip_event else tx.skip_row if tx.event == tx.skip_event else _ALL_ROWS
+        number = 0
+        message.open(state.table_map.layout)
+        while message.advance():
+            before: Any = message.before
+            after: Any = message.after
+            place.values = (start, tx.base + number)
+            place.live = number >= skip
+            number += 1
             if not whole:
                 self.complete(target, before, after, start)
-            self.change(message.op, target, place, before, after)
-        self.last_row = tx.base + len(pairs) - 1
+            if op == "c":
+                emitter.create(target, place, after)
+            elif op == "d":
+                emitter.delete(target, place, before)
+            else:
+                emitter.update(target, place, before, after)
+        self.last_row = tx.base + number - 1
         if self.replayed is not None:
-            tx.base += len(pairs)
-
-    def change(self, op: str, target: Target, place: Place, before: Row | None, after: Row | None) -> None:
-        if op == "c":
-            self.emitter.create(target, place, after)  # type: ignore[arg-type]
-        elif op == "d":
-            self.emitter.delete(target, place, before)  # type: ignore[arg-type]
-        else:
-            self.emitter.update(target, place, before, after)  # type: ignore[arg-type]
+            tx.base += number
 
     def complete(self, target: Target, before: Row | None, after: Row | None, start: int) -> None:
         """Say of the columns that *after* lacks that they are as in *before* (or of an insert, as by default). Raises

@@ -2,14 +2,15 @@
 
 MySQL: `uuid[:tag]:first-last:…` (docs, "GTID Format and Storage"; sql/rpl_gtid_set.cc for the binary form, with tags
 since 8.3 in the form `Gtid_format::tagged`). MariaDB: the last `domain-server-sequence` of each domain (docs, "Global
-Transaction ID"). Both kinds never change once made, compare by content, and print as the server prints them, joined
-with commas alone.
+Transaction ID"). Both kinds never change once made, but for `add`; they compare by content, and print as the server
+prints them, joined with commas alone.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 
 from cdc.core.errors import ConfigError, ProtocolError
 
@@ -97,14 +98,19 @@ class GtidSet:
 
     def with_gtid(self, uuid: str, tag: str, gno: int) -> GtidSet:
         """This and one transaction more."""
+        made = GtidSet.__new__(GtidSet)
+        made._intervals = self._intervals.copy()
+        made.add(uuid, tag, gno)
+        return made
+
+    def add(self, uuid: str, tag: str, gno: int) -> None:
+        """One transaction more, in this set itself: for the one who made it and has not given it away."""
         parts = self._intervals.get((uuid, tag), ())
         if parts and parts[-1][1] + 1 == gno:
-            parts = (*parts[:-1], (parts[-1][0], gno))
+            self._intervals[uuid, tag] = (*parts[:-1], (parts[-1][0], gno))
         else:
-            parts = _joined((*parts, (gno, gno)))
-        made = GtidSet()
-        made._intervals = {**self._intervals, (uuid, tag): parts}
-        return made
+            self._intervals[uuid, tag] = _joined((*parts, (gno, gno)))
+        self._text = None
 
     def contains(self, other: GtidSet) -> bool:
         """Whether every transaction of *other* is in this set."""
@@ -187,7 +193,14 @@ class MariaGtidSet:
 
     def with_gtid(self, domain: int, server: int, sequence: int) -> MariaGtidSet:
         """This and one transaction more, which becomes its domain's last whatever its number."""
-        return MariaGtidSet({**self._last, domain: (server, sequence)})
+        made = MariaGtidSet(self._last)
+        made.add(domain, server, sequence)
+        return made
+
+    def add(self, domain: int, server: int, sequence: int) -> None:
+        """One transaction more, in this set itself: for the one who made it and has not given it away."""
+        self._last[domain] = (server, sequence)
+        self._text = None
 
     def contains(self, other: MariaGtidSet) -> bool:
         """Whether each domain of *other* is here, as far or further."""
@@ -235,6 +248,12 @@ def decode_uuid(data: bytes, pos: int) -> str:
     raw = data[pos:pos + _UUID_LEN]
     if len(raw) != _UUID_LEN:
         raise ProtocolError("UUID ends too early", offset=pos, wanted=_UUID_LEN, got=len(raw))
+    return _uuid_text(raw)
+
+
+@lru_cache(maxsize=1024)
+def _uuid_text(raw: bytes) -> str:
+    """The same few come with every transaction."""
     text = raw.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 

@@ -6,6 +6,7 @@ is equal. `binlog.py` makes them.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -17,20 +18,7 @@ from .gtid import GtidSet, MariaGtidSet
 from .rows import Layout, RowsEvent
 
 _INFLATE_CHUNK = 1 << 16
-
-
-class Header(NamedTuple):
-    """The common header."""
-
-    timestamp: int
-    """Seconds since 1970 on the server where the statement began; 0 in events made up for the connection."""
-    type: int
-    server_id: int
-    length: int
-    """Of the whole event in the log, checksum included."""
-    next_position: int
-    """Where the next event starts in the file, low 32 bits; 0 in made-up events and within a payload."""
-    flags: int
+_LONG_EVENT = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +62,7 @@ class Query:
     """An ALTER that begins or is given up (MariaDB's binlog_alter_two_phase): one that is committed comes again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Xid:
+class Xid(NamedTuple):
     """Commit of a transaction of a transactional engine."""
 
     xid: int
@@ -244,7 +231,16 @@ class TransactionPayload:
         """The events in order, without checksums, for `BinlogDecoder.decode_inner`. Unpacked as they are taken: one
         event and a little more are in memory at a time. Raises ProtocolError."""
         buffer = bytearray()
+        long: io.BytesIO | None = None
+        missing = 0
         for chunk in self._chunks():
+            if long is not None:
+                long.write(chunk[:missing])
+                chunk, missing = chunk[missing:], max(0, missing - len(chunk))
+                if missing:
+                    continue
+                yield long.getvalue()
+                long = None
             buffer += chunk
             at = 0
             while len(buffer) - at >= const.HEADER_LEN:
@@ -257,9 +253,14 @@ class TransactionPayload:
                 yield bytes(buffer[at:at + length])
                 at += length
             del buffer[:at]
-        if buffer:
+            if len(buffer) >= const.HEADER_LEN and length > _LONG_EVENT:
+                long = io.BytesIO()  # put together in place, so that it is in memory once
+                long.write(buffer)
+                missing = length - len(buffer)
+                buffer.clear()
+        if buffer or long is not None:
             raise ProtocolError("payload ends within an event", offset=self.end, wanted="whole events",
-                                got=f"{len(buffer)} bytes more")
+                                got=f"{len(buffer) or (long.tell() if long else 0)} bytes more")
 
     def _chunks(self) -> Iterator[bytes]:
         if self.compression == self.NONE:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cython
+
 from cdc.core.errors import ProtocolError
 
 from .gtid import read_varlen
@@ -10,8 +12,6 @@ from .rows import read_length
 
 class Reader:
     """Reads a body forwards; every read past its end is a ProtocolError."""
-
-    __slots__ = ("data", "end", "pos")
 
     def __init__(self, data: bytes, pos: int, end: int) -> None:
         self.data = data
@@ -23,14 +23,28 @@ class Reader:
 
     def take(self, count: int) -> bytes:
         if count > self.end - self.pos:
-            raise ProtocolError("event ends too early", offset=self.pos, wanted=f"{count} bytes",
-                                got=f"{self.end - self.pos} bytes")
+            self.short(count)
         start = self.pos
         self.pos = start + count
         return self.data[start:self.pos]
 
     def uint(self, count: int) -> int:
-        return int.from_bytes(self.take(count), "little")
+        """Of up to eight bytes."""
+        if not cython.compiled:
+            return int.from_bytes(self.take(count), "little")
+        if count > self.end - self.pos:
+            self.short(count)
+        p = self.data
+        value = 0
+        start = self.pos
+        self.pos = start + count
+        for index in range(start + count - 1, start - 1, -1):
+            value = value << 8 | p[index]
+        return value
+
+    def short(self, count: int) -> None:
+        raise ProtocolError("event ends too early", offset=self.pos, wanted=f"{count} bytes",
+                            got=f"{self.end - self.pos} bytes")
 
     def length(self) -> int:
         value, self.pos = read_length(self.data, self.pos, self.end)

@@ -1,19 +1,15 @@
 cimport cython
 from libc.stdlib cimport calloc, free
-from cdc.core.row cimport Row, new_kinds, new_spans
-
-cdef inline Row blank_row(bytes data, Py_ssize_t count):
-    """A row whose columns are all ABSENT, without the cost of a Python call."""
-    cdef Row row = Row.__new__(Row)
-    row.data = data
-    row.count = count
-    row.kinds = new_kinds(count)
-    row.starts = new_spans(count)
-    row.ends = new_spans(count)
-    return row
+from cdc.core.row cimport Row, blank_row
 
 cdef inline unsigned char *new_prefixes(Py_ssize_t count) except NULL:
     cdef unsigned char *p = <unsigned char *>calloc(count + 1, 1)
+    if p == NULL:
+        raise MemoryError
+    return p
+
+cdef inline Py_ssize_t *new_widths(Py_ssize_t count) except NULL:
+    cdef Py_ssize_t *p = <Py_ssize_t *>calloc(count + 1, sizeof(Py_ssize_t))
     if p == NULL:
         raise MemoryError
     return p
@@ -40,12 +36,29 @@ cdef class RowsEvent:
     cdef readonly Py_ssize_t start
     cdef readonly Py_ssize_t end
     cdef readonly bint partial
+    cdef readonly Py_ssize_t before_count
+    cdef readonly Py_ssize_t after_count
+    cdef readonly Row before
+    cdef readonly Row after
+    cdef Layout layout
     cdef Py_ssize_t pos
     cdef list partial_columns
-    @cython.locals(before_count=Py_ssize_t, after_count=Py_ssize_t, last=Py_ssize_t, before=Row, after=Row)
+    cpdef int open(self, Layout layout) except -1
+    @cython.locals(layout=Layout, last=Py_ssize_t)
+    cpdef bint advance(self) except *
+    cpdef bint _empty(self) except *
     cpdef list split(self, Layout layout)
+    cpdef bint whole(self)
     @cython.locals(row=Row, data=bytes, p="const unsigned char *", has="const unsigned char *", end=Py_ssize_t,
                    pos=Py_ssize_t, nulls=Py_ssize_t, bit=Py_ssize_t, index=Py_ssize_t, width=Py_ssize_t, prefix=int,
                    length=Py_ssize_t, every=bint)
     cpdef Row image(self, Layout layout, bytes present, Py_ssize_t present_count)
     cpdef int short(self, Py_ssize_t pos, Py_ssize_t wanted) except -1
+
+@cython.locals(p="const unsigned char *", count=Py_ssize_t, index=Py_ssize_t)
+cpdef Py_ssize_t _bits(bytes bitmap, Py_ssize_t width) except -1
+@cython.locals(p="const unsigned char *", value=cython.ulonglong, index=Py_ssize_t)
+cpdef unsigned long long little(bytes data, Py_ssize_t pos, Py_ssize_t count) except? 0
+@cython.locals(pos=Py_ssize_t, id_len=Py_ssize_t, flags=int, extra=int, size=Py_ssize_t, maps=int, first=bytes,
+               second=bytes, op=str)
+cpdef RowsEvent parse_rows(bytes data, int event_type, Py_ssize_t start, Py_ssize_t end, Py_ssize_t post_header_len)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 import cython
 
@@ -111,7 +112,7 @@ class Layout:
                         if code in (const.MYSQL_TYPE_BLOB_COMPRESSED, const.MYSQL_TYPE_VARCHAR_COMPRESSED)}
         if cython.compiled:
             self.prefixes = new_prefixes(self.count)
-            self.widths = new_spans(self.count)
+            self.widths = new_widths(self.count)
             for index in range(self.count):
                 self.prefixes[index], self.widths[index] = sizes[index]
         else:
@@ -128,7 +129,9 @@ class RowsEvent:
     """One rows event, its images not looked at yet.
 
     *op* is c, u or d; *flags* has STMT_END_F on a statement's last event, after which its table maps are over.
-    *before_present* and *after_present* are the bitmaps of columns in the images (empty where there is no such image).
+    *before_present* and *after_present* are the bitmaps of columns in the images (empty where there is no such image),
+    *before_count* and *after_count* how many columns these are. After `open`, each `advance` that says True has put a
+    row's images into `before` and `after`.
     """
 
     def __init__(self, op: str, table_id: int, flags: int, width: int, before_present: bytes, after_present: bytes,
@@ -143,50 +146,69 @@ class RowsEvent:
         self.start = start
         self.end = end
         self.partial = partial
+        self.before_count = _bits(before_present, width)
+        self.after_count = _bits(after_present, width)
+        self.before: Row | None = None
+        self.after: Row | None = None
+        self.layout: Any = None
         self.pos = start
         self.partial_columns: list[bool] = []
 
-    def split(self, layout: Layout) -> list[tuple[Row | None, Row | None]]:
-        """All (before, after) pairs of the event; an insert has no before, a delete no after.
+    def open(self, layout: Layout) -> None:
+        """Before the first row. Raises ProtocolError when *layout* is not that of this event's table map."""
+        if layout.count != self.width:
+            raise ProtocolError("rows event and table map differ in their columns", wanted=layout.count,
+                                got=self.width)
+        self.layout = layout
+        self.pos = self.start
+        self.before = None
+        self.after = None
+
+    def advance(self) -> bool:
+        """The next row's images: an insert has no before, a delete no after. False when there is none (any more).
 
         Raises ProtocolError on bytes that are no images of this table map, SourceRefusedError on a JSON diff whose
         old document the log does not have.
         """
-        if layout.count != self.width:
-            raise ProtocolError("rows event and table map differ in their columns", wanted=layout.count,
-                                got=self.width)
-        before_count = _bits(self.before_present, self.width)
-        after_count = _bits(self.after_present, self.width)
-        self.pos = self.start
+        layout = self.layout
+        last = self.pos
+        if last >= self.end:
+            return self._empty()
+        if self.op != "c":
+            self.before = self.image(layout, self.before_present, self.before_count)
+            if layout.special:
+                self.before = self._restore(layout, self.before, None)
+        if self.op != "d":
+            if self.partial:
+                self.partial_columns = self._value_options(layout)
+            self.after = self.image(layout, self.after_present, self.after_count)
+            if layout.special or self.partial:
+                self.after = self._restore(layout, self.after, self.before)
+        if self.pos == last:
+            raise ProtocolError("rows event with images of no bytes", offset=last, wanted="columns", got="none")
+        return True
+
+    def _empty(self) -> bool:
+        """INSERT … VALUES () with a MINIMAL image: no column is in it, and it is never more than one row."""
+        if self.start != self.end or self.after is not None:
+            return False
+        if self.op != "c" or self.after_count:
+            raise ProtocolError("rows event without rows", offset=self.start, wanted="images", got="none")
+        self.after = Row(self.data, self.width)
+        return True
+
+    def split(self, layout: Layout) -> list[tuple[Row | None, Row | None]]:
+        """All (before, after) pairs of the event."""
+        self.open(layout)
         rows: list[tuple[Row | None, Row | None]] = []
-        if self.start == self.end:
-            if self.op != "c" or after_count:
-                raise ProtocolError("rows event without rows", offset=self.start, wanted="images", got="none")
-            # INSERT … VALUES () with a MINIMAL image: no column is in it, and it is never more than one row.
-            return [(None, Row(self.data, self.width))]
-        while self.pos < self.end:
-            last = self.pos
-            before = None
-            after = None
-            if self.op != "c":
-                before = self.image(layout, self.before_present, before_count)
-                if layout.special:
-                    before = self._restore(layout, before, None)
-            if self.op != "d":
-                if self.partial:
-                    self.partial_columns = self._value_options(layout)
-                after = self.image(layout, self.after_present, after_count)
-                if layout.special or self.partial:
-                    after = self._restore(layout, after, before)
-            if self.pos == last:
-                raise ProtocolError("rows event with images of no bytes", offset=last, wanted="columns", got="none")
-            rows.append((before, after))
+        while self.advance():
+            rows.append((self.before, self.after))
         return rows
 
     def whole(self) -> bool:
         """Whether the images have all columns."""
-        return all(not present or _bits(present, self.width) == self.width
-                   for present in (self.before_present, self.after_present))
+        return (not self.before_present or self.before_count == self.width) and (
+            not self.after_present or self.after_count == self.width)
 
     def image(self, layout: Layout, present: bytes, present_count: int) -> Row:
         """The image at the current place, and the place after it."""
@@ -293,8 +315,25 @@ def _patched(before: Row | None, index: int, diffs: bytes) -> bytes:
 
 
 def _bits(bitmap: bytes, width: int) -> int:
-    """How many of the first *width* bits are set."""
-    return (int.from_bytes(bitmap, "little") & ((1 << width) - 1)).bit_count()
+    """How many of the first *width* bits are set; none of no bitmap."""
+    if not cython.compiled or not bitmap:
+        return (int.from_bytes(bitmap, "little") & ((1 << width) - 1)).bit_count()
+    p = bitmap
+    count = 0
+    for index in range(width):
+        count += (p[index >> 3] >> (index & 7)) & 1
+    return count
+
+
+def little(data: bytes, pos: int, count: int) -> int:
+    """An unsigned integer of up to eight bytes, which the caller knows to be there."""
+    if not cython.compiled:
+        return int.from_bytes(data[pos:pos + count], "little")
+    p = data
+    value = 0
+    for index in range(pos + count - 1, pos - 1, -1):
+        value = value << 8 | p[index]
+    return value
 
 
 def read_length(data: bytes, pos: int, end: int) -> tuple[int, int]:
@@ -321,11 +360,11 @@ def parse_rows(data: bytes, event_type: int, start: int, end: int, post_header_l
     id_len = 4 if post_header_len == 6 else 6
     if end - pos < id_len + 2 or end > len(data):
         raise ProtocolError("rows event ends too early", offset=pos, wanted=id_len + 2, got=end - pos)
-    table_id = int.from_bytes(data[pos:pos + id_len], "little")
-    flags = int.from_bytes(data[pos + id_len:pos + id_len + 2], "little")
+    table_id = little(data, pos, id_len)
+    flags = little(data, pos + id_len, 2)
     pos += id_len + 2
     if post_header_len == 10:
-        extra = int.from_bytes(data[pos:pos + 2], "little")
+        extra = little(data, pos, 2) if end - pos >= 2 else 0
         if extra < 2 or extra > end - pos:
             raise ProtocolError("extra row info does not fit", offset=pos, wanted="2 or more", got=extra)
         pos += extra

@@ -346,7 +346,7 @@ class MySqlSource:
             self._next_frame = 0
             if not self._frames and not self._heartbeat_due():
                 return None
-        size = self._decode(decoder)
+        self._next_frame, size = decoder.run(self._frames, self._next_frame, self.config.max_batch_size)
         records = self._emitter.take()
         if self._heartbeat_due():
             records.append(self._heartbeat())
@@ -354,22 +354,6 @@ class MySqlSource:
                            structures=self._kept(decoder.structures_version))
         return Batch(records, position, size, decoder.last_time_us if records else 0,
                      self._emitter.take_counts())
-
-    def _decode(self, decoder: Decoder) -> int:
-        """Events until there are enough records; how many bytes they were."""
-        limit, frames, emitter = self.config.max_batch_size, self._frames, self._emitter
-        number, size = self._next_frame, 0
-        while len(emitter.records) < limit:
-            if decoder.payload is not None:
-                decoder.step()
-                continue
-            if number >= len(frames):
-                break
-            size += len(frames[number])
-            decoder.feed(frames[number])
-            number += 1
-        self._next_frame = number
-        return size
 
     def _heartbeat_due(self) -> bool:
         return self.config.heartbeat_interval_ms > 0 and time.monotonic() >= self._next_heartbeat

@@ -26,6 +26,7 @@ from pymysql import err
 from cdc.core.errors import ProtocolError, SourceConnectionError, SourceError, SourceRefusedError
 
 from .gtid import GtidSet, MariaGtidSet
+from .packets import EOF, ERR, PacketReader
 from .server import Connection, close, map_error, query
 
 _COM_BINLOG_DUMP: Final = 0x12
@@ -34,10 +35,6 @@ _COM_BINLOG_DUMP_GTID: Final = 0x1E
 _BINLOG_DUMP_NON_BLOCK: Final = 1
 _BINLOG_SEND_ANNOTATE_ROWS_EVENT: Final = 2
 _BINLOG_THROUGH_GTID: Final = 4
-_MAX_PACKET: Final = 0xFFFFFF
-_OK, _EOF, _ERR = 0x00, 0xFE, 0xFF
-
-_READ_BYTES: Final = 1 << 18
 _SHORT_READ_BYTES: Final = 8192
 _COALESCE_S: Final = 0.001
 """After a short read, wait this long: the server flushes event by event, and a read costs the same for one as many."""
@@ -222,15 +219,13 @@ class BinlogReader:
             if not count:
                 raise SourceConnectionError("the server closed the replication connection")
             events: list[bytes] = []
-            error: SourceError | None = None
             try:
-                packets.received(count, events)
-            except SourceError as exc:
-                error = exc
-            if events:
-                self._put(events)
-            if error is not None:
-                raise error
+                other = packets.received(count, events)
+            finally:
+                if events:
+                    self._put(events)
+            if other is not None:
+                _refused(other)
             if count < _SHORT_READ_BYTES and count < len(wanted):
                 time.sleep(_COALESCE_S)
 
@@ -250,81 +245,14 @@ class BinlogReader:
             self._changed.notify_all()
 
 
-class PacketReader:
-    """Takes the stream's bytes apart into packets and these into events; no I/O.
-
-    MySQL Source Code Documentation, "MySQL Packets" and "Binlog Event": three bytes of length, one of sequence; a
-    packet of the greatest length goes on in the next. The payload is 0 and an event, or an error, or the end.
-    """
-
-    def __init__(self) -> None:
-        self._room = bytearray(_READ_BYTES)
-        self._filled = 0
-        self._sequence = 1
-        self._parts: list[bytes] = []
-
-    def wanted(self) -> memoryview:
-        """Where the next bytes go: all that is free of the buffer, which has room for the packet that has begun."""
-        return memoryview(self._room)[self._filled:]
-
-    def received(self, count: int, events: list[bytes]) -> None:
-        """*count* bytes were put there; what is complete goes to *events*. Raises ProtocolError, and for an error or
-        end that the server sent a SourceError, after all events before it."""
-        filled = self._filled + count
-        room = self._room
-        at = 0
-        while filled - at >= 4:
-            length = room[at] | room[at + 1] << 8 | room[at + 2] << 16
-            if filled - at - 4 < length:
-                break
-            if room[at + 3] != self._sequence:
-                self._out_of_order(bytes(room[at:at + 4 + length]))
-            self._sequence = self._sequence + 1 & 0xFF
-            start = at + 4
-            at = start + length
-            if self._parts or length == _MAX_PACKET:
-                self._parts.append(bytes(room[start:at]))
-                if length == _MAX_PACKET:
-                    continue
-                payload = b"".join(self._parts)
-                self._parts = []
-                self._check(payload)
-                events.append(payload[1:])
-            else:
-                if not length or room[start] != _OK:
-                    self._check(bytes(room[start:at]))
-                events.append(bytes(room[start + 1:at]))
-        self._keep(at, filled)
-
-    def _keep(self, at: int, filled: int) -> None:
-        """Bring the rest to the front of a buffer that has room for its packet."""
-        left = filled - at
-        need = _READ_BYTES
-        if left >= 4:
-            need = max(need, 4 + int.from_bytes(self._room[at:at + 3], "little"))
-        if need > len(self._room) or len(self._room) > _READ_BYTES >= need:
-            room = bytearray(need)
-            room[:left] = self._room[at:filled]
-            self._room = room
-        elif at:
-            self._room[:left] = self._room[at:filled]
-        self._filled = left
-
-    def _check(self, payload: bytes) -> None:
-        first = payload[0] if payload else None
-        if first == _OK:
-            return
-        if first == _ERR and len(payload) > 3:
-            try:
-                err.raise_mysql_exception(payload)
-            except pymysql.MySQLError as exc:
-                raise map_error(exc) from exc
-        if first == _EOF and len(payload) < 9:
-            raise LogEndError("the server ended the binlog stream")
-        raise ProtocolError("packet of the binlog stream is of no known kind", offset=0, wanted="0, 254 or 255",
-                            got=first)
-
-    def _out_of_order(self, packet: bytes) -> None:
-        if packet[3] == 0 and packet[4:5] == bytes((_ERR,)):  # MariaDB's last word when it shuts down
-            self._check(packet[4:])
-        raise ProtocolError("packet out of order", offset=3, wanted=self._sequence, got=packet[3])
+def _refused(payload: bytes) -> None:
+    """Raises what a payload that is no event stands for."""
+    first = payload[0] if payload else None
+    if first == ERR and len(payload) > 3:
+        try:
+            err.raise_mysql_exception(payload)
+        except pymysql.MySQLError as exc:
+            raise map_error(exc) from exc
+    if first == EOF and len(payload) < 9:
+        raise LogEndError("the server ended the binlog stream")
+    raise ProtocolError("packet of the binlog stream is of no known kind", offset=0, wanted="0, 254 or 255", got=first)

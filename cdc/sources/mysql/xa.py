@@ -16,7 +16,8 @@ from cdc.core.errors import PositionLostError
 
 from . import const
 from .binlog import BinlogDecoder
-from .messages import Gtid, Header, MariaGtid, Rotate, TransactionPayload, XaPrepare
+from .header import Header
+from .messages import Gtid, MariaGtid, Rotate, TransactionPayload, XaPrepare
 
 _STATEMENT: Final = re.compile(r"XA\s+(START|BEGIN|END|PREPARE|COMMIT|ROLLBACK)\s+(.*)", re.IGNORECASE | re.DOTALL)
 _FIRST_POSITION: Final = 4

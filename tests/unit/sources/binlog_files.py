@@ -9,7 +9,8 @@ from pathlib import Path
 
 from cdc.core.row import Row
 from cdc.sources.mysql.binlog import BinlogDecoder
-from cdc.sources.mysql.messages import Header, Message, TableMap, TransactionPayload
+from cdc.sources.mysql.header import Header
+from cdc.sources.mysql.messages import Message, TableMap, TransactionPayload
 from cdc.sources.mysql.rows import RowsEvent
 
 FOLDER = Path(__file__).parent / "binlogs"
