@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.skipif(os.environ.get("CDC_PURE") == "1", reason="this run is the uncompiled one")
-@pytest.mark.parametrize("tests", ["tests/unit", "tests/integration/test_golden_postgres.py"])
+@pytest.mark.parametrize("tests", [
+    "tests/unit", "tests/integration/test_golden_postgres.py", "tests/integration/test_golden_mysql.py"])
 def test_the_uncompiled_core_passes_the_same_tests(tests: str) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, "--deselect",
                "tests/unit/test_static.py"]
