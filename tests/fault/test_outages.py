@@ -107,6 +107,9 @@ def test_kafka_stopped(items: Items, kafka: KafkaServer, reader: Reader, pipelin
         assert pipeline.state() == "streaming"
         assert json.loads(pipeline.get("/connectors/shop/status"))["tasks"][0]["state"] == "RUNNING"
         assert pipeline.metric("cdc_sink_unreachable") == 1
+        lag_bytes = pipeline.metric("cdc_lag_bytes")
+        assert lag_bytes is not None
+        assert lag_bytes > BACKLOG_ROWS
         kafka.start()
         watch.look()
     report("Kafka stopped", await_end(items, reader, topic), pipeline)

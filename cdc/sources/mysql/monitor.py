@@ -1,4 +1,4 @@
-"""The heartbeat's action query on MySQL and MariaDB; see `sources.monitor`."""
+"""How much log the server has beyond what we confirmed, and the heartbeat's action query; see `sources.monitor`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from .options import MySqlConfig
 
 
 class MySqlMonitor(Monitor[server.Connection]):
-    """Only worth a connection where there is an action query."""
+    """`numbers` are read by the metrics; `place`, file and byte, is set as positions are confirmed."""
 
-    def __init__(self, config: MySqlConfig) -> None:
+    def __init__(self, config: MySqlConfig, place: tuple[str, int]) -> None:
         super().__init__(config.heartbeat_action_query)
+        self.numbers: dict[str, float] = {}
+        self.place = place
         self._config = config
 
     def _connect(self) -> server.Connection:
@@ -26,3 +28,11 @@ class MySqlMonitor(Monitor[server.Connection]):
 
     def _close(self, conn: server.Connection) -> None:
         server.close(conn)
+
+    def _look(self) -> None:
+        file, pos = self.place
+        sizes = [(str(row[0]), int(row[1])) for row in server.query(self._connection(), "SHOW BINARY LOGS")]
+        names = [name for name, _ in sizes]
+        if file in names:
+            ahead = sum(size for _, size in sizes[names.index(file):])
+            self.numbers["cdc_lag_bytes"] = max(0, ahead - pos)

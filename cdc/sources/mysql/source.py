@@ -125,6 +125,8 @@ class MySqlSource:
 
     def confirm(self, position: Position) -> None:
         """A binary log is kept for as long as its server is told to; nobody waits for us."""
+        if self._monitor is not None and isinstance(position, MySqlPosition):
+            self._monitor.place = position.file, position.pos
 
     def interrupt(self) -> None:
         self._interrupted.set()
@@ -146,6 +148,8 @@ class MySqlSource:
             found["cdc_transactions_total"] = decoder.transactions
         if reader is not None:
             found["cdc_queue_bytes"] = reader.queued_bytes
+        if self._monitor is not None:
+            found.update(self._monitor.numbers)
         if copying is not None:
             found["cdc_snapshot_tables"] = copying.table_count
             found["cdc_snapshot_tables_remaining"] = copying.remaining
@@ -274,9 +278,8 @@ class MySqlSource:
             mariadb=self._mariadb, queue_bytes=config.cdc_queue_bytes,
             heartbeat_s=min(HEARTBEAT_S, config.connect_keep_alive_interval_ms / 1000), annotate=config.include_query)
         self._reader.start()
-        if config.heartbeat_action_query and config.heartbeat_interval_ms:
-            self._monitor = MySqlMonitor(config)
-            self._monitor.start()
+        self._monitor = MySqlMonitor(config, (position.file, position.pos))
+        self._monitor.start()
         self._state = "streaming"
         self._next_heartbeat = time.monotonic() + config.heartbeat_interval_ms / 1000
         log.info("streaming_started", file=position.file, pos=position.pos, gtids=bool(resumption.begin.gtids))
