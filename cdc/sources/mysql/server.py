@@ -418,9 +418,9 @@ def _logs_queries(conn: Connection, facts: MySqlFacts) -> bool:
 _EQUAL: Final[Mapping[str, frozenset[str]]] = {
     "REPLICATION CLIENT": frozenset({"BINLOG MONITOR", "SUPER"}),
     "REPLICATION SLAVE": frozenset({"REPLICATION REPLICA"}),
-    "RELOAD": frozenset({"FLUSH_TABLES"}),
+    "RELOAD": frozenset({"FLUSH_TABLES", "LOCK TABLES"}),
 }
-"""Other privileges that do as well: MariaDB 10.5's new names, MySQL 8.0.23's narrower one."""
+"""Other privileges that do as well: MariaDB 10.5's new names, MySQL 8.0.23's narrower one, locks of tables."""
 
 
 def _needed(facts: MySqlFacts, config: MySqlConfig, snapshot: bool) -> list[str]:
@@ -436,6 +436,8 @@ def check_grants(conn: Connection, facts: MySqlFacts, needed: Iterable[str]) -> 
     GRANT that gives them. A server that does not tell is believed to have granted all."""
     lines = _grant_lines(conn, facts)
     had = global_privileges(lines)
+    if any("LOCK TABLES" in line.upper().partition(" ON ")[0] for line in lines):  # of some databases is enough
+        had |= {"LOCK TABLES"}
     if not lines or "ALL PRIVILEGES" in had:
         return
     missing = [name for name in needed if name not in had and not _EQUAL.get(name, frozenset()) & had]

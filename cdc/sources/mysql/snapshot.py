@@ -1,14 +1,14 @@
 """The first consistent copy of the tables: one transaction, one point of the log, the stream's schemas.
 
-MariaDB's consistent snapshot knows its own binlog position, so nothing is locked there. MySQL takes a global read lock
+MariaDB's consistent snapshot knows its own binlog position, so nothing is locked there. With MySQL a read lock is held
 for as long as it takes to open the transaction and read the position (`snapshot.locking.mode=minimal`), or for the
-whole snapshot (`extended`), or not at all (`none`), as with Debezium. Rows come in the text protocol, one packet each.
+whole snapshot (`extended`), or not at all (`none`). Rows come in the text protocol, one packet each.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,13 +18,13 @@ from pymysql.constants import COMMAND
 from cdc.core.errors import SourceRefusedError
 from cdc.core.record import READ, Batch, Message, Record, SourceContext
 from cdc.core.row import Row
-from cdc.core.schema import TableSchema
+from cdc.core.schema import TableId, TableSchema
 from cdc.log import get_logger
 from cdc.sources.markers import marked
 
 from .events import Events
 from .position import MySqlPosition
-from .server import log_status, map_error
+from .server import Connection, close, log_status, map_error, query
 from .textrow import text_row
 
 log = get_logger(__name__)
@@ -47,41 +47,65 @@ def quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-def begin(conn: pymysql.Connection[Any], *, mariadb: bool, locking_mode: str,
-          lock_timeout_ms: int) -> tuple[MySqlPosition, bool]:
-    """Open the transaction; the point of the log that it sees, and whether the global lock is still held.
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Where the log is for the transaction that was opened. `locker` is the connection that still holds locks."""
+
+    position: MySqlPosition
+    locker: Connection | None
+
+
+def begin(conn: Connection, *, mariadb: bool, locking_mode: str, lock_timeout_ms: int, tables: Sequence[TableId],
+          connect: Callable[[], Connection]) -> Point:
+    """Open the transaction on *conn*. *tables* are those it is for; *connect* makes the connection that locks.
 
     Raises SourceRefusedError where the user may not lock.
     """
     with conn.cursor() as cursor:
-        seconds = max(1, lock_timeout_ms // 1000)
-        cursor.execute(f"SET SESSION lock_wait_timeout = {seconds}")
         cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        lock = locking_mode != "none" and not (mariadb and locking_mode == "minimal")
-        if lock:
-            _lock(cursor)
-        cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
-        position = _mariadb_position(cursor) if mariadb else _mysql_position(conn)
-        if lock and locking_mode != "extended":
-            cursor.execute("UNLOCK TABLES")
-            lock = False
-    return position, lock
+        if locking_mode == "none" or (mariadb and locking_mode == "minimal"):
+            return Point(_open(cursor, conn, mariadb), None)
+        locker = connect()
+        try:
+            _lock(locker, lock_timeout_ms, tables)
+            position = _open(cursor, conn, mariadb)
+        except BaseException:
+            close(locker)
+            raise
+    if locking_mode == "extended":
+        return Point(position, locker)
+    close(locker)
+    return Point(position, None)
 
 
-def _lock(cursor: Any) -> None:
+def _open(cursor: Any, conn: Connection, mariadb: bool) -> MySqlPosition:
+    cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+    return _mariadb_position(cursor) if mariadb else _mysql_position(conn)
+
+
+def _lock(conn: Connection, timeout_ms: int, tables: Sequence[TableId]) -> None:
+    """All tables of the server, or where a user may not do that (as on most managed servers) *tables*: until their
+    writers have committed, and while they wait. MySQL Reference Manual, "FLUSH Statement", "LOCK TABLES"."""
+    query(conn, f"SET SESSION lock_wait_timeout = {max(1, timeout_ms // 1000)}")
     try:
-        cursor.execute("FLUSH TABLES WITH READ LOCK")
-    except pymysql.MySQLError as exc:
-        error = map_error(exc)
-        if isinstance(error, SourceRefusedError):
-            raise SourceRefusedError(
-                "The user may not take the global read lock that ties the snapshot to one point of the log.",
-                hint="GRANT RELOAD (or FLUSH_TABLES on MySQL 8) ON *.* to it; or, if nothing writes meanwhile, set "
-                     "snapshot.locking.mode=none.") from exc
-        raise error from exc
+        query(conn, "FLUSH TABLES WITH READ LOCK")
+        return
+    except SourceRefusedError as exc:
+        log.info("global_lock_refused", reason=exc.message, tables=len(tables))
+    if not tables:
+        return
+    names = ", ".join(f"{quoted(id.catalog)}.{quoted(id.table)} READ" for id in tables)
+    try:
+        query(conn, f"LOCK TABLES {names}")
+    except SourceRefusedError as exc:
+        raise SourceRefusedError(
+            "The user may neither take the global read lock nor lock the tables; one of the two ties the snapshot to a"
+            " point of the log.", reason=exc.message,
+            hint="GRANT RELOAD (or FLUSH_TABLES on MySQL 8) or LOCK TABLES ON *.* to it; or, if nothing writes"
+                 " meanwhile, set snapshot.locking.mode=none.") from exc
 
 
-def _mysql_position(conn: pymysql.Connection[Any]) -> MySqlPosition:
+def _mysql_position(conn: Connection) -> MySqlPosition:
     row = log_status(conn)
     gtids = "".join(str(row[4] or "").split()) if len(row) > 4 else ""
     return MySqlPosition(str(row[0]), int(row[1]), gtids or None)
@@ -103,12 +127,14 @@ class Snapshot:
     """Reads chunks on *conn*, whose open transaction sees the tables as of *position*. Not for several threads.
 
     *schema_changes* go out first. `poll` gives batches until it returns with `done` set; the last one carries *final*,
-    the position to stream from.
+    the position to stream from. *locker* holds locks for as long.
     """
 
-    def __init__(self, conn: pymysql.Connection[Any], schema_changes: Sequence[Message], chunks: Sequence[Chunk],
-                 events: Events, *, final: MySqlPosition, during: MySqlPosition, max_records: int) -> None:
+    def __init__(self, conn: Connection, locker: Connection | None, schema_changes: Sequence[Message],
+                 chunks: Sequence[Chunk], events: Events, *, final: MySqlPosition, during: MySqlPosition,
+                 max_records: int) -> None:
         self.conn = conn
+        self.locker = locker
         self.final = final
         self.done = False
         self.table_count = len(chunks)
@@ -138,10 +164,9 @@ class Snapshot:
         return Batch(records, self.final if self.done else self._during, size, time.time_ns() // 1000, counts)
 
     def close(self) -> None:
-        try:
-            self.conn.close()
-        except pymysql.MySQLError:
-            pass
+        close(self.conn)
+        if self.locker is not None:
+            close(self.locker)
 
     def _read(self, schema_changes: Sequence[Message],
               chunks: Sequence[Chunk]) -> Iterator[tuple[Record | Message, int]]:

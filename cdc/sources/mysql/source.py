@@ -37,6 +37,7 @@ from .transport import HEARTBEAT_S, BinlogReader, DumpFrom, LogEndError
 log = get_logger(__name__)
 
 BATCH_BYTES: Final = 1 << 20
+_SNAPSHOT_ATTEMPTS: Final = 10
 _SNAPSHOT_MODES: Final = frozenset({"initial", "initial_only"})
 
 
@@ -170,18 +171,12 @@ class MySqlSource:
         assert facts is not None
         if config.snapshot_delay_ms:
             self._interrupted.wait(config.snapshot_delay_ms / 1000)
-        conn = server.connect(config, query_timeout=False)
-        try:
-            position, locked = snapshot.begin(conn, mariadb=self._mariadb, locking_mode=config.snapshot_locking_mode,
-                                              lock_timeout_ms=config.snapshot_lock_timeout_ms)
-            found = catalog.read_catalog(conn, facts, self._scope.table, self._filters.table)
-            if locked:
-                log.info("global_lock_held", until="the snapshot ends")
-        except BaseException:
-            server.close(conn)
-            raise
+        conn, point, found = self._snapshot_point(facts)
+        if point.locker is not None:
+            log.info("locks_held", until="the snapshot ends")
         self._check_lists(found, facts)
         self._structures = found.structures
+        position = point.position
         if facts.gtid_mode == "ON" and position.gtids is None:
             position = replace(position, gtids="")
         final = replace(position, server_uuid=self._server_uuid, structures=self._kept(0))
@@ -190,8 +185,35 @@ class MySqlSource:
         log.info("snapshot_started", tables=len(chunks), file=position.file, pos=position.pos)
         messages = self._snapshot_messages(found, final, last=not chunks) if config.include_schema_changes else []
         self._snapshot = snapshot.Snapshot(
-            conn, messages, chunks, self._events, final=final, during=replace(final, snapshot="INITIAL"),
+            conn, point.locker, messages, chunks, self._events, final=final, during=replace(final, snapshot="INITIAL"),
             max_records=config.max_batch_size)
+
+    def _snapshot_point(self, facts: server.MySqlFacts) -> tuple[server.Connection, snapshot.Point, catalog.Catalog]:
+        """A connection whose transaction is open, the log's point that it sees, and the structures as of there: read
+        before and after, so that no lock is held for it, and anew when they differ."""
+        config = self.config
+        for _ in range(_SNAPSHOT_ATTEMPTS):
+            before = self._read_catalog(self._connection(), facts)
+            conn = server.connect(config, query_timeout=False)
+            point: snapshot.Point | None = None
+            try:
+                point = snapshot.begin(
+                    conn, mariadb=self._mariadb, locking_mode=config.snapshot_locking_mode,
+                    lock_timeout_ms=config.snapshot_lock_timeout_ms,
+                    tables=[id for id in before.creates if self._filters.table(id)],
+                    connect=lambda: server.connect(config, query_timeout=False))
+                found = self._read_catalog(conn, facts)
+                if list(found.structures) == list(before.structures):
+                    return conn, point, found
+            except BaseException:
+                _close(conn, point)
+                raise
+            _close(conn, point)
+            log.info("snapshot_begins_again", reason="a table's structure was changed meanwhile")
+        raise SourceConnectionError("Structures of tables keep changing, so the snapshot does not come to its begin.")
+
+    def _read_catalog(self, conn: server.Connection, facts: server.MySqlFacts) -> catalog.Catalog:
+        return catalog.read_catalog(conn, facts, self._scope.table, self._filters.table)
 
     def _check_lists(self, found: catalog.Catalog, facts: server.MySqlFacts) -> None:
         """Say which items of the include lists match nothing; tables may be made later, so the stream goes on. Raises
@@ -299,7 +321,7 @@ class MySqlSource:
         conn, facts = self._connection(), self._facts
         assert facts is not None
         file, pos = server.log_status(conn)[:2]
-        found = catalog.read_catalog(conn, facts, self._scope.table, self._filters.table).structures
+        found = self._read_catalog(conn, facts).structures
         log.info("structures_as_of_now", tables=len(found), file=file, pos=pos, reason="the offset has none")
         return replace(found, as_of=(str(file), int(pos)))
 
@@ -366,6 +388,12 @@ class MySqlSource:
         if self._monitor is not None:
             self._monitor.wake()
         return self._events.heartbeat(time.time_ns() // 1_000_000)
+
+
+def _close(conn: server.Connection, point: snapshot.Point | None) -> None:
+    server.close(conn)
+    if point is not None and point.locker is not None:
+        server.close(point.locker)
 
 
 class _LogAgain:
