@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from cdc.core.errors import SourceRefusedError
-from cdc.core.record import Record
+from cdc.core.record import Message, Record
 from cdc.core.row import NULL, Row
 from cdc.core.schema import Schema, TableId, TableSchema
 from cdc.sources.mysql import catalog, server
@@ -231,6 +231,7 @@ class Reading:
     def __init__(self, source: MySqlSource, offset: dict[str, Any] | None) -> None:
         self.source = source
         self.records: list[Record] = []
+        self.messages: list[Message] = []
         self.first: dict[str, Any] = {}
         self.error: BaseException | None = None
         self.streaming = threading.Event()
@@ -247,6 +248,7 @@ class Reading:
                     self.first = self.first or batch.position.offset()
                     self._at = batch.position
                     self.records += [each for each in batch.records if isinstance(each, Record)]
+                    self.messages += [each for each in batch.records if isinstance(each, Message)]
                 if self.source.state() == "streaming":
                     self.streaming.set()
         except BaseException as exc:
