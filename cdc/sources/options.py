@@ -390,8 +390,8 @@ def select_overrides(parsed: Parsed) -> tuple[tuple[str, str], ...]:
     return tuple((table, statements[table]) for table in listed if table in statements)
 
 
-def check_shared(parsed: Parsed, config: Mapping[str, str]) -> None:
-    """The checks that look at more than one key, for options of every source."""
+def check_shared(parsed: Parsed, config: Mapping[str, str], *, converters: bool = False) -> None:
+    """The checks that look at more than one key, for options of every source. *converters*: it has some."""
     values = parsed.values
     for kind in ("table", "column", "schema", "database", "message.prefix"):
         include, exclude = f"{kind}.include.list", f"{kind}.exclude.list"
@@ -401,7 +401,7 @@ def check_shared(parsed: Parsed, config: Mapping[str, str]) -> None:
     if isinstance(batch, int) and isinstance(queue, int) and queue <= batch:
         parsed.problem("max.queue.size", f"must be greater than max.batch.size ({batch}).")
     for key in ("transforms", "predicates", "converters", "post.processors"):
-        if config.get(key, "").strip():
+        if not (converters and key == "converters") and config.get(key, "").strip():
             parsed.problem(key, "not available yet, and leaving it out would change the events.", "Remove it.")
 
 

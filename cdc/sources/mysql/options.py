@@ -27,6 +27,7 @@ from ..options import (
     select_overrides,
     statements,
 )
+from .custom import TinyIntToBoolean, read_converters
 
 MYSQL: Final = "mysql"
 MARIADB: Final = "mariadb"
@@ -193,6 +194,8 @@ class MySqlConfig(SourceConfig):
     """`schema.history.internal.store.only.captured.tables.ddl`: statements on other tables give no schema change."""
     store_only_captured_databases: bool = field(default=False)
     """`schema.history.internal.store.only.captured.databases.ddl`: nor do statements in other databases."""
+    boolean_columns: tuple[TinyIntToBoolean, ...] = field(default=())
+    """`converters`."""
 
     # Snapshots
     snapshot_mode: str = option(
@@ -306,7 +309,11 @@ _MORE: Final = (
         key="resolve.create.table.like.schema", type="BOOLEAN", default="false", importance="LOW", group="Events",
         doc="Look up the table that CREATE TABLE … LIKE copies.", effect="inert", why="it is always looked up",
     ),
-    Option(key="converters", type="STRING", importance="LOW", group="Events", doc="Custom converters; none yet."),
+    Option(
+        key="converters", type="STRING", importance="LOW", group="Events",
+        doc="Names of custom converters; <name>.type is the class: TinyIntOneToBooleanConverter is there, with its"
+        " options <name>.selector (regexes of database.table.column) and <name>.length.checker (true).",
+    ),
     Option(key="post.processors", type="STRING", importance="LOW", group="Events", doc="Post-processors; none yet."),
     Option(
         key=_PROPERTY, effect="inert", why=JDBC, doc="Connection properties of the JDBC driver.", group="MySQL",
@@ -366,9 +373,10 @@ def _parsed(made: type[MySqlConfig], parsed: Parsed,
 def _read(table: OptionTable, config: Mapping[str, str], strict: bool) -> Parsed:
     parsed = table.parse(config, strict=strict)
     _former_keys(parsed)
-    check_shared(parsed, config)
+    check_shared(parsed, config, converters=True)
     values = parsed.values
     values["column_mappers"] = column_mappers(parsed, config)
+    values["boolean_columns"] = read_converters(parsed, config)
     values["snapshot_select_statement_overrides"] = select_overrides(parsed)
     values["store_only_captured_tables"] = values.pop(_ONLY_TABLES.attribute)
     values["store_only_captured_databases"] = values.pop(_ONLY_DATABASES.attribute)
@@ -442,7 +450,6 @@ def _names(parsed: Parsed, config: Mapping[str, str]) -> None:
             TopicNaming.from_config(SimpleNamespace(**parsed.values), config)
         except ConfigError as exc:
             parsed.problem(exc.option or "topic.naming.strategy", exc.message, exc.hint)
-    plugin = [name.strip() for key in ("converters", "post.processors") for name in config.get(key, "").split(",")]
-    prefixes = tuple(f"{name}." for name in plugin if name)
+    prefixes = tuple(f"{name.strip()}." for name in config.get("post.processors", "").split(",") if name.strip())
     if prefixes:
         parsed.notes[:] = [n for n in parsed.notes if not (n.kind == "unknown" and n.option.startswith(prefixes))]

@@ -13,10 +13,11 @@ from cdc.core.envelope import make_table_schema
 from cdc.core.fallback import fallback
 from cdc.core.filters import Filters
 from cdc.core.naming import TopicNaming
-from cdc.core.schema import BYTES, STRING, Column, Schema, TableSchema
+from cdc.core.schema import BOOLEAN, BYTES, STRING, Column, Schema, TableSchema
 from cdc.log import get_logger
 
 from ..options import placeholder_bytes
+from .custom import shown_as_boolean
 from .defaults import default_value
 from .options import MySqlConfig
 from .structure import ColumnDef, TableStructure
@@ -88,6 +89,9 @@ class TableBuilder:
         if found.charset_unknown:
             self._warn(structure, column.name, "charset_unknown", charset=column.charset)
         schema = self._schema(structure, column, found)
+        if any(each.takes(structure.id, column) for each in self.config.boolean_columns):
+            found = shown_as_boolean(found)
+            schema = replace(schema, type=BOOLEAN, default=None if schema.default is None else bool(schema.default))
         unchanged = schema.default if inserted else self._placeholder(schema)
         if relaxed:  # a default would show where Connect has a null
             schema = replace(schema, optional=True, default=None)
