@@ -12,6 +12,8 @@ from typing import Final, NamedTuple
 from cdc.codecs.charsets import UTF8, charset
 
 _BINARY: Final = "binary"
+_NOT_ASCII: Final = "swe7"
+"""The one character set that a client may have and in which bytes below 128 are other letters."""
 
 _WRITTEN_BY_SERVER: Final = re.compile(
     rb"CREATE (OR REPLACE )?TABLE (IF NOT EXISTS )?(`([^`]|``)*`\.)?`([^`]|``)*` \(\n  `")
@@ -37,6 +39,8 @@ class Collations:
     def statement(self, sql: bytes, number: int | None) -> str:
         """A Query event's text, from a client with the collation *number*; bytes without meaning become U+FFFD."""
         client = self._known.get(number) if number is not None else None
+        if sql.isascii() and (client is None or client.charset != _NOT_ASCII):
+            return sql.decode("ascii")
         if client is not None and _WRITTEN_BY_SERVER.match(sql):
             try:
                 return sql.decode("utf-8")

@@ -20,7 +20,7 @@ KNOWN = Collations({
     8: Collation("latin1", "latin1_swedish_ci", 1), 28: Collation("gbk", "gbk_chinese_ci", 2),
     33: Collation("utf8mb3", "utf8mb3_general_ci", 3), 45: Collation("utf8mb4", "utf8mb4_general_ci", 4),
     46: Collation("utf8mb4", "utf8mb4_bin", 4), 63: Collation("binary", "binary", 1),
-    255: Collation("utf8mb4", "utf8mb4_0900_ai_ci", 4),
+    10: Collation("swe7", "swe7_swedish_ci", 1), 255: Collation("utf8mb4", "utf8mb4_0900_ai_ci", 4),
 })
 
 
@@ -84,6 +84,7 @@ def test_a_character_set_that_no_server_has_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(("sql", "collation", "expected"), [
+    (b"BEGIN", 45, "BEGIN"), (b"ALTER TABLE t ADD { int", 10, "ALTER TABLE t ADD ä int"),
     (b"ALTER TABLE t ADD \xe4 int", 8, "ALTER TABLE t ADD ä int"),
     ("ALTER TABLE t COMMENT '乗'".encode("gbk"), 28, "ALTER TABLE t COMMENT '乗'"),
     ("ALTER TABLE t ADD ä int".encode(), 45, "ALTER TABLE t ADD ä int"),
