@@ -123,7 +123,13 @@ def _lag(value: Event) -> str:
     if not done or not source:
         return ""
     ms = max(0, done - source)
-    return f"lag={ms:.0f}ms" if ms < 10_000 else f"lag={ms / 1000:.1f}s"
+    sign = "≤" if in_whole_seconds(_source(value)) else "="
+    return f"lag{sign}{ms:.0f}ms" if ms < 10_000 else f"lag{sign}{ms / 1000:.1f}s"
+
+
+def in_whole_seconds(source: Mapping[str, Any]) -> bool:
+    """Whether the time in a source block has no fraction: MariaDB's log knows none, nor do MySQL's snapshots."""
+    return source.get("connector") in ("mysql", "mariadb") and not (_number(source.get("ts_ms")) or 0) % 1000
 
 
 def _number(value: Any) -> float | None:

@@ -1,10 +1,11 @@
-"""Runs the demo's PostgreSQL and sees to it that nothing of it stays behind. A script of its own process.
+"""Runs the demo's server and sees to it that nothing of it stays behind. A script of its own process.
 
 Its parent may end in any way, SIGKILL included: then this process reads the end of its standard input, stops the server
 and removes the folder. It takes one JSON object on the first line of its input (`Order`'s fields), and answers with one
 JSON object a line: `{"folder": …}` once the folder is there, then `{"ready": true}` or `{"failed": text}`.
 
-Standard library only: it is started as `python -I -S guard.py`, which takes a few milliseconds.
+Standard library only: it is started as `python -I -S guard.py`, which takes a few milliseconds. Of servers it knows
+only what the order says.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import re
 import select
 import shutil
 import signal
@@ -19,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,17 +30,35 @@ STOP_TIMEOUT_S = 10
 _LOG_TAIL_LINES = 15
 _SOCKET_PATH_LIMIT = 100
 """What a socket's path may have in bytes is 104 on macOS and 108 on Linux."""
-_SOCKET_NAME = ".s.PGSQL.5432"
 
 
 class Order(NamedTuple):
-    """What to run: the folder that holds `bin/postgres`, the folder above all its libraries, and the settings."""
+    """What to run. In commands and texts `{install}` stands for *install* and `{folder}` for the new folder."""
 
+    title: str
     install: str
+    """The folder with the server's programs."""
+    copied: list[list[str]]
+    """What the server needs of its installation, as (path, path in a copy of `root`): copied to where the server's user
+    may read it, if *install* is not such a place."""
     root: str
-    settings: dict[str, str]
+    """A folder above all that is copied."""
+    prepare: list[str]
+    """The command that fills `{folder}/data`."""
+    prepare_input: str
+    files: list[list[str]]
+    """(path, open mode, text), written after that."""
+    serve: list[str]
+    ready: list[str]
+    """(path, regular expression): the file says so once the server takes connections."""
+    socket: str
+    """Its name in the folder."""
+    stops: list[int]
+    """Signals that ask the server to end, one after the other; SIGKILL comes last."""
+    environment: list[str]
+    """Beginnings of environment variables that the server must not see."""
     run_as: str
-    """The user who runs the server if we are root, as whom PostgreSQL refuses to run."""
+    """The user who runs the server if we are root, as whom servers refuse to run."""
 
 
 _signalled: list[int] = []
@@ -56,14 +77,15 @@ class Guard:
 
     def __init__(self, order: Order) -> None:
         self.order = order
-        self.us = _own_name()
-        self.user = _account(order.run_as) if os.geteuid() == 0 else None
+        self.user = _account(order) if os.geteuid() == 0 else None
         self.folder = Path()
+        self.install = order.install
         self.process: subprocess.Popen[bytes] | None = None
 
     def run(self) -> None:
         """Serve until stopped."""
-        self.folder = Path(tempfile.mkdtemp(prefix="cdc-demo-", dir=_temp_folder(self.user is not None)))
+        place = _temp_folder(self.order.socket, self.user is not None)
+        self.folder = Path(tempfile.mkdtemp(prefix="cdc-demo-", dir=place))
         try:
             _tell(folder=str(self.folder))
             try:
@@ -73,58 +95,56 @@ class Guard:
             _tell(ready=True)
             while self.process is not None and self.process.poll() is None:
                 _watch(0.5)
-            raise StartError(f"PostgreSQL stopped by itself.\n{self._log_tail()}")
+            raise StartError(f"{self.order.title} stopped by itself.\n{self._log_tail()}")
         finally:
             self._clean_up()
 
     def _start(self) -> None:
+        order, data, given = self.order, self.folder / "data", self.folder / "input"
+        data.mkdir(mode=0o700)
+        given.write_text(order.prepare_input, encoding="utf-8")
         if self.user is not None:
-            os.chown(self.folder, self.user.pw_uid, self.user.pw_gid)
-        bindir = self._reachable_install() / "bin"
-        data = self.folder / "data"
-        self._spawn([str(bindir / "initdb"), "-D", str(data), "-U", "postgres", "-A", "peer", "-E", "UTF8",
-                     "--locale=C", "--no-sync", "--no-instructions"])
-        self._wait(lambda: False, "initdb")
-        self._configure(data)
-        self._spawn([str(bindir / "postgres"), "-D", str(data)])
-        self._wait(lambda: _accepts(data), "postgres")
+            for path in (self.folder, data, given):
+                os.chown(path, self.user.pw_uid, self.user.pw_gid)
+        self._reach_install()
+        self._spawn(order.prepare, given)
+        self._wait(lambda: False, Path(order.prepare[0]).name)
+        for name, mode, text in order.files:
+            with (self.folder / name).open(mode, encoding="utf-8") as file:
+                file.write(self._filled(text))
+        self._spawn(order.serve)
+        self._wait(self._ready, Path(order.serve[0]).name)
 
-    def _reachable_install(self) -> Path:
-        """The installation; if it lies where the other user cannot enter, such as below /root, a copy in our folder."""
-        install = Path(self.order.install)
-        if self.user is None or _open_to_all(install / "bin"):
-            return install
-        root, copy = Path(self.order.root), self.folder / "install"
-        place = copy / install.relative_to(root)
-        for name in ("bin/initdb", "bin/postgres"):
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(install / name, place / name)
-        for name in ("lib", "share"):
-            shutil.copytree(install / name, place / name, symlinks=True)
-        for libraries in root.glob(f"{install.parent.name}.libs"):
-            shutil.copytree(libraries, copy / libraries.name, symlinks=True)
-        return place
+    def _reach_install(self) -> None:
+        """If the installation lies where the other user cannot enter, such as below /root, copy it to our folder."""
+        if self.user is None or not self.order.copied or _open_to_all(Path(self.order.install)):
+            return
+        copy = self.folder / "install"
+        for source, target in self.order.copied:
+            place = copy / target
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if Path(source).is_dir():
+                shutil.copytree(source, place, symlinks=True)
+            else:
+                shutil.copy2(source, place)
+        self.install = str(copy / Path(self.order.install).relative_to(self.order.root))
 
-    def _configure(self, data: Path) -> None:
-        """One way in: the socket in our folder, for the user who runs the demo. No password, no port."""
-        (data / "pg_hba.conf").write_text("local all postgres peer map=demo\n")
-        (data / "pg_ident.conf").write_text(f"demo {_quoted(self.us)} postgres\n")
-        settings = {**self.order.settings, "unix_socket_directories": str(self.folder), "listen_addresses": ""}
-        with (data / "postgresql.conf").open("a") as conf:
-            conf.writelines(f"{name} = '{text}'\n" for name, text in settings.items())
+    def _filled(self, text: str) -> str:
+        return text.replace("{install}", self.install).replace("{folder}", str(self.folder))
 
-    def _spawn(self, argv: list[str]) -> None:
+    def _spawn(self, argv: list[str], given: Path | None = None) -> None:
         """In a session of its own, so that a terminal's Ctrl-C does not reach it."""
-        kept = {name: text for name, text in os.environ.items() if not name.startswith("PG")}
-        with (self.folder / "server.log").open("ab") as log:
+        left_out = tuple(self.order.environment)
+        kept = {name: text for name, text in os.environ.items() if not name.startswith(left_out)}
+        with (self.folder / "server.log").open("ab") as log, open(given or os.devnull, "rb") as stdin:
             self.process = subprocess.Popen(
-                argv, cwd=self.folder, env={**kept, "LC_ALL": "C", "TZ": "UTC"}, stdin=subprocess.DEVNULL, stdout=log,
-                stderr=subprocess.STDOUT, start_new_session=True,
+                [self._filled(word) for word in argv], cwd=self.folder, env={**kept, "LC_ALL": "C", "TZ": "UTC"},
+                stdin=stdin, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
                 user=self.user.pw_uid if self.user else None, group=self.user.pw_gid if self.user else None,
                 extra_groups=[] if self.user else None,
             )  # fmt: skip
 
-    def _wait(self, ready: Any, name: str) -> None:
+    def _wait(self, ready: Callable[[], bool], name: str) -> None:
         """Until *ready* holds, or the process has ended well. Raises StartError, Stopped."""
         assert self.process is not None
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -137,9 +157,17 @@ class Guard:
                 raise StartError(f"{name} was not done after {START_TIMEOUT_S} s.\n{self._log_tail()}")
             _watch(0.005)
 
+    def _ready(self) -> bool:
+        name, pattern = self.order.ready
+        try:
+            return re.search(pattern, (self.folder / name).read_text(errors="replace")) is not None
+        except OSError:
+            return False
+
     def _refusal(self, exc: OSError) -> str:
         if self.user is not None and isinstance(exc, PermissionError):
-            return (f"PostgreSQL does not run as root, and as {self.user.pw_name} it may not be started here ({exc}). "
+            return (f"{self.order.title} does not run as root, and as {self.user.pw_name} it may not be started here "
+                    f"({exc}). "
                     "Run the demo as an ordinary user.")
         return f"The server could not be started: {exc}."
 
@@ -152,29 +180,21 @@ class Guard:
 
     def _clean_up(self) -> None:
         if self.process is not None:
-            _stop(self.process)
+            _stop(self.process, self.order.stops)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _own_name() -> str:
+def _account(order: Order) -> pwd.struct_passwd:
     try:
-        return pwd.getpwuid(os.geteuid()).pw_name
+        return pwd.getpwnam(order.run_as)
     except KeyError:
-        raise StartError(f"PostgreSQL wants a user with a name, and user {os.geteuid()} has none on this machine. "
-                         "Run the demo as a user that is in /etc/passwd.") from None
-
-
-def _account(name: str) -> pwd.struct_passwd:
-    try:
-        return pwd.getpwnam(name)
-    except KeyError:
-        raise StartError(f"PostgreSQL does not run as root, and there is no user {name} to run it as. "
+        raise StartError(f"{order.title} does not run as root, and there is no user {order.run_as} to run it as. "
                          "Run the demo as an ordinary user.") from None
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Fast shutdown, then immediate, then SIGKILL to the whole session's group."""
-    for number in (signal.SIGINT, signal.SIGQUIT):
+def _stop(process: subprocess.Popen[bytes], stops: list[int]) -> None:
+    """As the server is asked to, then by SIGKILL to the whole session's group."""
+    for number in stops:
         if process.poll() is not None:
             return
         process.send_signal(number)
@@ -187,19 +207,10 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _accepts(data: Path) -> bool:
-    """What pg_ctl looks at: the status line of postmaster.pid (PostgreSQL, pidfile.h: LOCK_FILE_LINE_PM_STATUS)."""
-    try:
-        lines = (data / "postmaster.pid").read_text().splitlines()
-    except OSError:
-        return False
-    return len(lines) >= 8 and lines[7].strip() == "ready"
-
-
-def _temp_folder(for_another_user: bool) -> str:
-    """The system's, unless that user cannot enter it or a socket's path would get too long there."""
+def _temp_folder(socket: str, for_another_user: bool) -> str:
+    """The system's, unless that user cannot enter it or the socket's path would get too long there."""
     chosen = Path(tempfile.gettempdir())
-    path = chosen / "cdc-demo-12345678" / _SOCKET_NAME
+    path = chosen / "cdc-demo-12345678" / socket
     fits = len(os.fsencode(path)) <= _SOCKET_PATH_LIMIT
     return str(chosen) if fits and (not for_another_user or _open_to_all(chosen)) else "/tmp"
 
@@ -207,11 +218,6 @@ def _temp_folder(for_another_user: bool) -> str:
 def _open_to_all(folder: Path) -> bool:
     whole = folder.resolve()
     return all(part.stat().st_mode & 0o001 for part in (whole, *whole.parents))
-
-
-def _quoted(name: str) -> str:
-    """A token of pg_ident.conf, taken as it is: in quotes, quotes doubled (hba.c: next_token)."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _watch(seconds: float) -> None:

@@ -18,7 +18,6 @@ from cdc.runtime.options import parse_worker
 from cdc.runtime.task import TaskParts
 from cdc.runtime.worker import SharedStore, Worker
 
-SLOT = "cdc_demo"
 _JSON = "org.apache.kafka.connect.json.JsonConverter"
 
 
@@ -35,21 +34,12 @@ def worker_config(folder: Path) -> dict[str, str]:
     }
 
 
-def connector_config(server: str, port: int, user: str, dbname: str, schema: str) -> dict[str, str]:
-    """What a Debezium connector for the shop would be given; *server* is a socket's folder here."""
+def connector_config(server: Mapping[str, str]) -> dict[str, str]:
+    """What a Debezium connector for the shop would be given; *server* is what it needs to know of its own."""
     return {
         "name": "demo",
-        "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
-        "database.hostname": server,
-        "database.port": str(port),
-        "database.user": user,
-        "database.dbname": dbname,
+        **server,
         "topic.prefix": "demo",
-        "plugin.name": "pgoutput",
-        "slot.name": SLOT,
-        "publication.name": SLOT,
-        "publication.autocreate.mode": "filtered",
-        "schema.include.list": schema,
         "decimal.handling.mode": "string",
         "time.precision.mode": "isostring",
         "tombstones.on.delete": "false",

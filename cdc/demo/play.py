@@ -9,28 +9,39 @@ from types import FrameType
 
 from cdc import log
 
-from .pipeline import SLOT, Pipeline, connector_config
+from .embedded import EmbeddedServer
+from .pipeline import Pipeline, connector_config
 from .screen import Screen
-from .server import EmbeddedPostgres
-from .shop import DATABASE, SCHEMA, Workload, open_shop
+from .shop import Workload
 from .sink import ScreenSink
 
 _WAIT_S = 0.1
 
 
-def play(seconds: float | None, events: int | None, rate: float, seed: int, as_json: bool) -> int:
+def play(source: str, seconds: float | None, events: int | None, rate: float, seed: int, as_json: bool) -> int:
     """Until *seconds* have passed, *events* changes were shown, or a signal comes; 0. Raises CdcError, OSError."""
     stop = _stop_on_signals()
     log.configure("warning")
     screen = Screen(as_json, stop)
-    with EmbeddedPostgres(stop) as postgres:
-        screen.say("Starting PostgreSQL with a sample shop…")
-        if not postgres.start():
+    with _server(source, stop) as server:
+        screen.say(f"Starting {server.title} with a sample shop…")
+        if not server.start():
             return 0
-        shop = open_shop(postgres.dsn, seed)
-        _show(screen, postgres, Workload(postgres.dsn(DATABASE), shop, rate), seconds, events, stop)
+        shop = server.open_shop(seed)
+        _show(screen, server, server.workload(shop, rate), seconds, events, stop)
     screen.say("Stopped. The server and its files are gone.")
     return 0
+
+
+def _server(source: str, stop: threading.Event) -> EmbeddedServer:
+    """The server of the name *source*; only its driver is loaded."""
+    if source == "postgres":
+        from .postgres import EmbeddedPostgres
+
+        return EmbeddedPostgres(stop)
+    from .binlog import LocalMariaDb, LocalMySql
+
+    return (LocalMariaDb if source == "mariadb" else LocalMySql)(stop)
 
 
 def _stop_on_signals() -> threading.Event:
@@ -47,17 +58,16 @@ def _stop_on_signals() -> threading.Event:
     return stop
 
 
-def _show(screen: Screen, postgres: EmbeddedPostgres, workload: Workload, seconds: float | None, events: int | None,
+def _show(screen: Screen, server: EmbeddedServer, workload: Workload, seconds: float | None, events: int | None,
           stop: threading.Event) -> None:
     sink = ScreenSink()
-    config = connector_config(str(postgres.folder), postgres.port, postgres.user, DATABASE, SCHEMA)
-    with Pipeline(postgres.folder, config, sink) as pipeline:
+    with Pipeline(server.folder, connector_config(server.connector()), sink) as pipeline:
         pipeline.start()
         while not stop.wait(0.01) and pipeline.url() is None:
             pipeline.check()
         if stop.is_set():
             return
-        screen.head(_head(postgres, pipeline.url() or ""))
+        screen.head([*server.head(), *_head(pipeline.url() or "")])
         # Once the first row is here, what the snapshot sees is settled: from now on changes are changes.
         while not stop.is_set() and not _step(screen, sink):
             pipeline.check()
@@ -68,7 +78,7 @@ def _show(screen: Screen, postgres: EmbeddedPostgres, workload: Workload, second
                 if events is not None and screen.changes >= events:
                     break
                 _step(screen, sink)
-                postgres.check()
+                server.check()
                 pipeline.check()
                 workload.check()
         finally:
@@ -88,10 +98,8 @@ def _step(screen: Screen, sink: ScreenSink) -> bool:
     return taken is not None
 
 
-def _head(postgres: EmbeddedPostgres, url: str) -> list[tuple[str, str]]:
+def _head(url: str) -> list[tuple[str, str]]:
     return [
-        ("database", f'psql "{postgres.dsn(DATABASE)}"  (PostgreSQL 18, tables in schema {SCHEMA}; change them too)'),
-        ("slot", f"{SLOT}, publication {SLOT}, plugin pgoutput"),
         ("pipeline", f"{url}  (REST as Kafka Connect's: {url}/connectors/demo/status; metrics: {url}/metrics)"),
         ("second view", f"cdc tail {url}"),
         ("stop", "Ctrl-C"),

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from cdc.core.errors import SinkRefusedError
 from cdc.core.interfaces import Outgoing
-from cdc.render import render_event, shown
+from cdc.render import in_whole_seconds, render_event, shown
 
 SNAPSHOT_ROWS_SHOWN: Final = 3
 _RATE_WINDOW_S: Final = 5.0
@@ -37,6 +37,7 @@ class Screen:
         self._live = terminal and not as_json
         self._arrivals: deque[float] = deque()
         self._lag_ms: float | None = None
+        self._lag_sign = ""
         self._reading: tuple[str, int] = ("", 0)
         self._drawn_at = 0.0
         self._first_at = 0.0
@@ -93,8 +94,10 @@ class Screen:
         if op != "r":
             self._arrivals.append(time.monotonic())
             self._first_at = self._first_at or self._arrivals[0]
-            done_us = value["source"].get("ts_us") if isinstance(value, Mapping) and "source" in value else None
+            source = value["source"] if isinstance(value, Mapping) and "source" in value else {}
+            done_us = source.get("ts_us")
             self._lag_ms = None if done_us is None else max(0.0, time.time() * 1000 - done_us / 1000)
+            self._lag_sign = "≤ " if in_whole_seconds(source) else ""
 
     def _wanted(self, topic: str, op: str) -> bool:
         """Of a snapshot, which comes table by table, the first rows of each table; the others are counted."""
@@ -118,7 +121,7 @@ class Screen:
         for (table, op), count in self.totals.items():
             if op != "r":
                 tables[table] += count
-        lag = "" if self._lag_ms is None else f" · lag {self._lag_ms:.0f} ms"
+        lag = "" if self._lag_ms is None else f" · lag {self._lag_sign}{self._lag_ms:.0f} ms"
         counts = " ".join(f"{shown(table)} {count}" for table, count in sorted(tables.items()))
         window = min(_RATE_WINDOW_S, max(1.0, now - self._first_at))
         text = f" {len(self._arrivals) / window:.1f} events/s{lag} · {counts} · Ctrl-C stops "

@@ -6,18 +6,16 @@ import random
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
 from decimal import Decimal
 from importlib import resources
-from typing import Any, Final
-
-import psycopg
-from psycopg import sql
-from psycopg.types.json import Jsonb
+from typing import Any, Final, NamedTuple, Protocol
 
 from cdc.core.errors import SourceConnectionError
 
 DATABASE: Final = "shop"
-SCHEMA: Final = "shop"
+"""Also the name of its PostgreSQL schema, so that its tables go by the same names everywhere."""
 CUSTOMERS: Final = 40
 PRODUCTS: Final = 25
 OPEN_ORDERS: Final = 60
@@ -31,19 +29,58 @@ _LOOKS = ("copper", "blue", "oak", "folding", "tiny", "striped", "glass", "woven
 _INTERESTS = ("kitchen", "garden", "books", "light", "travel", "music")
 _NOTES = ("Please ring twice.", "Leave it with the neighbours.", "It's a gift 🎁", None, None, None)
 
-Cursor = psycopg.Cursor[tuple[Any, ...]]
+
+
+class Cursor(Protocol):
+    """Of the DB-API's, what is used here."""
+
+    def execute(self, query: Any, parameters: Any = None, /) -> Any: ...
+
+    def fetchone(self) -> Any: ...
+
+    def fetchall(self) -> Any: ...
+
+
+class Dialect(NamedTuple):
+    """What a database has in its own way: the file with its tables, and what its driver takes for values."""
+
+    schema: str
+    document: Callable[[Any], Any]
+    tags: Callable[[list[str]], Any]
+    interests: Callable[[list[str]], Any]
+    uuid: Callable[[uuid.UUID], Any]
+
+
+class Rollback(Exception):
+    """The transaction is thought better of."""
+
+
+@contextmanager
+def transaction(connection: Any) -> Iterator[Any]:
+    """A cursor whose statements are one transaction; given up without a word on `Rollback`."""
+    try:
+        with connection.cursor() as cursor:
+            yield cursor
+    except Rollback:
+        connection.rollback()
+    else:
+        connection.commit()
 
 
 class Shop:
     """What happens in the shop; each action is the statements of one transaction."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, dialect: Dialect) -> None:
         self._random = random.Random(seed)
         self._numbers = iter(range(1, 1_000_000_000))
+        self._dialect = dialect
+
+    def schema(self) -> bytes:
+        """The statements that make its tables."""
+        return resources.files(__package__).joinpath(self._dialect.schema).read_bytes()
 
     def stock_up(self, cursor: Cursor) -> None:
-        """Tables and first rows."""
-        cursor.execute(resources.files(__package__).joinpath("shop.sql").read_text(encoding="utf-8").encode())
+        """The first rows."""
         for _ in range(CUSTOMERS):
             self.sign_up(cursor)
         for _ in range(PRODUCTS):
@@ -73,21 +110,21 @@ class Shop:
         first, last, number = self._random.choice(_FIRST), self._random.choice(_LAST), next(self._numbers)
         cursor.execute(
             "INSERT INTO shop.customers (email, name, tier, address, interests, newsletter, born) "
-            "VALUES (%s, %s, %s::shop.tier, %s, %s, %s, date '1950-01-01' + %s)",
+            "VALUES (%s, %s, %s, %s, %s, %s, %s)",
             (f"{first}.{last}.{number}@example.com".lower(), f"{first} {last}",
-             self._random.choice(("basic", "basic", "silver", "gold")), Jsonb(self._address()),
-             self._random.sample(_INTERESTS, self._random.randint(0, 3)), self._random.random() < 0.5,
-             self._random.randrange(20_000)))
+             self._random.choice(("basic", "basic", "silver", "gold")), self._address(),
+             self._dialect.interests(self._random.sample(_INTERESTS, self._random.randint(0, 3))),
+             self._random.random() < 0.5, date(1950, 1, 1) + timedelta(self._random.randrange(20_000))))
 
     def move_customer(self, cursor: Cursor) -> None:
         cursor.execute("UPDATE shop.customers SET address = %s, newsletter = NOT newsletter WHERE id = %s",
-                       (Jsonb(self._address()), self._one(cursor, "SELECT id FROM shop.customers ORDER BY id")))
+                       (self._address(), self._one(cursor, "SELECT id FROM shop.customers ORDER BY id")))
 
     def close_account(self, cursor: Cursor) -> None:
         """Of somebody without orders, so that nothing hangs in the air."""
         cursor.execute("DELETE FROM shop.customers WHERE id = %s", (self._one(
             cursor, "SELECT id FROM shop.customers c WHERE NOT EXISTS "
-                    "(SELECT FROM shop.orders WHERE customer_id = c.id) ORDER BY id"),))
+                    "(SELECT 1 FROM shop.orders WHERE customer_id = c.id) ORDER BY id"),))
 
     # Products
 
@@ -97,16 +134,17 @@ class Shop:
             "INSERT INTO shop.products (sku, name, price, stock, weight_kg, tags, details) "
             "VALUES (%s, %s, %s, %s, %s, %s, %s)",
             (f"{thing[:3].upper()}-{number:04}", f"{look} {thing}", Decimal(self._random.randint(300, 20_000)) / 100,
-             self._random.randint(50, 200), round(self._random.uniform(0.1, 9), 2), [look, thing],
-             Jsonb({"colour": look, "size_cm": [self._random.randint(5, 90) for _ in range(3)]})))
+             self._random.randint(50, 200), round(self._random.uniform(0.1, 9), 2), self._dialect.tags([look, thing]),
+             self._dialect.document({"colour": look, "size_cm": [self._random.randint(5, 90) for _ in range(3)]})))
 
     def change_price(self, cursor: Cursor) -> None:
-        cursor.execute("UPDATE shop.products SET price = round(price * %s, 2), changed_at = now() WHERE sku = %s",
+        cursor.execute("UPDATE shop.products SET price = round(price * %s, 2), changed_at = CURRENT_TIMESTAMP(6) "
+                       "WHERE sku = %s",
                        (Decimal(self._random.choice(("0.90", "0.95", "1.05", "1.12"))), self._any_sku(cursor)))
 
     def restock(self, cursor: Cursor) -> None:
-        cursor.execute("UPDATE shop.products SET stock = stock + 100 WHERE sku = "
-                       "(SELECT sku FROM shop.products ORDER BY stock, sku LIMIT 1)")
+        cursor.execute("SELECT sku FROM shop.products ORDER BY stock, sku LIMIT 1")
+        cursor.execute("UPDATE shop.products SET stock = stock + 100 WHERE sku = %s", cursor.fetchone())
 
     def rename_product(self, cursor: Cursor) -> None:
         """A new key: consumers see the old one deleted and the new one created."""
@@ -118,7 +156,7 @@ class Shop:
 
     def place_order(self, cursor: Cursor) -> None:
         """One transaction over three tables."""
-        order = uuid.UUID(int=self._random.getrandbits(128), version=4)
+        order = self._dialect.uuid(uuid.UUID(int=self._random.getrandbits(128), version=4))
         cursor.execute("SELECT sku, price FROM shop.products WHERE stock >= 5 ORDER BY sku")
         products = cursor.fetchall()
         chosen = self._random.sample(products, min(len(products), self._random.randint(1, 3)))
@@ -135,10 +173,10 @@ class Shop:
     def pay(self, cursor: Cursor) -> None:
         card = f"{self._random.randint(0, 9999):04}"
         cursor.execute("UPDATE shop.orders SET status = 'paid', payment = %s WHERE id = %s",
-                       (Jsonb({"method": "card", "last4": card}), self._oldest_order(cursor, "new")))
+                       (self._dialect.document({"method": "card", "last4": card}), self._oldest_order(cursor, "new")))
 
     def ship(self, cursor: Cursor) -> None:
-        cursor.execute("UPDATE shop.orders SET status = 'shipped', shipped_at = now() WHERE id = %s",
+        cursor.execute("UPDATE shop.orders SET status = 'shipped', shipped_at = CURRENT_TIMESTAMP(6) WHERE id = %s",
                        (self._oldest_order(cursor, "paid"),))
 
     def deliver(self, cursor: Cursor) -> None:
@@ -147,8 +185,9 @@ class Shop:
 
     def cancel_order(self, cursor: Cursor) -> None:
         order = self._oldest_order(cursor, "new")
-        cursor.execute("UPDATE shop.products p SET stock = stock + i.quantity FROM shop.order_items i "
-                       "WHERE i.order_id = %s AND i.sku = p.sku", (order,))
+        cursor.execute("SELECT quantity, sku FROM shop.order_items WHERE order_id = %s ORDER BY line", (order,))
+        for item in cursor.fetchall():
+            cursor.execute("UPDATE shop.products SET stock = stock + %s WHERE sku = %s", item)
         cursor.execute("DELETE FROM shop.order_items WHERE order_id = %s", (order,))
         cursor.execute("UPDATE shop.orders SET status = 'cancelled' WHERE id = %s", (order,))
 
@@ -157,18 +196,19 @@ class Shop:
         cursor.execute(
             "SELECT id FROM shop.orders WHERE status IN ('cancelled', 'delivered') "
             "OR (SELECT count(*) FROM shop.orders) > %s ORDER BY placed_at, id LIMIT 6", (OPEN_ORDERS,))
-        orders = [row[0] for row in cursor.fetchall()]
-        cursor.execute("DELETE FROM shop.order_items WHERE order_id = ANY(%s)", (orders,))
-        cursor.execute("DELETE FROM shop.orders WHERE id = ANY(%s)", (orders,))
+        orders = cursor.fetchall()
+        for order in orders:
+            cursor.execute("DELETE FROM shop.order_items WHERE order_id = %s", order)
+        for order in orders:
+            cursor.execute("DELETE FROM shop.orders WHERE id = %s", order)
 
     def abandon_cart(self, cursor: Cursor) -> None:
         """An order that is thought better of: its transaction is rolled back, and nobody ever sees it."""
         self.place_order(cursor)
-        raise psycopg.Rollback
+        raise Rollback
 
     def _oldest_order(self, cursor: Cursor, status: str) -> Any:
-        cursor.execute("SELECT id FROM shop.orders WHERE status = %s::shop.order_status ORDER BY placed_at, id LIMIT 1",
-                       (status,))
+        cursor.execute("SELECT id FROM shop.orders WHERE status = %s ORDER BY placed_at, id LIMIT 1", (status,))
         row = cursor.fetchone()
         return row[0] if row else None
 
@@ -177,24 +217,29 @@ class Shop:
 
     def _one(self, cursor: Cursor, query: str) -> Any:
         """One of what *query* finds, None if that is nothing."""
-        rows = cursor.execute(query.encode()).fetchall()
+        cursor.execute(query)
+        rows = cursor.fetchall()
         return self._random.choice(rows)[0] if rows else None
 
-    def _address(self) -> dict[str, Any]:
+    def _address(self) -> Any:
         city, country = self._random.choice(_CITIES)
         street = f"{self._random.choice(_LAST)} street {self._random.randint(1, 99)}"
-        return {"street": street, "city": city, "country": country}
+        return self._dialect.document({"street": street, "city": city, "country": country})
 
 
 class Workload:
     """The shop's life on a connection of its own, in a thread of its own, until stopped."""
 
-    def __init__(self, dsn: str, shop: Shop, rate: float) -> None:
-        """*rate* is transactions a second."""
+    def __init__(self, connect: Callable[[], Any], errors: type[Exception], shop: Shop, rate: float,
+                 title: str) -> None:
+        """*connect* opens a connection of the DB-API's, whose failures are *errors*; *rate* is transactions a second;
+        *title* names the server."""
         self.error: Exception | None = None
-        self._dsn = dsn
+        self._connect = connect
+        self._errors = errors
         self._shop = shop
         self._rate = rate
+        self._title = title
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="shop", daemon=True)
 
@@ -204,7 +249,8 @@ class Workload:
     def check(self) -> None:
         """Raises SourceConnectionError when it has ended by itself."""
         if self.error is not None:
-            raise SourceConnectionError("The shop's own connection to the demo's PostgreSQL failed.") from self.error
+            said = f"The shop's own connection to the demo's {self._title} failed."
+            raise SourceConnectionError(said) from self.error
 
     def stop(self) -> None:
         self._stop.set()
@@ -213,28 +259,11 @@ class Workload:
 
     def _run(self) -> None:
         try:
-            with connect(self._dsn, "demo shop") as connection:
+            with self._connect() as connection:
                 for act in self._shop.actions():
                     if self._stop.wait(self._shop.pause_s(self._rate)):
                         return
-                    with connection.transaction(), connection.cursor() as cursor:
+                    with transaction(connection) as cursor:
                         act(cursor)
-        except psycopg.Error as exc:
+        except self._errors as exc:
             self.error = exc
-
-
-def open_shop(dsn: Callable[[str], str], seed: int) -> Shop:
-    """Make the database with its first rows. Raises SourceConnectionError."""
-    shop = Shop(seed)
-    try:
-        with connect(dsn("postgres"), "demo") as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {} STRATEGY file_copy").format(sql.Identifier(DATABASE)))
-        with connect(dsn(DATABASE), "demo") as connection, connection.transaction(), connection.cursor() as cursor:
-            shop.stock_up(cursor)
-    except psycopg.OperationalError as exc:
-        raise SourceConnectionError("The demo's PostgreSQL went away while its shop was being set up.") from exc
-    return shop
-
-
-def connect(dsn: str, application_name: str) -> psycopg.Connection[tuple[Any, ...]]:
-    return psycopg.connect(dsn, autocommit=True, application_name=application_name)

@@ -7,18 +7,22 @@ import importlib.util
 import json
 import os
 import pwd
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
-from tests.servers.process import is_alive, wait_until
+from tests.servers import mariadb, mysql
+from tests.servers.process import ServerUnavailableError, is_alive, wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,8 +45,9 @@ def scratch() -> Iterator[Path]:
 def start(scratch: Path) -> Iterator[Start]:
     with contextlib.ExitStack() as started:
 
-        def run(*arguments: str, python: str = sys.executable, prefix: Sequence[str] = ()) -> subprocess.Popen[str]:
-            environment = {**os.environ, "TMPDIR": str(scratch), "PYTHONDONTWRITEBYTECODE": "1",
+        def run(*arguments: str, python: str = sys.executable, prefix: Sequence[str] = (),
+                more: Mapping[str, str] = MappingProxyType({})) -> subprocess.Popen[str]:
+            environment = {**os.environ, **more, "TMPDIR": str(scratch), "PYTHONDONTWRITEBYTECODE": "1",
                            "PYTHONPATH": os.pathsep.join([str(ROOT), sysconfig.get_path("platlib")])}
             process = subprocess.Popen(
                 [*prefix, python, "-m", "cdc", "demo", *arguments], env=environment, text=True, cwd="/",
@@ -276,3 +281,154 @@ def test_a_package_below_a_closed_folder_is_copied_for_the_servers_user(start: S
         assert_nothing_left(scratch)
     finally:
         shutil.rmtree(closed)
+
+
+# MariaDB and MySQL
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A server that the demo is to find: its name for the demo, and the environment that leads there."""
+
+    source: str
+    environment: Mapping[str, str]
+
+
+def installed(source: str, folder: Path) -> Installed:
+    """As on this machine or as fetched. What was only unpacked is run by a script, for it has libraries of its own."""
+    module, program = (mariadb, "mariadbd") if source == "mariadb" else (mysql, "mysqld")
+    try:
+        found = module.fetch_installation()
+    except ServerUnavailableError as exc:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(exc))
+    basedir = found.basedir
+    if found.root is not None:
+        basedir = folder
+        (folder / "sbin").mkdir()
+        script = folder / "sbin" / program
+        script.write_text(f'#!/bin/sh\nexec {shlex.join(found.command(program))} "$@"\n')
+        script.chmod(0o755)
+        (folder / "share").symlink_to(found.basedir / "share")
+    return Installed(source, {f"CDC_DEMO_{source.upper()}_BASEDIR": str(basedir)})
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Path]:
+    """Where every user may run programs."""
+    folder = Path(tempfile.mkdtemp(prefix="t-installed-", dir="/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module", name="mariadb_here")
+def mariadb_fixture(place: Path) -> Installed:
+    (place / "mariadb").mkdir()
+    return installed("mariadb", place / "mariadb")
+
+
+@pytest.fixture(scope="module", name="mysql_here")
+def mysql_fixture(place: Path) -> Installed:
+    (place / "mysql").mkdir()
+    return installed("mysql", place / "mysql")
+
+
+@pytest.mark.parametrize("name", ["mariadb_here", "mysql_here"])
+def test_a_server_of_this_machine_shows_the_same_shop(start: Start, scratch: Path, name: str,
+                                                      request: pytest.FixtureRequest) -> None:
+    here: Installed = request.getfixturevalue(name)
+    process = start("--source", here.source, "--json", "--events", "20", "--rate", "50", more=here.environment)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert f"--socket={scratch}/" in err
+    events = [json.loads(line) for line in out.splitlines()]
+    live = [event for event in events if event["value"]["op"] != "r"]
+    assert len(live) == 20
+    assert {event["value"]["op"] for event in live} == {"c", "u", "d"}
+    assert {event["topic"] for event in events} == {
+        f"demo.shop.{table}" for table in ("customers", "products", "orders", "order_items")}
+    assert all(event["value"]["source"]["connector"] == here.source and event["key"] for event in events)
+    assert_nothing_left(scratch)
+
+
+def test_its_events_are_shown_as_postgresqls(start: Start, scratch: Path, mariadb_here: Installed) -> None:
+    process = start("--source", "mariadb", "--events", "25", "--rate", "50", more=mariadb_here.environment)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert err == ""
+    for word in (" read ", " insert ", " update ", " delete "):
+        assert any(word in line and " shop." in line for line in out.splitlines()), word
+    assert '"new" → "paid"' in out
+    assert "more rows of demo.shop.customers, 40 in all" in out
+    assert_nothing_left(scratch)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_mariadb_too(start: Start, scratch: Path, mariadb_here: Installed,
+                                           number: signal.Signals) -> None:
+    process = start("--source", "mariadb", more=mariadb_here.environment)
+    read_changes(process, 1)
+    assert processes(scratch)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert_nothing_left(scratch)
+
+
+@pytest.mark.parametrize("when", ["server.log", "server.sock"])
+def test_ctrl_c_during_start_leaves_no_mariadb(start: Start, scratch: Path, mariadb_here: Installed,
+                                               when: str) -> None:
+    process = start("--source", "mariadb", more=mariadb_here.environment)
+    wait_until(lambda: list(scratch.glob(f"*/{when}")), 30, when, 0.001)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert_nothing_left(scratch)
+
+
+def test_even_kill_9_leaves_no_mariadb(start: Start, scratch: Path, mariadb_here: Installed) -> None:
+    process = start("--source", "mariadb", more=mariadb_here.environment)
+    read_changes(process, 1)
+    left = [*guards(process.pid), *processes(scratch)]
+    assert len(left) >= 2
+    process.kill()
+    process.wait()
+    wait_until(lambda: not any(map(is_alive, left)) and not list(scratch.iterdir()), 30, "the guard to clean up")
+    assert_nothing_left(scratch)
+
+
+def test_a_dead_mariadb_is_an_error_and_leaves_nothing(start: Start, scratch: Path, mariadb_here: Installed) -> None:
+    process = start("--source", "mariadb", more=mariadb_here.environment)
+    read_changes(process, 1)
+    (pidfile,) = scratch.glob("*/server.pid")
+    os.kill(int(pidfile.read_text()), signal.SIGKILL)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "cdc: " in err
+    assert "MariaDB" in err
+    assert "Traceback" not in err
+    assert_nothing_left(scratch)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
+def test_an_ordinary_user_can_run_it_with_mariadb(start: Start, scratch: Path, mariadb_here: Installed) -> None:
+    process = start("--source", "mariadb", "--events", "5", "--rate", "50", python=other_python(), prefix=as_nobody(),
+                    more=mariadb_here.environment)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert " insert " in out
+    assert_nothing_left(scratch)
+
+
+@pytest.mark.parametrize("source", ["mariadb", "mysql"])
+def test_a_server_that_is_not_here_is_told_with_what_to_install(start: Start, scratch: Path, source: str) -> None:
+    variable = f"CDC_DEMO_{source.upper()}_BASEDIR"
+    process = start("--source", source, more={variable: str(scratch)})
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    said = " ".join(err.split())
+    assert f"{source}-server-core" in said
+    assert variable in said
+    assert_nothing_left(scratch)

@@ -26,6 +26,13 @@ def test_an_insert_is_one_plain_line_off_a_terminal() -> None:
         '2023-11-14T22:13:20.000Z insert   public.orders id=1 name="Ann" note=null ok=true n=1.5 lag=31ms')
 
 
+def test_a_time_without_fractions_bounds_the_lag() -> None:
+    for connector, ts_ms, wanted in (("mariadb", 1_700_000_000_000, "lag≤31ms"),
+                                     ("mysql", 1_700_000_000_021, "lag=10ms")):
+        source = {**SOURCE, "connector": connector, "ts_ms": ts_ms}
+        assert line({**envelope("c", None, {"id": 1}), "source": source}).endswith(wanted)
+
+
 def test_an_update_shows_what_changed() -> None:
     before = {"id": 1, "status": "new", "total": "1.00", "big": UNAVAILABLE}
     after = {"id": 1, "status": "paid", "total": "1.00", "big": "seen now"}

@@ -59,7 +59,8 @@ class MySqlConfig(SourceConfig):
         doc="Logical name of the database server; the first part of every topic's name.",
     )
     database_hostname: str = option(
-        "database.hostname", importance="HIGH", required=True, group="MySQL", doc="Host of the server.",
+        "database.hostname", importance="HIGH", required=True, group="MySQL",
+        doc="Host of the server, or the path of its socket.",
     )
     database_port: int = option(
         "database.port", "INT", default="3306", importance="HIGH", check=between(1, 65535), doc="Port of the server.",

