@@ -242,7 +242,7 @@ class MySqlConfig(SourceConfig):
 
     # Ours
     cdc_queue_bytes: int = option(
-        "cdc.queue.bytes", "LONG", default="16777216", importance="LOW", check=at_least(65536), group="Service",
+        "cdc.queue.bytes", "LONG", default="4194304", importance="LOW", check=at_least(65536), group="Service",
         doc="Most bytes read ahead from the server.",
     )
     cdc_uniform_values: bool = option(
