@@ -41,7 +41,7 @@ ROW: Final = """\
     n, n %% 10007, ELT(1 + n %% 4, 'new', 'paid', 'shipped', 'returned'), (n %% 100000) / 100, 'EUR',
     CONCAT('note for order ', n), 1 + n %% 9, n %% 3 = 0, TIMESTAMP('2024-01-01') + INTERVAL n SECOND,
     TIMESTAMP('2024-01-01') + INTERVAL n * 1000 MICROSECOND"""
-BODY: Final = "n, REPEAT(MD5(n), 3200)"
+BODY: Final = "n, REPEAT(SHA2(n, 256), 1600)"
 RANGE: Final = "FROM (SELECT a.n * 1000 + b.n AS n FROM numbers a, numbers b WHERE a.n < %s) q WHERE n < %s"
 SOME: Final = "FROM (SELECT %s + n AS n FROM numbers) q"
 SINGLES: Final = f"""\

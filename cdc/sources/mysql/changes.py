@@ -223,14 +223,14 @@ class Decoder:
 
     # -- events --------------------------------------------------------------------------------------------------
 
-    def run(self, events: list[bytes], first: int, limit: int) -> tuple[int, int]:
-        """Events from *first* on, and what they open, until there are *limit* records or none of them is left. Returns
-        which event is next, and how many bytes were fed."""
+    def run(self, events: list[bytes], first: int, max_records: int, max_bytes: int) -> tuple[int, int]:
+        """Events from *first* on, and what they open, until there are as many records or bytes, or none of them is
+        left. Returns which event is next, and how many bytes it were, those unpacked included."""
         number, size_bytes = first, 0
         records = self.emitter.records
-        while len(records) < limit:
+        while len(records) < max_records and size_bytes < max_bytes:
             if self.payload is not None:
-                self.step()
+                size_bytes += self.step()
             elif number < len(events):
                 event = events[number]
                 number += 1
@@ -256,11 +256,11 @@ class Decoder:
         """Whether the log could be resumed after the event just handled."""
         return self.transaction is None and self.pending_gtid is None
 
-    def step(self) -> bool:
-        """One event of the open payload or replay; False when there is none (any more)."""
+    def step(self) -> int:
+        """One event of the open payload or replay; its size in bytes, 0 when there is none (any more)."""
         payload, outer = self.payload, self.payload_header
         if payload is None or outer is None:
-            return False
+            return 0
         item = next(payload, None)
         if item is None:
             self.payload = None
@@ -268,11 +268,11 @@ class Decoder:
                 self.finish_replay()
             if self.between_transactions():
                 self.pos = outer.next_position
-            return False
+            return 0
         header, message = item
         if self.replayed is None or isinstance(message, TableMap | RowsEvent | RowsQuery):
             self.handle(header, message, outer.next_position - outer.length)
-        return True
+        return int(header.length)
 
     def handle(self, header: Header, message: Any, start: int) -> None:
         """*start* is where the event begins in its file."""

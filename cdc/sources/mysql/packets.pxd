@@ -8,8 +8,10 @@ cdef class PacketReader:
     cdef Py_ssize_t _filled
     cdef int _sequence
     cdef object _long
+    cdef Py_ssize_t _missing
+    cdef bint _last
     @cython.locals(room=bytearray, p="const unsigned char *", filled=Py_ssize_t, at=Py_ssize_t, start=Py_ssize_t,
-                   length=Py_ssize_t, last_word=bint)
+                   length=Py_ssize_t, whole=bint, goes_on=bint, last_word=bint)
     cpdef object received(self, Py_ssize_t count, list events)
-    cpdef int _append(self, Py_ssize_t start, Py_ssize_t end, bint last, list events) except -1
-    cpdef int _keep(self, Py_ssize_t at, Py_ssize_t filled) except -1
+    @cython.locals(end=Py_ssize_t)
+    cpdef Py_ssize_t _continue(self, Py_ssize_t start, Py_ssize_t filled, list events) except -1

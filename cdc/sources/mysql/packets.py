@@ -20,17 +20,19 @@ _MAX_PACKET = 0xFFFFFF
 
 
 class PacketReader:
-    """Takes packets apart as they come in. An event of many packets is put together in place, so that it is in memory
-    once."""
+    """Takes packets apart as they come in. A packet that fits the buffer is waited for; a longer one, and with it the
+    event that may go on in further packets, is put together as its bytes come, so that it is in memory once."""
 
     def __init__(self) -> None:
         self._room = bytearray(READ_BYTES)
         self._filled = 0
         self._sequence = 1
         self._long: io.BytesIO | None = None
+        self._missing = 0
+        self._last = True
 
     def wanted(self) -> memoryview:
-        """Where the next bytes go: all that is free of the buffer, which has room for the packet that has begun."""
+        """Where the next bytes go: all that is free of the buffer."""
         return memoryview(self._room)[self._filled:]
 
     def received(self, count: int, events: list[bytes]) -> bytes | None:
@@ -40,47 +42,45 @@ class PacketReader:
         room = self._room
         p: Any = room
         at = 0
+        if self._missing:
+            at = self._continue(0, filled, events)
         while filled - at >= _HEAD:
             length = p[at] | p[at + 1] << 8 | p[at + 2] << 16
-            if filled - at - _HEAD < length:
-                break
             start = at + _HEAD
+            goes_on = length == _MAX_PACKET
+            whole = filled - start >= length
+            if not whole and (_HEAD + length <= READ_BYTES or filled == start):
+                break
             last_word = p[at + 3] == 0 and length > 0 and p[start] == ERR  # MariaDB's, when it shuts down
             if p[at + 3] != self._sequence and not last_word:
                 raise ProtocolError("packet out of order", offset=3, wanted=self._sequence, got=p[at + 3])
             self._sequence = (self._sequence + 1) & 0xFF
-            at = start + length
             if self._long is None:
                 if length == 0 or p[start] != OK:
-                    return bytes(room[start:at])
+                    return bytes(room[start:min(start + length, filled)])
                 start += 1
-            if self._long is not None or length == _MAX_PACKET:
-                self._append(start, at, length < _MAX_PACKET, events)
-            else:
+                length -= 1
+            if whole and self._long is None and not goes_on:
+                at = start + length
                 events.append(p[start:at] if cython.compiled else bytes(room[start:at]))
-        self._keep(at, filled)
+                continue
+            if self._long is None:
+                self._long = io.BytesIO()
+            self._last = not goes_on
+            self._missing = length
+            at = self._continue(start, filled, events)
+        self._room[:filled - at] = self._room[at:filled]
+        self._filled = filled - at
         return None
 
-    def _append(self, start: int, end: int, last: bool, events: list[bytes]) -> None:
-        """A part of an event of several packets."""
-        if self._long is None:
-            self._long = io.BytesIO()
+    def _continue(self, start: int, filled: int, events: list[bytes]) -> int:
+        """More of the long event, from *start*; the place after what belongs to its packet."""
+        assert self._long is not None
+        end = min(filled, start + self._missing)
         with memoryview(self._room) as view:
             self._long.write(view[start:end])
-        if last:
+        self._missing -= end - start
+        if not self._missing and self._last:
             events.append(self._long.getvalue())
             self._long = None
-
-    def _keep(self, at: int, filled: int) -> None:
-        """Bring the rest to the front of a buffer that has room for its packet."""
-        left = filled - at
-        need = READ_BYTES
-        if left >= _HEAD:
-            need = max(need, _HEAD + int.from_bytes(self._room[at:at + 3], "little"))
-        if need > len(self._room) or len(self._room) > READ_BYTES >= need:
-            room = bytearray(need)
-            room[:left] = self._room[at:filled]
-            self._room = room
-        elif at:
-            self._room[:left] = self._room[at:filled]
-        self._filled = left
+        return end

@@ -371,7 +371,8 @@ class MySqlSource:
             self._next_frame = 0
             if not self._frames and not self._heartbeat_due():
                 return None
-        self._next_frame, size = decoder.run(self._frames, self._next_frame, self.config.max_batch_size)
+        self._next_frame, size = decoder.run(self._frames, self._next_frame, self.config.max_batch_size,
+                                             2 * BATCH_BYTES)
         records = self._emitter.take()
         if self._heartbeat_due():
             records.append(self._heartbeat())
