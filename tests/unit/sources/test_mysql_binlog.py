@@ -210,6 +210,18 @@ def test_a_payload_may_be_uncompressed() -> None:
     assert list(message.events()) == [inner]
 
 
+@pytest.mark.parametrize("length", [1 << 16, (1 << 20) - 19, 1 << 20, (3 << 20) + 5])
+def test_long_events_of_a_payload_are_whole(length: int) -> None:
+    small = event(const.XID_EVENT, b"\1" + b"\0" * 7)
+    long = event(const.WRITE_ROWS_EVENT, random.Random(length).randbytes(length))
+    data = small + long + small + long + small
+    payload = TransactionPayload(TransactionPayload.NONE, None, data, 0, len(data))
+    assert list(payload.events()) == [small, long, small, long, small]
+    for end in (len(small) + 18, len(small) + len(long) - 1, len(data) - 1):
+        with pytest.raises(ProtocolError, match="payload ends within an event"):
+            list(TransactionPayload(TransactionPayload.NONE, None, data, 0, end).events())
+
+
 def test_a_payload_that_is_cut_or_no_zstd_is_an_error() -> None:
     frame = next(each for each in frames(MYSQL) if each[4] == const.TRANSACTION_PAYLOAD_EVENT)
     _, message = decoder_of(MYSQL).decode(frame)

@@ -1,0 +1,161 @@
+"""From recorded logs to records and positions."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection, Generator, Sequence
+from typing import Any
+
+import pytest
+
+from cdc.core.filters import Filters
+from cdc.core.naming import TopicNaming
+from cdc.core.record import Message, Record
+from cdc.core.schema import TableId
+from cdc.sources.emit import Emitter
+from cdc.sources.mysql import const, schema_changes
+from cdc.sources.mysql.changes import Decoder
+from cdc.sources.mysql.collations import Collation, Collations
+from cdc.sources.mysql.events import Events
+from cdc.sources.mysql.options import parse_mariadb, parse_mysql
+from cdc.sources.mysql.position import MySqlPosition
+from cdc.sources.mysql.structure import Structures, TableStructure
+from cdc.sources.mysql.tables import TableBuilder
+from cdc.sources.mysql.tokens import Dialect
+from tests.unit.sources.binlog_files import MARIADB, MYSQL, event, frames
+
+EVERYTHING = 1 << 60
+
+
+class NoLog:
+    """No prepared transaction is looked for again."""
+
+    def files(self) -> Sequence[str]:
+        return []
+
+    def read(self, file: str, position: int) -> Generator[bytes, None, None]:
+        yield from ()
+
+
+class Utf8(Collations):
+    def get(self, number: int) -> Collation:
+        return Collation("utf8mb4", "utf8mb4_bin", 4)
+
+
+def decoder_of(name: str) -> Decoder:
+    """From the beginning of the log, for one of its tables."""
+    mariadb = name.startswith("mariadb")
+    given = {"name": "test", "topic.prefix": "test", "database.hostname": "none", "database.user": "none",
+             "database.server.id": "1", "snapshot.mode": "no_data", "table.include.list": "shop.t"}
+    config, _ = (parse_mariadb if mariadb else parse_mysql)(given)
+    naming, filters = TopicNaming.from_config(config, given), Filters.from_config(config)
+    events = Events(naming, config.flavor)
+
+    def reread(ids: Collection[TableId]) -> dict[TableId, TableStructure]:
+        return {}
+
+    made = Decoder(
+        emitter=Emitter(skipped=frozenset(), tombstones=False, skip_unchanged=False), events=events,
+        builder=TableBuilder(config, naming, filters, (), events.source_schema), filters=filters,
+        scope=schema_changes.Scope(filters, told=False, only_tables=True, only_databases=True),
+        structures=Structures(), reread=reread, xa_log=NoLog(),
+        follows=lambda source: True, schemas=None, transaction_metadata=False, include_query=False, comments=False,
+        mariadb=mariadb, dialect=Dialect(mariadb), collations=Utf8({}), on_inconsistency="warn",
+        clock_us=lambda: 0)
+    made.resume(MySqlPosition("binlog.000001", 4, ""), by_gtid=False)
+    return made
+
+
+def logged(name: str) -> list[bytes]:
+    """The file's events up to where its statements begin to be logged as such."""
+    events = frames(name)
+    end = next(number for number, each in enumerate(events) if each[4] == const.INTVAR_EVENT)
+    gtids = (const.GTID_LOG_EVENT, const.GTID_TAGGED_LOG_EVENT, const.GTID_EVENT)
+    return events[:max(number for number in range(end) if events[number][4] in gtids)]
+
+
+def moved(frame: bytes, by: int) -> bytes:
+    """*frame* at a place *by* bytes further on, of which its header has the low 32 bits."""
+    position = int.from_bytes(frame[13:17], "little")
+    head = frame[:13] + ((position + by) % (1 << 32)).to_bytes(4, "little") + frame[17:-4]
+    return head + zlib.crc32(head).to_bytes(4, "little")
+
+
+def rotate(position: int, file: str, *, made_up: bool, at: int = 0) -> bytes:
+    flags = const.LOG_EVENT_ARTIFICIAL_F if made_up else 0
+    body = position.to_bytes(8, "little") + file.encode()
+    return moved(event(const.ROTATE_EVENT, body, flags=flags, checksum=True), at)
+
+
+def fed(decoder: Decoder, events: list[bytes]) -> list[tuple[Any, ...]]:
+    for each in events:
+        decoder.feed(each)
+        while decoder.payload is not None:
+            decoder.step()
+    return shown(decoder.emitter.take())
+
+
+def shown(records: list[Record | Message]) -> list[tuple[Any, ...]]:
+    """Op, place and the first two columns of each."""
+    return [(record.op, record.source_values, [row and (row.raw(0), row.raw(1)) for row in (record.before,
+                                                                                           record.after)])
+            for record in records if isinstance(record, Record)]
+
+
+@pytest.mark.parametrize("log", [MYSQL, MARIADB])
+@pytest.mark.parametrize("start", [(1 << 32) - 1500, (1 << 32) + 70, 3 << 32])
+def test_positions_beyond_four_gigabytes_are_followed(log: str, start: int) -> None:
+    head, *rest = logged(log)
+    near, far = decoder_of(log), decoder_of(log)
+    plain = fed(near, [head, *rest])
+    by = start - 4
+    begun = [rotate(start, "binlog.000001", made_up=True), moved(head, 0), *(moved(each, by) for each in rest)]
+    found = fed(far, begun)
+    assert len(plain) == 17
+    assert found == [(op, (pos + by, row), rows) for op, (pos, row), rows in plain]
+    assert far.position().pos == near.position().pos + by
+    assert all(pos > 0 for _, (pos, _), _ in found)
+
+
+def test_the_next_file_begins_where_the_rotate_says() -> None:
+    """And not where the file before ended: a batch may end between the rotate and what the server makes up."""
+    decoder = decoder_of(MYSQL)
+    fed(decoder, [*logged(MYSQL), rotate(4, "binlog.000002", made_up=False, at=9000)])
+    assert (decoder.position().file, decoder.position().pos) == ("binlog.000002", 4)
+
+
+@pytest.mark.parametrize("log", [MYSQL, MARIADB])
+def test_a_batch_ends_with_enough_records_or_bytes(log: str) -> None:
+    """Wherever it ends, the records are the same, and within compressed transactions it may end too."""
+    events = logged(log)
+    whole = fed(decoder_of(log), events)
+    for max_records, max_bytes in ((1, EVERYTHING), (EVERYTHING, 1), (3, 500)):
+        decoder = decoder_of(log)
+        number, size_bytes, records = 0, 0, []
+        while number < len(events) or decoder.payload is not None:
+            number, size = decoder.run(events, number, max_records, max_bytes)
+            size_bytes += size
+            records += shown(decoder.emitter.take())
+        assert records == whole
+        assert size_bytes >= sum(map(len, events))
+
+
+@pytest.mark.parametrize("log", [MYSQL, MARIADB])
+def test_what_was_delivered_is_not_delivered_again(log: str) -> None:
+    """From the position after each record, the rest comes and nothing else."""
+    events = logged(log)
+    whole = fed(decoder_of(log), events)
+    first = decoder_of(log)
+    number, delivered = 0, 0
+    while number < len(events) or first.payload is not None:
+        number, _ = first.run(events, number, 1, EVERYTHING)
+        delivered += len(first.emitter.take())
+        position = first.position()
+        again = decoder_of(log)
+        again.resume(position, by_gtid=False)
+        starts = [events[0], *(each for each in events[1:] if _start(each) >= position.pos)]
+        assert fed(again, starts) == whole[delivered:]
+
+
+def _start(frame: bytes) -> int:
+    return int.from_bytes(frame[13:17], "little") - len(frame)
