@@ -27,8 +27,9 @@ DIRECTIVES = {
 
 
 def compiled_modules(root: Path) -> list[Extension]:
-    """One extension for each .pxd under cdc/, from the .py of the same name."""
-    names = sorted(path.with_suffix(".py").relative_to(root) for path in (root / "cdc").rglob("*.pxd"))
+    """One extension for each .pxd under cdc/ that has a .py of its name, from that; others are only included."""
+    found = (path.with_suffix(".py") for path in (root / "cdc").rglob("*.pxd"))
+    names = sorted(path.relative_to(root) for path in found if path.exists())
     return [Extension(".".join(path.with_suffix("").parts), [str(path)], extra_compile_args=["-O2"]) for path in names]
 
 

@@ -23,7 +23,8 @@ def core() -> str:
 def core_modules() -> dict[str, str]:
     """Each module that can be compiled (it has a .pxd beside it), and the kind that an import gets."""
     root = Path(__file__).parent
-    names = sorted(".".join(("cdc", *path.relative_to(root).with_suffix("").parts)) for path in root.rglob("*.pxd"))
+    names = sorted(".".join(("cdc", *path.relative_to(root).with_suffix("").parts)) for path in root.rglob("*.pxd")
+                   if path.with_suffix(".py").exists())
     return {name: _kind(name) for name in names}
 
 

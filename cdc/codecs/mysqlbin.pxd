@@ -1,6 +1,7 @@
 cimport cython
 from libc.string cimport memcpy
 from cdc.core.codec cimport Codec, Writer, write_value
+from cdc.codecs.digits cimport put_date, put_digits
 from cdc.codecs.pgtext cimport ascii_only
 
 cdef inline double double_at(const unsigned char *p, Py_ssize_t at) noexcept:
@@ -106,10 +107,6 @@ cdef class Timestamp2Codec(Codec):
 @cython.locals(days="long long", rest="long long", seconds="long long", fraction="long long", width=int,
                q="unsigned char *", to=Py_ssize_t)
 cdef int put_instant(Writer out, long long micros, int digits) except -1
-@cython.locals(era="unsigned int", of_era="unsigned int", of_year="unsigned int", index="unsigned int",
-               month="unsigned int")
-cdef void put_date(unsigned char *q, Py_ssize_t at, unsigned int days) noexcept
-cdef void put_digits(unsigned char *q, Py_ssize_t end, unsigned int number, int width) noexcept
 
 cdef class LabelCodec(Codec):
     cdef readonly tuple labels

@@ -1,6 +1,7 @@
 cimport cython
 from libc.string cimport memcpy
 from cdc.core.codec cimport Codec, Writer
+from cdc.codecs.digits cimport put_date, put_digits
 from cdc.codecs.pgtext cimport DecimalCodec
 
 cdef inline double double_of(long long bits) noexcept:
@@ -86,9 +87,6 @@ cdef class BinaryZonedTimestampCodec(Codec):
     cdef bint encode_plain(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
     cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
 
-@cython.locals(era="unsigned int", of_era="unsigned int", of_year="unsigned int", index="unsigned int", month="unsigned int")
-cdef void put_date(unsigned char *q, Py_ssize_t at, unsigned int days) noexcept
-cdef void put_digits(unsigned char *q, Py_ssize_t end, unsigned int number, int width) noexcept
 
 cdef class BinaryAsText(Codec):
     cdef readonly Codec codec

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Any
 
 import cython
 
@@ -389,31 +388,6 @@ class BinaryZonedTimestampCodec(Codec):
         q[to] = 90
         out.used = to + 1
         return True
-
-
-def put_date(q: Any, at: int, days: int) -> None:
-    """`YYYY-MM-DD` of the years 1 to 9999, from *at* on; *days* are since 0000-03-01. As `pgtime.date_of`; in C
-    only."""
-    era = days // 146097
-    days -= era * 146097
-    of_era = (days - days // 1460 + days // 36524 - days // 146096) // 365
-    of_year = days - (365 * of_era + of_era // 4 - of_era // 100)
-    index = (5 * of_year + 2) // 153
-    month = index + 3 if index < 10 else index - 9
-    put_digits(q, at + 4, era * 400 + of_era + (1 if month <= 2 else 0), 4)
-    q[at + 4] = 45
-    put_digits(q, at + 7, month, 2)
-    q[at + 7] = 45
-    put_digits(q, at + 10, of_year - (153 * index + 2) // 5 + 1, 2)
-
-
-def put_digits(q: Any, end: int, number: int, width: int) -> None:
-    """*number* in *width* digits, the last before *end*; in C only."""
-    while width > 0:
-        end -= 1
-        width -= 1
-        q[end] = 48 + number % 10
-        number //= 10
 
 
 class BinaryAsText(Codec):
