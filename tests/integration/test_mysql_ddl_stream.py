@@ -365,6 +365,8 @@ def test_statements_are_read_in_the_clients_character_set(little_metadata: Binlo
     play.close()
     oracle.close()
     check(live.until(end), play.changes, None)
+    later = Reading(make_source(database), live.first)  # when it is too late to read a table again
+    check(later.until(end), play.changes, None)
 
 
 @pytest.mark.parametrize("mode", ["fail", "warn", "skip"])
