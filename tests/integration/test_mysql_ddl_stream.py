@@ -30,7 +30,8 @@ DATABASE = "d"
 OPTIONS = {"cdc.uniform.values": "true", "database.include.list": "d,busy", "tombstones.on.delete": "false"}
 SECONDS = 120
 LITTLE_METADATA = {"mysql": "MINIMAL", "mariadb": "NO_LOG"}
-STOPS = ("ALTER TABLE t ADD f enum", "CREATE TABLE p (", "CREATE TABLE gen", "CREATE TABLE cs", "CREATE TABLE kinds")
+STOPS = ("ALTER TABLE t ADD f enum", "CREATE TABLE p (", "CREATE TABLE gen", "CREATE TABLE cs", "CREATE TABLE kinds",
+         "ALTER TABLE hashed ADD SYSTEM VERSIONING")
 """After these statements a reader with a foreign offset starts."""
 TYPED = {
     "tinyint": "{n} % 100", "smallint": "{n}", "mediumint": "{n}", "int": "{n}", "bigint": "{n}", "decimal": "{n}.25",
@@ -41,8 +42,8 @@ TYPED = {
     "mediumtext": "'tä{n}'", "longtext": "'[{n}]'", "json": "'[{n}]'", "enum": "2", "set": "3",
     "binary": "LEFT('b{n}', {size})", "varbinary": "LEFT('b{n}', {size})", "blob": "'b{n}'", "mediumblob": "'b{n}'",
     "geometry": "ST_GeomFromText('POINT({n} 2)')", "point": "ST_GeomFromText('POINT({n} 2)')",
-    "vector": "STRING_TO_VECTOR('[1,2,{n}]')", "uuid": "UUID()", "inet6": "'::{n}'", "longblob": "'b{n}'",
-    "tinyblob": "'b{n}'",
+    "vector": "STRING_TO_VECTOR('[1,2,{n}]')", "uuid": "UUID()", "inet6": "'::{n}'", "inet4": "'10.0.0.{n}'",
+    "longblob": "'b{n}'", "tinyblob": "'b{n}'",
 }
 """A value of each type, for the row with number n."""
 

@@ -596,7 +596,7 @@ class Decoder:
         if not self.filters.table(id):
             return MapState(message, id, None)
         structure = self.structures.get(id)
-        if structure is None or not fits(structure, message, self.collations):
+        if structure is None or not fits(structure, message, self.collations, mariadb=self.mariadb):
             structure = self.structure_again(id, message, structure)
         if structure is None:
             return MapState(message, id, None)
@@ -609,7 +609,7 @@ class Decoder:
         as the log tells. None: its rows are to be left out."""
         reason = "not known" if known is None else "does not fit the log"
         present = self.reread([id]).get(id)
-        if present is not None and fits(present, message, self.collations):
+        if present is not None and fits(present, message, self.collations, mariadb=self.mariadb):
             log.info("table_read_again", tables=[str(id)], reason=reason)
             found = present
         elif message.names is not None:

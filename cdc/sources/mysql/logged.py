@@ -8,6 +8,7 @@ MySQL libs/mysql/binlog/event/rows_event.h, `Table_map_event`.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Final
 
@@ -21,18 +22,28 @@ from .rows import string_length
 from .structure import ColumnDef, TableStructure, UniqueKey
 
 _PERIOD: Final = ("row_start", "row_end")
-"""MariaDB's hidden columns of implicit system versioning, last in the row images."""
+"""MariaDB's hidden columns of implicit system versioning, behind the others in row images."""
+_HASHED: Final = re.compile(r"DB_ROW_HASH_\d+")
+"""MariaDB's hidden columns, last in row images, of unique keys that are kept as hashes: those on TEXT and the like
+(sql/sql_table.cc, `add_hash_field`)."""
 
 
-def fits(structure: TableStructure, message: TableMap, collations: Collations) -> bool:
+def fits(structure: TableStructure, message: TableMap, collations: Collations, *, mariadb: bool) -> bool:
     """Whether rows of *message* can be read with *structure*: the same columns in the same order, as far as the log
     tells."""
-    if len(structure.columns) + 2 * structure.versioned != len(message.types):
+    more = len(message.types) - len(structure.columns) - 2 * structure.versioned
+    if more and not (mariadb and 0 < more <= len(structure.unique_keys) and _are_hashes(message, more)):
         return False
     if message.names is not None and not _says_the_same(structure, message, collations):
         return False
     return all(_column_fits(column, code, size)
                for column, code, size in zip(structure.columns, message.types, message.metadata, strict=False))
+
+
+def _are_hashes(message: TableMap, count: int) -> bool:
+    if message.names is not None:
+        return all(_HASHED.fullmatch(name) for name in message.names[-count:])
+    return all(code == const.MYSQL_TYPE_LONGLONG for code in message.types[-count:])
 
 
 def _says_the_same(structure: TableStructure, message: TableMap, collations: Collations) -> bool:
@@ -55,8 +66,11 @@ def from_log(message: TableMap, collations: Collations, *others: TableStructure 
     first, for what the log lacks. Raises ProtocolError."""
     assert message.names is not None
     known = [other for other in others if other is not None]
-    versioned = _has_hidden_period(message, known)
-    count = len(message.types) - 2 * versioned
+    count = len(message.types)
+    while count and _HASHED.fullmatch(message.names[count - 1]):
+        count -= 1
+    versioned = _has_hidden_period(message, count, known)
+    count -= 2 * versioned
     columns = tuple(_completed(message, index, _column(message, index, collations), known) for index in range(count))
     names = {column.name for column in columns}
     unique: tuple[UniqueKey, ...] = next((tuple(key for key in other.unique_keys if names.issuperset(key.columns))
@@ -68,9 +82,10 @@ def from_log(message: TableMap, collations: Collations, *others: TableStructure 
               if index < count), unique, best.charset, best.collation, best.comment, versioned)
 
 
-def _has_hidden_period(message: TableMap, known: list[TableStructure]) -> bool:
+def _has_hidden_period(message: TableMap, count: int, known: list[TableStructure]) -> bool:
+    """MariaDB's log does not tell which columns are invisible."""
     assert message.names is not None
-    if message.names[-2:] != _PERIOD or message.visible is None or any(message.visible[-2:]):
+    if message.names[count - 2:count] != _PERIOD or (message.visible is not None and any(message.visible[-2:])):
         return False
     return not any(other.column(_PERIOD[1]) for other in known)
 

@@ -114,7 +114,8 @@ class MySqlSource:
             self._begin_snapshot(rows_wanted)
         else:
             resumption = resume.check(conn, self._facts, config, position)
-            self._structures = self._stored_structures(position) or self._present_structures()
+            stored = self._stored_structures(position)
+            self._structures = self._present_structures() if stored is None else stored
             self._begin_stream(resumption)
 
     def poll(self, timeout: float) -> Batch | None:

@@ -8,11 +8,11 @@ import pytest
 
 from cdc.core.errors import ProtocolError
 from cdc.core.schema import TableId
-from cdc.sources.mysql import ddl
+from cdc.sources.mysql import const, ddl
 from cdc.sources.mysql.collations import Collation, Collations
 from cdc.sources.mysql.logged import fits, from_log
 from cdc.sources.mysql.messages import Query, TableMap
-from cdc.sources.mysql.structure import Structures, TableStructure
+from cdc.sources.mysql.structure import Structures, TableStructure, UniqueKey
 from cdc.sources.mysql.tokens import Dialect
 from tests.unit.sources.binlog_files import MARIADB, MARIADB_MINIMAL, MYSQL, MYSQL_MINIMAL, messages
 
@@ -42,14 +42,15 @@ def described(name: str) -> list[tuple[TableMap, TableStructure]]:
 
 @pytest.mark.parametrize("name", [MYSQL, MARIADB, MYSQL_MINIMAL, MARIADB_MINIMAL])
 def test_rows_fit_the_structures_that_statements_give(name: str) -> None:
-    assert all(fits(structure, message, KNOWN) for message, structure in described(name))
+    mariadb = name in (MARIADB, MARIADB_MINIMAL)
+    assert all(fits(structure, message, KNOWN, mariadb=mariadb) for message, structure in described(name))
 
 
 @pytest.mark.parametrize("name", [MYSQL, MARIADB])
 def test_the_log_alone_gives_a_structure_that_fits(name: str) -> None:
     for message, structure in described(name):
         alone = from_log(message, KNOWN)
-        assert fits(alone, message, KNOWN)
+        assert fits(alone, message, KNOWN, mariadb=name == MARIADB)
         assert alone.primary_key == structure.primary_key
         assert [(each.name, each.nullable, each.unsigned, each.enum_values) for each in alone.columns] == [
             (each.name, each.nullable, each.unsigned, each.enum_values) for each in structure.columns]
@@ -67,6 +68,20 @@ def test_what_the_log_lacks_comes_from_a_structure_that_has_it(name: str) -> Non
 def columns(structure: TableStructure) -> list[object]:
     """Without the collation's name, which a statement need not say."""
     return [replace(each, collation=None) for each in structure.columns]
+
+
+def test_only_mariadb_has_hidden_columns_of_unique_keys() -> None:
+    message, structure = next(pair for pair in described(MARIADB) if pair[1].columns[0].base == "INT")
+    hashed = replace(
+        message, types=message.types + bytes((const.MYSQL_TYPE_LONGLONG,)), metadata=(*message.metadata, 0),
+        nullable=(*message.nullable, True), names=(*(message.names or ()), "DB_ROW_HASH_1"),
+        unsigned=(*(message.unsigned or ()), True), charsets=(*(message.charsets or ()), None))
+    keyed = replace(structure, unique_keys=(UniqueKey("u", (structure.columns[-1].name,)),))
+    assert fits(keyed, hashed, KNOWN, mariadb=True)
+    assert not fits(keyed, hashed, KNOWN, mariadb=False)
+    assert not fits(replace(keyed, unique_keys=()), hashed, KNOWN, mariadb=True)
+    assert fits(keyed, replace(hashed, names=None), KNOWN, mariadb=True)
+    assert from_log(hashed, KNOWN).columns == from_log(message, KNOWN).columns
 
 
 def test_a_column_of_another_type_keeps_no_default() -> None:
