@@ -21,9 +21,10 @@ CREATE USER 'cdc'@'%' IDENTIFIED BY 'change me';
 GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO 'cdc'@'%';
 GRANT SELECT ON shop.* TO 'cdc'@'%';
 
--- 3. For the first start only: a global read lock, for as long as it takes to open a transaction and to read the log's
---    position. (FLUSH_TABLES in place of RELOAD is enough since 8.0.23; neither with snapshot.locking.mode=none, which is
---    for when nobody writes meanwhile.)
+-- 3. For the first start only: a read lock, for as long as it takes to open a transaction and to read the log's position.
+--    (FLUSH_TABLES in place of RELOAD is enough since 8.0.23. On a managed server that refuses the global lock: GRANT LOCK
+--    TABLES ON shop.*, and the captured tables are locked one and all. None of them with snapshot.locking.mode=none, which
+--    is for when nobody writes meanwhile.)
 GRANT RELOAD ON *.* TO 'cdc'@'%';
 
 -- 4. Only where heartbeats write (heartbeat.action.query), so that positions move on in a quiet database:

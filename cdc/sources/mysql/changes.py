@@ -450,8 +450,9 @@ class Decoder:
                 return
             raise SourceRefusedError(
                 "A change was logged as a statement instead of rows.", database=message.database or None,
-                file=self.file, pos=start, hint="Set binlog_format=ROW on the server and in all sessions, and reset "
-                "the connector's offset to start with a new snapshot.")
+                tables=",".join(map(str, outcome.targets)) or None, file=self.file, pos=start,
+                hint="Set binlog_format=ROW on the server and in all sessions, and reset the connector's offset to "
+                     "start with a new snapshot; or leave that table out, if its changes do not matter.")
         if outcome.kind == "xa":
             self.xa(header, message, text, start)
             return
