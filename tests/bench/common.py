@@ -21,22 +21,42 @@ from tests.servers.registry import RegistryServer
 
 
 @dataclass(frozen=True, slots=True)
-class Drained:
-    """What a drain took from the arrival of its first rows, which are not counted, to that of the last; `peak_kib` is
-    the whole process's."""
+class Measured:
+    """What so many rows took, in time and in CPU time of all threads."""
 
     rows: int
     seconds: float
     cpu_s: float
-    peak_kib: int
 
     @property
     def rate(self) -> float:
         return self.rows / self.seconds
 
+    @property
+    def cpu_per_million(self) -> float:
+        return self.cpu_s / self.rows * 1e6
+
     def __str__(self) -> str:
-        return (f"{self.rate:10.0f} rows/s, {self.cpu_s / self.rows * 1e6:.1f} CPU-s/M, "
-                f"peak RSS {self.peak_kib / 1024:.0f} MB")
+        return f"{self.rate:10.0f} rows/s, {self.cpu_per_million:.1f} CPU-s/M"
+
+
+@dataclass(frozen=True, slots=True)
+class Drained(Measured):
+    """From the arrival of the first rows, which are not counted, to that of the last; `peak_kib` is the whole
+    process's."""
+
+    peak_kib: int
+
+    def __str__(self) -> str:
+        return f"{Measured.__str__(self)}, peak RSS {self.peak_kib / 1024:.0f} MB"
+
+
+@contextlib.contextmanager
+def stopwatch(found: list[float]) -> Iterator[None]:
+    """Puts the seconds and the CPU seconds of this process that the block takes into *found*."""
+    began, cpu_began = time.monotonic(), time.process_time()
+    yield
+    found += [time.monotonic() - began, time.process_time() - cpu_began]
 
 
 class Sinks:
@@ -55,22 +75,22 @@ class Sinks:
             with self._run(Path(folder), {"name": name, **connector}) as process:
                 return self._await(topic, rows, process)
 
-    def produce(self, topic: str, like: str, rows: int) -> float:
-        """How many messages a second a loop of nothing but `produce()` brings to *topic*, of the size and with the
-        settings of the one in *like*."""
+    def produce(self, topic: str, like: str, rows: int) -> Measured:
+        """A loop of nothing but `produce()` to *topic*, with messages as the last one of *like* and our settings."""
         key, value = self._sample(like)
         producer = Producer(dict(producer_settings({"bootstrap.servers": self.kafka.bootstrap}).settings))
         producer.list_topics(timeout=10)
-        began = time.monotonic()
         sent = 0
-        while sent < rows:
-            try:
-                producer.produce(topic, value, key, -1)
-                sent += 1
-            except BufferError:
-                producer.poll(0.05)
-        producer.flush()
-        return rows / (time.monotonic() - began)
+        took: list[float] = []
+        with stopwatch(took):
+            while sent < rows:
+                try:
+                    producer.produce(topic, value, key, -1)
+                    sent += 1
+                except BufferError:
+                    producer.poll(0.05)
+            producer.flush()
+        return Measured(rows, *took)
 
     @contextlib.contextmanager
     def _run(self, folder: Path, connector: Mapping[str, object]) -> Iterator[subprocess.Popen[bytes]]:

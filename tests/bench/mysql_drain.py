@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from pymysqlreplication.row_event import DeleteRowsEvent, UpdateRowsEvent, Write
 
 from cdc import about
 from cdc.runtime.offsets import FileOffsetStore
-from tests.bench.common import Drained, Sinks
+from tests.bench.common import Drained, Measured, Sinks, stopwatch
 from tests.servers.kafka import KafkaServer
 from tests.servers.mariadb import MariaDbServer
 from tests.servers.mysql import BinlogServer, MySqlServer
@@ -154,25 +153,21 @@ class Bench:
         print(f"{scenario.title}: {rows} rows", flush=True)
         if warm_up:
             self._drain(f"{name}_warmup", rows)
-        found = [self._round(f"{name}_{number}", scenario, rows) for number in range(scenario.pairs or pairs)]
-        for yardstick, ratios in (("produce()", [ceiling for _, ceiling, _ in found]),
-                                  ("mysql-replication", [library for _, _, library in found if library])):
-            if ratios:
-                print(f"  ratio to {yardstick}: median {statistics.median(ratios):.2f} (min {min(ratios):.2f}, "
-                      f"max {max(ratios):.2f})", flush=True)
-        return max((drained for drained, _, _ in found), key=lambda drained: drained.peak_kib)
+        rounds = [self._round(f"{name}_{number}", scenario, rows) for number in range(scenario.pairs or pairs)]
+        for yardstick in rounds[0][1]:
+            _print_ratios(yardstick, [(ours, others[yardstick]) for ours, others in rounds])
+        return max((ours for ours, _ in rounds), key=lambda ours: ours.peak_kib)
 
-    def _round(self, name: str, scenario: Scenario, rows: int) -> tuple[Drained, float, float]:
-        """What was drained, and its ratio to each yardstick; 0 to the library where it has nothing to read."""
+    def _round(self, name: str, scenario: Scenario, rows: int) -> tuple[Drained, dict[str, Measured]]:
+        """What was drained, and the yardsticks; the library does not know compressed transactions."""
         ours = self._drain(name, rows)
-        print(f"  cdc                {ours}", flush=True)
-        ceiling = self.sinks.produce(f"{name}.produce", _topic(name), rows)
-        print(f"  produce()          {ceiling:10.0f} messages/s", flush=True)
-        if scenario.compressed or scenario.table != ORDERS:
-            return ours, ours.rate / ceiling, 0.0
-        library = self._library(min(rows, _LIBRARY_ROWS))
-        print(f"  mysql-replication  {library:10.0f} rows/s", flush=True)
-        return ours, ours.rate / ceiling, ours.rate / library
+        print(f"  {'cdc':18}{ours}", flush=True)
+        others = {"produce()": self.sinks.produce(f"{name}.produce", _topic(name), rows)}
+        if not scenario.compressed and scenario.table == ORDERS:
+            others["mysql-replication"] = self._library(min(rows, _LIBRARY_ROWS))
+        for yardstick, measured in others.items():
+            print(f"  {yardstick:18}{measured}", flush=True)
+        return ours, others
 
     def _prepare(self, scenario: Scenario, rows: int) -> None:
         server = self.server
@@ -229,22 +224,29 @@ class Bench:
             "include.schema.changes": "false",
         }
 
-    def _library(self, rows: int) -> float:
-        """How many of the backlog's first *rows* rows mysql-replication decodes in a second."""
+    def _library(self, rows: int) -> Measured:
+        """mysql-replication decodes the backlog's first *rows* rows."""
         settings = {"host": self.server.host, "port": self.server.port, "user": self.server.user, "passwd": ""}
         stream = BinLogStreamReader(
             connection_settings=settings, server_id=_LIBRARY_SERVER_ID, log_file=self.begin["file"],
             log_pos=self.begin["pos"], resume_stream=True, blocking=False,
             only_events=[WriteRowsEvent, UpdateRowsEvent, DeleteRowsEvent])
-        began = time.monotonic()
         count = 0
-        for event in stream:
-            count += len(event.rows)
-            if count >= rows:
-                break
-        rate = count / (time.monotonic() - began)
+        took: list[float] = []
+        with stopwatch(took):
+            for event in stream:
+                count += len(event.rows)
+                if count >= rows:
+                    break
         stream.close()
-        return rate
+        return Measured(count, *took)
+
+
+def _print_ratios(yardstick: str, pairs: list[tuple[Drained, Measured]]) -> None:
+    for what, ratios in (("rate", [ours.rate / other.rate for ours, other in pairs]),
+                         ("CPU time", [ours.cpu_per_million / other.cpu_per_million for ours, other in pairs])):
+        print(f"  {what} against {yardstick}: median {statistics.median(ratios):.2f} (min {min(ratios):.2f}, "
+              f"max {max(ratios):.2f})", flush=True)
 
 
 def _topic(name: str) -> str:
