@@ -49,7 +49,8 @@ cdef class Decoder:
     cdef public object payload
     cdef public object pending_gtid
     cdef public object replayed
-    @cython.locals(number=Py_ssize_t, size_bytes=Py_ssize_t, records=list, event=bytes)
+    cdef public long long size_bytes
+    @cython.locals(number=Py_ssize_t, records=list)
     cpdef tuple run(self, list events, Py_ssize_t first, Py_ssize_t max_records, Py_ssize_t max_bytes)
     @cython.locals(header=Header)
     cpdef object feed(self, bytes event)

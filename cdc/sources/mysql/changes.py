@@ -190,6 +190,7 @@ class Decoder:
         self.last_time_us = 0
         self.last_row = 0
         self.transactions = 0
+        self.size_bytes = 0
 
     def resume(self, position: MySqlPosition, *, by_gtid: bool) -> None:
         """Continue from *position*; its GTIDs, if it has some, are those executed before it.
@@ -226,22 +227,22 @@ class Decoder:
     def run(self, events: list[bytes], first: int, max_records: int, max_bytes: int) -> tuple[int, int]:
         """Events from *first* on, and what they open, until there are as many records or bytes, or none of them is
         left. Returns which event is next, and how many bytes it were, those unpacked included."""
-        number, size_bytes = first, 0
+        number = first
         records = self.emitter.records
-        while len(records) < max_records and size_bytes < max_bytes:
+        self.size_bytes = 0
+        while len(records) < max_records and self.size_bytes < max_bytes:
             if self.payload is not None:
-                size_bytes += self.step()
+                self.step()
             elif number < len(events):
-                event = events[number]
+                self.feed(events[number])
                 number += 1
-                size_bytes += len(event)
-                self.feed(event)
             else:
                 break
-        return number, size_bytes
+        return number, self.size_bytes
 
     def feed(self, event: bytes) -> None:
-        """One whole event. May open a payload: then `step` until it says False before feeding more."""
+        """One whole event. May open a payload: then `step` until there is none before feeding more."""
+        self.size_bytes += len(event)
         header, message = self.binlog.decode(event)
         if isinstance(message, TransactionPayload):
             self.payload = map(self.binlog.decode_inner, message.events())
@@ -256,11 +257,11 @@ class Decoder:
         """Whether the log could be resumed after the event just handled."""
         return self.transaction is None and self.pending_gtid is None
 
-    def step(self) -> int:
-        """One event of the open payload or replay; its size in bytes, 0 when there is none (any more)."""
+    def step(self) -> None:
+        """One event of the open payload or replay, or its end."""
         payload, outer = self.payload, self.payload_header
         if payload is None or outer is None:
-            return 0
+            return
         item = next(payload, None)
         if item is None:
             self.payload = None
@@ -268,11 +269,11 @@ class Decoder:
                 self.finish_replay()
             if self.between_transactions():
                 self.pos = outer.next_position
-            return 0
+            return
         header, message = item
+        self.size_bytes += header.length
         if self.replayed is None or isinstance(message, TableMap | RowsEvent | RowsQuery):
             self.handle(header, message, outer.next_position - outer.length)
-        return int(header.length)
 
     def handle(self, header: Header, message: Any, start: int) -> None:
         """*start* is where the event begins in its file."""
@@ -675,6 +676,7 @@ class Decoder:
             else:
                 emitter.update(target, place, before, after)
         self.last_row = tx.base + number - 1
+        self.size_bytes += message.unpacked_bytes
         if self.replayed is not None:
             tx.base += number
 

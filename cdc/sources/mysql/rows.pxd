@@ -38,6 +38,7 @@ cdef class RowsEvent:
     cdef readonly bint partial
     cdef readonly Py_ssize_t before_count
     cdef readonly Py_ssize_t after_count
+    cdef public Py_ssize_t unpacked_bytes
     cdef readonly Row before
     cdef readonly Row after
     cdef Layout layout
@@ -60,5 +61,5 @@ cpdef Py_ssize_t _bits(bytes bitmap, Py_ssize_t width) except -1
 @cython.locals(p="const unsigned char *", value=cython.ulonglong, index=Py_ssize_t)
 cpdef unsigned long long little(bytes data, Py_ssize_t pos, Py_ssize_t count) except? 0
 @cython.locals(pos=Py_ssize_t, id_len=Py_ssize_t, flags=int, extra=int, size=Py_ssize_t, maps=int, first=bytes,
-               second=bytes, op=str)
+               second=bytes, op=str, event=RowsEvent)
 cpdef RowsEvent parse_rows(bytes data, int event_type, Py_ssize_t start, Py_ssize_t end, Py_ssize_t post_header_len)

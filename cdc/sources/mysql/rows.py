@@ -131,7 +131,7 @@ class RowsEvent:
     *op* is c, u or d; *flags* has STMT_END_F on a statement's last event, after which its table maps are over.
     *before_present* and *after_present* are the bitmaps of columns in the images (empty where there is no such image),
     *before_count* and *after_count* how many columns these are. After `open`, each `advance` that says True has put a
-    row's images into `before` and `after`.
+    row's images into `before` and `after`. `unpacked_bytes` is the size of what the log does not have as it is here.
     """
 
     def __init__(self, op: str, table_id: int, flags: int, width: int, before_present: bytes, after_present: bytes,
@@ -148,6 +148,7 @@ class RowsEvent:
         self.partial = partial
         self.before_count = _bits(before_present, width)
         self.after_count = _bits(after_present, width)
+        self.unpacked_bytes = 0
         self.before: Row | None = None
         self.after: Row | None = None
         self.layout: Any = None
@@ -292,6 +293,7 @@ class RowsEvent:
             if raw is not None:
                 parts.append(raw)
         restored = Row(b"".join(parts), row.count)
+        self.unpacked_bytes += len(restored.data)
         at = 0
         part = 0
         for index in range(row.count):
@@ -379,12 +381,16 @@ def parse_rows(data: bytes, event_type: int, start: int, end: int, post_header_l
     first = data[pos:pos + size]
     second = data[pos + size:pos + 2 * size] if op == "u" else b""
     pos += maps * size
+    unpacked_bytes = 0
     if event_type in _COMPRESSED_EVENTS:
         data = uncompress_buffer(data, pos, end)
         pos, end = 0, len(data)
-    return RowsEvent(op, table_id, flags, width, b"" if op == "c" else first,
-                     second if op == "u" else first if op == "c" else b"", data, pos, end,
-                     event_type == const.PARTIAL_UPDATE_ROWS_EVENT)
+        unpacked_bytes = end
+    event = RowsEvent(op, table_id, flags, width, b"" if op == "c" else first,
+                      second if op == "u" else first if op == "c" else b"", data, pos, end,
+                      event_type == const.PARTIAL_UPDATE_ROWS_EVENT)
+    event.unpacked_bytes = unpacked_bytes
+    return event
 
 
 def uncompress_buffer(data: bytes, pos: int, end: int) -> bytes:
