@@ -24,6 +24,7 @@ _NATIONAL_CHARSET: Final = "utf8"
 """What Debezium writes for national types; the server means utf8mb3."""
 _DECIMALS: Final = ("DECIMAL", "DEC", "NUMERIC", "FIXED")
 _NOWS: Final = ("CURRENT_TIMESTAMP", "NOW", "LOCALTIME", "LOCALTIMESTAMP")
+_OTHER_NOWS: Final = ("LOCALTIME", "LOCALTIMESTAMP", "CURDATE", "CURTIME")
 _SIZED: Final = ("CHAR", "CHARACTER", "VARCHAR", "CHARACTER VARYING", "CHAR VARYING", "BINARY", "VARBINARY")
 _NO_SIZE: Final = 10
 """What Debezium's reader of MySQL's statements makes of `varchar(0)`."""
@@ -75,10 +76,10 @@ def with_table_charset(column: ColumnDef, charset: str | None) -> ColumnDef:
 
 
 def as_made(column: ColumnDef) -> ColumnDef:
-    """*column* as MariaDB makes it: JSON is a LONGTEXT there. MariaDB docs, "JSON Data Type"."""
+    """*column* as MariaDB makes it: JSON is a LONGTEXT there, by another name. MariaDB docs, "JSON Data Type"."""
     if column.type_name != "JSON":
         return column
-    return replace(column, type_name="LONGTEXT", charset="utf8mb4", collation="utf8mb4_bin")
+    return replace(column, charset="utf8mb4", collation="utf8mb4_bin")
 
 
 def charset_of_collation(collation: str) -> str:
@@ -296,6 +297,8 @@ def read_default(cursor: Cursor) -> str | None:
     if cursor.sees("("):
         cursor.skip_parens()
         return None
+    if cursor.mariadb and cursor.peek().value in _OTHER_NOWS and cursor.peek().kind == WORD:
+        return _as_written(cursor)
     if _read_now(cursor):
         return NOW
     text = _literal(cursor)
@@ -314,8 +317,15 @@ def _ends_default(cursor: Cursor) -> bool:
     return token.kind == WORD and token.value in _ATTRIBUTES
 
 
+def _as_written(cursor: Cursor) -> str:
+    """A function of the current time that Debezium's reader of MariaDB's statements takes for a literal."""
+    begin = cursor.at
+    _read_now(cursor)
+    return "".join(token.text for token in cursor.tokens[begin:cursor.at])
+
+
 def _read_now(cursor: Cursor) -> bool:
-    if not cursor.takes_any(*_NOWS):
+    if not cursor.takes_any(*_NOWS) and not (cursor.mariadb and cursor.takes_any(*_OTHER_NOWS)):
         return False
     if cursor.sees("("):
         cursor.skip_parens()
@@ -323,26 +333,31 @@ def _read_now(cursor: Cursor) -> bool:
 
 
 def _literal(cursor: Cursor) -> str | None:
-    """Of a number `0x1F` Debezium loses the last digit (DefaultValueParserListener), and in MariaDB's all."""
-    sign = ""
+    """Of `0x1F` and `0b101` Debezium loses the last digit (DefaultValueParserListener), of MariaDB's `0x1F` all."""
+    sign = introducer = ""
     if cursor.peek().kind == SYMBOL and cursor.peek().value in "+-":
         sign = cursor.next().value
-    elif cursor.peek().kind == CHARSET or (cursor.peek().kind == WORD and cursor.peek(1).kind == STRING
-                                           and cursor.peek().value in ("DATE", "TIME", "TIMESTAMP")):
-        cursor.next()
+    elif cursor.peek().kind == CHARSET:
+        introducer = cursor.next().text
+    elif cursor.peek(1).kind == STRING:
+        cursor.takes_any("DATE", "TIME", "TIMESTAMP")
     token = cursor.next()
     if token.kind == STRING:
-        text = token.text[1:-1]
-        while cursor.peek().kind == STRING:
-            text += cursor.next().text[1:-1]
-        return sign + text
-    if token.kind == HEX:
-        return None if cursor.mariadb else token.text[2:-1]
+        return sign + _string_literal((introducer if cursor.mariadb else "") + token.text, cursor)
+    if token.kind in (HEX, BITS) and not cursor.mariadb:
+        return token.text[2:-1]
     if token.kind in (NUMBER, BITS):
         return sign + token.value
     if token.kind == WORD and token.value in ("TRUE", "FALSE"):
         return token.text
     return None
+
+
+def _string_literal(text: str, cursor: Cursor) -> str:
+    """With all strings that follow, the quotes between them kept; what has an introducer keeps all of its quotes."""
+    while cursor.peek().kind == STRING:
+        text += cursor.next().text
+    return text[1:-1] if text[0] == text[-1] else text
 
 
 def enum_literals(column: ColumnDef) -> tuple[str, ...]:

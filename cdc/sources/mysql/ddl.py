@@ -18,7 +18,7 @@ from cdc.core.schema import TableId
 from .alter import TableEditor, apply_action, read_elements, read_options
 from .columns import read_default, read_definition
 from .structure import ColumnDef, Structures, TableStructure
-from .tokens import MYSQL, NAME, WORD, Cursor, Dialect, NotUnderstood, Token, tokenize
+from .tokens import MYSQL, NAME, STRING, WORD, Cursor, Dialect, NotUnderstood, Token, tokenize
 
 Kind = Literal["ddl", "begin", "commit", "rollback", "savepoint", "xa", "dml", "other"]
 
@@ -151,10 +151,16 @@ class _Statement:
     def text(self) -> str:
         """Without comments around it, and without what follows the last token."""
         tokens = self.cursor.tokens
-        return self.source[tokens[self.begin].start:tokens[-1].end] if self.begin < len(tokens) else ""
+        return self.cut(tokens[self.begin], tokens[-1].end) if self.begin < len(tokens) else ""
 
     def cut(self, first: Token, end: int) -> str:
-        return self.source[first.start:end]
+        """From *first* to *end*. Debezium repeats MySQL's strings in single quotes (DdlNormalizer)."""
+        pieces, at = [], first.start
+        for token in () if self.dialect.mariadb else self.cursor.tokens:
+            if token.kind == STRING and token.text.startswith('"') and at <= token.start < end:
+                pieces += [self.source[at:token.start], "'", token.text[1:-1].replace("'", "''"), "'"]
+                at = token.end
+        return "".join([*pieces, self.source[at:end]])
 
     def table_id(self, cursor: Cursor | None = None) -> TableId:
         return self.id_of(*(cursor or self.cursor).qualified())

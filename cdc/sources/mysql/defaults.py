@@ -32,7 +32,7 @@ _DATE: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?: \d\d:\d\d(?::\d\d(?:\.\d{1,9})?
 _MOMENT: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?: (\d\d:\d\d)(:\d\d)?(\.\d{1,9})?)?", re.ASCII)
 _LOOSE_MOMENT: Final = re.compile(
     r"(\d+)\D+(\d+)\D+(\d+)(?:\D+(\d+)(?:\D+(\d+)(?:\D+(\d+)(?:\.(\d{1,9}))?)?)?)?", re.ASCII)
-_TIME: Final = re.compile(r"(-?)(\d{1,3}):(\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?", re.ASCII)
+_TIME: Final = re.compile(r"(-?)(\d+):(\d+)(?::(\d+)(?:\.(\d{1,6}))?)?", re.ASCII)
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _EPOCH_DATE: Final = "1970-01-01"
 _EPOCH: Final = "1970-01-01 00:00:00"
@@ -79,12 +79,12 @@ def _by_text(codec: Codec, text: str) -> Any:
 
 
 def _as_text(text: str, column: ColumnDef, type_: ColumnType) -> Any:
-    """Strings, labels and documents as they are written; binary columns get the text's UTF-8, padded as values are."""
+    """Strings, labels and documents as they are written; binary columns get the text's UTF-8."""
     if type_.schema.type == STRING and type_.schema.name is not None:
         return text
     if column.is_character:
         return text
-    return _by_text(type_.codec, text)
+    return text.encode() if type_.schema.type == BYTES else _by_text(type_.codec, text)
 
 
 def _number(text: str) -> Decimal:
@@ -144,7 +144,16 @@ def _as_bits(text: str, column: ColumnDef, type_: ColumnType) -> Any:
 
 
 def _as_year(text: str, column: ColumnDef, type_: ColumnType) -> Any:
-    return _by_text(type_.codec, text.strip().rjust(4, "0"))
+    """Two digits are of 1970 to 2069."""
+    number = int(text.strip())
+    if 0 < number < 100:
+        number += 2000 if number < 70 else 1900
+    return _by_text(type_.codec, f"{number:04d}")
+
+
+def _as_nothing(text: str, column: ColumnDef, type_: ColumnType) -> None:
+    """Debezium's connector for MariaDB has no defaults for a UUID."""
+    raise NoValue("no default")
 
 
 def _as_date(text: str, column: ColumnDef, type_: ColumnType) -> Any:
@@ -195,7 +204,7 @@ def _as_timestamp(text: str, column: ColumnDef, type_: ColumnType) -> Any:
 
 
 def _as_time(text: str, column: ColumnDef, type_: ColumnType) -> Any:
-    """`H:MM[:SS[.f]]`, or such a time behind a date."""
+    """`H:M[:S[.f]]`, or such a time behind a date."""
     text = text.strip()
     if _MOMENT.fullmatch(text) and " " in text:
         text = text.partition(" ")[2]
@@ -203,7 +212,8 @@ def _as_time(text: str, column: ColumnDef, type_: ColumnType) -> Any:
     if found is None:
         raise ValueError("not a time")
     fraction = f".{found[5]}" if found[5] else ""
-    return _by_text(type_.codec, f"{found[1]}{found[2].rjust(2, '0')}:{found[3]}:{found[4] or '00'}{fraction}")
+    hour, minute, second = (int(part or 0) for part in found.groups()[1:4])
+    return _by_text(type_.codec, f"{found[1]}{hour:02d}:{minute:02d}:{second:02d}{fraction}")
 
 
 _INTEGERS: Final = (
@@ -218,6 +228,7 @@ _READERS: Final[Mapping[str, _Reader]] = {
     **dict.fromkeys(("BOOL", "BOOLEAN"), _as_boolean),
     "BIT": _as_bits,
     "YEAR": _as_year,
+    "UUID": _as_nothing,
     "DATE": _as_date,
     "DATETIME": _as_datetime,
     "TIMESTAMP": _as_timestamp,

@@ -251,6 +251,11 @@ class MySqlConfig(SourceConfig):
         "Debezium's texts differ: JSON as the server prints it, all fraction digits, labels as they are, 0.",
     )
 
+    @property
+    def keep_comments(self) -> bool:
+        """Whether comments of tables and columns are part of schemas and structures."""
+        return self.include_schema_comments
+
 
 @settings
 class MariaDbConfig(MySqlConfig):
@@ -265,6 +270,11 @@ class MariaDbConfig(MySqlConfig):
         "snapshot.locking.mode", default="minimal", importance="LOW", group="Connector", one_of=MARIADB_LOCKING,
         doc="Locks held for the snapshot.",
     )
+
+    @property
+    def keep_comments(self) -> bool:
+        """By the other option, as Debezium does (MariaDbDatabaseSchema.createDdlParser)."""
+        return self.include_schema_changes
 
 
 _FORMER_KEYS: Final = {

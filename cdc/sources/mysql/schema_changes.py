@@ -113,7 +113,8 @@ def column_value(column: ColumnDef, position: int, flavor: str, comments: bool =
     incremented and generated; MariaDB's connector does not see an ON UPDATE behind a default of the same kind."""
     filled = column.auto_increment or (column.on_update and not (flavor == "mariadb" and column.default == NOW))
     return (
-        column.name, _JDBC_TYPES.get(column.base, _OTHER), None, column.type_name, column.type_name, column.charset,
+        column.name, _JDBC_TYPES.get(column.base, _OTHER), None, column.type_name, column.type_name,
+        column.charset if column.is_character else None,
         column.length, column.scale, position, column.nullable, filled, filled,
         column.comment if comments else None, column.default, list(enum_literals(column)) or None,
     )

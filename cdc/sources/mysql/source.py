@@ -250,7 +250,7 @@ class MySqlSource:
                                                 pos=position.pos, snapshot=marker)
             messages.append(schema_changes.make_message(
                 change, self._naming.schema_change_topic(), self._schemas, values, now_us // 1000,
-                flavor=self.config.flavor, comments=self.config.include_schema_comments))
+                flavor=self.config.flavor, comments=self.config.keep_comments))
         return messages
 
     def _chunks(self, found: catalog.Catalog) -> list[snapshot.Chunk]:
@@ -292,7 +292,7 @@ class MySqlSource:
             follows=resume.source_filter(config) if config.gtid_source_filter_dml_events else lambda source: True,
             schemas=self._schemas if config.include_schema_changes else None,
             transaction_metadata=config.provide_transaction_metadata, include_query=config.include_query,
-            comments=config.include_schema_comments, mariadb=self._mariadb,
+            comments=config.keep_comments, mariadb=self._mariadb,
             dialect=catalog.dialect_of(facts), collations=catalog.read_collations(self._connection(), facts),
             on_inconsistency=config.inconsistent_schema_handling_mode, clock_us=lambda: time.time_ns() // 1000)
         decoder.resume(position, by_gtid=resumption.begin.gtids is not None)

@@ -117,7 +117,7 @@ class TableBuilder:
         return raw if schema.type == BYTES and schema.name is None else None
 
     def _schema(self, structure: TableStructure, column: ColumnDef, found: ColumnType) -> Schema:
-        doc = column.comment if self.config.include_schema_comments and column.comment else found.schema.doc
+        doc = column.comment if self.config.keep_comments and column.comment else found.schema.doc
         default = default_value(column, found)
         if not default.understood:
             self._warn(structure, column.name, "column_default_not_understood")

@@ -257,7 +257,7 @@ def column(definition: str) -> ColumnDef:
 @pytest.mark.parametrize(("definition", "default"), [
     ("int DEFAULT -5", "-5"), ("int DEFAULT +5", "+5"), ("int DEFAULT NULL", None), ("int", None),
     ("varchar(9) DEFAULT 'a''b\\n'", "a''b\\n"), ("varchar(9) DEFAULT _utf8mb4'x'", "x"),
-    ("varchar(9) DEFAULT N'x'", "x"), ("bit(3) DEFAULT b'101'", "101"), ("bit(3) DEFAULT 0b101", "101"),
+    ("varchar(9) DEFAULT N'x'", "x"), ("bit(3) DEFAULT b'101'", "101"), ("bit(3) DEFAULT 0b101", "10"),
     ("varbinary(3) DEFAULT x'0aff'", "0aff"), ("varbinary(3) DEFAULT 0x0aff", "0af"), ("bool DEFAULT true", "true"),
     ("timestamp DEFAULT CURRENT_TIMESTAMP", "1970-01-01 00:00:00"),
     ("timestamp(6) DEFAULT current_timestamp(6) ON UPDATE current_timestamp(6)", "1970-01-01 00:00:00"),
@@ -343,10 +343,11 @@ def test_the_generated_invisible_primary_key_stays_first() -> None:
     assert [each.name for each in next(iter(known)).columns] == ["my_row_id", "b", "a"]
 
 
-def test_json_is_a_text_in_mariadb() -> None:
+def test_json_has_the_charset_of_a_text_in_mariadb() -> None:
     known = structures()
     ddl.apply("CREATE TABLE t (j json) CHARACTER SET latin1", "d", known, Dialect(mariadb=True))
-    assert shape(next(iter(known))) == "j LONGTEXT |"
+    assert shape(next(iter(known))) == "j JSON |"
+    assert next(iter(known)).columns[0].charset == "utf8mb4"
 
 
 def test_a_partition_becomes_a_table_and_back() -> None:
