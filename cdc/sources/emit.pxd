@@ -13,6 +13,7 @@ cdef class Target:
     cdef public str collection
     cdef public tuple captured
     cdef public tuple key
+    cdef public dict mapped
 
 cdef class Place:
     cdef public SourceContext context
@@ -41,6 +42,7 @@ cdef class Emitter:
     cpdef bint key_differs(self, Target target, Row before, Row after) except *
     @cython.locals(index=Py_ssize_t)
     cpdef bint same(self, Target target, Row before, Row after) except *
+    cpdef bint shown_alike(self, Target target, Py_ssize_t index, Row before, Row after) except *
     cpdef object _end_run(self)
     @cython.locals(block=tuple, record=Record)
     cpdef object emit(self, Target target, Place place, str op, Row before, Row after, Row key_row, tuple headers,

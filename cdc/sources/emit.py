@@ -9,9 +9,10 @@ from typing import Any
 
 import cython
 
+from cdc.core.errors import DecodeError
 from cdc.core.record import CREATE, DELETE, TOMBSTONE, TRUNCATE, UPDATE, Message, Record, SourceContext
-from cdc.core.row import ABSENT, UNCHANGED, Row
-from cdc.core.schema import TableSchema
+from cdc.core.row import ABSENT, BINARY, UNCHANGED, Row
+from cdc.core.schema import Column, TableSchema
 
 NEW_KEY = "__debezium.newkey"
 OLD_KEY = "__debezium.oldkey"
@@ -40,6 +41,7 @@ class Target:
         self.collection = collection
         self.captured = tuple(column.index for column in table.columns)
         self.key = tuple(column.index for column in table.key)
+        self.mapped = {column.index: column for column in table.columns if column.codec is not column.key_codec}
 
 
 class Place:
@@ -56,6 +58,15 @@ class Place:
         self.live = live
         self.counters = counters
         self.transaction_id = transaction_id
+
+
+def shown(column: Column, row: Row) -> Any:
+    """What is written of a column's value."""
+    data = row.raw(column.index)
+    if data is None:
+        return column.null_value
+    codec = column.binary_codec if row.kind(column.index) == BINARY and column.binary_codec else column.codec
+    return codec.value(data, 0, len(data))
 
 
 class Emitter:
@@ -124,9 +135,20 @@ class Emitter:
         for index in target.captured:
             if before.kind(index) == ABSENT:
                 return False
-            if after.kind(index) != UNCHANGED and not before.same(index, after):
+            if after.kind(index) != UNCHANGED and not before.same(index, after) \
+                    and not self.shown_alike(target, index, before, after):
                 return False
         return True
+
+    def shown_alike(self, target: Target, index: int, before: Row, after: Row) -> bool:
+        """Whether a mask, a hash or a cut leaves no difference."""
+        column = target.mapped.get(index)
+        if column is None:
+            return False
+        try:
+            return bool(shown(column, before) == shown(column, after))
+        except DecodeError:
+            return False
 
     def emit(self, target: Target, place: Place, op: str, before: Row | None, after: Row | None, key_row: Row | None,
              headers: tuple[Any, ...], other: Row | None) -> None:

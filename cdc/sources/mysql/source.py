@@ -272,7 +272,7 @@ class MySqlSource:
     def _chunk(self, structure: TableStructure | None, override: str | None) -> snapshot.Chunk:
         assert structure is not None
         table = self._builder.build(structure)
-        needed = {column.index for column in (*table.columns, *table.key)}
+        needed = {column.index for column in (*table.columns, *table.key)} or {0}  # a SELECT list is never empty
         selects = self._builder.selects(structure)
         indexes = tuple(index for index in range(len(structure.columns)) if index in needed)
         names = [snapshot.quoted(structure.columns[index].name) for index in indexes]
