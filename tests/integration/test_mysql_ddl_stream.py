@@ -117,7 +117,15 @@ def quoted(name: str) -> str:
 
 
 def schema_of(table: TableSchema) -> tuple[Any, ...]:
-    return table.topic, table.value_schema, table.key_schema
+    """But for what Debezium reads otherwise in MariaDB's statements than in its SHOW CREATE TABLE: JSON, comments."""
+    return table.topic, *(_common(each) for each in (table.value_schema, table.key_schema))
+
+
+def _common(schema: Schema | None) -> Schema | None:
+    if schema is None or schema.name == "io.debezium.data.Json":
+        return schema and replace(schema, name=None, version=None)
+    return replace(schema, doc=None, fields=tuple(
+        replace(each, schema=_common(each.schema) or each.schema) for each in schema.fields))
 
 
 def values_of(table: TableSchema, row: Row) -> dict[str, Any]:

@@ -65,6 +65,8 @@ class TypeConfig(Protocol):
     """The options that types depend on; see options.py for each."""
 
     @property
+    def flavor(self) -> str: ...
+    @property
     def decimal_handling_mode(self) -> str: ...
     @property
     def time_precision_mode(self) -> str: ...
@@ -235,8 +237,10 @@ def _set(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
 
 
 def _json(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
-    """MySQL's; in MariaDB it is a LONGTEXT."""
+    """MySQL's; in MariaDB it is a LONGTEXT by another name."""
     schema = semantic(STRING, "io.debezium.data.Json")
+    if config.flavor == "mariadb":
+        return _Found(TextCodec(schema), TextCodec(schema))
     form = mysqljson.SERVER if config.cdc_uniform_values else mysqljson.COMPACT
     return _Found(TextCodec(schema), mysqljson.JsonCodec(schema, form))
 

@@ -25,6 +25,7 @@ class Config:
     bigint_unsigned_handling_mode: str = "long"
     enable_time_adjuster: bool = True
     cdc_uniform_values: bool = False
+    flavor: str = "mysql"
 
 
 CONFIG = Config()
