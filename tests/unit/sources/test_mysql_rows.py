@@ -13,6 +13,7 @@ from cdc.core.errors import ProtocolError, SourceRefusedError
 from cdc.core.row import ABSENT, NULL
 from cdc.sources.mysql import const
 from cdc.sources.mysql.jsondiff import apply_diffs, parse_document, parse_path
+from cdc.sources.mysql.messages import TableMap
 from cdc.sources.mysql.rows import (
     Layout,
     RowsEvent,
@@ -22,7 +23,7 @@ from cdc.sources.mysql.rows import (
     uncompress_buffer,
     uncompress_column,
 )
-from tests.unit.sources.binlog_files import ALL, MARIADB, MYSQL, Change, changes
+from tests.unit.sources.binlog_files import ALL, MARIADB, MYSQL, Change, changes, messages
 
 BOTH = pytest.mark.parametrize("name", [MYSQL, MARIADB])
 
@@ -98,6 +99,23 @@ def test_compressed_rows_are_rows() -> None:
         assert [each.op for each in found] == ["c", "c", "u", "u", "d", "d"]
         assert found[0].cells()["v"] == b"x" * (1000 if name == MYSQL else 400)
         assert found[3].cells()["v"] == b"y" * (1000 if name == MYSQL else 400) + b"z"
+
+
+def test_what_is_unpacked_counts() -> None:
+    """A batch is bounded in bytes, and small events may hold large rows."""
+    unpacked = {"t": 0, "c1": 0, "z": 0}
+    maps: dict[int, TableMap] = {}
+    for _, message in messages(MARIADB):
+        if isinstance(message, TableMap):
+            maps[message.table_id] = message
+        elif isinstance(message, RowsEvent) and maps[message.table_id].table in unpacked:
+            rows = message.split(maps[message.table_id].layout)
+            unpacked[maps[message.table_id].table] += message.unpacked_bytes
+            assert message.unpacked_bytes in (0, sum(len(row.data) for pair in rows for row in pair if row), len(
+                message.data))
+    assert unpacked["t"] > 2000
+    assert unpacked["c1"] > 4000
+    assert unpacked["z"] == 0
 
 
 def test_compressed_columns_are_unpacked() -> None:
