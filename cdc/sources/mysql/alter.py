@@ -336,11 +336,12 @@ def _read_option(cursor: Cursor, editor: TableEditor) -> bool:
     return False
 
 
-def _fitting(charset: str | None, collation: str) -> str:
-    """The charset a collation belongs to; *charset* where its name is an alias of that (utf8, utf8mb3)."""
+def _fitting(charset: str | None, collation: str) -> str | None:
+    """The charset a collation belongs to; *charset* where it is of any, or its name an alias (utf8, utf8mb3)."""
     wanted = charset_of_collation(collation)
-    same = charset is not None and {charset.lower(), wanted.lower()} <= {"utf8", "utf8mb3"}
-    return charset if same and charset is not None else wanted
+    if wanted is None or (charset is not None and {charset.lower(), wanted.lower()} <= {"utf8", "utf8mb3"}):
+        return charset
+    return wanted
 
 
 # -- actions ---------------------------------------------------------------------------------------------------------

@@ -82,10 +82,12 @@ def as_made(column: ColumnDef) -> ColumnDef:
     return replace(column, charset="utf8mb4", collation="utf8mb4_bin")
 
 
-def charset_of_collation(collation: str) -> str:
-    """`utf8mb4_0900_ai_ci` is of `utf8mb4`; `binary` of itself. MySQL Reference Manual, "Collation Naming
-    Conventions"."""
-    return collation.partition("_")[0]
+def charset_of_collation(collation: str) -> str | None:
+    """`utf8mb4_0900_ai_ci` is of `utf8mb4`; `binary` of itself; MariaDB's `uca1400_ai_ci` of whichever is in force:
+    None. MySQL Reference Manual, "Collation Naming Conventions"; MariaDB docs, "Supported Character Sets and
+    Collations"."""
+    charset = collation.partition("_")[0]
+    return None if charset.lower() == "uca1400" else charset
 
 
 def charset_name(cursor: Cursor) -> str:

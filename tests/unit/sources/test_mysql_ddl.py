@@ -302,6 +302,13 @@ def test_charsets_come_from_the_column_the_collation_the_table_or_the_database()
     assert ddl.read_create("CREATE TABLE other.t (a text)", "d", known).charset == "latin1"
 
 
+def test_a_collation_of_several_character_sets_says_none() -> None:
+    table = create("CREATE TABLE t (a text COLLATE uca1400_ai_ci, b text CHARACTER SET ucs2 COLLATE uca1400_as_ci,"
+                   " c text COLLATE latin1_bin) CHARACTER SET utf8mb3 COLLATE uca1400_ai_ci")
+    assert [each.charset for each in table.columns] == ["utf8mb3", "ucs2", "latin1"]
+    assert create("CREATE TABLE t (a text) COLLATE uca1400_ai_ci").charset == "utf8mb4", "the database's"
+
+
 def test_a_reference_may_say_on_update_too() -> None:
     table = create("CREATE TABLE t (a int REFERENCES p (id) ON DELETE SET NULL ON UPDATE NO ACTION NOT NULL,"
                    " b timestamp ON UPDATE CURRENT_TIMESTAMP)")
