@@ -14,7 +14,7 @@ from typing import Any
 
 import cython
 
-from cdc.core.codec import Codec, Writer, write_value
+from cdc.core.codec import Codec, Writer
 from cdc.core.errors import DecodeError, NoValue
 from cdc.core.schema import Schema
 
@@ -713,9 +713,6 @@ class ShownCodec(Codec):
 
     def value(self, data: bytes, start: int, end: int) -> Any:
         return self.show(self.codec.value(data, start, end))
-
-    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
-        write_value(out, self.schema, self.show(self.codec.value(data, start, end)))
 
 
 def iso_date(days: int) -> str:

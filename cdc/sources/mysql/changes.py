@@ -557,7 +557,8 @@ class Decoder:
                       start: int) -> Message:
         assert self.schemas is not None
         values = self.events.source_values(whole_ms(tx.time_us), database=change.database, table=table,
-                                           server_id=header.server_id, gtid=tx.gtid, file=self.file, pos=start)
+                                           server_id=header.server_id, gtid=tx.gtid, file=self.file, pos=start,
+                                           thread=tx.thread)
         return schema_changes.make_message(change, self.events.naming.schema_change_topic(), self.schemas, values,
                                            self.clock_us() // 1000, flavor=self.events.connector,
                                            comments=self.comments)

@@ -17,7 +17,7 @@ from cdc.core.schema import INT32, INT64, STRING, Schema, optional
 VERSION: Final = "3.6.3.Final"
 """What `source.version` says: the Debezium release whose events these are."""
 
-TABLE, GTID, POS, ROW = 9, 11, 13, 14
+SNAPSHOT, TABLE, GTID, POS, ROW = 4, 9, 11, 13, 14
 VARYING: Final = (POS, ROW)
 """Fields of the source block that each record fills itself."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pymysql
@@ -22,7 +22,7 @@ from cdc.core.schema import TableId, TableSchema
 from cdc.log import get_logger
 from cdc.sources.markers import marked
 
-from .events import Events
+from .events import SNAPSHOT, Events
 from .position import MySqlPosition
 from .server import Connection, close, log_status, map_error, query
 from .textrow import text_row
@@ -123,6 +123,12 @@ def _mariadb_position(cursor: Any) -> MySqlPosition:
     return MySqlPosition(str(file), int(pos), str(row[0]) if row and row[0] is not None else None)
 
 
+def as_last(message: Message) -> Message:
+    """A schema change as a snapshot's last record."""
+    source, *rest = message.value
+    return replace(message, value=((*source[:SNAPSHOT], "last", *source[SNAPSHOT + 1:]), *rest))
+
+
 class Snapshot:
     """Reads chunks on *conn*, whose open transaction sees the tables as of *position*. Not for several threads.
 
@@ -170,7 +176,8 @@ class Snapshot:
 
     def _read(self, schema_changes: Sequence[Message],
               chunks: Sequence[Chunk]) -> Iterator[tuple[Record | Message, int]]:
-        for message in schema_changes:
+        held = schema_changes[-1] if schema_changes else None
+        for message in schema_changes[:-1]:
             yield message, 1000
         time_us = self._server_time_us()
         with self.conn.cursor() as cursor:  # strings in their column's own charset, as row events have them
@@ -178,12 +185,17 @@ class Snapshot:
         contexts: dict[tuple[int, str], SourceContext] = {}
         for item in marked((chunk, row) for chunk in chunks for row in self._rows(chunk)):
             assert item is not None
+            if held is not None:
+                yield held, 1000
+                held = None
             chunk, row, marker = item
             context = contexts.get((id(chunk), marker))
             if context is None:
                 context = contexts[id(chunk), marker] = self._context(chunk, marker, time_us)
             self.row_count += 1
             yield Record(READ, chunk.table, None, row, row, context, ()), len(row.data)
+        if held is not None:  # no rows at all: it is the last record
+            yield as_last(held), 1000
 
     def _context(self, chunk: Chunk, marker: str, time_us: int) -> SourceContext:
         id_ = chunk.table.id

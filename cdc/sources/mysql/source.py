@@ -184,7 +184,7 @@ class MySqlSource:
         chunks = self._chunks(found) if rows_wanted else []
         server.check_select(self._connection(), facts, [chunk.table.id for chunk in chunks])
         log.info("snapshot_started", tables=len(chunks), file=position.file, pos=position.pos)
-        messages = self._snapshot_messages(found, final, last=not chunks) if config.include_schema_changes else []
+        messages = self._snapshot_messages(found, final) if config.include_schema_changes else []
         self._snapshot = snapshot.Snapshot(
             conn, point.locker, messages, chunks, self._events, final=final, during=replace(final, snapshot="INITIAL"),
             max_records=config.max_batch_size)
@@ -232,7 +232,7 @@ class MySqlSource:
                     log.warning("include_matches_nothing", option=option, item=item.pattern,
                                 reason="there is no such name yet, or the user may not see it")
 
-    def _snapshot_messages(self, found: catalog.Catalog, position: MySqlPosition, *, last: bool) -> list[Message]:
+    def _snapshot_messages(self, found: catalog.Catalog, position: MySqlPosition) -> list[Message]:
         """As if everything captured was made anew."""
         facts = self._facts
         assert facts is not None
@@ -242,12 +242,11 @@ class MySqlSource:
                   if structure.id in found.creates]
         changes = schema_changes.snapshot_changes(facts.charset, facts.collation, databases, tables)
         messages = []
-        for number, change in enumerate(changes):
+        for change in changes:
             now_us = time.time_ns() // 1000
-            marker = "last" if last and number == len(changes) - 1 else "true"
             table = change.change.id.table if change.change is not None else None
             values = self._events.source_values(now_us, database=change.database, table=table, file=position.file,
-                                                pos=position.pos, snapshot=marker)
+                                                pos=position.pos, snapshot="true")
             messages.append(schema_changes.make_message(
                 change, self._naming.schema_change_topic(), self._schemas, values, now_us // 1000,
                 flavor=self.config.flavor, comments=self.config.keep_comments))
