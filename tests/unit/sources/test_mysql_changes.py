@@ -157,5 +157,21 @@ def test_what_was_delivered_is_not_delivered_again(log: str) -> None:
         assert fed(again, starts) == whole[delivered:]
 
 
+@pytest.mark.parametrize("log", [MYSQL, MARIADB])
+def test_a_statement_in_the_log_does_not_hide_its_transaction(log: str) -> None:
+    """The set executed grows at the end of each transaction, also where a RowsQuery event came before its rows."""
+    decoder, seen, told = decoder_of(log), {str(decoder_of(log).gtids)}, 0
+    in_transaction = False
+    for each in logged(log):
+        told += each[4] in (const.ROWS_QUERY_LOG_EVENT, const.ANNOTATE_ROWS_EVENT)
+        fed(decoder, [each])
+        if in_transaction and decoder.transaction is None:
+            assert str(decoder.gtids) not in seen
+            seen.add(str(decoder.gtids))
+        in_transaction = decoder.transaction is not None
+    assert told > 0
+    assert len(seen) > 5
+
+
 def _start(frame: bytes) -> int:
     return int.from_bytes(frame[13:17], "little") - len(frame)
