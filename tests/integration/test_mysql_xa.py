@@ -39,12 +39,16 @@ def test_prepared_rows_come_with_their_commit(table: BinlogDatabase) -> None:
         assert [each[3] for each in reading.changes(1)] == [(5,)]
 
 
-def test_one_phase_is_a_commit(table: BinlogDatabase) -> None:
+@pytest.mark.parametrize("compressed", [False, True])
+def test_one_phase_is_a_commit(table: BinlogDatabase, compressed: bool) -> None:
     with running(table) as reading:
         with table.connect() as conn, conn.cursor() as cursor:
+            if table.server.flavor == "mysql":
+                cursor.execute(f"SET binlog_transaction_compression = {compressed}")
             for statement in ("XA START 'o'", "INSERT INTO t VALUES (1, 1)", "XA END 'o'", "XA COMMIT 'o' ONE PHASE"):
                 cursor.execute(statement)
         assert [each[3] for each in reading.changes(1)] == [(1,)]
+        assert (reading.offset["file"], reading.offset["pos"]) == table.server.binlog_end()
 
 
 def test_what_was_prepared_before_the_stream_began_is_found_in_the_log(table: BinlogDatabase) -> None:

@@ -502,6 +502,8 @@ class Decoder:
         """Open the rows of *xid* again, as rows of *tx*."""
         tx.held = False
         tx.event = 0
+        if self.payload is not None and self.payload_header is not None:  # whose events have no places of their own
+            header = self.payload_header
         self.payload = self.prepared.rows(xid, self.file, header.next_position - header.length)
         self.payload_header, self.replayed = header, xid
 
