@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cdc.core.errors import PositionLostError
+from cdc.core.errors import PositionLostError, SourceConnectionError
 from tests.conftest import BinlogDatabase
 from tests.integration.mysql_source import running
 from tests.servers.mariadb import MariaDbServer
@@ -102,3 +102,48 @@ def test_transactions_of_sources_not_followed_give_no_events(binlog_database: Bi
     with running(binlog_database, {"gtid.source.excludes": source, "gtid.source.filter.dml.events": "false"},
                  offset) as reading:
         assert keys(reading.changes(1)) == [(2,)]
+
+
+@pytest.fixture
+def gtid_server() -> Iterator[BinlogDatabase]:
+    """A MySQL whose gtid_mode may be changed."""
+    with MySqlServer() as server:
+        server.create_database("d")
+        database = BinlogDatabase(server, "d")
+        database.execute(_TABLE)
+        yield database
+
+
+def switch(database: BinlogDatabase, *modes: str) -> None:
+    for mode in modes:
+        database.execute(f"SET GLOBAL gtid_mode = {mode}")
+
+
+def test_gtid_mode_may_be_switched_off_and_on_while_others_write(gtid_server: BinlogDatabase) -> None:
+    with running(gtid_server) as reading:
+        gtid_server.execute("INSERT INTO t VALUES (1)")
+        assert keys(reading.changes(1)) == [(1,)]
+        offset = reading.offset
+        switch(gtid_server, "ON_PERMISSIVE", "OFF_PERMISSIVE")
+        gtid_server.execute("INSERT INTO t VALUES (2)")
+        with pytest.raises(SourceConnectionError, match="gtid_mode was changed"):  # so that it is started again
+            reading.changes(1)
+        offset = {**offset, **reading.offset}
+    with running(gtid_server, offset=offset) as reading:
+        assert keys(reading.changes(1)) == [(2,)]
+        switch(gtid_server, "OFF")
+        gtid_server.execute("INSERT INTO t VALUES (3)")
+        switch(gtid_server, "OFF_PERMISSIVE", "ON_PERMISSIVE", "ON")
+        gtid_server.execute("INSERT INTO t VALUES (4)")
+        assert keys(reading.changes(2)) == [(3,), (4,)]
+        offset = reading.offset
+    gtid_server.execute("INSERT INTO t VALUES (5)")
+    with running(gtid_server, offset=offset) as reading:
+        assert keys(reading.changes(1)) == [(5,)]
+
+
+def test_a_snapshot_goes_on_by_file_where_gtids_are_of_the_past(gtid_server: BinlogDatabase) -> None:
+    switch(gtid_server, "ON_PERMISSIVE", "OFF_PERMISSIVE", "OFF")
+    with running(gtid_server, {"snapshot.mode": "initial"}) as reading:
+        gtid_server.execute("INSERT INTO t VALUES (1)")
+        assert keys(reading.changes(1)) == [(1,)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 from collections.abc import Iterator
@@ -9,10 +10,13 @@ from typing import Any
 
 import pytest
 
-from cdc.core.errors import SourceRefusedError
+from cdc.core.errors import SourceConnectionError, SourceRefusedError
 from cdc.core.record import Record
+from cdc.sources.mysql import server, snapshot
+from cdc.sources.mysql.source import MySqlSource
 from tests.conftest import BinlogDatabase
 from tests.integration.mysql_source import change, make_source
+from tests.servers.process import wait_until
 
 USER = "snapper"
 ACCOUNTS = 40
@@ -114,3 +118,109 @@ def test_whoever_may_lock_nothing_is_told_what_to_grant(mysql_database: BinlogDa
     finally:
         source.stop()
         server.drop_user(USER)
+
+
+@pytest.fixture
+def pair(binlog_database: BinlogDatabase) -> BinlogDatabase:
+    """Tables whose snapshot takes several batches."""
+    for table in ("a", "b"):
+        binlog_database.execute(f"CREATE TABLE {table} (id int PRIMARY KEY, v char(10))")
+        binlog_database.execute(f"INSERT INTO {table} VALUES " + ", ".join(f"({n}, '{table}')" for n in range(30)))
+    return binlog_database
+
+
+SLOWLY = {"snapshot.mode": "initial", "max.batch.size": "10", "max.queue.size": "20", "table.include.list": r".*\.[ab]"}
+
+
+@contextlib.contextmanager
+def begun(database: BinlogDatabase) -> Iterator[MySqlSource]:
+    """A source that has read some rows of the first table."""
+    source = make_source(database, SLOWLY)
+    try:
+        source.start(None)
+        assert source.poll(1)
+        yield source
+    finally:
+        source.stop()
+
+
+def finish(source: MySqlSource) -> None:
+    while source.state() == "snapshotting":
+        source.poll(1)
+
+
+@pytest.mark.parametrize("statement", [
+    "DROP TABLE b", "ALTER TABLE b RENAME COLUMN v TO w", "ALTER TABLE b ADD c int", "RENAME TABLE b TO old, new TO b",
+], ids=["drop", "rename column", "add column", "swap"])
+def test_a_table_that_is_changed_before_its_turn_asks_for_another_snapshot(pair: BinlogDatabase,
+                                                                           statement: str) -> None:
+    (made,), = pair.execute("SELECT UNIX_TIMESTAMP()")
+    wait_until(lambda: pair.execute("SELECT UNIX_TIMESTAMP()") > [(made,)], 5, "tables to be told apart by their time")
+    pair.execute("CREATE TABLE new LIKE b")
+    with begun(pair) as source:
+        pair.execute(statement)
+        with pytest.raises(SourceConnectionError):
+            finish(source)
+
+
+def test_a_lost_connection_asks_for_another_snapshot(pair: BinlogDatabase) -> None:
+    source = make_source(pair, SLOWLY)
+    try:
+        source.start(None)
+        for number, *_ in pair.execute("SELECT id FROM information_schema.processlist WHERE command = 'Sleep'"):
+            pair.execute(f"KILL {number}")
+        with pytest.raises(SourceConnectionError):
+            source.poll(1)
+    finally:
+        source.stop()
+
+
+def test_a_table_that_another_locks_does_not_hold_up_the_end(pair: BinlogDatabase) -> None:
+    with begun(pair) as source, pair.connect() as other, other.cursor() as cursor:
+        cursor.execute("LOCK TABLES b WRITE")
+        ended = threading.Event()
+
+        def copy() -> None:
+            with contextlib.suppress(SourceConnectionError):
+                finish(source)
+            ended.set()
+
+        threading.Thread(target=copy, daemon=True).start()
+        waiting = "SELECT count(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for table%'"
+        wait_until(lambda: pair.server.execute(waiting) == [(1,)], 10, "the snapshot to wait for the lock")
+        source.interrupt()
+        assert ended.wait(10)
+
+
+def test_nothing_falls_between_snapshot_and_stream_without_a_lock(mysql_database: BinlogDatabase,
+                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others commit right before and after the position is read."""
+    mysql_database.execute("CREATE TABLE t (id int PRIMARY KEY)")
+
+    def log_status(conn: server.Connection) -> tuple[Any, ...]:
+        mysql_database.execute("INSERT INTO t VALUES (1)")
+        found = server.log_status(conn)
+        mysql_database.execute("INSERT INTO t VALUES (2)")
+        return found
+
+    monkeypatch.setattr(snapshot, "log_status", log_status)
+    source = make_source(mysql_database, {"snapshot.mode": "initial", "snapshot.locking.mode": "none"})
+    keys: set[int] = set()
+    try:
+        source.start(None)
+        while len(keys) < 2:
+            batch = source.poll(5)
+            assert batch, keys
+            keys |= {change(each)[2]["id"] for each in batch.records if isinstance(each, Record)}
+    finally:
+        source.stop()
+
+
+def test_an_idle_connection_that_was_dropped_does_not_cost_the_snapshot(pair: BinlogDatabase,
+                                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cdc.sources.mysql.source.IDLE_S", 0.0)
+    with begun(pair) as source:
+        assert source._conn
+        pair.execute(f"KILL {source._conn.thread_id()}")  # type: ignore[no-untyped-call]
+        finish(source)
+        assert source.state() == "streaming"

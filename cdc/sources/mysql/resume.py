@@ -45,9 +45,9 @@ def source_filter(config: MySqlConfig) -> Callable[[str], bool]:
     return lambda source: not any(each.fullmatch(source) for each in exclude)
 
 
-def first(position: MySqlPosition, *, mariadb: bool) -> Resumption:
-    """How to go on from a snapshot's position."""
-    gtids = (MariaGtidSet if mariadb else GtidSet).parse(position.gtids or "")
+def first(facts: MySqlFacts, position: MySqlPosition) -> Resumption:
+    """How to go on from a snapshot's position. A server may have GTIDs from before gtid_mode was switched off."""
+    gtids = (MariaGtidSet if facts.mariadb else GtidSet).parse(position.gtids or "") if facts.has_gtids else None
     return Resumption(position, DumpFrom(position.file, position.pos, gtids or None))
 
 

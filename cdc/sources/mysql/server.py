@@ -7,7 +7,9 @@ sql/rpl_binlog_sender.cc (MySQL) and sql/sql_repl.cc (MariaDB).
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -80,6 +82,16 @@ def close(conn: Connection) -> None:
     try:
         conn.close()
     except pymysql.MySQLError:
+        pass
+
+
+def interrupt(conn: Connection) -> None:
+    """From another thread: what *conn* waits for ends in a lost connection, with TLS too."""
+    sock: Any = conn._sock  # type: ignore[attr-defined]
+    try:
+        with socket.socket(fileno=os.dup(sock.fileno())) as below:
+            below.shutdown(socket.SHUT_RDWR)
+    except (AttributeError, OSError):  # it was closed meanwhile
         pass
 
 
@@ -165,9 +177,11 @@ _RETRIABLE: Final = frozenset({
     ER.SHUTDOWN_COMPLETE, ER.FORCING_CLOSE, ER.ABORTING_CONNECTION, ER.NEW_ABORTING_CONNECTION, ER.NET_READ_ERROR,
     ER.NET_READ_INTERRUPTED, ER.NET_ERROR_ON_WRITE, ER.NET_WRITE_INTERRUPTED, ER.LOCK_WAIT_TIMEOUT, ER.LOCK_DEADLOCK,
     ER.QUERY_INTERRUPTED, ER.QUERY_TIMEOUT, ER.TABLE_DEF_CHANGED,
+    ER.OUTOFMEMORY, ER.OUT_OF_RESOURCES, ER.CANT_CREATE_THREAD,
     1047,  # ER_UNKNOWN_COM_ERROR: a Galera node that is not ready
     1927,  # MariaDB ER_CONNECTION_KILLED
     1969,  # MariaDB ER_STATEMENT_TIMEOUT
+    3168,  # ER_SERVER_ISNT_AVAILABLE
     3032,  # ER_SERVER_OFFLINE_MODE
     3169,  # ER_SESSION_WAS_KILLED
     4031,  # ER_CLIENT_INTERACTION_TIMEOUT
@@ -215,6 +229,9 @@ _DUMP_ERRORS: Final[tuple[tuple[str, type[SourceError], str], ...]] = (
     (r"anonymous transaction", SourceRefusedError,
      "Transactions without GTIDs follow the stored position: start once with gtid.ignore.on.recovery=true, which"
      " resumes by file and position."),
+    (r"gtid-transaction when", SourceRefusedError,
+     "Set gtid_mode=OFF_PERMISSIVE until the connector has read what has GTIDs, or take a new snapshot: reset its"
+     " offsets."),
     (r"purged required|purged .*gtid|files have been purged|could not find first log|could not open log file"
      r"|gtid .* not in the .*binlog$",
      PositionLostError, PURGED_HINT),
@@ -480,6 +497,9 @@ def check_select(conn: Connection, facts: MySqlFacts, ids: Iterable[TableId]) ->
         try:
             query(conn, f"SELECT 1 FROM {_quoted(id.catalog)}.{_quoted(id.table)} LIMIT 0")
         except SourceRefusedError as exc:
+            if exc.context.get("errno") == ER.NO_SUCH_TABLE:
+                raise SourceConnectionError("A table was dropped or renamed while the snapshot began.",
+                                            table=str(id)) from exc
             if exc.context.get("errno") not in (ER.TABLEACCESS_DENIED_ERROR, ER.COLUMNACCESS_DENIED_ERROR,
                                                 ER.DBACCESS_DENIED_ERROR):
                 raise

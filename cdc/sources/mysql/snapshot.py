@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pymysql
-from pymysql.constants import COMMAND
+from pymysql.constants import COMMAND, ER
 
-from cdc.core.errors import SourceRefusedError
+from cdc.core.errors import SourceConnectionError, SourceError, SourceRefusedError
 from cdc.core.record import READ, Batch, Message, Record, SourceContext
 from cdc.core.row import Row
 from cdc.core.schema import TableId, TableSchema
@@ -30,6 +30,7 @@ from .textrow import text_row
 log = get_logger(__name__)
 
 BATCH_BYTES: Final = 1 << 20
+_CHANGED: Final = frozenset({ER.BAD_DB_ERROR, ER.BAD_FIELD_ERROR, ER.NO_SUCH_TABLE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class Chunk:
     select: str
     indexes: tuple[int, ...]
     column_count: int
+    overridden: bool = False
+    """The SELECT has a part that was configured (`snapshot.select.statement.overrides`)."""
 
 
 def quoted(name: str) -> str:
@@ -61,26 +64,28 @@ def begin(conn: Connection, *, mariadb: bool, locking_mode: str, lock_timeout_ms
 
     Raises SourceRefusedError where the user may not lock.
     """
-    with conn.cursor() as cursor:
-        cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        if locking_mode == "none" or (mariadb and locking_mode == "minimal"):
-            return Point(_open(cursor, conn, mariadb), None)
-        locker = connect()
-        try:
-            _lock(locker, lock_timeout_ms, tables)
-            position = _open(cursor, conn, mariadb)
-        except BaseException:
-            close(locker)
-            raise
+    query(conn, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    if locking_mode == "none" or (mariadb and locking_mode == "minimal"):
+        return Point(_open(conn, mariadb), None)
+    locker = connect()
+    try:
+        _lock(locker, lock_timeout_ms, tables)
+        position = _open(conn, mariadb)
+    except BaseException:
+        close(locker)
+        raise
     if locking_mode == "extended":
         return Point(position, locker)
     close(locker)
     return Point(position, None)
 
 
-def _open(cursor: Any, conn: Connection, mariadb: bool) -> MySqlPosition:
-    cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
-    return _mariadb_position(cursor) if mariadb else _mysql_position(conn)
+def _open(conn: Connection, mariadb: bool) -> MySqlPosition:
+    """Without a lock others commit meanwhile: with MySQL what they do is then both in the snapshot and behind the
+    position, which is read first, and so never in neither."""
+    position = None if mariadb else _mysql_position(conn)
+    query(conn, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
+    return position or _mariadb_position(conn)
 
 
 def _lock(conn: Connection, timeout_ms: int, tables: Sequence[TableId]) -> None:
@@ -111,16 +116,14 @@ def _mysql_position(conn: Connection) -> MySqlPosition:
     return MySqlPosition(str(row[0]), int(row[1]), gtids or None)
 
 
-def _mariadb_position(cursor: Any) -> MySqlPosition:
+def _mariadb_position(conn: Connection) -> MySqlPosition:
     """MariaDB docs, "START TRANSACTION WITH CONSISTENT SNAPSHOT": the status variables are those of the snapshot."""
-    cursor.execute("SHOW STATUS LIKE 'binlog_snapshot_%'")
-    found = {str(name).lower(): value for name, value in cursor.fetchall()}
+    found = {str(name).lower(): value for name, value in query(conn, "SHOW STATUS LIKE 'binlog_snapshot_%'")}
     file, pos = found.get("binlog_snapshot_file"), found.get("binlog_snapshot_position")
     if not file or not pos:
         raise SourceRefusedError("The binary log is switched off.", hint="Start the server with log_bin.")
-    cursor.execute("SELECT BINLOG_GTID_POS(%s, %s)", (file, int(pos)))
-    row = cursor.fetchone()
-    return MySqlPosition(str(file), int(pos), str(row[0]) if row and row[0] is not None else None)
+    (gtids,), = query(conn, "SELECT BINLOG_GTID_POS(%s, %s)", file, int(pos))
+    return MySqlPosition(str(file), int(pos), None if gtids is None else str(gtids))
 
 
 def as_last(message: Message) -> Message:
@@ -180,8 +183,7 @@ class Snapshot:
         for message in schema_changes[:-1]:
             yield message, 1000
         time_us = self._server_time_us()
-        with self.conn.cursor() as cursor:  # strings in their column's own charset, as row events have them
-            cursor.execute("SET SESSION character_set_results = NULL")
+        query(self.conn, "SET SESSION character_set_results = NULL")  # as row events have strings
         contexts: dict[tuple[int, str], SourceContext] = {}
         for item in marked((chunk, row) for chunk in chunks for row in self._rows(chunk)):
             assert item is not None
@@ -204,9 +206,8 @@ class Snapshot:
         return SourceContext(self._events.source_schema, values, ())
 
     def _server_time_us(self) -> int:
-        with self.conn.cursor() as cursor:
-            cursor.execute("SELECT UNIX_TIMESTAMP(CURRENT_TIMESTAMP)")
-            return int(cursor.fetchone()[0]) * 1_000_000
+        (seconds,), = query(self.conn, "SELECT UNIX_TIMESTAMP(CURRENT_TIMESTAMP)")
+        return int(seconds) * 1_000_000
 
     def _rows(self, chunk: Chunk) -> Iterator[Row]:
         """Rows as the packets have them. PyMySQL's cursors would decode every value, so its packets are read below
@@ -226,7 +227,16 @@ class Snapshot:
                 count += 1
                 yield text_row(packet.get_all_data(), chunk.indexes, chunk.column_count)
         except pymysql.MySQLError as exc:
-            raise map_error(exc) from exc
+            raise _read_error(chunk, map_error(exc)) from exc
         self.remaining -= 1
         log.info("snapshot_table_read", table=str(chunk.table.id), rows=count,
                  seconds=round(time.monotonic() - started, 3))
+
+
+def _read_error(chunk: Chunk, error: SourceError) -> SourceError:
+    """A table that was altered, renamed or dropped before its turn came is no longer what the snapshot is of: another
+    snapshot is."""
+    if chunk.overridden or error.context.get("errno") not in _CHANGED:
+        return error
+    return SourceConnectionError("A table was changed while the snapshot was taken, so it begins again.",
+                                 table=str(chunk.table.id), reason=error.message)

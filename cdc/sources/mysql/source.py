@@ -37,6 +37,8 @@ from .transport import HEARTBEAT_S, BinlogReader, DumpFrom, LogEndError
 log = get_logger(__name__)
 
 BATCH_BYTES: Final = 1 << 20
+IDLE_S: Final = 30.0
+"""A connection that was idle for longer is not used again: something between may have dropped it."""
 _SNAPSHOT_ATTEMPTS: Final = 10
 _SNAPSHOT_MODES: Final = frozenset({"initial", "initial_only"})
 
@@ -64,6 +66,9 @@ class MySqlSource:
         self._decoder: Decoder | None = None
         self._facts: server.MySqlFacts | None = None
         self._conn: server.Connection | None = None
+        self._looked_up_at = 0.0
+        self._copying: server.Connection | None = None
+        self._made_at: dict[TableId, Any] = {}
         self._reader: BinlogReader | None = None
         self._monitor: MySqlMonitor | None = None
         self._snapshot: snapshot.Snapshot | None = None
@@ -132,6 +137,9 @@ class MySqlSource:
 
     def interrupt(self) -> None:
         self._interrupted.set()
+        for conn in (self._conn, self._copying):
+            if conn is not None:
+                server.interrupt(conn)
 
     def stop(self) -> None:
         if self._monitor is not None:
@@ -161,9 +169,12 @@ class MySqlSource:
     # -- start ----------------------------------------------------------------------------------------------------
 
     def _connection(self) -> server.Connection:
-        """The connection for lookups; opened again when it was lost."""
+        """The connection for lookups; opened again when it was lost, or was idle during a long snapshot or stream."""
+        if self._conn is not None and time.monotonic() - self._looked_up_at > IDLE_S:
+            server.close(self._conn)
         if self._conn is None or not self._conn.open:
             self._conn = server.connect(self.config)
+        self._looked_up_at = time.monotonic()
         return self._conn
 
     def _begin_snapshot(self, rows_wanted: bool) -> None:
@@ -195,7 +206,8 @@ class MySqlSource:
         config = self.config
         for _ in range(_SNAPSHOT_ATTEMPTS):
             before = self._read_catalog(self._connection(), facts)
-            conn = server.connect(config, query_timeout=False)
+            self._made_at = catalog.creation_times(self._connection(), before.creates.__contains__)
+            self._copying = conn = server.connect(config, query_timeout=False)
             point: snapshot.Point | None = None
             try:
                 point = snapshot.begin(
@@ -278,7 +290,7 @@ class MySqlSource:
         fields = ", ".join(selects[index].format(name) for index, name in zip(indexes, names, strict=True))
         place = f"{snapshot.quoted(structure.id.catalog)}.{snapshot.quoted(structure.id.table)}"
         inner = f"({override.strip().rstrip(';')}) AS q" if override else place
-        return snapshot.Chunk(table, f"SELECT {fields} FROM {inner}", indexes, len(structure.columns))
+        return snapshot.Chunk(table, f"SELECT {fields} FROM {inner}", indexes, len(structure.columns), bool(override))
 
     def _begin_stream(self, resumption: resume.Resumption) -> None:
         config, facts, position = self.config, self._facts, resumption.position
@@ -351,23 +363,36 @@ class MySqlSource:
         batch = copying.poll()
         if not copying.done:
             return batch
+        if copying.table_count:
+            self._check_same_tables()
         copying.close()
-        self._snapshot = None
+        self._snapshot = self._copying = None
+        self._made_at = {}
         log.info("snapshot_completed", rows=copying.row_count, seconds=round(time.time() - copying.started_at, 3))
         if self.config.snapshot_mode == "initial_only":
             self._finished = True
         else:
-            self._begin_stream(resume.first(copying.final, mariadb=self._mariadb))
+            assert self._facts is not None
+            self._begin_stream(resume.first(self._facts, copying.final))
         if self.config.heartbeat_interval_ms:
             batch.records.append(self._heartbeat())
         return replace(batch, commit_soon=True)
+
+    def _check_same_tables(self) -> None:
+        """While the snapshot's transaction holds their names: whether no table was swapped for another one before it
+        was read, as online schema changes do. Raises SourceConnectionError."""
+        now = catalog.creation_times(self._connection(), self._made_at.__contains__)
+        swapped = [id for id, made in now.items() if self._filters.table(id) and made != self._made_at[id]]
+        if swapped:
+            raise SourceConnectionError("A table was swapped for another one while the snapshot was taken, so it begins"
+                                        " again.", tables=", ".join(map(str, swapped[:20])))
 
     def _poll_stream(self, timeout: float) -> Batch | None:
         reader, decoder = self._reader, self._decoder
         if reader is None or decoder is None:
             raise SourceRefusedError("The source is not started.")
         if self._next_frame >= len(self._frames) and decoder.payload is None:
-            self._frames = reader.take(timeout, BATCH_BYTES)
+            self._frames = self._take(reader, timeout)
             self._next_frame = 0
             if not self._frames and not self._heartbeat_due():
                 return None
@@ -380,6 +405,19 @@ class MySqlSource:
                            structures=self._kept(decoder.structures_version))
         return Batch(records, position, size, decoder.last_time_us if records else 0,
                      self._emitter.take_counts())
+
+    def _take(self, reader: BinlogReader, timeout: float) -> list[bytes]:
+        """What the reader has. Whatever the server refuses after its gtid_mode was changed is asked for anew, by the
+        mode of now."""
+        try:
+            return reader.take(timeout, BATCH_BYTES)
+        except SourceRefusedError as exc:
+            facts = self._facts
+            mode = server.read_facts(self._connection()).gtid_mode
+            if facts is None or mode == facts.gtid_mode:
+                raise
+            raise SourceConnectionError("gtid_mode was changed while the log was read.", gtid_mode=mode,
+                                        reason=exc.message) from exc
 
     def _heartbeat_due(self) -> bool:
         return self.config.heartbeat_interval_ms > 0 and time.monotonic() >= self._next_heartbeat
