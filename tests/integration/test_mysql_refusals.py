@@ -170,7 +170,8 @@ def test_no_binary_log(servers: Servers, start: Start, kind: str) -> None:
 @pytest.mark.parametrize("statement", [
     "INSERT INTO shop.items (name) VALUES ('as text')", "UPDATE shop.items SET name = 'other'",
     "LOAD DATA LOCAL INFILE '{file}' INTO TABLE shop.items (name)",
-], ids=["insert", "update", "load data"])
+    "CREATE TABLE shop.copy AS SELECT * FROM shop.items",
+], ids=["insert", "update", "load data", "copy"])
 def test_a_session_that_logs_statements(server: BinlogServer, start: Start, tmp_path: Path, statement: str) -> None:
     """Nothing is passed over: a new start meets it again."""
     (tmp_path / "0").mkdir()

@@ -63,6 +63,7 @@ _OTHER_PLACES = frozenset((FormatDescription, Rotate))
 """The one is sent again wherever a stream begins, the other is of the file before."""
 _ARTIFICIAL = const.LOG_EVENT_ARTIFICIAL_F
 _MAX_STATES = 10_000
+_MAX_TOLD = 100
 _ALL_ROWS = 1 << 62
 
 _OLD_TEMPORAL = frozenset((const.MYSQL_TYPE_TIMESTAMP, const.MYSQL_TYPE_DATETIME, const.MYSQL_TYPE_TIME))
@@ -191,6 +192,7 @@ class Decoder:
         self.last_row = 0
         self.transactions = 0
         self.size_bytes = 0
+        self.told: set[TableId] = set()
 
     def resume(self, position: MySqlPosition, *, by_gtid: bool) -> None:
         """Continue from *position*; its GTIDs, if it has some, are those executed before it.
@@ -213,10 +215,10 @@ class Decoder:
         now = MySqlPosition(self.file, self.pos, gtids, server_id=self.server_id,
                             ts_sec=self.last_time_us // 1_000_000, log_created=self.log_created)
         if self.unsettled is not None:
-            return replace(now, file=self.unsettled.file, pos=self.unsettled.pos,
-                           log_created=self.unsettled.log_created)
+            return replace(self.unsettled, gtids=gtids, server_id=now.server_id, ts_sec=now.ts_sec)
         if tx is None:
-            return now
+            at = self.resume_at
+            return now if at is None else replace(now, event=at.event, row=at.row, transaction=at.transaction)
         if tx.held:
             return replace(now, file=tx.file, pos=tx.pos)
         return replace(now, file=tx.file, pos=tx.pos, event=max(tx.event, tx.skip_event),
@@ -447,13 +449,12 @@ class Decoder:
             return
         if outcome.kind == "dml":
             if outcome.targets and not any(self.filters.table(id) for id in outcome.targets):
+                self.passed_over(outcome.targets)
                 self.counted()
                 return
-            raise SourceRefusedError(
-                "A change was logged as a statement instead of rows.", database=message.database or None,
-                tables=",".join(map(str, outcome.targets)) or None, file=self.file, pos=start,
-                hint="Set binlog_format=ROW on the server and in all sessions, and reset the connector's offset to "
-                     "start with a new snapshot; or leave that table out, if its changes do not matter.")
+            raise self.without_rows(message, outcome.targets, start)
+        if any(self.filters.table(id) for id in outcome.filled):
+            raise self.without_rows(message, outcome.filled, start)
         if outcome.kind == "xa":
             self.xa(header, message, text, start)
             return
@@ -461,6 +462,22 @@ class Decoder:
             self.counted()
             return
         self.statement(header, message, outcome, start)
+
+    def without_rows(self, message: Query, ids: Collection[TableId], start: int) -> SourceRefusedError:
+        return SourceRefusedError(
+            "A change was logged as a statement instead of rows.", database=message.database or None,
+            tables=",".join(map(str, ids)) or None, file=self.file, pos=start,
+            hint="Set binlog_format=ROW on the server and in all sessions, and reset the connector's offset to "
+                 "start with a new snapshot; or leave that table out, if its changes do not matter.")
+
+    def passed_over(self, ids: Collection[TableId]) -> None:
+        """A change of tables that are not captured; but a name may be a view's, and a table may have triggers."""
+        new = [str(id) for id in ids if id not in self.told]
+        if new and len(self.told) < _MAX_TOLD:
+            self.told.update(ids)
+            log.warning("statement_passed_over", tables=new, file=self.file, reason="it was logged without rows, for "
+                        "tables that are not captured", effect="what it changes by a view or a trigger is not seen",
+                        hint="Set binlog_format=ROW in all sessions.")
 
     def apply(self, text: str, message: Query, header: Header) -> ddl.Outcome:
         """Carry out a statement on the structures."""
@@ -523,8 +540,9 @@ class Decoder:
             pending = None
             tx = self.transaction  # type: ignore[assignment]
         self.settle(outcome)
-        self.states.clear()
-        self.structures_version += 1
+        if outcome.kind == "ddl":
+            self.states.clear()
+            self.structures_version += 1
         for id in outcome.truncated:
             self.truncated(tx, id, start)
         if self.schemas is not None:

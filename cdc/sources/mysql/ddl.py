@@ -8,6 +8,7 @@ Definition Statement Support"; MariaDB docs, the same titles. Debezium sources: 
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass, replace
 from typing import Final, Literal
@@ -49,7 +50,7 @@ class SchemaChange:
 class Outcome:
     """What a statement did. `reread` names tables whose structure is not known now, `reason` says why, in words fit
     for a log; `truncated` those that lost all rows. `targets` are the tables that a "dml" statement writes to; empty
-    where it does not say so plainly."""
+    where it does not say so plainly. `filled` are those that got rows which the log does not have."""
 
     kind: Kind
     changes: tuple[SchemaChange, ...] = ()
@@ -57,6 +58,7 @@ class Outcome:
     reread: tuple[TableId, ...] = ()
     reason: str = ""
     targets: tuple[TableId, ...] = ()
+    filled: tuple[TableId, ...] = ()
 
 
 def complete(outcome: Outcome, structures: Structures) -> tuple[SchemaChange, ...]:
@@ -273,7 +275,7 @@ def _create(statement: _Statement) -> Outcome:
     cursor.takes("ONLINE") or cursor.takes("OFFLINE")
     if cursor.takes("INDEX") or cursor.takes("FULLTEXT", "INDEX") or cursor.takes("SPATIAL", "INDEX"):
         return _create_index(statement, unique)
-    return _other_object(cursor)
+    return _other_object(statement)
 
 
 def _create_table(statement: _Statement, replaces: bool) -> Outcome:
@@ -284,14 +286,21 @@ def _create_table(statement: _Statement, replaces: bool) -> Outcome:
         return Outcome("ddl")  # nothing was made, or the server would not have had it before
     if replaces:
         structures.drop(id)
+    reason = "its columns come from a query or from a table that is not known"
     try:
         made = _new_table(statement, id)
     except NotUnderstood as exc:
-        return statement.unknown("CREATE", id, str(exc))
+        made, reason = None, str(exc)
     if made is None:
-        return statement.unknown("CREATE", id, "its columns come from a query or from a table that is not known")
+        return replace(statement.unknown("CREATE", id, reason), filled=(id,) if _has_query(statement) else ())
     structures.put(made)
     return Outcome("ddl", (statement.changed("CREATE", id, made),))
+
+
+def _has_query(statement: _Statement) -> bool:
+    """Whether a CREATE TABLE fills the table, too; where rows are logged the query is left out and they follow."""
+    words = [token.value if token.kind == WORD else "" for token in statement.cursor.tokens]
+    return "SELECT" in words or any(pair in (("AS", "VALUES"), ("AS", "TABLE")) for pair in itertools.pairwise(words))
 
 
 def _new_table(statement: _Statement, id: TableId) -> TableStructure | None:
@@ -361,9 +370,10 @@ def _keys_changed(statement: _Statement, table: TableStructure, editor: TableEdi
     return Outcome("ddl", (replace(change, whole=statement.text if made_index else None),))
 
 
-def _other_object(cursor: Cursor) -> Outcome:
+def _other_object(statement: _Statement) -> Outcome:
     """A view, a routine, an event, a server: nothing that rows are of."""
-    words = {token.value for token in cursor.tokens[1:14] if token.kind == WORD}
+    first = statement.begin + 1
+    words = {token.value for token in statement.cursor.tokens[first:first + 13] if token.kind == WORD}
     return Outcome("other" if words & _ROUTINES else "ddl")
 
 
@@ -377,7 +387,7 @@ def _alter(statement: _Statement) -> Outcome:
     while cursor.takes_any("ONLINE", "OFFLINE", "IGNORE"):
         pass
     if not cursor.takes("TABLE"):
-        return _other_object(cursor)
+        return _other_object(statement)
     cursor.takes("IF", "EXISTS")
     id = statement.table_id()
     if cursor.takes("WAIT"):
@@ -450,7 +460,7 @@ def _drop(statement: _Statement) -> Outcome:
         return Outcome("ddl", (SchemaChange(statement.text, database),))
     if cursor.takes("INDEX"):
         return _drop_index(statement)
-    return _other_object(cursor)
+    return _other_object(statement)
 
 
 def _drop_tables(statement: _Statement) -> Outcome:

@@ -173,5 +173,21 @@ def test_a_statement_in_the_log_does_not_hide_its_transaction(log: str) -> None:
     assert len(seen) > 5
 
 
+@pytest.mark.parametrize("by_gtid", [True, False])
+@pytest.mark.parametrize("log", [MYSQL, MARIADB])
+def test_a_stop_before_the_transaction_comes_again_forgets_nothing(log: str, by_gtid: bool) -> None:
+    events = logged(log)
+    first = decoder_of(log)
+    first.run(events, 0, 2, EVERYTHING)
+    position = first.position()
+    assert position.event
+    again = decoder_of(log)
+    again.resume(position, by_gtid=by_gtid)
+    fed(again, [rotate(4 if by_gtid else position.pos, position.file, made_up=True), moved(events[0], 0)])
+    kept = again.position()
+    assert (kept.pos, kept.event, kept.row, kept.transaction) == (
+        position.pos, position.event, position.row, position.transaction)
+
+
 def _start(frame: bytes) -> int:
     return int.from_bytes(frame[13:17], "little") - len(frame)
