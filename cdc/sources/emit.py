@@ -85,10 +85,14 @@ class Emitter:
         self._run = 0
         self._run_of: tuple[str, str] = ("", "")
 
-    def take(self) -> list[Record | Message]:
+    def take(self, count: int | None = None) -> list[Record | Message]:
+        """The first *count* of them; all by default."""
         records = self.records
-        self.records = []
-        return records
+        if count is None or count >= len(records):
+            self.records = []
+            return records
+        self.records = records[count:]
+        return records[:count]
 
     def take_counts(self) -> dict[tuple[str, str], int]:
         self._end_run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,6 +85,16 @@ def test_a_server_that_is_away_may_come_back(binlog: BinlogServer) -> None:
     for place in ({"database__port": str(free_port())}, {"database__hostname": "name.invalid"}):
         with pytest.raises(SourceConnectionError, match=r"database\.hostname"):
             server.connect(config(binlog, **place))
+
+
+def test_a_server_that_is_gone_without_a_word_is_noticed(binlog: BinlogServer) -> None:
+    conn = server.open_connection(server.connection_arguments(config(binlog)))
+    try:
+        sock = conn._sock  # type: ignore[attr-defined]
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+    finally:
+        server.close(conn)
 
 
 def test_a_missing_certificate_is_told(binlog: BinlogServer, tmp_path: Path) -> None:

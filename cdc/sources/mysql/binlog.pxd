@@ -11,6 +11,7 @@ cdef unsigned int _INTACT
 cdef class BinlogDecoder:
     cdef public object format
     cdef dict _maps
+    cdef long long _columns
     cdef dict _begins
     cdef bint _checksums
     cdef long long _position

@@ -28,6 +28,8 @@ cdef class Transaction:
     cdef public bint captured
     cdef public bint ignored
     cdef public long long base
+    cdef public Py_ssize_t first
+    cdef public long long began_at
 
 cdef class MapState:
     cdef dict __dict__
@@ -50,6 +52,7 @@ cdef class Decoder:
     cdef public object pending_gtid
     cdef public object replayed
     cdef public long long size_bytes
+    cdef public long long fed_bytes
     @cython.locals(number=Py_ssize_t, records=list)
     cpdef tuple run(self, list events, Py_ssize_t first, Py_ssize_t max_records, Py_ssize_t max_bytes)
     @cython.locals(header=Header)

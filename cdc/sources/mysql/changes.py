@@ -11,6 +11,7 @@ only, do not count.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from typing import Any, Final, Protocol
@@ -62,8 +63,13 @@ _NO_CHANGE = frozenset((Heartbeat, GtidList, Stop))
 _OTHER_PLACES = frozenset((FormatDescription, Rotate))
 """The one is sent again wherever a stream begins, the other is of the file before."""
 _ARTIFICIAL = const.LOG_EVENT_ARTIFICIAL_F
-_MAX_STATES = 10_000
+_MAX_STATE_COLUMNS = 100_000
+"""Of all table maps that are kept: about 15 MB."""
 _MAX_TOLD = 100
+_WAITING_BYTES = 1 << 20
+_SAVEPOINT: Final = re.compile(r"(?P<back>ROLLBACK\s+(WORK\s+)?TO\s+)?(SAVEPOINT\s+)?(?P<name>\S.*)",
+                               re.IGNORECASE | re.DOTALL)
+"""RELEASE SAVEPOINT is not logged, or makes a name that is not looked for."""
 _ALL_ROWS = 1 << 62
 
 _OLD_TEMPORAL = frozenset((const.MYSQL_TYPE_TIMESTAMP, const.MYSQL_TYPE_DATETIME, const.MYSQL_TYPE_TIME))
@@ -78,6 +84,7 @@ class Reread(Protocol):
 class Transaction:
     """The transaction whose events are being read. `event` events of it are behind us.
 
+    `first` of the records in hand is its first; -1 when some were given away. `began_at` counts the stream's bytes.
     `held`: it is prepared only, so its rows are passed over. `base`: rows of the events before, in a replay.
     `time_us`: when it was committed, where its GTID tells; else when the statement of the last rows began.
     """
@@ -100,6 +107,9 @@ class Transaction:
         self.captured = False
         self.ignored = False
         self.base = 0
+        self.first = -1
+        self.began_at = 0
+        self.savepoints: dict[str, tuple[int, int, dict[str, int]]] = {}
 
 
 class Ahead:
@@ -174,6 +184,7 @@ class Decoder:
         self.binlog = BinlogDecoder()
         self.maps: dict[int, MapState] = {}
         self.states: dict[int, MapState] = {}
+        self.state_columns = 0
         self.file = ""
         self.pos = 0
         self.gtids: GtidSet | MariaGtidSet | None = None
@@ -192,6 +203,7 @@ class Decoder:
         self.last_row = 0
         self.transactions = 0
         self.size_bytes = 0
+        self.fed_bytes = 0
         self.told: set[TableId] = set()
 
     def resume(self, position: MySqlPosition, *, by_gtid: bool) -> None:
@@ -220,9 +232,31 @@ class Decoder:
             at = self.resume_at
             return now if at is None else replace(now, event=at.event, row=at.row, transaction=at.transaction)
         if tx.held:
-            return replace(now, file=tx.file, pos=tx.pos)
+            return self.start_of(tx, now)
         return replace(now, file=tx.file, pos=tx.pos, event=max(tx.event, tx.skip_event),
                        row=tx.skip_row if tx.event < tx.skip_event else 0, transaction=tx.gtid)
+
+    def start_of(self, tx: Transaction, now: MySqlPosition) -> MySqlPosition:
+        """*now*, but before all that this stream has of *tx*."""
+        return replace(now, file=tx.file, pos=tx.pos, event=tx.skip_event, row=tx.skip_row, transaction=tx.gtid)
+
+    def ready(self, limit: int) -> tuple[int, MySqlPosition]:
+        """How many of the emitter's records may go now, and the position behind them.
+
+        What there is of a transaction may be rolled back yet, in the log itself, so it waits for the end, unless that
+        is *limit* records or as many bytes as a batch has.
+        """
+        tx, count = self.transaction, len(self.emitter.records)
+        if tx is None:
+            return count, self.position()
+        size_bytes = self.fed_bytes + self.size_bytes - tx.began_at
+        if tx.held or tx.first < 0 or count - tx.first >= limit or size_bytes >= _WAITING_BYTES:
+            tx.first = -1
+            tx.savepoints.clear()
+            return count, self.position()
+        first, tx.first = tx.first, 0
+        tx.savepoints = {name: (at - first, total, counts) for name, (at, total, counts) in tx.savepoints.items()}
+        return first, self.start_of(tx, self.position())
 
     # -- events --------------------------------------------------------------------------------------------------
 
@@ -231,6 +265,7 @@ class Decoder:
         left. Returns which event is next, and how many bytes it were, those unpacked included."""
         number = first
         records = self.emitter.records
+        self.fed_bytes += self.size_bytes
         self.size_bytes = 0
         while len(records) < max_records and self.size_bytes < max_bytes:
             if self.payload is not None:
@@ -346,6 +381,7 @@ class Decoder:
     def rotate(self, message: Rotate) -> None:
         if self.transaction is not None and message.file != self.file:
             log.warning("transaction_cut_by_rotate", file=self.file, next_file=message.file)
+            self.undo(self.transaction, self.transaction.first)
             self.transaction = None
         self.file, self.pos = message.file, message.position
         self.log_created = 0
@@ -388,6 +424,8 @@ class Decoder:
         self.last_time_us = time_us
         self.unsettled = None
         self.skip_delivered(tx)
+        tx.first = -1 if tx.skip_event else len(self.emitter.records)
+        tx.began_at = self.fed_bytes + self.size_bytes
         if self.transaction_metadata and not tx.skip_event and not held:
             self.emitter.records.append(self.events.transaction_begin(tx.id, time_us))
         tx.gtid_event = pending[0] if pending is not None else None
@@ -414,10 +452,51 @@ class Decoder:
             return
         if self.transaction_metadata:
             self.emitter.records.append(self.events.transaction_end(tx.id, tx.time_us, tx.counters.per_table))
+        self.over(tx)
+
+    def over(self, tx: Transaction) -> None:
         self.executed(tx.gtid_event)
         self.transaction = None
         self.transactions += 1
         self.maps.clear()
+
+    # MariaDB's log has transactions that were rolled back, in whole or to a savepoint, if temporary tables were made or
+    # dropped in them, or tables without transactions changed, whose rows are in groups of their own: sql/log.cc,
+    # `trans_cannot_safely_rollback`, `binlog_savepoint_rollback`, `use_trans_cache`.
+
+    def rolled_back(self) -> None:
+        """The end of a transaction that never was."""
+        tx = self.transaction
+        if tx is None:
+            return
+        self.counted()
+        if tx.first < 0:
+            self.undo(tx, -1)
+            self.end()
+            return
+        self.undo(tx, tx.first)
+        self.over(tx)
+
+    def savepoint(self, tx: Transaction, text: str) -> None:
+        match = _SAVEPOINT.match(text.strip())
+        if match is None:
+            return
+        name = match["name"].strip().lower()
+        if match["back"] is None:
+            tx.savepoints[name] = len(self.emitter.records), tx.counters.total, dict(tx.counters.per_table)
+            return
+        at, total, per_table = tx.savepoints.get(name, (-1, 0, {}))
+        if at >= 0:
+            tx.counters.total, tx.counters.per_table = total, dict(per_table)
+        self.undo(tx, at)
+
+    def undo(self, tx: Transaction, at: int) -> None:
+        """Take back the records from *at* on."""
+        if at >= 0:
+            del self.emitter.records[at:]
+            return
+        log.warning("rows_rolled_back_were_delivered", file=tx.file, pos=tx.pos, transaction=tx.gtid,
+                    reason="the transaction is too large to wait for its end")
 
     def executed(self, message: Gtid | MariaGtid | None) -> None:
         if isinstance(message, MariaGtid):
@@ -444,8 +523,7 @@ class Decoder:
             self.end()
             return
         if outcome.kind == "rollback":
-            self.counted()
-            self.end()
+            self.rolled_back()
             return
         if outcome.kind == "dml":
             if outcome.targets and not any(self.filters.table(id) for id in outcome.targets):
@@ -459,6 +537,8 @@ class Decoder:
             self.xa(header, message, text, start)
             return
         if outcome.kind in ("savepoint", "other") and self.transaction is not None:
+            if outcome.kind == "savepoint":
+                self.savepoint(self.transaction, text)
             self.counted()
             return
         self.statement(header, message, outcome, start)
@@ -609,8 +689,10 @@ class Decoder:
     def table_map(self, message: TableMap) -> None:
         state = self.states.get(id(message))  # the same object comes again and again, kept by its state
         if state is None:
-            if len(self.states) >= _MAX_STATES:
+            self.state_columns += len(message.types)
+            if self.state_columns >= _MAX_STATE_COLUMNS:
                 self.states.clear()
+                self.state_columns = len(message.types)
             state = self.states[id(message)] = self.resolve(message)
         self.maps[message.table_id] = state
 

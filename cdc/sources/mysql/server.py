@@ -69,12 +69,23 @@ def connection_arguments(config: MySqlConfig, application_name: str = "cdc") -> 
 def open_connection(arguments: Mapping[str, Any]) -> Connection:
     """Connect and log in. Raises SourceConnectionError or SourceRefusedError."""
     try:
-        return pymysql.connect(**arguments)
+        conn = pymysql.connect(**arguments)
+        _watch(conn)
+        return conn
     except pymysql.MySQLError as exc:
         raise map_error(exc) from exc
     except RuntimeError as exc:  # PyMySQL, without the package for RSA or Ed25519 keys
         raise SourceRefusedError(f"The server wants a way to log in that is not installed: {exc}.",
                                  hint="Use TLS, or install PyMySQL[rsa,ed25519].") from exc
+
+
+def _watch(conn: Connection) -> None:
+    """Notice within minutes that the server is gone without a word, however long a statement may take: tcp(7)."""
+    sock: Any = conn._sock  # type: ignore[attr-defined]
+    if sock.family != socket.AF_UNIX:
+        for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 6)):
+            if hasattr(socket, name):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def close(conn: Connection) -> None:

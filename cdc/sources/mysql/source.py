@@ -398,10 +398,11 @@ class MySqlSource:
                 return None
         self._next_frame, size = decoder.run(self._frames, self._next_frame, self.config.max_batch_size,
                                              2 * BATCH_BYTES)
-        records = self._emitter.take()
+        count, place = decoder.ready(self.config.max_batch_size // 2)
+        records = self._emitter.take(count)
         if self._heartbeat_due():
             records.append(self._heartbeat())
-        position = replace(decoder.position(), server_uuid=self._server_uuid,
+        position = replace(place, server_uuid=self._server_uuid,
                            structures=self._kept(decoder.structures_version))
         return Batch(records, position, size, decoder.last_time_us if records else 0,
                      self._emitter.take_counts())
