@@ -12,11 +12,11 @@ import sys
 __version__ = "0.1.0"
 
 if "cython" not in sys.modules and importlib.util.find_spec("cython") is None:
-    from ._pure import stand_in_for_cython
+    from cdc._pure import stand_in_for_cython
 
     stand_in_for_cython()
 
 if os.environ.get("CDC_PURE") == "1":
-    from ._pure import prefer_sources
+    from cdc._pure import prefer_sources
 
     prefer_sources()

@@ -1,4 +1,5 @@
-"""The uncompiled core: imports the package's modules from their .py files, and does without Cython."""
+"""Runs the core uncompiled: imports the package's modules from their .py files, and replaces `cython` if it is not
+installed."""
 
 from __future__ import annotations
 
@@ -19,16 +20,18 @@ class _SourceFinder(MetaPathFinder):
             spec = importlib.machinery.FileFinder(entry, loader).find_spec(fullname)
             if spec is not None and spec.loader is not None:
                 return spec
+        if fullname.startswith("cdc.native."):
+            raise ModuleNotFoundError(f"{fullname} exists only compiled", name=fullname)
         return None
 
 
 def prefer_sources() -> None:
-    """From now on compiled modules are passed over."""
+    """From now on, imports ignore compiled modules."""
     sys.meta_path.insert(0, _SourceFinder())
 
 
 def stand_in_for_cython() -> None:
-    """The modules ask `cython.compiled`; where Cython is not installed this answers."""
+    """Puts a module in the place of `cython`, of which our sources read only `compiled`."""
     module = ModuleType("cython")
     module.compiled = False  # type: ignore[attr-defined]
     sys.modules["cython"] = module

@@ -1,4 +1,4 @@
-"""What is running: versions, and whether the core is the compiled one."""
+"""Versions, and whether the compiled core runs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from . import __version__
+from cdc import __version__
 
 VERSION: Final = __version__
 KAFKA_CONNECT_VERSION: Final = "4.3.1"
-"""The Kafka Connect whose REST interface this is; clients parse it to learn what they may call."""
+"""The Kafka Connect release whose REST interface this is; clients parse it to learn which calls exist."""
 
 
 def core() -> str:
@@ -28,13 +28,27 @@ def core_modules() -> dict[str, str]:
     return {name: _kind(name) for name in names}
 
 
+def native_modules() -> dict[str, str]:
+    """Each module that exists only compiled, and whether it was built: `compiled` or `missing`."""
+    folder = Path(__file__).parent / "native"
+    names = sorted(f"cdc.native.{path.stem}" for path in folder.glob("*.pyx"))
+    return {name: "missing" if find_native(name) is None else "compiled" for name in names}
+
+
+def find_native(name: str) -> object | None:
+    try:
+        return importlib.util.find_spec(name)
+    except ModuleNotFoundError:  # with CDC_PURE=1
+        return None
+
+
 def _kind(name: str) -> str:
     spec = importlib.util.find_spec(name)
     return "python" if spec is None or (spec.origin or "").endswith(".py") else "compiled"
 
 
 def libraries() -> dict[str, str]:
-    """Versions of what does the work underneath. Imports all of it, which is slow."""
+    """Versions of the libraries that do the work. Imports all of them, which is slow."""
     import confluent_kafka
     from psycopg import pq
 

@@ -1,214 +1,353 @@
-"""From configuration to running parts: where the plugins meet the worker.
+"""From configuration to running parts: the only place that knows both the plugins and the worker.
 
-A connector's configuration names what it wants; `plugins` finds it; here it is put together. Nothing else knows both
-sides.
+A connector's configuration names its plugins, `plugins` finds them, and they are put together here.
 """
 
 from __future__ import annotations
 
 import gc
+import math
+import os
 import signal
+import sys
 import threading
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from cdc import plugins
+from cdc import plugins, privacy
+from cdc.config.files import read_properties
+from cdc.config.former import applied
+from cdc.config.providers import Providers
+from cdc.config.secrets import sealed, shown_key
+from cdc.config.table import Note, Parsed, Problem
+from cdc.configinfos import Plugins
 from cdc.converters.plan import ColumnFailures
 from cdc.converters.records import RecordConverter
-from cdc.core.errors import CdcError, ConfigError
-from cdc.core.interfaces import OffsetStore, Sink
-from cdc.core.options import Note, Parsed
+from cdc.converters.views import Views
+from cdc.core.errors import ConfigError
+from cdc.core.interfaces import (
+    ConfigStore,
+    Converter,
+    NativeSource,
+    OffsetStore,
+    Sink,
+    SinkSettings,
+    StoreSettings,
+)
 from cdc.log import get_logger
-from cdc.metrics import TaskMetrics
+from cdc.metrics.task import TaskMetrics
+from cdc.rest.access import Access, header_rules, tokens_of, users_of
 from cdc.rest.app import App
 from cdc.rest.server import RestServer
-from cdc.runtime import configfile, standalone
-from cdc.runtime.options import (
-    ConnectorConfig,
-    ConverterConfig,
-    WorkerConfig,
-    parse_connector,
-    parse_worker,
-    read_connector,
-    read_worker,
-)
+from cdc.rest.tls import server_context
+from cdc.runtime import configfile, kubernetes, standalone
+from cdc.runtime.connectors import Builder, Connectors
+from cdc.runtime.options import ConnectorConfig, ConverterConfig, WorkerConfig, parse_connector
+from cdc.runtime.overrides import Overrides
+from cdc.runtime.policy import BusyRetries
+from cdc.runtime.runner import Connector
+from cdc.runtime.shared_store import SharedStore
 from cdc.runtime.task import TaskParts, TaskSettings
-from cdc.runtime.worker import Connector, SharedStore, Worker
+from cdc.runtime.task_spec import TaskSpec
+from cdc.runtime.tolerance import Tolerance
+from cdc.runtime.worker import Worker
+from cdc.show.dead_letter import dead_letter
+from cdc.transforms.chain import Chain, Step, read_steps
+from cdc.transforms.former_options import class_changes
 
 log = get_logger(__name__)
 
 
-def run_files(files: Sequence[str | Path], strict: bool = False) -> int:
-    """`cdc run`: exit code 0 after a clean stop, 1 after a failure. Raises ConfigError before anything is started."""
+def run_files(files: Sequence[str | Path], strict: bool = False, flags: Sequence[str] = ()) -> int:
+    """`cdc run`: run the connectors of *files*, with the environment's keys over those of the files, and *flags*
+    (`key=value`) over both. Returns exit code 0 if all that was read is committed, else 1.
+
+    Raises ConfigError before anything is started.
+    """
     paths = [Path(file) for file in files]
-    raw_worker, raw_connectors = configfile.load_raw(paths)
-    providers = configfile.Providers.of(raw_worker)
+    over = overrides(flags)
+    raw_worker, raw_connectors = configfile.load_raw(paths, plugins.worker_options(), over)
+    show_overrides(over)
+    providers = Providers.of(raw_worker, kubernetes.read)
     settings, notes = parse_worker(providers.resolve(raw_worker), strict=strict)
     show_notes(notes, "worker")
+    if not access(settings).asks:
+        privacy.warn_of_listeners(settings.listeners)
+    privacy.warn_of_kafka(settings.client(), "worker")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    worker = assemble(settings, raw_connectors, providers, strict)
-    server = RestServer(App(worker), ",".join(settings.listeners))
+    worker = assemble(settings, raw_connectors, providers, strict, stop)
+    if not worker.connectors():
+        log.info("no_connectors", hint="They can be created over REST: cdc docs rest. Connectors in files are named "
+                                       "after the worker's file.")
     _collect_seldom()
-    return standalone.run(worker, settings, stop, server)
+    sys.setswitchinterval(_SWITCH_S)
+    from cdc.rest.limits import raise_descriptors  # it imports uvicorn, which takes long
+
+    raise_descriptors()
+    return standalone.run(worker.worker, settings, stop, rest_server(settings, worker, providers),
+                          goes_on=worker.goes_on)
+
+
+def rest_server(settings: WorkerConfig, worker: Connectors, providers: Providers) -> RestServer:
+    """The REST interface of *worker*, not started."""
+    app = App(worker, plugin_view(settings, providers), access(settings), mirrored=settings.cdc_metrics_mirrored,
+              topics=settings.topic_tracking_enable, topics_reset=settings.topic_tracking_allow_reset)
+    return RestServer(app, ",".join(settings.listeners), tls=lambda: server_context(settings.raw))
+
+
+def access(settings: WorkerConfig) -> Access:
+    """Who may use the REST interface. Raises ConfigError."""
+    users, tokens = settings.cdc_rest_users_file, settings.cdc_rest_tokens_file
+    return Access(
+        users=users_of(read_properties(_text_of(users, "cdc.rest.users.file")), "cdc.rest.users.file")
+        if users else frozenset(),
+        tokens=tokens_of(_text_of(tokens, "cdc.rest.tokens.file"), "cdc.rest.tokens.file") if tokens else frozenset(),
+        anonymous_writes=settings.cdc_rest_anonymous_writes, origins=settings.access_control_allow_origin,
+        methods=settings.access_control_allow_methods,
+        headers=header_rules(settings.response_http_headers_config or "", "response.http.headers.config"))
+
+
+def _text_of(path: str, option: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"{option}: {path} cannot be read: {getattr(exc, 'strerror', None) or 'not UTF-8'}.",
+                          option=option) from exc
+
+
+def plugin_view(settings: WorkerConfig, providers: Providers) -> Plugins:
+    """What the REST interface says about plugins, and its checks of configurations."""
+    def more(config: Mapping[str, str], whole: bool) -> list[Problem]:
+        found = read_transforms(config)[1].problems
+        if whole and not found:
+            try:
+                spec = TaskSpec("", 0, "", config, settings.raw)
+                parts_of(spec, TaskMetrics(""), threading.Event()).converter.close()
+            except ConfigError as exc:
+                found = [Problem(exc.option or "connector.class", exc.message, exc.hint)]
+        return found
+
+    return Plugins(settings, providers.of_clients(), more)
+
+
+_SWITCH_S: Final = 0.001
+"""So long the task's thread may keep Python's lock while another one waits. An HTTP request takes the lock five to ten
+times, and at the default of 5 ms each it was answered after 50 ms while a task was busy."""
 
 
 def _collect_seldom() -> None:
-    """Records by the million and no cycles among them: looking for some after every 700 new objects, as is usual,
-    takes a fifth of a drain's time."""
+    """Run the cyclic garbage collector rarely. Records contain no reference cycles, and with the default threshold
+    (every 700 allocations) the collector took a fifth of the drain benchmark's time."""
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
 
 
-def assemble(settings: WorkerConfig, raw_connectors: Sequence[Mapping[str, str]], providers: configfile.Providers,
-             strict: bool = False) -> Worker:
-    """A worker with all connectors, none of them started. Raises ConfigError."""
-    if not raw_connectors:
-        raise ConfigError("There is no connector to run.", hint="Name a connector's file after the worker's.")
+def read_worker(raw: Mapping[str, str], *, strict: bool = False) -> Parsed:
+    """Convert and check a worker's configuration, the keys of its sink and its offset store included."""
+    parsed = plugins.worker_options().parse(raw, strict=strict)
+    sink_type = parsed.values["sink_type"]
+    if sink_type is not None:
+        plugins.find("sink", sink_type).load_check()(parsed)
+    stores = plugins.offset_stores(parsed.given)
+    if stores:
+        stores[0].load_check()(parsed)
+    else:
+        first, *others = [each.chosen_by for each in plugins.available("offset store")]
+        parsed.problem(first, f"this key, or {' or '.join(others)}, is required.",
+                       "Without it, a restart does not know where to continue.")
+    extensions = raw.get("rest.extension.classes", "").strip()
+    if extensions and not (parsed.values["cdc_rest_users_file"] or parsed.values["cdc_rest_tokens_file"]):
+        parsed.problem("rest.extension.classes", "there are no extensions here, and without this one the REST interface"
+                       " would ask nobody for a password.", "Set cdc.rest.users.file or cdc.rest.tokens.file.")
+    for unused in stores[1:]:
+        parsed.note(unused.chosen_by, f"is not used, because {stores[0].chosen_by} is set.")
+    return parsed
+
+
+def parse_worker(raw: Mapping[str, str], *, strict: bool = False) -> tuple[WorkerConfig, tuple[Note, ...]]:
+    """The worker's settings, and notes for a person. Raises one ConfigError for all problems."""
+    parsed = read_worker(raw, strict=strict)
+    parsed.check("the worker's configuration")
+    return WorkerConfig.of(raw, parsed), tuple(parsed.notes)
+
+
+def offsets_of(files: Sequence[str | Path], flags: Sequence[str] = ()) -> OffsetStore:
+    """The offset store of the worker that *files* and *flags* configure, not started. Raises ConfigError."""
+    raw_worker, _ = configfile.load_raw([Path(file) for file in files], plugins.worker_options(), overrides(flags))
+    settings, _ = parse_worker(Providers.of(raw_worker, kubernetes.read).resolve(raw_worker))
+    return offset_store(settings)
+
+
+def assemble(settings: WorkerConfig, raw_connectors: Sequence[Mapping[str, str]], providers: Providers,
+             strict: bool = False, stop: threading.Event | None = None,
+             changed: Callable[[Connector], Connector] = lambda made: made) -> Connectors:
+    """A worker with the connectors of files, and those that clients asked for before; none of them is started. A wait
+    for the latter ends when *stop* is set. *changed* gives each connector that is built another form. Raises
+    ConfigError, OffsetStoreError."""
     store = SharedStore(offset_store(settings))
-    return Worker([connector(settings, providers.resolve(raw), raw, store, strict) for raw in raw_connectors])
+
+    def of_file(config: Mapping[str, str]) -> Connector:
+        return changed(connector(settings, providers.resolve(config), config, store, strict))
+
+    def of_client(config: Mapping[str, str]) -> Connector:
+        made = connector(settings, providers.of_clients().resolve(config), config, store)
+        made.of_service = made.patient = True
+        return changed(made)
+
+    def shown(config: Mapping[str, str]) -> Mapping[str, str | None]:
+        try:
+            return privacy.public_config(config, plugins.find("connector", config.get("connector.class", "")))
+        except ConfigError:  # it was configured under another release
+            return sealed(config, lambda key: key in ("name", "connector.class"))
+
+    builder = Builder(of_file, of_client, plugin_view(settings, providers).check, shown)
+    worker = Connectors(Worker(stores=[store]), builder, config_store(settings), store,
+                        settings.task_shutdown_graceful_timeout_ms / 1000 + 10)
+    worker.begin(raw_connectors, stop or threading.Event())
+    return worker
 
 
 def connector(settings: WorkerConfig, given: Mapping[str, str], shown: Mapping[str, str], store: OffsetStore,
               strict: bool = False) -> Connector:
-    """One connector from its configuration *given*; *shown* is the same with references unresolved, for people."""
+    """One connector from its configuration *given*; *shown* is the same with its references, for people to see.
+
+    Raises ConfigError for everything that can be found without connecting to a server.
+    """
     framework, notes = parse_connector(given, settings)
     plugin = plugins.find("connector", framework.connector_class)
     config, more = plugin.load_parse()(given, strict=strict)
-    show_notes((*notes, *more), framework.name)
-    metrics = TaskMetrics(framework.name, server=config.topic_prefix)
-    run_id = str(uuid.uuid4())
+    show_notes((*notes, *more, *read_transforms(given)[1].notes), framework.name)
+    privacy.warn_of_database(config, framework.name)
+    if settings.sink_type == "kafka":
+        privacy.warn_of_kafka(framework.producer, "producer")
+    task = task_settings(framework, settings)
+    metrics = TaskMetrics(framework.name, server=config.topic_prefix, plugin=plugin.short_name,
+                          connector_class=framework.connector_class, queue_records=config.max_queue_size,
+                          queue_bytes=task.max_inflight_bytes, most_tables=settings.cdc_metrics_tables)
+    spec = TaskSpec(framework.name, metrics.task, str(uuid.uuid4()), given, settings.raw)
 
     def parts(stop: threading.Event) -> TaskParts:
-        return build(plugin, config, framework, settings, metrics, run_id, stop)
+        return parts_of(spec, metrics, stop)
 
-    parts(threading.Event()).converter.close()  # what is wrong with the configuration shows now, before anything runs
+    parts(threading.Event()).converter.close()  # so that mistakes show before anything runs
     return Connector(
-        framework.name, dict(shown), TaskSettings(
-            framework.name, settings.offset_flush_interval_ms / 1000, settings.offset_flush_timeout_ms / 1000),
-        parts, store, metrics, retry_most_s=max(0.5, config.retriable_restart_connector_wait_ms / 1000),
-        retry_budget=config.errors_max_retries)
+        framework.name, privacy.public_config(shown, plugin), task, parts, store, metrics, spec=spec,
+        task_class=f"{plugin.class_name}Task",
+        retry_most_s=max(0.5, config.retriable_restart_connector_wait_ms / 1000),
+        retry_budget=config.errors_max_retries, busy=BusyRetries(config.busy_retries, config.busy_delay_s))
 
 
-def build(plugin: plugins.Plugin, config: Any, framework: ConnectorConfig, settings: WorkerConfig,
-          metrics: TaskMetrics, run_id: str, stop: threading.Event) -> TaskParts:
-    """The parts of one task, none of them started. What waits ends when *stop* is set."""
-    source = plugin.load()(config, framework.config)
+def parts_of(spec: TaskSpec, metrics: TaskMetrics, stop: threading.Event) -> TaskParts:
+    """The parts of the task that *spec* describes, in any process; else as `build`. Raises ConfigError."""
+    settings, _ = parse_worker(spec.worker)
+    framework, _ = parse_connector(spec.config, settings)
+    plugin = plugins.find("connector", framework.connector_class)
+    config, _ = plugin.load_parse()(spec.config)
+    return build(plugin, config, framework, spec.config, settings, metrics, spec.run_id, stop)
+
+
+def task_settings(framework: ConnectorConfig, settings: WorkerConfig) -> TaskSettings:
+    """What a task needs to know of its connector's and its worker's keys."""
+    timeout_ms, delay_ms = framework.errors_retry_timeout, framework.errors_retry_delay_max_ms
+    return TaskSettings(
+        framework.name, settings.offset_flush_interval_ms / 1000, settings.offset_flush_timeout_ms / 1000,
+        retry_timeout_s=timeout_ms / 1000 if timeout_ms > 0 else math.inf,
+        retry_delay_most_s=10.0 if delay_ms is None else max(0.3, delay_ms / 1000))
+
+
+def build(plugin: plugins.Plugin, config: Any, framework: ConnectorConfig, given: Mapping[str, str],
+          settings: WorkerConfig, metrics: TaskMetrics, run_id: str, stop: threading.Event) -> TaskParts:
+    """The parts of one task, none of them started. Their waits end when *stop* is set. Raises ConfigError."""
+    source = plugin.load()(config)
     key, value, header = (converter(each, stop) for each in (
         framework.key_converter, framework.value_converter, framework.header_converter))
 
-    seen: dict[tuple[str, str], int] = {}
-
-    def on_bad_column(table: str, column: str, reason: str) -> None:
-        """Each column is named at its 1st, 10th, 100th … failure; all are counted."""
-        metrics.error("column")
-        count = seen[table, column] = seen.get((table, column), 0) + 1
-        if str(count).strip("0") == "1":
-            log.warning("column_not_converted", table=table, column=column, reason=reason, count=count)
-
-    def on_bad_record(error: Exception, origin: str) -> None:
-        metrics.error("convert")
-        if framework.errors_log_enable:
-            log.error("record_left_out", table=origin,
-                      error=error.message if isinstance(error, CdcError) else type(error).__name__)
-
+    tolerance = Tolerance(
+        metrics, tolerant=framework.errors_tolerance == "all", log_records=framework.errors_log_enable,
+        log_messages=framework.errors_log_include_messages, dead_letters=framework.dead_letters, letter=dead_letter,
+        classes={f"{role.upper()}_CONVERTER": each.class_name for role, each in (
+            ("key", framework.key_converter), ("value", framework.value_converter))})
+    failures = ColumnFailures(config.event_converting_failure_handling_mode, tolerance.column)
     headers = source.context_headers(run_id) if config.extended_headers_enabled else ()
-    records = RecordConverter(
-        key, value, header, ColumnFailures(config.event_converting_failure_handling_mode, on_bad_column), headers,
-        tolerant=framework.errors_tolerance == "all", on_error=on_bad_record)
-    return TaskParts(source, (), records, sink(settings, framework, value))
+    records = RecordConverter(key, value, header, failures, headers, tolerant=tolerance.tolerant)
+    chain = transforms(given, Views(failures, headers), tolerance.tolerant)
+    if chain is None and records.encodes() and isinstance(source, NativeSource):
+        source.prefer_native()
+    return TaskParts(source, chain, records, sink(settings, framework, value, config.topic_prefix), tolerance)
+
+
+def read_transforms(given: Mapping[str, str]) -> tuple[list[Step], Parsed]:
+    """The transforms that a connector's configuration asks for, with all problems and notes. Raises nothing."""
+    renamed = list(class_changes(given))
+    steps, parsed = read_steps(applied(given, renamed), lambda kind, name, option: plugins.find(
+        kind, name, option=option))
+    for change in renamed:
+        parsed.note(change.key, change.text)
+    return steps, parsed
+
+
+def transforms(given: Mapping[str, str], views: Views, tolerant: bool) -> Chain | None:
+    """The connector's transforms; None if it has none. Raises ConfigError."""
+    steps, parsed = read_transforms(given)
+    parsed.check(f"connector {given.get('name', '')}")
+    if not steps:
+        return None
+    return Chain(steps, views.view, tolerant=tolerant, shapes=True)
 
 
 def converter(wanted: ConverterConfig, stop: threading.Event) -> Any:
-    make = plugins.find("converter", wanted.class_name, option=f"{wanted.role}.converter").load()
-    made = make(stop) if hasattr(make, "wire_prefix") else make()  # only those with a registry wait
+    """The configured converter; its waits end when *stop* is set. Raises ConfigError."""
+    made = plugins.find("converter", wanted.class_name, option=f"{wanted.role}.converter").load()(stop)
     made.configure(dict(wanted.settings), wanted.is_key)
     return made
 
 
-def sink(settings: WorkerConfig, framework: ConnectorConfig, value_converter: Any) -> Sink:
-    make: Any = plugins.find("sink", settings.sink_type).load()
-    if settings.sink_type == "kafka":
-        from cdc.sinks.kafka_topics import topic_groups
-
-        if not framework.producer.get("bootstrap.servers"):
-            raise ConfigError("bootstrap.servers is not set.", option="bootstrap.servers",
-                              hint="Name the Kafka brokers as host:port, or choose sink.type=stdout or file.")
-        return make(dict(framework.producer), topic_groups=topic_groups(framework.topic_creation or {}),  # type: ignore[no-any-return]
-                    admin_properties=dict(framework.admin))
-    if settings.sink_type == "file":
-        if not settings.sink_file_path:
-            raise ConfigError("sink.file.path is not set.", option="sink.file.path",
-                              hint="Name the file (format json) or folder (format avro) to write.")
-        lookup = getattr(value_converter, "schema_text", None)
-        return make(settings.sink_file_path, settings.sink_file_format, lookup)  # type: ignore[no-any-return]
-    return make()  # type: ignore[no-any-return]
+def sink(settings: WorkerConfig, framework: ConnectorConfig, value_converter: Converter,
+         topic_prefix: str = "") -> Sink:
+    """The sink that the worker's `sink.type` names, for one connector. Raises ConfigError."""
+    made: Sink = plugins.find("sink", settings.sink_type).load()(SinkSettings(
+        settings.raw, framework.producer, framework.admin, framework.topic_creation, value_converter, framework.name,
+        topic_prefix, shared_offsets="offset.storage.topic" in (each.chosen_by for each in _chosen_stores(settings)),
+        dead_letters=framework.dead_letters))
+    return made
 
 
 def offset_store(settings: WorkerConfig) -> OffsetStore:
-    make: Any = plugins.find("offset store", settings.offset_store).load()
-    if settings.offset_store == "file":
-        return make(settings.offset_storage_file_filename)  # type: ignore[no-any-return]
-    from cdc.sinks.kafka_options import client_settings
+    """The offset store that the worker's keys choose. Raises ConfigError."""
+    made: OffsetStore = _chosen_stores(settings)[0].load()(StoreSettings(settings.raw, settings.client()))
+    return made
 
-    extra = settings.prefixed("offset.storage.")
-    config = {key: text for key, text in extra.items()
-              if key not in ("topic", "partitions", "replication.factor", "file.filename")}
-    return make(settings.offset_storage_topic, client_settings(settings.client(), "consumer").settings,  # type: ignore[no-any-return]
-                partitions=settings.offset_storage_partitions,
-                replication_factor=settings.offset_storage_replication_factor, topic_config=config)
+
+def config_store(settings: WorkerConfig) -> ConfigStore:
+    """Where the worker keeps the connectors that clients asked for: beside the offsets. Raises ConfigError."""
+    made: ConfigStore = _chosen_stores(settings)[0].load_configs()(StoreSettings(settings.raw, settings.client()))
+    return made
+
+
+def _chosen_stores(settings: WorkerConfig) -> list[plugins.Plugin]:
+    """The offset store that is used, in a list; an empty one if the worker's keys choose none."""
+    return plugins.offset_stores({key for key, text in settings.raw.items() if text.strip()})[:1]
+
+
+def overrides(flags: Sequence[str] = ()) -> Overrides:
+    """What goes over the configuration files of this process."""
+    return Overrides(os.environ, flags, plugins.worker_options(), plugins.connector_options,
+                     lambda name: plugins.find("connector", name).load_options())
+
+
+def show_overrides(over: Overrides) -> None:
+    """Log which keys were set over the files, and what set them."""
+    for made in over.made:
+        log.info("option_overridden", connector=made.connector or "worker", option=shown_key(made.key), by=made.by)
+    if over.services:
+        log.info("variables_ignored", variables=over.services, why="Kubernetes sets them for a Service")
 
 
 def show_notes(notes: Sequence[Note], where: str) -> None:
+    """Log *notes* on the configuration of connector *where*, or of the worker."""
     for note in notes:
         (log.warning if note.warning else log.info)("option_noted", connector=where, option=note.option, note=note.text)
-
-
-def validate_files(files: Sequence[str | Path], strict: bool = False) -> list[dict[str, str]]:
-    """`cdc validate`: findings `{"level": error|warning|info, "file", "option", "text"}`; nothing is connected to."""
-    paths = [Path(file) for file in files]
-    try:
-        worker, connectors = configfile.load(paths)
-    except ConfigError as exc:
-        return [_finding("error", paths[0] if paths else "", exc.option or "", str(exc))]
-    parsed = read_worker(worker, strict=strict)
-    found = _findings(parsed, paths[0])
-    if parsed.problems:
-        return found
-    settings, _ = parse_worker(worker, strict=strict)
-    for number, each in enumerate(connectors):
-        file = paths[min(number + (len(paths) > len(connectors)), len(paths) - 1)]
-        found += _connector_findings(each, settings, file, strict)
-    return found
-
-
-def _connector_findings(given: Mapping[str, str], settings: WorkerConfig, file: Path,
-                        strict: bool) -> list[dict[str, str]]:
-    parsed = read_connector(given, settings)
-    found = _findings(parsed, file)
-    if parsed.problems:
-        return found
-    try:
-        framework, _ = parse_connector(given, settings)
-        plugin = plugins.find("connector", framework.connector_class)
-        parsed = plugin.load_read()(given, strict=strict)
-        found += _findings(parsed, file)
-        if parsed.problems:
-            return found
-        config, _ = plugin.load_parse()(given, strict=strict)
-        build(plugin, config, framework, settings, TaskMetrics(framework.name), "", threading.Event())
-    except ConfigError as exc:
-        found.append(_finding("error", file, exc.option or "", str(exc)))
-    return found
-
-
-def _findings(parsed: Parsed, file: Path) -> list[dict[str, str]]:
-    return [*(_finding("error", file, each.option, f"{each.text} {each.hint}".strip()) for each in parsed.problems),
-            *(_finding("warning" if note.warning else "info", file, note.option, note.text) for note in parsed.notes)]
-
-
-def _finding(level: str, file: Path | str, option: str, text: str) -> dict[str, str]:
-    return {"level": level, "file": str(file), "option": option, "text": text}

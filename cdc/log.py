@@ -1,11 +1,11 @@
 """Logging: fixed event names with keys, one line each, on standard error.
 
-`log.info("slot_created", slot=name, lsn=str(lsn))`. On a terminal the lines are for eyes; anywhere else, or with
-`CDC_LOG_FORMAT=json`, each is a JSON object. `CDC_LOG_LEVEL` is debug, info (default), warning or error. Records of
-the standard library's `logging` (uvicorn, confluent-kafka) come out the same way, from warning up.
+`log.info("slot_created", slot=name, lsn=str(lsn))`. On a terminal the lines are text; anywhere else, or with
+`CDC_LOG_FORMAT=json`, each line is a JSON object. `CDC_LOG_LEVEL` is debug, info (default), warning or error. Records
+of the standard library's `logging` (uvicorn, confluent-kafka) are written the same way, from level warning up.
 
 Connector and task are bound once for each thread: `with bound(connector=name, task=0): …`; a thread started from
-there takes them along with `carry`. Whatever a caller passes, secrets do not get out: see `core/secrets.py`.
+there gets them with `carry`. Secrets are hidden, whatever a caller passes: see `config/secrets.py`.
 A CdcError is logged as message, hint and context; stack traces are for bugs, and for level debug.
 """
 
@@ -26,9 +26,8 @@ from typing import Any, Final, TextIO, cast
 import structlog
 from structlog.stdlib import ProcessorFormatter
 
-from .core.errors import CdcError, ConfigError
-from .core.options import HIDDEN, Secret
-from .core.secrets import is_secret_key, scrub
+from cdc.config.secrets import HIDDEN, Secret, is_secret_key, scrub
+from cdc.core.errors import CdcError, ConfigError
 
 LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 FORMATS: Final = ("json", "text")
@@ -55,14 +54,14 @@ def bound(**names: Any) -> AbstractContextManager[Any]:
 
 
 def carry(run: Callable[..., Any]) -> Callable[..., Any]:
-    """*run*, to be given to a new thread, with the names that are bound here and now."""
+    """A function for a new thread: *run* with the names that are bound in this thread now."""
     context = contextvars.copy_context()
     return lambda *args, **kwargs: context.run(run, *args, **kwargs)
 
 
 def configure(level: str | None = None, form: str | None = None, stream: TextIO | None = None) -> None:
-    """Set logging up for the process; may be repeated. The environment wins over *level* and *form*: it is how an
-    operator hears more without touching a configuration. Raises ConfigError on a level or format that does not exist.
+    """Set up logging for the process; may be called again. The environment has priority over *level* and *form*, so
+    that an operator sees more without changing a configuration. Raises ConfigError on an unknown level or format.
     """
     out = stream or sys.stderr
     threshold = _level(os.environ.get("CDC_LOG_LEVEL") or level or "info")
@@ -115,13 +114,13 @@ def _renderer(form: str, stream: TextIO) -> Callable[[Any, str, EventDict], str]
 
 
 def _ours_or_serious(record: logging.LogRecord) -> bool:
-    """Libraries speak from warning up: below it, some of them print headers and payloads."""
+    """Libraries log from level warning up: below it, some of them print headers and payloads."""
     return record.levelno >= logging.WARNING or hasattr(record, "_logger") or record.name.split(".")[0] == "cdc"
 
 
 class _Repeats:
-    """Lets a library say the same thing once in `_QUIET_SECONDS`: librdkafka repeats a refused connection by the
-    thousand. How often it was held back is added when it is said again."""
+    """Logs the same message of a library once in `_QUIET_SECONDS`, because librdkafka repeats a refused connection
+    thousands of times. The next line adds how many were suppressed."""
 
     def __init__(self) -> None:
         self._said: dict[tuple[str, str], tuple[float, int]] = {}
@@ -164,7 +163,7 @@ def _redacted(key: str, value: Any) -> Any:
 
 
 def _exceptions(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """Turns `exc_info` into `error`, `hint`, `context`; and into a stack trace where that is due."""
+    """Turns `exc_info` into `error`, `hint` and `context`, and for bugs or level debug into a stack trace."""
     exc = _exception(event.pop("exc_info", None))
     if exc is None:
         return event
@@ -222,7 +221,7 @@ def _line(event: EventDict, color: str, bold: str, dim: str, reset: str) -> str:
 
 
 def _safe(text: str) -> str:
-    """Without what a terminal would obey."""
+    """Without the characters that a terminal interprets."""
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 

@@ -1,6 +1,9 @@
 """Fixtures that start real servers (tests/servers) on first use and once a session.
 
 A server that this machine has not, and that cannot be fetched, skips the test; in CI (CI=true) that is a failure.
+
+The whole suite runs in two processes side by side, each with servers of its own, for tests with servers mostly wait. A
+part of it (`pytest tests/unit`) runs in one process. `-n 0` forces one, `-n 3` three.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
@@ -26,9 +30,18 @@ from tests.servers.proxy import Proxy
 from tests.servers.registry import RegistryServer
 from tests.servers.server import Server
 
+TESTS = Path(__file__).parent
+PROCESSES = 2
+"""More would need 2 GB and a core each."""
 _fleet = fleet.Fleet()
 _numbers = itertools.count(1)
 S = TypeVar("S", bound=Server)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """How many processes `-n auto` means; 0 is none but pytest's own."""
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.collectonly
+    return PROCESSES if whole and (os.cpu_count() or 1) >= PROCESSES else 0
 
 
 def pytest_configure() -> None:
@@ -53,12 +66,27 @@ def pytest_report_header() -> list[str]:
     ]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks each test by its folder, so that `-m unit` and the like choose one part of the suite."""
+    for item in items:
+        for name in markers(item.path):
+            item.add_marker(name)
+
+
+def markers(path: Path) -> tuple[str, ...]:
+    """The markers of the tests in the file *path*: they stand in pyproject.toml with their meaning."""
+    folder = path.relative_to(TESTS).parts[0]
+    if path.name == "test_static.py":
+        return ("static",)
+    return {"unit": ("unit",), "fault": ("fault", "servers")}.get(folder, ("servers",))
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     for item in session.items:
         _fleet.wanted.update(fleet.MAKERS.keys() & set(getattr(item, "fixturenames", ())))
         callspec = getattr(item, "callspec", None)
-        chosen = callspec.params if callspec is not None else {}
-        _fleet.wanted.update(chosen[name] for name in ("postgres", "binlog_database") if name in chosen)
+        chosen = callspec.params.values() if callspec is not None else ()
+        _fleet.wanted.update(name for name in chosen if isinstance(name, str) and name in fleet.MAKERS)
 
 
 def pytest_unconfigure() -> None:

@@ -1,4 +1,4 @@
 """Column bytes to values, and column bytes to Avro bytes: pure functions, one file for each family of wire formats.
 
-Knows Connect schemas and nothing of where the bytes came from or where they go: no connection, no table, no clock.
+It knows Connect schemas, but neither the origin nor the destination of the bytes: no connection, no table, no clock.
 """

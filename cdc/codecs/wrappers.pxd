@@ -1,4 +1,5 @@
-from cdc.core.codec cimport Codec, Writer, write_value
+from cdc.core.avro cimport Writer, write_value
+from cdc.core.codec cimport Codec
 
 cdef class ConstantCodec(Codec):
     cdef readonly object constant

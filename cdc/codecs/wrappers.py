@@ -1,16 +1,17 @@
-"""Codecs around codecs, and one that needs none."""
+"""Codecs that wrap other codecs, and one that always gives the same value."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from cdc.core.codec import Codec, Writer, write_value
+from cdc.core.avro import Writer, write_value
+from cdc.core.codec import Codec
 from cdc.core.schema import Schema
 
 
 class ConstantCodec(Codec):
-    """The same value whatever the bytes say; they are not looked at."""
+    """Always the same value; the bytes are not read."""
 
     def __init__(self, schema: Schema, constant: Any) -> None:
         Codec.__init__(self, schema)
@@ -27,7 +28,7 @@ class ConstantCodec(Codec):
 
 
 class MappingCodec(Codec):
-    """What *codec* reads, put through *mapping*, a function from Connect value to Connect value of the same schema."""
+    """The value that *codec* reads, changed by *mapping*, a function between Connect values of the same schema."""
 
     def __init__(self, codec: Codec, mapping: Callable[[Any], Any]) -> None:
         Codec.__init__(self, codec.schema)

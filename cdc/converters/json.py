@@ -1,7 +1,7 @@
 """Kafka Connect's JsonConverter (`org.apache.kafka.connect.json.JsonConverter`).
 
-Output is compact JSON, with members in schema order and numbers as Java writes them. Per schema object two things
-are made once: the text of its `schema` member, and a function from Connect value to what msgspec encodes.
+The output is compact JSON, with members in the schema's order and numbers as Java writes them. Once per schema object
+we make the text of its `schema` member, and a function that turns a Connect value into a value for msgspec.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from typing import Any
 
 import msgspec
 
+from cdc.codecs.java import capital_escapes, decimal_text, double_text, float_text, json_string
+from cdc.config.options import option, settings
+from cdc.config.table import OptionTable
 from cdc.core.errors import ConvertError
-from cdc.core.options import OptionTable, option, settings
 from cdc.core.schema import ARRAY, BYTES, DECIMAL, FLOAT32, FLOAT64, MAP, STRING, STRUCT, Schema
 
-from .notation import capital_escapes, decimal_text, double_text, float_text, json_string
+from .avro_json import JsonForm, JsonPrinter
 
 MAX_SCHEMAS = 10_000
-"""Schemas kept prepared; beyond, the oldest goes."""
+"""Number of prepared schemas that are kept; the oldest is dropped first."""
 
 _TYPE_NAMES = {FLOAT32: "float", FLOAT64: "double"}
 _encode = msgspec.json.Encoder().encode
@@ -29,25 +31,26 @@ Convert = Callable[[Any], Any]
 
 @settings
 class JsonSettings:
-    """Keys as Kafka Connect's `JsonConverterConfig` has them, without the converter's prefix."""
+    """The keys of Kafka Connect's `JsonConverterConfig`, without the converter's prefix."""
 
     schemas_enable: bool = option("schemas.enable", "BOOLEAN", default="true", importance="HIGH",
-                                  doc="Put the schema beside each payload.")
+                                  doc="Write the schema beside each payload.")
     decimal_format: str = option("decimal.format", default="BASE64", one_of=("BASE64", "NUMERIC"), importance="LOW",
-                                 doc="Decimals as base64 of their bytes, or as numbers.")
+                                 doc="BASE64: decimals are base64 text of their bytes. NUMERIC: they are numbers.")
     replace_null_with_default: bool = option("replace.null.with.default", "BOOLEAN", default="true", importance="LOW",
                                              doc="Write a null field as its schema's default.")
-    schemas_cache_size: int = option("schemas.cache.size", "INT", default="1000", importance="LOW", effect="inert",
-                                     why="the cache is large enough", doc="Cached schemas.")
+    schemas_cache_size: int = option("schemas.cache.size", "INT", default="1000", importance="HIGH", effect="inert",
+                                     why="the cache is always large enough", doc="How many schemas are cached.")
 
 
 OPTIONS = OptionTable.of(JsonSettings)
 
 
 class JsonConverter:
-    """One side's converter; not shared between threads."""
+    """The converter of keys or of values; not shared between threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, stop: object = None) -> None:
+        """*stop* ends a converter's waits; this one has none."""
         self.settings = JsonSettings()
         self._prepared: dict[int, tuple[Schema, bytes, Convert]] = {}
 
@@ -59,8 +62,8 @@ class JsonConverter:
         self._prepared.clear()
 
     def from_connect(self, topic: str, schema: Schema | None, value: Any) -> bytes | None:
-        """The value, in an envelope with its schema unless `schemas.enable` is off. No schema and no value is a
-        tombstone, None. Raises ConvertError."""
+        """The value as JSON, beside its schema unless `schemas.enable` is off. Without schema and value it is a
+        tombstone: None. Raises ConvertError."""
         if schema is None and value is None:
             return None
         try:
@@ -76,25 +79,45 @@ class JsonConverter:
                                cause=type(exc).__name__) from exc
 
     def _framed(self, schema: bytes, payload: bytes) -> bytes:
+        before, after = self._frame(schema)
+        return before + payload + after
+
+    def _frame(self, schema: bytes) -> tuple[bytes, bytes]:
+        """What stands before and after a payload."""
         if not self.settings.schemas_enable:
-            return payload
-        return b'{"schema":' + schema + b',"payload":' + payload + b"}"
+            return b"", b""
+        return b'{"schema":' + schema + b',"payload":', b"}"
 
     def _prepare(self, schema: Schema) -> tuple[Schema, bytes, Convert]:
         found = self._prepared.get(id(schema))
         if found is None:
-            text = schema_json(schema, self._settings_default).encode() if self.settings.schemas_enable else b""
-            found = (schema, text, self._nullable(schema))
+            found = (schema, self._schema_text(schema), self._nullable(schema))
             if len(self._prepared) >= MAX_SCHEMAS:
                 del self._prepared[next(iter(self._prepared))]
             self._prepared[id(schema)] = found
         return found
 
-    def _settings_default(self, schema: Schema) -> str:
-        return _dump(self._convert(schema)(schema.default)).decode()
+    @property
+    def null_is_default(self) -> bool:
+        return self.settings.replace_null_with_default
+
+    def printer(self, schema: Schema) -> JsonPrinter:
+        """Prints the Avro bytes of values of *schema* as `from_connect` prints the values."""
+        form = JsonForm(self.settings.decimal_format == "NUMERIC", self.settings.replace_null_with_default,
+                        self._default)
+        before, after = self._frame(self._schema_text(schema))
+        return JsonPrinter(schema, form, before, after)
+
+    def _default(self, schema: Schema) -> bytes:
+        return _dump(self._convert(schema)(schema.default))
+
+    def _schema_text(self, schema: Schema) -> bytes:
+        if not self.settings.schemas_enable:
+            return b""
+        return schema_json(schema, lambda each: self._default(each).decode()).encode()
 
     def _nullable(self, schema: Schema) -> Convert:
-        """Null allowed: its default, null, or an error, as the schema says."""
+        """For values that may be null. By its schema a null becomes the default, stays null, or is an error."""
         convert = self._convert(schema)
         if schema.default is not None and self.settings.replace_null_with_default:
             default = convert(schema.default)
@@ -149,7 +172,7 @@ class JsonConverter:
 
 
 def schema_json(schema: Schema, default: Callable[[Schema], str], field: str | None = None) -> str:
-    """The `schema` member for *schema*; *default* gives a default's JSON; *field* is its name within a struct."""
+    """The `schema` member for *schema*. *default*: makes the JSON of a default. *field*: its name within a struct."""
     members = [f'"type":"{_TYPE_NAMES.get(schema.type) or schema.type.lower()}"']
     if schema.type == STRUCT:
         members.append(f'"fields":[{",".join(schema_json(f.schema, default, f.name) for f in schema.fields)}]')
@@ -204,7 +227,7 @@ def _float(value: float) -> Any:
 
 
 def _schemaless(value: Any) -> Any:
-    """A value that no schema describes, by its Python type; bytes as base64."""
+    """A value without a schema, by its Python type; bytes become base64."""
     if isinstance(value, float):
         return _double(value)
     if isinstance(value, bytes):
@@ -215,4 +238,7 @@ def _schemaless(value: Any) -> Any:
         return [[_schemaless(key), _schemaless(item)] for key, item in value.items()]
     if isinstance(value, (list, tuple)):
         return [_schemaless(item) for item in value]
+    if value is not None and not isinstance(value, (str, int)):
+        raise ConvertError("the value has no schema, and its type is none of Kafka Connect's",
+                           python_type=type(value).__name__)
     return value

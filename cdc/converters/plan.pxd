@@ -1,22 +1,24 @@
 cimport cython
-from cdc.core.codec cimport Codec, Writer, write_field, write_value
+from cdc.core.avro cimport Writer, write_field, write_value
+from cdc.core.codec cimport Codec
 from cdc.core.record cimport Record, SourceContext
 from cdc.core.row cimport Row
 
 cdef class ColumnOp:
     cdef public object column
-    cdef Py_ssize_t index
-    cdef Codec codec
-    cdef Codec binary_codec
-    cdef int branch
-    cdef bytes null
-    cdef bytes unchanged
+    cdef readonly Py_ssize_t index
+    cdef bint as_key
+    cdef readonly Codec codec
+    cdef readonly Codec binary_codec
+    cdef readonly int branch
+    cdef readonly bytes null
+    cdef readonly bytes unchanged
 
 cdef class FieldOp:
-    cdef object schema
-    cdef bint optional
-    cdef bint text
-    cdef bint integer
+    cdef readonly object schema
+    cdef readonly bint optional
+    cdef readonly bint text
+    cdef readonly bint integer
 
 cpdef int put_field(Writer out, FieldOp op, object value, bint null_is_default) except -1
 @cython.locals(out=Writer, op=FieldOp, index=Py_ssize_t, pieces=list)
@@ -24,13 +26,13 @@ cpdef list source_pieces(SourceContext context, list ops, bint null_is_default)
 
 cdef class AvroPlan:
     cdef public object table
-    cdef bytes key_prefix
-    cdef bytes value_prefix
-    cdef bint null_is_default
+    cdef readonly bytes key_prefix
+    cdef readonly bytes value_prefix
+    cdef readonly bint null_is_default
     cdef object failures
-    cdef list columns
-    cdef list keys
-    cdef bytes key_tail
+    cdef readonly list columns
+    cdef readonly list keys
+    cdef readonly bytes key_tail
     cdef Writer out
     cdef object block_schema
     cdef object source_schema

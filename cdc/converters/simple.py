@@ -1,4 +1,4 @@
-"""Kafka Connect's small converters: text, raw bytes, single numbers, and the default one for headers.
+"""Kafka Connect's small converters: text, raw bytes, single numbers, and the default converter for headers.
 
 Sources: apache/kafka, `connect.storage.{StringConverter,SimpleHeaderConverter}` with `connect.data.Values` and
 `Struct.toString`; `connect.converters.*`.
@@ -9,9 +9,9 @@ from __future__ import annotations
 import base64
 import struct
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
+from cdc.codecs.java import date_text, decimal_text, double_text, float_text
 from cdc.core.errors import ConfigError, ConvertError
 from cdc.core.schema import (
     ARRAY,
@@ -29,26 +29,25 @@ from cdc.core.schema import (
     Schema,
 )
 
-from .notation import decimal_text, double_text, float_text
-
 _DATES: Final = {
     "org.apache.kafka.connect.data.Date": 86_400_000,
     "org.apache.kafka.connect.data.Time": 1,
     "org.apache.kafka.connect.data.Timestamp": 1,
 }
 """Milliseconds in one unit of the type's values."""
-_DAY_MS: Final = 86_400_000
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class _Simple:
-    """A converter whose output depends on schema and value alone."""
+    """A converter whose output depends only on schema and value."""
+
+    def __init__(self, stop: object = None) -> None:
+        """*stop* ends a converter's waits; these have none."""
 
     def configure(self, settings: Mapping[str, str], is_key: bool) -> None:
-        """There is nothing to set."""
+        """Nothing can be configured."""
 
     def from_connect(self, topic: str, schema: Schema | None, value: Any) -> bytes | None:
-        """Null stays null. Raises ConvertError."""
+        """The bytes of *value*; None for a null. Raises ConvertError."""
         if value is None:
             return None
         try:
@@ -65,12 +64,13 @@ class _Simple:
 
 
 class StringConverter(_Simple):
-    """`toString` of the value: structs as `Struct{a=1,b=x}`, null fields left out.
+    """The value's `toString`: a struct is `Struct{a=1,b=x}` without its null fields.
 
-    Bytes, which Java prints as an object's address, are base64 here.
+    Bytes are base64 here; Java would print an object's address.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stop: object = None) -> None:
+        super().__init__(stop)
         self.encoding = "utf-8"
 
     def configure(self, settings: Mapping[str, str], is_key: bool) -> None:
@@ -79,41 +79,41 @@ class StringConverter(_Simple):
         try:
             "".encode(name)
         except LookupError as exc:
-            raise ConfigError(f'no character encoding is named "{name}"', option="converter.encoding") from exc
+            raise ConfigError(f'"{name}" is not a known character encoding', option="converter.encoding") from exc
         self.encoding = name
 
     def convert(self, schema: Schema | None, value: Any) -> bytes:
-        # Java writes "?" for what the encoding has no character for.
+        # Java writes "?" for a character that the encoding does not have.
         return java_text(schema, value).encode(self.encoding, "replace")
 
 
 class SimpleHeaderConverter(_Simple):
-    """Text as it is; everything else JSON-like: `{"id":1001,"code":"a"}`. Connect's default for headers."""
+    """Connect's default for headers: text unchanged, all other types JSON-like: `{"id":1001,"code":"a"}`."""
 
     def convert(self, schema: Schema | None, value: Any) -> bytes:
         return header_text(schema, value, False).encode()
 
 
 class ByteArrayConverter(_Simple):
-    """Bytes as they are, and nothing else."""
+    """Bytes, unchanged; it takes no other type."""
 
     def convert(self, schema: Schema | None, value: Any) -> bytes:
         if (schema is not None and schema.type != BYTES) or not isinstance(value, bytes):
-            raise ConvertError("only bytes can pass the ByteArrayConverter",
+            raise ConvertError("the ByteArrayConverter takes only bytes",
                                schema=schema and (schema.name or schema.type),
                                hint="Choose a converter that takes every type, such as the JsonConverter.")
         return value
 
 
 class _NumberConverter(_Simple):
-    """One value of one type in network byte order."""
+    """A single value of one type, in network byte order."""
 
     kind: ClassVar[str]
     pack: ClassVar[Callable[[Any], bytes]]
 
     def convert(self, schema: Schema | None, value: Any) -> bytes:
         if schema is not None and schema.type != self.kind:
-            raise ConvertError(f"only {self.kind} can pass the {type(self).__name__}",
+            raise ConvertError(f"the {type(self).__name__} takes only {self.kind}",
                                schema=schema.name or schema.type,
                                hint="Choose a converter that takes every type, such as the JsonConverter.")
         return type(self).pack(value)
@@ -194,7 +194,8 @@ def _kind(schema: Schema | None, value: Any) -> str:
     for python_type, kind in _SCHEMALESS:
         if isinstance(value, python_type):
             return kind
-    raise ConvertError("a value without a schema is of no type Kafka Connect knows", python_type=type(value).__name__)
+    raise ConvertError("the value has no schema, and its type is none of Kafka Connect's",
+                       python_type=type(value).__name__)
 
 
 _SCHEMALESS: Final[tuple[tuple[type, str], ...]] = (
@@ -206,7 +207,7 @@ _SCHEMALESS: Final[tuple[tuple[type, str], ...]] = (
 def _scalar_text(schema: Schema | None, kind: str, value: Any) -> str:
     if kind == STRING:
         if not isinstance(value, str):
-            raise TypeError("text is wanted")
+            raise TypeError("the value must be text")
         return value
     if kind == BOOLEAN:
         return "true" if value else "false"
@@ -220,21 +221,8 @@ def _scalar_text(schema: Schema | None, kind: str, value: Any) -> str:
             return decimal_text(value, int(schema.parameter("scale") or 0))
         return base64.b64encode(value).decode("ascii")
     if name in _DATES:
-        return _date_text(int(value) * _DATES[name])
+        return date_text(int(value) * _DATES[name])
     return str(int(value))
-
-
-def _date_text(ms: int) -> str:
-    """`Values.dateFormatFor`: a time within the first day (and before), a date at midnight, else both; UTC."""
-    try:
-        moment = _EPOCH + timedelta(milliseconds=ms)
-    except OverflowError:
-        return str(ms)
-    time = f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
-    if ms < _DAY_MS:
-        return time
-    date = f"{moment.year:04d}-{moment:%m-%d}"
-    return date if ms % _DAY_MS == 0 else f"{date}T{time}"
 
 
 def _quoted(text: str) -> str:

@@ -4,6 +4,7 @@
     ├── ConfigError                   names the option; REST 400
     ├── SourceError
     │   ├── SourceConnectionError     retriable: lost, starting, shutting down
+    │   │   └── SourceBusyError       somebody else reads our slot; `slot.max.retries`
     │   ├── SourceRefusedError        credentials, privileges, wal_level: an operator must act
     │   ├── PositionLostError         slot gone, position unknown to the server: a new snapshot is needed
     │   └── ProtocolError             bytes did not parse; never skipped
@@ -17,8 +18,11 @@
     │   └── RegistryRefusedError
     ├── SinkError
     │   ├── SinkConnectionError       retriable
+    │   │   └── SinkFencedError       another producer took our place; a few times
     │   └── SinkRefusedError
     ├── OffsetStoreError              the store cannot be read or written; retriable when its server is away
+    │   ├── OffsetsHeldError          retriable: another process that runs has the connector's offsets
+    │   └── OwnerLostError            another process took the connector over; this one must not go on
     └── StateError                    a move not allowed now: REST 404, 409
 
 A message says what and where; `hint` says what to do; `context` holds names, LSNs and counts, never cell values
@@ -27,7 +31,10 @@ or secrets. A library's exception is mapped where it enters a room (`raise … f
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
+
+_RESET: Final = re.compile(r"\breset (the connector's|its) offsets?\b", re.IGNORECASE)
 
 
 class CdcError(Exception):
@@ -67,12 +74,22 @@ class SourceConnectionError(SourceError):
     retriable = True
 
 
+class SourceBusyError(SourceConnectionError):
+    """What only one may read, such as a replication slot, is read by another: a second connector, or a remnant of a
+    crash that the server has not noticed yet."""
+
+
 class SourceRefusedError(SourceError):
-    """The server understood and said no: credentials, privileges, settings."""
+    """The server refused: credentials, privileges, settings."""
 
 
 class PositionLostError(SourceError):
-    """The server can no longer give what follows our position."""
+    """The server no longer has the log after our position. A hint that says to reset the offset gets the command."""
+
+    def __init__(self, message: str, *, hint: str = "", retriable: bool | None = None, **context: Any) -> None:
+        if _RESET.search(hint):
+            hint += " The command for an offset is: cdc offsets reset CONNECTOR, and the files of cdc run."
+        super().__init__(message, hint=hint, retriable=retriable, **context)
 
 
 class ProtocolError(SourceError):
@@ -93,12 +110,12 @@ class RecordError(CdcError):
 
 
 class DecodeError(RecordError):
-    """A column's bytes are not a value of its type, or not one its schema can hold."""
+    """A column's bytes are no value of its type, or a value that its schema cannot hold."""
 
 
 class NoValue(DecodeError):
-    """Bytes that their type counts as no value, such as MySQL's zero date: the column is to be treated as NULL, which
-    in a required one means its default or its type's fallback. No failure, so nothing to report."""
+    """Bytes that stand for no value in their type, such as MySQL's zero date. The column is treated as NULL: a required
+    one gets its default or its type's fallback. This is no failure, so nothing is reported."""
 
 
 class TransformError(RecordError):
@@ -120,7 +137,7 @@ class RegistryConnectionError(RegistryError):
 
 
 class RegistryRefusedError(RegistryError):
-    """The registry said no: incompatible or invalid schema, credentials."""
+    """The registry refused: incompatible or invalid schema, credentials."""
 
 
 class SinkError(CdcError):
@@ -133,16 +150,31 @@ class SinkConnectionError(SinkError):
     retriable = True
 
 
+class SinkFencedError(SinkConnectionError):
+    """The brokers take nothing more from this run: another one took its place, or it was silent for too long. Whether
+    this process may go on, the offset store says."""
+
+
 class SinkRefusedError(SinkError):
-    """The broker said no: too large, not authorised, no such topic."""
+    """The broker refused: record too large, not authorised, no such topic."""
 
 
 class OffsetStoreError(CdcError):
     """Offsets cannot be read or written durably."""
 
 
+class OffsetsHeldError(OffsetStoreError):
+    """Another process holds the connector's offsets, and it still runs. It may be about to end, so we ask again."""
+
+    retriable = True
+
+
+class OwnerLostError(OffsetStoreError):
+    """Another process took the connector over. Never retriable: two processes would take it from each other forever."""
+
+
 class StateError(CdcError):
-    """The asked-for move is not allowed in the present state; `status` is the REST code."""
+    """The requested action is not allowed in the current state; `status` is the REST code."""
 
     def __init__(self, message: str, *, status: int = 409, hint: str = "", **context: Any) -> None:
         super().__init__(message, hint=hint, **context)

@@ -1,7 +1,7 @@
-"""What stands for a null in a column that allows none.
+"""The values that replace a null in a column that allows none.
 
-A delete under the default replica identity brings only the key; the other required columns of its old row get these
-values, and so consumers of Debezium's events know them (`JdbcValueConverters` and the converters built on it).
+If a table has the default replica identity, a delete carries only the key. The other required columns of its old row
+get these values. Consumers of Debezium's events know them (`JdbcValueConverters` and the converters built on it).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _BY_TYPE: Final[dict[str, Any]] = {STRING: "", BYTES: b"", BOOLEAN: False, FLOAT
 
 
 def fallback(schema: Schema) -> Any:
-    """The Connect value for *schema*, its own default left aside. Times are the epoch, texts and lists empty."""
+    """The Connect value for *schema*, whatever its default is. Times are the epoch; texts and lists are empty."""
     if schema.name in _BY_NAME:
         value = _BY_NAME[schema.name]
         return {} if value == {} else value

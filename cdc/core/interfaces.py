@@ -12,12 +12,12 @@ The life of a record, and what a crash costs at each point:
    *Crash here*: sent again, a duplicate.
 5. When a batch and all batches before it are acked, the task **commits** its position to the offset store. The
    store answers only when the offset is durable.
-   *Crash here*: the server still has it, but the source drops what the committed position says was delivered.
+   *Crash here*: the server still has it, but the source drops everything that the committed position covers.
 6. Only then the task **confirms** the position to the source, and the source may let the server forget it.
    *Crash here*: nothing is lost or repeated.
 
-Ack, commit, confirm, in that order, is at-least-once. A failure in 3 or 4 stops the task at that batch; nothing
-behind it is ever committed past it.
+Ack, commit, confirm, in that order, is at-least-once. A failure in 3 or 4 stops the task at that batch: no later
+position is ever committed.
 
 Threads: a source may run a thread of its own that keeps the server's socket served; every method below is called
 from the task's thread only, except `interrupt`, which may come from any.
@@ -26,16 +26,22 @@ from the task's thread only, except `interrupt`, which may come from any.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from .errors import RecordError
+from .outcome import Shaped, Transformed
+from .owner import Claim
 from .position import Offset, Position
 from .record import Batch, Message, Record
 from .schema import Schema
+from .view import RecordView
 
 
 class Outgoing(NamedTuple):
-    """One record as bytes. *key* or *value* None is Kafka's null; *kafka_partition* -1 leaves it to the partitioner
-    (murmur2 of the key bytes, as Java's). *table* names the origin for messages about it."""
+    """One record as bytes. A *key* or *value* of None is Kafka's null. With *kafka_partition* -1 the partitioner
+    chooses (murmur2 of the key bytes, as in Java). *table* names the origin in messages about the record.
+    *timestamp_ms*: Kafka's timestamp, ms since 1970; -1 for the producer's clock."""
 
     topic: str
     key: bytes | None
@@ -43,13 +49,51 @@ class Outgoing(NamedTuple):
     kafka_partition: int
     headers: Sequence[tuple[str, bytes | None]]
     table: str
+    timestamp_ms: int = -1
+
+
+class Failed(NamedTuple):
+    """A record that did not become an outgoing. *stage* is Kafka Connect's name for what failed (`TRANSFORMATION`,
+    `KEY_CONVERTER`, `VALUE_CONVERTER`, `HEADER_CONVERTER`)."""
+
+    record: Transformed
+    error: RecordError
+    stage: str
+
+    @property
+    def source_record(self) -> Record | Message:
+        """What the source yielded, whatever transforms made of it."""
+        return self.record.record if isinstance(self.record, RecordView | Shaped) else self.record
+
+
+class Warned(NamedTuple):
+    """One warning that lasts: its *kind*, the table or other object it is *about*, a *text* and a *hint* (may be empty)
+    for people, and since when, in milliseconds since the epoch."""
+
+    kind: str
+    about: str
+    text: str
+    hint: str
+    since_ms: int
+
+
+class Warnings(Protocol):
+    """What a source warns of, beside its log lines. Any thread may ask."""
+
+    def active(self) -> Sequence[Warned]:
+        """Those that last, the oldest first."""
+        ...
+
+    def begun(self) -> Mapping[str, int]:
+        """How many have begun in this run, by kind."""
+        ...
 
 
 class Source(Protocol):
     """One database's change log, read by one connection."""
 
     def start(self, offset: Offset | None) -> None:
-        """Connect, check, and begin after *offset* (None: nothing was ever committed).
+        """Connect, check, and start after *offset* (None: nothing was ever committed).
 
         Raises SourceConnectionError (retriable), SourceRefusedError, PositionLostError, ConfigError.
         """
@@ -69,35 +113,87 @@ class Source(Protocol):
         ...
 
     def finished(self) -> bool:
-        """Whether nothing more will ever come (a snapshot without streaming), after the last batch was polled."""
+        """Whether the source has ended: a snapshot without streaming, whose last batch was polled."""
         ...
 
     def state(self) -> str:
         """`snapshotting` or `streaming`; any thread."""
         ...
 
+    def silence_s(self) -> float:
+        """How long this process may stand still before the server may have ended the stream, or let another process
+        read it. Cheap; the task asks before it sends."""
+        ...
+
     def interrupt(self) -> None:
-        """A wait in `start`, or between snapshot and stream, ends soon, with an error or without: the task is to stop.
-        From any thread; for good."""
+        """End a wait in `start`, or between snapshot and stream, soon, with or without an error: the task stops.
+        Called from any thread; final."""
         ...
 
     def stop(self) -> None:
-        """Let go of the server: an orderly end of the stream when it can be had quickly. Idempotent."""
+        """Disconnect from the server; end the stream in order if that takes little time. Idempotent."""
         ...
 
     def partition(self) -> Mapping[str, Any]:
         """The source partition, the offset's key: `{"server": <topic.prefix>}`."""
         ...
 
+    def check_offset(self, offset: Offset) -> None:
+        """Whether `start` would understand *offset*; nothing is connected. Raises PositionLostError if not."""
+        ...
+
     def metrics(self) -> Mapping[str, float]:
-        """Plain numbers for the dashboards, by their metric's name; read from any thread."""
+        """Numbers for the metrics, by the metric's name; read from any thread."""
+        ...
+
+    @property
+    def warnings(self) -> Warnings:
+        """What is wrong with the database's side and does not stop the stream."""
+        ...
+
+
+@runtime_checkable
+class NativeSource(Protocol):
+    """What a Source may have besides: it can leave the reading of its log to C."""
+
+    def prefer_native(self) -> None:
+        """Called before `start`: whoever takes the batches does not look at each record. From now on `Batch.native` is
+        set if this installation can do it."""
         ...
 
 
 class Transform(Protocol):
-    """Record to record. Order is kept; None drops the record. Raises TransformError."""
+    """Changes a record in place, and returns it; None drops it. Called in the records' order, by one thread.
 
-    def apply(self, record: Record | Message) -> Record | Message | None: ...
+    It may also have a method `outcome(known)`: what `apply` makes of all records with the `Outcome` *known*, or None if
+    that depends on the record. If all transforms of a chain know it, records do not become views.
+    """
+
+    def apply(self, view: RecordView) -> RecordView | None:
+        """Raises TransformError."""
+        ...
+
+
+class Predicate(Protocol):
+    """Decides whether a transform applies to a record. Changes nothing.
+
+    It may also have a method `decided(known)`: what `test` says of all records with the `Outcome` *known*, or None if
+    that depends on the record.
+    """
+
+    def test(self, view: RecordView) -> bool:
+        """Raises TransformError."""
+        ...
+
+
+class Transforms(Protocol):
+    """All transforms of a connector, in order."""
+
+    def apply(self, records: Sequence[Record | Message], now_us: int, failed: list[Failed] | None = None,
+              ) -> Sequence[Transformed]:
+        """What is left of *records*, in order. *now_us*: the connector's clock, µs since 1970. Raises
+        TransformError, ConvertError."""
+        ...
 
 
 class Converter(Protocol):
@@ -108,51 +204,149 @@ class Converter(Protocol):
         ...
 
 
+@runtime_checkable
+class PrefixedAvro(Protocol):
+    """A converter whose bytes are a prefix, fixed for a topic and a schema, and then the value as Avro.
+
+    Row changes skip such a converter: a compiled plan writes the prefix and then Avro straight from column bytes.
+    """
+
+    null_is_default: bool
+    """Write a null as the field's default, if it has one."""
+
+    def wire_prefix(self, topic: str, schema: Schema) -> bytes:
+        """The bytes before the Avro value. Raises ConvertError, RegistryError."""
+        ...
+
+
+class AvroPrinter(Protocol):
+    """Writes values of one schema in another format, from their Avro bytes."""
+
+    def printed(self, avro: bytes) -> bytes:
+        """*avro*, one whole value, in the converter's format. Raises ConvertError."""
+        ...
+
+
+@runtime_checkable
+class PrintsAvro(Protocol):
+    """A converter that can make its bytes from a value's Avro bytes. A compiled plan then writes rows as Avro first,
+    and no Connect value is made."""
+
+    @property
+    def null_is_default(self) -> bool:
+        """Write a null as the field's default, if it has one."""
+        ...
+
+    def printer(self, schema: Schema) -> AvroPrinter:
+        """Prints the values of *schema* as `from_connect` does."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetters:
+    """`errors.deadletterqueue.*`: where records go that cannot be sent. *headers*: with headers that say why."""
+
+    topic: str
+    replication_factor: int = 3
+    headers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SinkSettings:
+    """What a sink builds itself from: one connector's keys, as the configuration has them."""
+
+    worker: Mapping[str, str] = field(repr=False)
+    """The worker's whole configuration; a sink parses its own keys out of it."""
+    producer: Mapping[str, str] = field(repr=False)
+    """Properties of the connector's Kafka producer, by the names of Java's clients."""
+    admin: Mapping[str, str] = field(repr=False)
+    """The same for its admin client."""
+    topic_creation: Mapping[str, str]
+    """The connector's `topic.creation.*` keys; empty when the worker does not allow them."""
+    value_converter: Converter
+    """The converter that makes the values this sink will get."""
+    connector: str = ""
+    topic_prefix: str = ""
+    shared_offsets: bool = False
+    """Whether processes of several hosts can reach the offsets, so that none knows whether another one still runs."""
+    dead_letters: DeadLetters | None = None
+    """The topic for records that cannot be sent; it needs settings of its own when it is created."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """What an offset store builds itself from."""
+
+    worker: Mapping[str, str] = field(repr=False)
+    """The worker's whole configuration; a store parses its own keys out of it."""
+    client: Mapping[str, str] = field(repr=False)
+    """Properties of the worker's own Kafka clients, by the names of Java's."""
+
+
 class Sink(Protocol):
     """Where outgoings go."""
 
     def start(self) -> None:
-        """Open. Raises SinkConnectionError, SinkRefusedError, ConfigError. May follow `close`, to begin afresh."""
+        """Open. Raises SinkConnectionError, SinkRefusedError, ConfigError. After `close` it may be called again."""
         ...
 
     def interrupt(self) -> None:
-        """A wait in `start` ends soon, with SinkConnectionError: the task is to stop, for good. From any thread."""
+        """End a wait in `start` soon, with SinkConnectionError: the task stops. Called from any thread; final."""
+        ...
+
+    def fence(self) -> None:
+        """Called once after `start`, when this process has claimed the offsets, and before the first `send`. From now
+        on nothing arrives that another process has sent for this connector, if the sink can ensure that. Raises what
+        `start` raises."""
         ...
 
     def send(self, batch: Sequence[Outgoing], first: int, ack: Ack) -> int:
         """Take outgoings from index *first* on, without blocking; returns the index of the first one not taken.
 
-        Less than all is back-pressure: call `poll`, then send the rest. Each taken one is answered exactly once
-        through *ack*, in `poll`, `flush` or this call. After a failure in this call nothing behind it is taken.
+        If not all were taken, call `poll` and then send the rest (back-pressure). Each one taken is answered exactly
+        once through *ack*, in `poll`, `flush` or this call. After a failure in this call, no further one is taken.
         """
         ...
 
     def poll(self, timeout: float) -> None:
-        """Serve deliveries for up to *timeout* seconds. Raises nothing: failures reach the acks."""
+        """Handle deliveries for up to *timeout* seconds. Raises nothing: failures reach the acks."""
         ...
 
     def flush(self, timeout: float) -> int:
-        """Wait until all taken outgoings are answered; returns how many are not after *timeout* seconds."""
+        """Wait until all taken outgoings are answered; returns the number that are not after *timeout* seconds."""
         ...
 
     def close(self) -> None:
-        """Let go. What was not answered by then is not delivered as far as anybody knows."""
+        """Close. An outgoing that was not answered until then counts as not delivered."""
         ...
 
     def metrics(self) -> Mapping[str, float]: ...
 
 
+@runtime_checkable
+class BatchSink(Protocol):
+    """What a Sink may have besides: it takes the messages of a `native.batch.OutBatch` without an Outgoing for each."""
+
+    def send_batch(self, out: Any, first: int, ack: Ack) -> int:
+        """As `Sink.send`, with the messages of *out*, an OutBatch. What was taken is copied, so *out* may be changed
+        after all of it was taken."""
+        ...
+
+
 class Ack(Protocol):
     """Counts down one batch's outgoings. `error` is the first failure, if any.
 
-    `on_delivery(err, msg)` is the same in the shape of a Kafka client's callback, called per message and so bare of
-    anything between: *err* None is delivered; else it failed, with what `explain(err, msg)`, set by the sink, gives.
+    `on_delivery(err, msg)` does the same with the signature of a Kafka client's callback, which is called per message
+    and must be fast. If *err* is None, the message was delivered; otherwise `explain(err, msg)`, which the sink sets,
+    gives the error.
     """
 
     error: Exception | None
     explain: Callable[[Any, Any], Exception] | None
 
-    def delivered(self) -> None: ...
+    def delivered(self, count: int = 1) -> None:
+        """*count* outgoings more arrived."""
+        ...
 
     def failed(self, error: Exception) -> None: ...
 
@@ -160,19 +354,78 @@ class Ack(Protocol):
 
 
 class OffsetStore(Protocol):
-    """Offsets by connector and source partition, kept durably. Called from any thread."""
+    """Durable offsets, by connector and source partition. Called from any thread.
+
+    A task that writes them calls `hold`, then `load`, and `claim` once its source has the stream. What only reads, or
+    changes an offset once while no task runs, needs no claim; `hold` says whether a task runs elsewhere.
+    """
 
     def start(self) -> None:
-        """Open; nothing if it is open. Raises OffsetStoreError, ConfigError."""
+        """Open, if it is not open. Raises OffsetStoreError, ConfigError."""
+        ...
+
+    def hold(self, connector: str, partition: Mapping[str, Any]) -> None:
+        """Keep other processes away from the offset, as far as the store can see whether they run, until `release` or
+        `close`. May be called again.
+
+        Raises OffsetsHeldError if another process holds it, OwnerLostError if this store has claimed it and another
+        process claimed it since, OffsetStoreError.
+        """
         ...
 
     def load(self, connector: str, partition: Mapping[str, Any]) -> dict[str, Any] | None:
         """The last committed offset, None when there is none. Raises OffsetStoreError."""
         ...
 
+    def claim(self, connector: str, partition: Mapping[str, Any], offset: Offset | None) -> Claim:
+        """From now on only this process commits: every older claim is void.
+
+        *offset* is what `load` gave. If another one is stored by now, nothing changes, and a retriable
+        OffsetStoreError is raised. Raises also what `hold` raises.
+        """
+        ...
+
     def commit(self, connector: str, partition: Mapping[str, Any], offset: Offset | None) -> None:
-        """Write; returns when it is durable. None deletes. Blocks, so it is called from a thread that may.
-        Raises OffsetStoreError."""
+        """Write, and return when the offset is durable. None deletes it. Blocks, so never call it where that matters.
+
+        If this store has claimed the offset and the claim is void, nothing is written, and OwnerLostError is raised.
+        Raises OffsetStoreError.
+        """
+        ...
+
+    def stored(self) -> Sequence[tuple[str, dict[str, Any]]]:
+        """The connectors and source partitions that have an offset, in order of their names. Raises
+        OffsetStoreError."""
+        ...
+
+    def release(self, connector: str, partition: Mapping[str, Any]) -> None:
+        """The connector has ended here: no longer keep others away. Raises nothing."""
         ...
 
     def close(self) -> None: ...
+
+
+class Kept(NamedTuple):
+    """A connector that a client of the REST interface asked for. *config* None: a file has its configuration, and only
+    its *state* (STARTED, PAUSED, STOPPED) is kept."""
+
+    name: str
+    config: Mapping[str, str] | None
+    state: str
+
+
+class ConfigStore(Protocol):
+    """The connectors that clients of the REST interface asked for, durable. Called from any thread."""
+
+    def load(self) -> Sequence[Kept]:
+        """All of them, in order of their names. Raises OffsetStoreError, ConfigError."""
+        ...
+
+    def save(self, kept: Kept) -> None:
+        """Write, and return when it is durable. Without a configuration, only the state is written: one that is there
+        stays. Raises OffsetStoreError, ConfigError."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Forget one, if it is there. Raises OffsetStoreError, ConfigError."""
+        ...

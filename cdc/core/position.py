@@ -1,8 +1,8 @@
 """Where a source resumes.
 
-A position is a whole transaction plus how far into it the records have gone; what that means is the source's
-business. Here it is opaque: JSON out (`offset`), compared only by order of arrival. The offset keys are the ones
-Debezium uses wherever it has one, so that either can take over from the other.
+A position names whole transactions, and how many records of the next one were delivered. Only the source understands
+it. Here it is opaque: it gives JSON (`offset`), and is compared only by order of arrival. Where Debezium has an offset
+key, ours has the same name, so that either can continue from the other's offset.
 """
 
 from __future__ import annotations
@@ -11,12 +11,21 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 Offset = Mapping[str, Any]
-"""A position's JSON as the offset store keeps it: string keys, primitive values (KIP-875)."""
+"""A position as JSON for the offset store: string keys, primitive values (KIP-875)."""
 
 
 class Position(Protocol):
-    """Immutable. Built cheaply for each batch, turned into JSON only when it is committed."""
+    """Immutable. Each batch has one; it becomes JSON only when it is committed."""
 
     def offset(self) -> dict[str, Any]:
         """JSON for the offset store."""
         ...
+
+
+def whole(value: Any) -> int:
+    """A count, an LSN or a time of a stored offset: a whole number from 0 to 2^63-1, or its digits. Raises ValueError
+    for anything else, which no source ever stored."""
+    number = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20 else value
+    if type(number) is not int or not 0 <= number < 1 << 63:
+        raise ValueError("not a number of an offset")
+    return number

@@ -1,4 +1,4 @@
-"""What is in flight inside the service.
+"""The records inside the service.
 
 `Record` is one change of one row (or a truncate); `Message` is everything else that goes to a topic: transaction
 metadata, heartbeats, logical decoding messages, schema changes. A source yields both, in order, in `Batch`es.
@@ -6,6 +6,7 @@ metadata, heartbeats, logical decoding messages, schema changes. A source yields
 
 from __future__ import annotations
 
+from collections.abc import MutableSequence, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,8 @@ import cython  # noqa: F401
 
 from .position import Position
 from .row import Row
-from .schema import Schema, TableSchema
+from .schema import Schema
+from .table import TableSchema
 
 CREATE = "c"
 UPDATE = "u"
@@ -46,13 +48,14 @@ class SourceContext:
 
 
 class Record:
-    """One change. Which rows are there follows from *op*: c and r after; u after and mostly before; d before;
-    t none; a tombstone has the row its key comes from as *before*.
+    """One change. *op* decides which rows it has: c and r *after*; u *after*, and mostly *before*; d *before*; t none.
+    A tombstone has, as *before*, the row of its key.
 
-    *key_row* is the row the key is taken from (None: the record has a null key). *block* is the transaction block
-    `(id, total_order, data_collection_order)` or None. *key_headers* are `(name, row)`: headers whose value is the
-    key struct of that row (`__debezium.newkey`, `__debezium.oldkey`). *other* is the old image that gives values the
-    new one leaves out, where it is not *before*.
+    *key_row*: the row that gives the key; None for a null key.
+    *block*: the transaction block `(id, total_order, data_collection_order)`, or None.
+    *key_headers*: `(name, row)`, for headers that hold the key struct of that row (`__debezium.newkey`,
+    `__debezium.oldkey`).
+    *other*: the old image, for values that the new one leaves out, if it is not *before*.
     """
 
     def __init__(self, op: str, table: TableSchema, before: Row | None, after: Row | None, key_row: Row | None,
@@ -72,7 +75,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A record that is not a row change: topic, key and value are given outright."""
+    """A record that is no row change. It carries its topic, key and value."""
 
     topic: str
     key_schema: Schema | None
@@ -85,17 +88,23 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Records in order, and the position that is reached when all of them have been delivered.
+    """Records in order, and the position that applies once all of them are delivered.
 
-    `changes` counts what the source read for it (filtered ones too); `source_ts_us` is the newest source time,
-    µs since the epoch, 0 when unknown.
+    `changes`: the number of changes that the source read for it, filtered ones included.
+    `source_ts_us`: the newest time of a change at the server, in µs since the epoch; 0 if unknown.
     """
 
-    records: list[Record | Message]
+    records: MutableSequence[Record | Message]
     position: Position
     size_bytes: int
     source_ts_us: int = 0
     counts: dict[tuple[str, str], int] = field(default_factory=dict)
-    """(table, op) -> how many, for the metrics."""
+    """The number of records by (table, op), for the metrics."""
+    commits: Sequence[tuple[int, int]] = ()
+    """Times at which changes of the batch were committed, in µs since the epoch, each with the number of changes; for
+    the metrics. Empty for a snapshot."""
     commit_soon: bool = False
-    """The server waits for our answer (it is shutting down, perhaps): commit as soon as this is delivered."""
+    """The server waits for our answer (it may be shutting down): commit as soon as this batch is delivered."""
+    native: Any = None
+    """The same records as C arrays, if the source has made them so (`cdc.native`): `records` then makes a view of each
+    when it is asked for."""

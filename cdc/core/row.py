@@ -1,9 +1,12 @@
+# ruff: noqa: F821
+# mypy: disable-error-code="name-defined, no-any-return"
+# Under `cython.compiled` this calls C functions that only its .pxd declares.
 """Row images as the bytes they came in.
 
-A `Row` owns one message's bytes and knows where each column's value lies in it. Nothing is decoded here; a codec
-is applied when a column is transcoded or when somebody asks for its value. NULL, UNCHANGED (the log left an
-out-of-line value out because it did not change) and ABSENT (the image does not have the column, as in a key-only
-old image) are three things.
+A `Row` owns one message's bytes and knows the place of each column's value in them. It decodes nothing: a codec runs
+when a column is written as Avro, or when somebody reads its value. Three kinds of column have no bytes: NULL; UNCHANGED
+(the log left the value out because it did not change); ABSENT (the image lacks the column, as in a key-only old
+image).
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ class Row:
             free_columns(self)
 
     def put(self, index: int, kind: int, start: int, end: int) -> None:
-        """Say where column *index* is. Raises IndexError or ValueError on a range outside the data."""
+        """Set the place of column *index*. Raises IndexError or ValueError on a range outside the data."""
         if index < 0 or index >= self.count:
             raise IndexError("column index out of range")
         if start < 0 or end < start or end > len(self.data):
@@ -67,7 +70,7 @@ class Row:
 
 
 def row_of(values: list[bytes | None], kind: int = TEXT) -> Row:
-    """A row from loose column bytes (None is NULL); for sources whose wire format is not used in place."""
+    """A row made of separate values (None is NULL), for sources whose messages are not used in place."""
     data = b"".join([value for value in values if value is not None])
     row = Row(data, len(values))
     at = 0

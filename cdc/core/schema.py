@@ -1,4 +1,4 @@
-"""Shapes of records: Connect schemas, and tables as the source knows them.
+"""Connect schemas: the shapes of keys and values.
 
 A `Schema` is a Kafka Connect schema (KIP-26, `org.apache.kafka.connect.data.Schema`), immutable and equal by
 content. Values that go with it ("Connect values") are plain Python:
@@ -10,11 +10,8 @@ content. Values that go with it ("Connect values") are plain Python:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from .codec import Codec
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 INT8: Final = "INT8"
 INT16: Final = "INT16"
@@ -80,60 +77,3 @@ def struct(name: str, fields: Iterable[tuple[str, Schema]], version: int | None 
 
 def optional(type_: str) -> Schema:
     return Schema(type_, optional=True)
-
-
-@dataclass(frozen=True, slots=True)
-class TableId:
-    """`schema` is empty where the database has none (MySQL)."""
-
-    catalog: str
-    schema: str
-    table: str
-
-    def __str__(self) -> str:
-        return f"{self.schema or self.catalog}.{self.table}"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Column:
-    """One captured column: where its bytes are in a row, and how they become its field.
-
-    `index` is the column's place in the source's row image; `schema` is the field's schema with the column's
-    optionality and default; `codec` reads text-format bytes, `binary_codec` binary-format ones (None where the
-    source never sends them). Column mappers (mask, truncate, hash) wrap the codecs; keys use `key_*`, unwrapped.
-    `unchanged` is what stands for a value the log left out (an unchanged TOAST value); None where nothing can.
-    `null_value` is what is written for a null (a mask hides nulls too, a source may have a fallback of its own for a
-    required column); None where a null is a null, or the type's common fallback. It is not for keys.
-    """
-
-    index: int
-    name: str
-    field: str
-    type_name: str
-    schema: Schema
-    codec: Codec
-    binary_codec: Codec | None
-    key_schema: Schema
-    key_codec: Codec
-    key_binary_codec: Codec | None
-    unchanged: Any = None
-    null_value: Any = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TableSchema:
-    """A table at one version of its structure, with the schemas of its events. Compared by identity: the source
-    keeps one object for as long as the structure stays the same."""
-
-    id: TableId
-    topic: str
-    columns: tuple[Column, ...]
-    """Captured columns, in the order of the row schema."""
-    key: tuple[Column, ...]
-    """Key columns in key order, filtered ones included; empty for a table without key."""
-    key_schema: Schema | None
-    value_schema: Schema
-    """The row: `<topic>.Value`."""
-    envelope_schema: Schema
-    key_constant: tuple[tuple[str, Any], ...] = field(default=())
-    """Key fields that no column gives (the physical table's name of a regex topic strategy), after the columns."""

@@ -1,9 +1,8 @@
-"""`cdc demo`: the whole thing on one machine, with nothing to set up and nothing left behind.
+"""`cdc demo`: a database, a sample shop and a pipeline on one machine, without setup, and without leaving anything.
 
-An embedded PostgreSQL (`postgres`) or a MariaDB or MySQL of this machine (`binlog`), kept by `guard`; a shop in it
-that people use (`shop`), the pipeline that `cdc run` runs (`pipeline`), and its events on the screen (`screen`,
-`sink`). The demo stands beside the command line, above all other rooms: nothing imports it but the `demo` command, and
-it has no part of the product that `cdc run` has not.
+`guard` runs an embedded PostgreSQL (`postgres`), or a MariaDB or MySQL of this machine (`binlog`). `shop` changes rows
+there, `pipeline` is what `cdc run` runs, and `sink` and `screen` show its events. The demo stands above all other
+rooms: only the `demo` command imports it, and it contains no part of the product that `cdc run` lacks.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ import click
 @click.option("--seed", type=int, default=1, show_default=True, metavar="N",
               help="The same number makes the same things happen in the shop.")
 @click.option("--source", type=click.Choice(["postgres", "mariadb", "mysql"]), default="postgres", show_default=True,
-              help="Which database to show. PostgreSQL comes with the demo; of the others an installed server is used, "
-                   "with data of its own.")
+              help="Which database to show. PostgreSQL comes with the demo; for the others, the demo starts the server "
+                   "that is installed on this machine, with data of its own.")
 @click.option("--json", "as_json", is_flag=True,
               help="One JSON object per event, as `cdc tail --json` prints them; everything else on standard error.")
 def demo(seconds: float | None, events: int | None, rate: float, seed: int, source: str, as_json: bool) -> int:

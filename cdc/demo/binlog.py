@@ -1,4 +1,4 @@
-"""A MariaDB or MySQL of this machine, with data of its own in a temp folder."""
+"""A MariaDB or MySQL that is installed on this machine, with its own data in a temporary folder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import pymysql
 
@@ -20,11 +20,11 @@ from .shop import DATABASE, Dialect, Shop, Workload, transaction
 
 _SOCKET = "server.sock"
 _PLACES = ("/usr/sbin", "/usr/local/sbin", "/usr/libexec", "/usr/local/bin", "/opt/homebrew/bin")
-"""Where servers are that are not on an ordinary user's PATH."""
+"""Folders of servers that are not on an ordinary user's PATH."""
 
 _SETTINGS = {
     "datadir": "{folder}/data",
-    "socket": f"{{folder}}/{_SOCKET}",  # the only way in: the folder is ours alone
+    "socket": f"{{folder}}/{_SOCKET}",  # the only connection: nobody else can enter the folder
     "pid-file": "{folder}/server.pid",
     "tmpdir": "{folder}",
     "skip-networking": "ON",
@@ -39,7 +39,7 @@ _SETTINGS = {
     "innodb-flush-log-at-trx-commit": "0",
     "sync-binlog": "0",
 }
-_DIALECT = Dialect("shop-mysql.sql", document=lambda value: json.dumps(value, ensure_ascii=False),
+DIALECT: Final = Dialect("shop-mysql.sql", document=lambda value: json.dumps(value, ensure_ascii=False),
                    tags=json.dumps, interests=",".join, uuid=str)
 
 
@@ -63,7 +63,7 @@ class BinlogServer(EmbeddedServer):
             environment=["MYSQL", "MARIADB"], run_as="nobody")
 
     def _prepare(self, words: list[str], program: Path) -> tuple[list[str], str]:
-        """The command that fills the data folder, and what it reads."""
+        """The command that fills the data folder, and the text that it reads."""
         raise NotImplementedError
 
     @classmethod
@@ -83,12 +83,12 @@ class BinlogServer(EmbeddedServer):
                 return Path(found)
         where = f"below {chosen}" if chosen else "on this machine"
         raise ConfigError(f"There is no {cls.title} server {where}.", hint=(
-            f"{cls.advice}, or let {cls.variable()} name the folder that it is installed in; `cdc demo` alone brings a "
-            "PostgreSQL of its own."))
+            f"{cls.advice}, or set {cls.variable()} to the folder of an installation. `cdc demo` without "
+            "--source needs no installed server: it brings a PostgreSQL."))
 
     @classmethod
     def _is_ours(cls, program: str) -> bool:
-        """Either program may be the other's by name."""
+        """Either program may have the name of the other."""
         try:
             done = subprocess.run([program, "--no-defaults", "--version"], capture_output=True, text=True, check=False,
                                   timeout=20)
@@ -107,7 +107,7 @@ class BinlogServer(EmbeddedServer):
         }
 
     def open_shop(self, seed: int) -> Shop:
-        shop = Shop(seed, _DIALECT)
+        shop = Shop(seed, DIALECT)
         try:
             with self._connect() as connection:
                 for statement in filter(str.strip, shop.schema().decode().split(";")):
@@ -115,7 +115,7 @@ class BinlogServer(EmbeddedServer):
                 with transaction(connection) as cursor:
                     shop.stock_up(cursor)
         except pymysql.OperationalError as exc:
-            raise SourceConnectionError(f"The demo's {self.title} went away while its shop was being set up.") from exc
+            raise SourceConnectionError(f"The demo's {self.title} stopped while the shop was being set up.") from exc
         return shop
 
     def workload(self, shop: Shop, rate: float) -> Workload:
@@ -147,11 +147,11 @@ class LocalMariaDb(BinlogServer):
     advice = "Install one (Debian and Ubuntu: mariadb-server-core, Fedora: mariadb-server, Homebrew: mariadb)"
 
     def _prepare(self, words: list[str], program: Path) -> tuple[list[str], str]:
-        """What mariadb-install-db does, without its help texts and views."""
+        """Does the work of mariadb-install-db, without its help texts and views."""
         share = next((share for share in _share_folders(program) if any(share.glob("*_system_tables.sql"))), None)
         if share is None:
-            raise ConfigError(f"The scripts that make a new database are not with {program}.",
-                              hint=f"{self.advice} as a whole, or let {self.variable()} name another.")
+            raise ConfigError(f"{program} has no scripts beside it that create a new database.",
+                              hint=f"{self.advice} as a whole, or set {self.variable()} to another installation.")
         scripts = [next(share.glob(f"m*_{name}.sql")) for name in ("system_tables", "system_tables_data")]
         start = "CREATE DATABASE mysql;\nUSE mysql;\nSET @auth_root_socket = NULL, @skip_auth_anonymous = 1;\n"
         return ([*words, "--bootstrap", "--skip-log-bin"],
@@ -177,6 +177,6 @@ def _share_folders(program: Path) -> list[Path]:
 
 
 def _shares(program: Path) -> dict[str, str]:
-    """For an installation that was moved; else the server knows by itself."""
+    """The folder of an installation that was moved; otherwise the server knows it."""
     found = next((share for share in _share_folders(program) if (share / "english/errmsg.sys").is_file()), None)
     return {} if found is None else {"lc-messages-dir": str(found), "character-sets-dir": str(found / "charsets")}

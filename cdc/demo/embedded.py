@@ -1,4 +1,4 @@
-"""What the demo's servers have in common: each is kept by a guard process (guard.py) and gone without a trace."""
+"""The base of the demo's servers. A guard process (guard.py) runs each, and removes every trace of it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from .shop import Shop, Workload
 
 
 class EmbeddedServer(ABC):
-    """A server in a temp folder of its own; its socket there is the only way in, for our operating system user only.
+    """A server in its own temporary folder. Only our operating system user can connect, by the socket in that folder.
 
-    A process of its own (guard.py) starts and ends it, and does so too if we are killed. Also a context manager.
+    A separate process (guard.py) starts and ends it, even if we are killed. Also a context manager.
     """
 
     title: ClassVar[str]
@@ -34,23 +34,23 @@ class EmbeddedServer(ABC):
 
     @abstractmethod
     def order(self) -> guard.Order:
-        """What the guard is to run. Raises ConfigError when it is not installed, SourceRefusedError."""
+        """The order for the guard. Raises ConfigError if the server is not installed, SourceRefusedError."""
 
     @abstractmethod
     def connector(self) -> dict[str, str]:
-        """What a Debezium connector for the shop would be given, but for name, topics and values."""
+        """The configuration of a Debezium connector for the shop, without name, topics and values."""
 
     @abstractmethod
     def open_shop(self, seed: int) -> Shop:
-        """Make the database with its first rows. Raises SourceConnectionError."""
+        """Create the database with its first rows. Raises SourceConnectionError."""
 
     @abstractmethod
     def workload(self, shop: Shop, rate: float) -> Workload:
-        """The shop's life, not yet started."""
+        """The thread that changes the shop's rows, not yet started."""
 
     @abstractmethod
     def head(self) -> list[tuple[str, str]]:
-        """What to show of the server: names and what they stand for."""
+        """The facts about the server that are shown, by name."""
 
     def __enter__(self) -> Self:
         return self
@@ -59,7 +59,7 @@ class EmbeddedServer(ABC):
         self.close()
 
     def start(self) -> bool:
-        """True once it serves clients; False if the stop event came first.
+        """Returns True once the server accepts clients, False if the stop event came first.
 
         Raises ConfigError when the server is not installed, SourceRefusedError when it does not start.
         """
@@ -78,14 +78,14 @@ class EmbeddedServer(ABC):
         return self._answer() is not None
 
     def check(self) -> None:
-        """Raises SourceRefusedError when the server has stopped by itself."""
+        """Raises SourceRefusedError if the server has stopped on its own."""
         assert self._guard is not None
         if self._guard.poll() is not None:
             self._answer()
             raise SourceRefusedError(f"The demo's {self.title} was stopped.")
 
     def close(self) -> None:
-        """Server and folder are gone when this returns. Idempotent."""
+        """Stop the server and remove its folder. Idempotent."""
         running, self._guard = self._guard, None
         if running is None:
             return
@@ -99,7 +99,7 @@ class EmbeddedServer(ABC):
         running.stdout.close()
 
     def _answer(self) -> dict[str, Any] | None:
-        """The guard's next line; None when the stop event comes first."""
+        """The guard's next line; None if the stop event comes first."""
         assert self._guard is not None
         assert self._guard.stdout is not None
         deadline = time.monotonic() + guard.START_TIMEOUT_S * 3

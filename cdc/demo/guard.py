@@ -1,11 +1,11 @@
-"""Runs the demo's server and sees to it that nothing of it stays behind. A script of its own process.
+"""Runs the demo's server, and removes everything it leaves. A script that runs as a separate process.
 
-Its parent may end in any way, SIGKILL included: then this process reads the end of its standard input, stops the server
-and removes the folder. It takes one JSON object on the first line of its input (`Order`'s fields), and answers with one
-JSON object a line: `{"folder": …}` once the folder is there, then `{"ready": true}` or `{"failed": text}`.
+When its parent ends, even by SIGKILL, this process reads the end of its standard input, stops the server and removes
+the folder. The first line of its input is one JSON object (`Order`'s fields). It answers with one JSON object per line:
+`{"folder": …}` once the folder exists, then `{"ready": true}` or `{"failed": text}`.
 
-Standard library only: it is started as `python -I -S guard.py`, which takes a few milliseconds. Of servers it knows
-only what the order says.
+It uses the standard library only: it runs as `python -I -S guard.py`, which starts in a few milliseconds. It knows no
+server, only its order.
 """
 
 from __future__ import annotations
@@ -29,51 +29,52 @@ START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 10
 _LOG_TAIL_LINES = 15
 _SOCKET_PATH_LIMIT = 100
-"""What a socket's path may have in bytes is 104 on macOS and 108 on Linux."""
+"""The longest path of a socket has 104 bytes on macOS and 108 on Linux."""
 
 
 class Order(NamedTuple):
-    """What to run. In commands and texts `{install}` stands for *install* and `{folder}` for the new folder."""
+    """The order: the server to run. In commands and texts `{install}` stands for *install* and `{folder}` for the new
+    folder."""
 
     title: str
     install: str
     """The folder with the server's programs."""
     copied: list[list[str]]
-    """What the server needs of its installation, as (path, path in a copy of `root`): copied to where the server's user
-    may read it, if *install* is not such a place."""
+    """The parts of the installation that the server needs, as (path, path in a copy of `root`). If the server's user
+    cannot read *install*, they are copied to a place that the user can read."""
     root: str
-    """A folder above all that is copied."""
+    """The folder that contains everything that is copied."""
     prepare: list[str]
     """The command that fills `{folder}/data`."""
     prepare_input: str
     files: list[list[str]]
-    """(path, open mode, text), written after that."""
+    """(path, open mode, text): files to write after that command."""
     serve: list[str]
     ready: list[str]
-    """(path, regular expression): the file says so once the server takes connections."""
+    """(path, regular expression): the file matches once the server accepts connections."""
     socket: str
-    """Its name in the folder."""
+    """The socket's file name in the folder."""
     stops: list[int]
     """Signals that ask the server to end, one after the other; SIGKILL comes last."""
     environment: list[str]
-    """Beginnings of environment variables that the server must not see."""
+    """Prefixes of environment variables that the server must not get."""
     run_as: str
-    """The user who runs the server if we are root, as whom servers refuse to run."""
+    """The user who runs the server if we are root, because servers refuse to run as root."""
 
 
 _signalled: list[int] = []
 
 
 class StartError(Exception):
-    """The server did not start; the text is for the user."""
+    """The server did not start. The text is shown to the user."""
 
 
 class Stopped(BaseException):
-    """The parent is gone or does not want us any longer, or a signal says so."""
+    """The parent has ended, or told us to stop, or a signal came."""
 
 
 class Guard:
-    """One folder and the one process at work in it."""
+    """One folder, and the one process that works in it."""
 
     def __init__(self, order: Order) -> None:
         self.order = order
@@ -133,7 +134,7 @@ class Guard:
         return text.replace("{install}", self.install).replace("{folder}", str(self.folder))
 
     def _spawn(self, argv: list[str], given: Path | None = None) -> None:
-        """In a session of its own, so that a terminal's Ctrl-C does not reach it."""
+        """Starts it in a new session, so that a terminal's Ctrl-C does not reach it."""
         left_out = tuple(self.order.environment)
         kept = {name: text for name, text in os.environ.items() if not name.startswith(left_out)}
         with (self.folder / "server.log").open("ab") as log, open(given or os.devnull, "rb") as stdin:
@@ -145,7 +146,7 @@ class Guard:
             )  # fmt: skip
 
     def _wait(self, ready: Callable[[], bool], name: str) -> None:
-        """Until *ready* holds, or the process has ended well. Raises StartError, Stopped."""
+        """Wait until *ready* is true, or the process has ended without error. Raises StartError, Stopped."""
         assert self.process is not None
         deadline = time.monotonic() + START_TIMEOUT_S
         while not ready():
@@ -193,7 +194,7 @@ def _account(order: Order) -> pwd.struct_passwd:
 
 
 def _stop(process: subprocess.Popen[bytes], stops: list[int]) -> None:
-    """As the server is asked to, then by SIGKILL to the whole session's group."""
+    """End it by its own signals, then the whole process group by SIGKILL."""
     for number in stops:
         if process.poll() is not None:
             return
@@ -208,7 +209,7 @@ def _stop(process: subprocess.Popen[bytes], stops: list[int]) -> None:
 
 
 def _temp_folder(socket: str, for_another_user: bool) -> str:
-    """The system's, unless that user cannot enter it or the socket's path would get too long there."""
+    """The system's temporary folder, unless that user cannot enter it or the socket's path would be too long there."""
     chosen = Path(tempfile.gettempdir())
     path = chosen / "cdc-demo-12345678" / socket
     fits = len(os.fsencode(path)) <= _SOCKET_PATH_LIMIT
@@ -221,7 +222,7 @@ def _open_to_all(folder: Path) -> bool:
 
 
 def _watch(seconds: float) -> None:
-    """Wait; raises Stopped when standard input has ended, or after a signal."""
+    """Wait. Raises Stopped if standard input has ended, or after a signal."""
     readable, _, _ = select.select([sys.stdin], [], [], seconds)
     if _signalled or (readable and not os.read(sys.stdin.fileno(), 4096)):
         raise Stopped
@@ -231,11 +232,11 @@ def _tell(**answer: Any) -> None:
     try:
         print(json.dumps(answer), flush=True)
     except OSError:
-        raise Stopped from None  # the reader is gone
+        raise Stopped from None  # the reader has ended
 
 
 def _on_signal(number: int, _frame: object) -> None:
-    """Only noted: an exception out of nowhere could fall between a process's start and our knowing of it."""
+    """Only notes the signal. An exception here could come between the start of a process and the line that notes it."""
     _signalled.append(number)
 
 
@@ -243,7 +244,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, _on_signal)
     try:
-        with open(0, "rb", buffering=0, closefd=False) as unbuffered:  # so that `select` tells the truth afterwards
+        with open(0, "rb", buffering=0, closefd=False) as unbuffered:  # so that a later `select` is right
             line = unbuffered.readline()
         if not line:
             return 0

@@ -10,20 +10,17 @@ from types import TracebackType
 from typing import Any, Self
 
 from cdc import assembly
+from cdc.config.providers import Providers
 from cdc.core.interfaces import Sink
-from cdc.rest.app import App
-from cdc.rest.server import RestServer
 from cdc.runtime import standalone
-from cdc.runtime.options import parse_worker
-from cdc.runtime.task import TaskParts
-from cdc.runtime.worker import SharedStore, Worker
+from cdc.runtime.runner import Connector
 
 _JSON = "org.apache.kafka.connect.json.JsonConverter"
 
 
 def worker_config(folder: Path) -> dict[str, str]:
     return {
-        "sink.type": "stdout",  # the screen takes its place
+        "sink.type": "stdout",  # the screen replaces it
         "key.converter": _JSON,
         "key.converter.schemas.enable": "false",
         "value.converter": _JSON,
@@ -35,7 +32,7 @@ def worker_config(folder: Path) -> dict[str, str]:
 
 
 def connector_config(server: Mapping[str, str]) -> dict[str, str]:
-    """What a Debezium connector for the shop would be given; *server* is what it needs to know of its own."""
+    """The configuration of a Debezium connector for the shop; *server* holds the keys that depend on the server."""
     return {
         "name": "demo",
         **server,
@@ -50,17 +47,15 @@ class Pipeline:
     """Runs in threads from `start` until the block ends."""
 
     def __init__(self, folder: Path, connector: Mapping[str, str], sink: Sink) -> None:
-        self.settings, _ = parse_worker(worker_config(folder))
-        store = SharedStore(assembly.offset_store(self.settings))
-        made = assembly.connector(self.settings, connector, connector, store)
-        build = made.parts
+        self.settings, _ = assembly.parse_worker(worker_config(folder))
+        providers = Providers.of({})
 
-        def parts(stop: threading.Event) -> TaskParts:
-            return replace(build(stop), sink=sink)
+        def with_sink(made: Connector) -> Connector:
+            return replace(made, parts=lambda stop: replace(made.parts(stop), sink=sink))
 
-        made.parts = parts
-        self._worker = Worker([made])
-        self._server = RestServer(App(self._worker), ",".join(self.settings.listeners))
+        connectors = assembly.assemble(self.settings, [connector], providers, changed=with_sink)
+        self._worker = connectors.worker
+        self._server = assembly.rest_server(self.settings, connectors, providers)
         self._stop = threading.Event()
         self._ended = threading.Event()
         self._error: BaseException | None = None
@@ -78,17 +73,17 @@ class Pipeline:
         self._thread.start()
 
     def url(self) -> str | None:
-        """Of the REST interface, once it is there."""
+        """The address of the REST interface, once it listens."""
         return next(iter(self._server.urls), None)
 
     def check(self) -> None:
-        """Raises what ended it, if anything did."""
+        """Raises the error that ended the pipeline, if it has ended."""
         if self._ended.is_set():
             raise self._error or RuntimeError("the pipeline ended by itself")
 
     def _run(self) -> None:
         try:
-            standalone.run(self._worker, self.settings, self._stop, self._server)
+            standalone.run(self._worker, self.settings, self._stop, self._server, again=False)
             errors: list[Any] = self._worker.errors()
             self._error = errors[0] if errors else None
         except BaseException as exc:

@@ -1,4 +1,4 @@
-"""The demo from start to end, in order: server, shop, pipeline, events; then all of it away again."""
+"""The demo from start to end: server, shop, pipeline, events, and then the removal of everything."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ _WAIT_S = 0.1
 
 
 def play(source: str, seconds: float | None, events: int | None, rate: float, seed: int, as_json: bool) -> int:
-    """Until *seconds* have passed, *events* changes were shown, or a signal comes; 0. Raises CdcError, OSError."""
+    """Run until *seconds* have passed, *events* changes were shown, or a signal comes. Returns 0. Raises CdcError,
+    OSError."""
     stop = _stop_on_signals()
     log.configure("warning")
     screen = Screen(as_json, stop)
@@ -34,7 +35,7 @@ def play(source: str, seconds: float | None, events: int | None, rate: float, se
 
 
 def _server(source: str, stop: threading.Event) -> EmbeddedServer:
-    """The server of the name *source*; only its driver is loaded."""
+    """The server called *source*. Imports only that server's driver."""
     if source == "postgres":
         from .postgres import EmbeddedPostgres
 
@@ -45,7 +46,7 @@ def _server(source: str, stop: threading.Event) -> EmbeddedServer:
 
 
 def _stop_on_signals() -> threading.Event:
-    """The first signal asks for an orderly end; a second Ctrl-C does not wait for it."""
+    """The first signal asks for an orderly end; a second Ctrl-C ends the process at once."""
     stop = threading.Event()
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
@@ -68,7 +69,7 @@ def _show(screen: Screen, server: EmbeddedServer, workload: Workload, seconds: f
         if stop.is_set():
             return
         screen.head([*server.head(), *_head(pipeline.url() or "")])
-        # Once the first row is here, what the snapshot sees is settled: from now on changes are changes.
+        # Once the first row arrives, the snapshot's content is fixed: a change from now on is a change event.
         while not stop.is_set() and not _step(screen, sink):
             pipeline.check()
         workload.start()
@@ -88,7 +89,7 @@ def _show(screen: Screen, server: EmbeddedServer, workload: Workload, seconds: f
 
 
 def _step(screen: Screen, sink: ScreenSink) -> bool:
-    """Show the next event, if there is one soon."""
+    """Show the next event, if one comes soon."""
     taken = sink.take(_WAIT_S)
     if taken is not None:
         place, outgoing = taken

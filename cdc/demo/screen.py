@@ -1,4 +1,4 @@
-"""What the demo shows: a head, events as they come, and on a terminal a status line below them."""
+"""The demo's output: a head, the events, and on a terminal a status line below them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from cdc.core.errors import SinkRefusedError
 from cdc.core.interfaces import Outgoing
-from cdc.render import in_whole_seconds, render_event, shown
+from cdc.show.render import in_whole_seconds, render_event, shown
 
 SNAPSHOT_ROWS_SHOWN: Final = 3
 _RATE_WINDOW_S: Final = 5.0
@@ -26,7 +26,7 @@ _DIM, _BOLD, _REVERSE, _RESET = "\x1b[2m", "\x1b[1m", "\x1b[7m", "\x1b[0m"
 
 
 class Screen:
-    """Standard output, for eyes or as JSON lines. Once *stop* is set, a reader who does not read is not waited for."""
+    """Standard output, as text for people or as JSON lines. Once *stop* is set, it does not wait for a slow reader."""
 
     def __init__(self, as_json: bool, stop: threading.Event) -> None:
         terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
@@ -45,11 +45,11 @@ class Screen:
 
     @property
     def changes(self) -> int:
-        """How many events were shown so far, rows read by the snapshot left out."""
+        """The number of events shown so far, without rows of the snapshot."""
         return sum(count for (_, op), count in self.totals.items() if op != "r")
 
     def head(self, lines: Sequence[tuple[str, str]]) -> None:
-        """Names and what they stand for. With JSON it goes to standard error, as all that is not data."""
+        """Show facts by name. With JSON lines they go to standard error, as everything that is no event."""
         width = max(len(name) for name, _ in lines)
         text = "\n".join(f"{self._paint(f'{name:<{width}}', _DIM)}  {shown(what)}" for name, what in lines)
         self.say(f"{text}\n")
@@ -62,7 +62,7 @@ class Screen:
             self._lines(text)
 
     def event(self, outgoing: Outgoing) -> None:
-        """One event, as the pipeline's JSON converter wrote it."""
+        """Show one event, as the pipeline's JSON converter wrote it."""
         key, value = _decoded(outgoing.key), _decoded(outgoing.value)
         op = str(value.get("op", "")) if isinstance(value, Mapping) else ""
         self._count(outgoing.table or outgoing.topic, op, value)
@@ -77,7 +77,7 @@ class Screen:
             self._write(_ERASE_LINE + self._status())
 
     def close(self) -> None:
-        """Take the status line away; what follows starts on a line of its own."""
+        """Remove the status line; the next output starts on a new line."""
         if self._live:
             self._live = False
             self._write(_ERASE_LINE)
@@ -100,7 +100,7 @@ class Screen:
             self._lag_sign = "≤ " if in_whole_seconds(source) else ""
 
     def _wanted(self, topic: str, op: str) -> bool:
-        """Of a snapshot, which comes table by table, the first rows of each table; the others are counted."""
+        """Shows the first rows of each table of a snapshot, and counts the others. A snapshot comes table by table."""
         table, count = self._reading
         if count and (op != "r" or topic != table):
             self._reading = ("", 0)
@@ -140,9 +140,9 @@ class Screen:
         return max(40, shutil.get_terminal_size((100, 24)).columns)
 
     def _write(self, text: str) -> None:
-        """Everything, unless the reader takes nothing and we are to stop.
+        """Write everything, unless the reader takes nothing and the demo stops.
 
-        Raises BrokenPipeError when the reader, a terminal perhaps, is gone, and SinkRefusedError.
+        Raises BrokenPipeError if the reader (for example a terminal) has closed, and SinkRefusedError.
         """
         data = text.encode("utf-8", "backslashreplace")
         poller = select.poll()

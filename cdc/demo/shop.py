@@ -1,7 +1,8 @@
-"""A sample shop: its tables, its first rows, and the people who keep changing them. The same seed does the same."""
+"""A sample shop: its tables, its first rows, and the people who change them. The same seed gives the same actions."""
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 import uuid
@@ -15,11 +16,11 @@ from typing import Any, Final, NamedTuple, Protocol
 from cdc.core.errors import SourceConnectionError
 
 DATABASE: Final = "shop"
-"""Also the name of its PostgreSQL schema, so that its tables go by the same names everywhere."""
+"""Also the name of its PostgreSQL schema, so that its tables have the same names on every server."""
 CUSTOMERS: Final = 40
 PRODUCTS: Final = 25
 OPEN_ORDERS: Final = 60
-"""Beyond so many orders the oldest are put away, so that a demo left alone does not grow."""
+"""If there are more orders than this, the oldest are deleted, so that a long demo does not grow."""
 
 _FIRST = ("Ada", "Björn", "Chidi", "Dorota", "Emi", "Farid", "Grace", "Hōkū", "Inés", "Jamal", "Kateryna", "Li")
 _LAST = ("Abara", "Brandt", "Çelik", "Dubois", "Eriksen", "Fonseca", "Górska", "Haddad", "Ito", "Jansen", "Kovács")
@@ -32,7 +33,7 @@ _NOTES = ("Please ring twice.", "Leave it with the neighbours.", "It's a gift �
 
 
 class Cursor(Protocol):
-    """Of the DB-API's, what is used here."""
+    """The part of DB-API that is used here."""
 
     def execute(self, query: Any, parameters: Any = None, /) -> Any: ...
 
@@ -42,7 +43,7 @@ class Cursor(Protocol):
 
 
 class Dialect(NamedTuple):
-    """What a database has in its own way: the file with its tables, and what its driver takes for values."""
+    """The things that differ between databases: the file with the tables, and how the driver takes values."""
 
     schema: str
     document: Callable[[Any], Any]
@@ -52,12 +53,12 @@ class Dialect(NamedTuple):
 
 
 class Rollback(Exception):
-    """The transaction is thought better of."""
+    """Raised to roll a transaction back."""
 
 
 @contextmanager
 def transaction(connection: Any) -> Iterator[Any]:
-    """A cursor whose statements are one transaction; given up without a word on `Rollback`."""
+    """A cursor whose statements are one transaction. `Rollback` ends it without an error."""
     try:
         with connection.cursor() as cursor:
             yield cursor
@@ -68,11 +69,12 @@ def transaction(connection: Any) -> Iterator[Any]:
 
 
 class Shop:
-    """What happens in the shop; each action is the statements of one transaction."""
+    """The actions in the shop; each is one transaction."""
 
-    def __init__(self, seed: int, dialect: Dialect) -> None:
+    def __init__(self, seed: int, dialect: Dialect, first: int = 1) -> None:
+        """*first*: the number of the first customer or product; those that are in the tables have lower ones."""
         self._random = random.Random(seed)
-        self._numbers = iter(range(1, 1_000_000_000))
+        self._numbers = itertools.count(first)
         self._dialect = dialect
 
     def schema(self) -> bytes:
@@ -89,7 +91,7 @@ class Shop:
             self.place_order(cursor)
 
     def actions(self) -> Iterator[Callable[[Cursor], None]]:
-        """What happens, one after the other, for ever: first one of each kind, then as it comes."""
+        """The actions, one after the other, without end: first one of each kind, then at random."""
         yield from (self.place_order, self.pay, self.change_price, self.abandon_cart, self.cancel_order, self.sign_up,
                     self.ship, self.move_customer, self.rename_product, self.place_order, self.pay, self.close_account)
         kinds, weights = zip(*(
@@ -101,7 +103,7 @@ class Shop:
             yield from self._random.choices(kinds, weights)
 
     def pause_s(self, rate: float) -> float:
-        """Time to the next action at *rate* a second: people do not come like clockwork."""
+        """Seconds until the next action, at random, with *rate* actions per second on average."""
         return min(3 / rate, self._random.expovariate(rate))
 
     # Customers
@@ -121,7 +123,7 @@ class Shop:
                        (self._address(), self._one(cursor, "SELECT id FROM shop.customers ORDER BY id")))
 
     def close_account(self, cursor: Cursor) -> None:
-        """Of somebody without orders, so that nothing hangs in the air."""
+        """Delete a customer without orders, so that no order loses its customer."""
         cursor.execute("DELETE FROM shop.customers WHERE id = %s", (self._one(
             cursor, "SELECT id FROM shop.customers c WHERE NOT EXISTS "
                     "(SELECT 1 FROM shop.orders WHERE customer_id = c.id) ORDER BY id"),))
@@ -138,8 +140,8 @@ class Shop:
              self._dialect.document({"colour": look, "size_cm": [self._random.randint(5, 90) for _ in range(3)]})))
 
     def change_price(self, cursor: Cursor) -> None:
-        cursor.execute("UPDATE shop.products SET price = round(price * %s, 2), changed_at = CURRENT_TIMESTAMP(6) "
-                       "WHERE sku = %s",
+        cursor.execute("UPDATE shop.products SET price = round(least(price, 500) * %s, 2), "
+                       "changed_at = CURRENT_TIMESTAMP(6) WHERE sku = %s",
                        (Decimal(self._random.choice(("0.90", "0.95", "1.05", "1.12"))), self._any_sku(cursor)))
 
     def restock(self, cursor: Cursor) -> None:
@@ -147,7 +149,7 @@ class Shop:
         cursor.execute("UPDATE shop.products SET stock = stock + 100 WHERE sku = %s", cursor.fetchone())
 
     def rename_product(self, cursor: Cursor) -> None:
-        """A new key: consumers see the old one deleted and the new one created."""
+        """Change a key: consumers see a delete of the old key and a create of the new one."""
         old = self._any_sku(cursor)
         new = f"{str(old)[:3]}-{next(self._numbers):04}"
         cursor.execute("UPDATE shop.products SET sku = %s WHERE sku = %s", (new, old))
@@ -192,7 +194,7 @@ class Shop:
         cursor.execute("UPDATE shop.orders SET status = 'cancelled' WHERE id = %s", (order,))
 
     def put_away_orders(self, cursor: Cursor) -> None:
-        """What is done or too old, a few at a time."""
+        """Remove a few orders that are finished or too old."""
         cursor.execute(
             "SELECT id FROM shop.orders WHERE status IN ('cancelled', 'delivered') "
             "OR (SELECT count(*) FROM shop.orders) > %s ORDER BY placed_at, id LIMIT 6", (OPEN_ORDERS,))
@@ -203,7 +205,7 @@ class Shop:
             cursor.execute("DELETE FROM shop.orders WHERE id = %s", order)
 
     def abandon_cart(self, cursor: Cursor) -> None:
-        """An order that is thought better of: its transaction is rolled back, and nobody ever sees it."""
+        """An order that is cancelled before it is placed: the transaction is rolled back and gives no event."""
         self.place_order(cursor)
         raise Rollback
 
@@ -216,7 +218,7 @@ class Shop:
         return self._one(cursor, "SELECT sku FROM shop.products ORDER BY sku")
 
     def _one(self, cursor: Cursor, query: str) -> Any:
-        """One of what *query* finds, None if that is nothing."""
+        """One of the rows of *query*, at random; None if there is no row."""
         cursor.execute(query)
         rows = cursor.fetchall()
         return self._random.choice(rows)[0] if rows else None
@@ -228,12 +230,14 @@ class Shop:
 
 
 class Workload:
-    """The shop's life on a connection of its own, in a thread of its own, until stopped."""
+    """Runs the shop's actions on its own connection, in its own thread, until it is stopped."""
 
     def __init__(self, connect: Callable[[], Any], errors: type[Exception], shop: Shop, rate: float,
                  title: str) -> None:
-        """*connect* opens a connection of the DB-API's, whose failures are *errors*; *rate* is transactions a second;
-        *title* names the server."""
+        """*connect*: opens a DB-API connection.
+        *errors*: the exceptions of that connection.
+        *rate*: transactions per second.
+        *title*: the server's name in messages."""
         self.error: Exception | None = None
         self._connect = connect
         self._errors = errors
@@ -247,7 +251,7 @@ class Workload:
         self._thread.start()
 
     def check(self) -> None:
-        """Raises SourceConnectionError when it has ended by itself."""
+        """Raises SourceConnectionError if the shop has ended on its own."""
         if self.error is not None:
             said = f"The shop's own connection to the demo's {self._title} failed."
             raise SourceConnectionError(said) from self.error

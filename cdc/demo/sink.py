@@ -1,4 +1,4 @@
-"""The sink whose far end is the demo's screen: what was shown is delivered."""
+"""The sink that sends to the demo's screen. An event counts as delivered once it is shown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WAITING: Final = 500
 
 
 class ScreenSink:
-    """The task gives outgoings in its thread, the screen takes them in another; acks follow what `shown` says."""
+    """The task adds outgoings in its thread, and the screen takes them in another. `shown` acks them."""
 
     def __init__(self) -> None:
         self._queue: queue.Queue[tuple[int, Outgoing]] = queue.Queue(_WAITING)
@@ -33,7 +33,7 @@ class ScreenSink:
             return None
 
     def shown(self, place: int) -> None:
-        """The outgoing at *place* and all before it are."""
+        """The outgoing at *place*, and all before it, were shown."""
         self._shown = place
         self._progress.set()
 
@@ -44,6 +44,9 @@ class ScreenSink:
 
     def interrupt(self) -> None:
         """Nothing here waits."""
+
+    def fence(self) -> None:
+        """Nothing of another process is on its way here."""
 
     def send(self, batch: Sequence[Outgoing], first: int, ack: Ack) -> int:
         index = first
@@ -61,12 +64,12 @@ class ScreenSink:
         self._pending.delivered(self._shown)
 
     def flush(self, timeout: float) -> int:
-        """Does not wait: this is called when the demo ends, and then the screen takes nothing more."""
+        """Does not wait: it is called when the demo ends, and the screen takes no more events then."""
         self.poll(0)
         return len(self._pending)
 
     def close(self) -> None:
-        """What was not shown by now will not be."""
+        """An outgoing that is not shown yet will not be shown."""
         while self.take(0.001) is not None:
             pass
         self._pending.closed()

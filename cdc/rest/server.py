@@ -1,23 +1,23 @@
-"""Runs the HTTP side in a thread of its own, on the addresses of the worker's `listeners`."""
+"""Runs the HTTP side in a thread of its own, on the addresses of the worker's `listeners`, within `limits`."""
 
 from __future__ import annotations
 
 import errno
 import re
 import socket
+import ssl
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from .. import log
-from ..core.errors import ConfigError
+from cdc.core.errors import ConfigError
+from cdc.log import get_logger
 
 if TYPE_CHECKING:
-    import uvicorn
-
     from .app import App
+    from .limits import Limits, Server
 
-logger = log.get_logger(__name__)
+log = get_logger(__name__)
 
 DEFAULT_LISTENERS = "http://127.0.0.1:8083"
 _LISTENER = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*)://(?:\[(?P<ipv6>[^\]]*)\]|(?P<host>[^:/\[\]]*)):(?P<port>\d{1,5})/?")
@@ -25,14 +25,15 @@ _ANY = ("", "0.0.0.0", "::")
 
 
 class Listener(NamedTuple):
-    """`host` is empty for all interfaces; `port` 0 lets the system pick one."""
+    """`host` is empty for all interfaces; `port` 0 lets the system pick one; `tls` is for https."""
 
     host: str
     port: int
+    tls: bool = False
 
 
 def parse_listeners(text: str) -> list[Listener]:
-    """Kafka Connect's `listeners`: `http://host:port`, comma separated; an empty host means all interfaces.
+    """Parse Kafka Connect's `listeners`: `http://host:port`, comma-separated; an empty host means all interfaces.
 
     Raises ConfigError.
     """
@@ -47,40 +48,52 @@ def _parse(text: str) -> Listener:
     if match is None or int(match["port"]) > 65535:
         raise ConfigError(f"listeners: {text!r} is not of the form http://host:port.", option="listeners",
                           hint=f"For example {DEFAULT_LISTENERS}; port 0 picks a free one.")
-    if match["scheme"].lower() != "http":
+    if match["scheme"].lower() not in ("http", "https"):
         raise ConfigError(f"listeners: {match['scheme']} is not supported here.", option="listeners",
-                          hint="Use http on 127.0.0.1 and put a proxy that speaks TLS in front of it.")
-    return Listener(match["ipv6"] or match["host"] or "", int(match["port"]))
+                          hint="Use http or https.")
+    return Listener(match["ipv6"] or match["host"] or "", int(match["port"]), match["scheme"].lower() == "https")
 
 
 class RestServer:
-    """`start` returns once the ports are open; `stop` within about a second, whoever is still connected."""
+    """Serves an App in a thread. `stop` takes about a second at most, even while clients are connected."""
 
-    def __init__(self, app: App, listeners: str | Iterable[str] = DEFAULT_LISTENERS) -> None:
+    def __init__(self, app: App, listeners: str | Iterable[str] = DEFAULT_LISTENERS,
+                 limits: Limits | None = None, tls: Callable[[], ssl.SSLContext] | None = None) -> None:
+        """*tls* makes the context of the https listeners, when the server starts."""
         self._app = app
+        self._tls = tls
+        self._limits = limits
         self._listeners = parse_listeners(listeners if isinstance(listeners, str) else ",".join(listeners))
-        self._server: uvicorn.Server | None = None
+        self._server: Server | None = None
         self._thread: threading.Thread | None = None
         self.urls: list[str] = []
 
     def start(self) -> list[str]:
-        """Open the ports and serve; returns the URLs. Raises ConfigError when an address cannot be had."""
+        """Open the ports, serve, and return the URLs. Raises ConfigError when an address cannot be opened."""
         import uvicorn
 
+        from . import limits  # uvicorn takes long to import, and only a worker needs it
+
+        secure = [each for each in self._listeners if each.tls]
+        if secure and self._tls is None:
+            raise ConfigError("listeners: https needs a key.", option="listeners")
+        context = self._tls() if secure and self._tls is not None else None
         sockets = _open_all(self._listeners)
         self.urls = [_url(listener, opened) for listener, opened in zip(self._listeners, sockets, strict=True)]
-        self._server = uvicorn.Server(uvicorn.Config(
-            self._app, loop="asyncio", http="h11", ws="none", lifespan="off", interface="asgi3", log_config=None,
-            access_log=False, server_header=False, proxy_headers=False, timeout_graceful_shutdown=1,
-        ))
+        self._server = limits.Server(uvicorn.Config(
+            self._app, loop="asyncio", http=limits.protocol(self._limits or limits.Limits()), ws="none", lifespan="off",
+            interface="asgi3", log_config=None, access_log=False, server_header=False, proxy_headers=False,
+            timeout_graceful_shutdown=1, backlog=limits.ACCEPT_AT_ONCE,
+            h11_max_incomplete_event_size=limits.HEADER_BYTES,
+        ), context, {opened for listener, opened in zip(self._listeners, sockets, strict=True) if listener.tls})
         self._thread = threading.Thread(target=self._server.run, args=(sockets,), name="rest", daemon=True)
         self._thread.start()
         for url in self.urls:
-            logger.info("rest_listening", url=url)
+            log.info("rest_listening", url=url)
         return self.urls
 
     def stop(self, timeout: float = 5.0) -> None:
-        """Idempotent."""
+        """Close the ports and end all answers. Does nothing when it was not started or has stopped."""
         if self._server is None or self._thread is None:
             return
         self._app.closing = True
@@ -101,7 +114,7 @@ def _open_all(listeners: Sequence[Listener]) -> list[socket.socket]:
 
 
 def _open(listener: Listener) -> socket.socket:
-    host, port = listener
+    host, port, _ = listener
     try:
         if host == "" and socket.has_dualstack_ipv6():
             try:
@@ -118,17 +131,18 @@ def _open(listener: Listener) -> socket.socket:
 
 def _refused(listener: Listener, exc: OSError) -> ConfigError:
     if exc.errno == errno.EADDRINUSE:
-        return ConfigError(f"listeners: port {listener.port} is in use by another process.", option="listeners",
-                           hint=f"Stop it, or set another port, such as listeners=http://{listener.host or '127.0.0.1'}"
-                                f":{listener.port + 1 if listener.port < 65535 else 0} (0 picks a free one).")
+        other = f"http://{listener.host or '127.0.0.1'}:{listener.port + 1 if listener.port < 65535 else 0}"
+        return ConfigError(f"listeners: another process uses port {listener.port}.", option="listeners",
+                           hint=f"Stop that process, or set another port: listeners={other} (port 0 picks a free one).")
     if exc.errno == errno.EACCES:
         return ConfigError(f"listeners: this user may not open port {listener.port}.", option="listeners",
                            hint="Use a port above 1023.")
     return ConfigError(f"listeners: {listener.host or 'all interfaces'}:{listener.port} cannot be opened: "
                        f"{exc.strerror or type(exc).__name__}.", option="listeners",
-                       hint="Use an address of this machine, or none for all of them: http://:8083.")
+                       hint="Use an address of this machine, or no host for all of them: http://:8083.")
 
 
 def _url(listener: Listener, opened: socket.socket) -> str:
     host = "127.0.0.1" if listener.host in _ANY else listener.host
-    return f"http://{f'[{host}]' if ':' in host else host}:{opened.getsockname()[1]}"
+    scheme = "https" if listener.tls else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{opened.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""Runs connectors: tasks, what is in flight, offsets, retries, configuration files.
+"""Runs connectors: the task's loop, acks and commits, retries, and which configuration key belongs to whom.
 
-Knows the interfaces of `core` and no database: what is concrete is handed in.
+It knows the interfaces of `core`, and no database, sink, converter or Kafka client: those are handed in.
 """

@@ -30,8 +30,8 @@ class Delivery:
         self.error: Exception | None = None
         self.explain: Any = None
 
-    def delivered(self) -> None:
-        self.remaining -= 1
+    def delivered(self, count: int = 1) -> None:
+        self.remaining -= count
 
     def failed(self, error: Exception) -> None:
         self.remaining -= 1

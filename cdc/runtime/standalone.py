@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Protocol
 
 from cdc.core.errors import CdcError
 from cdc.log import get_logger
 
 from .options import WorkerConfig
+from .systemd import ServiceManager
 from .worker import Worker
 
 log = get_logger(__name__)
+
+
+EXTRA_STOP_S = 20.0
+"""For what comes after the tasks: closing the store and the REST interface."""
 
 
 class Server(Protocol):
@@ -22,21 +28,30 @@ class Server(Protocol):
     def stop(self) -> None: ...
 
 
-def run(worker: Worker, settings: WorkerConfig, stop: threading.Event, server: Server | None = None) -> int:
-    """Until *stop* is set or no connector runs any more; 0, or 1 when one of them failed.
+def run(worker: Worker, settings: WorkerConfig, stop: threading.Event, server: Server | None = None,
+        manager: ServiceManager | None = None, *, again: bool = True,
+        goes_on: Callable[[], bool] = lambda: False) -> int:
+    """Run until *stop* is set, or no connector runs any more and *goes_on* says no. *again*: a later run may go on from
+    the stored offsets, so a person is told when something was not committed.
 
-    Raises ConfigError when the REST address cannot be had, and the first connector's error when all failed.
+    Returns 0 if all that was read from the sources is delivered and committed, 1 if not or when a connector failed.
+
+    Raises ConfigError when the REST address cannot be opened, and at the end the first CdcError that ended a connector.
     """
+    manager = manager or ServiceManager(worker.tasks)
+    stop_s = settings.task_shutdown_graceful_timeout_ms / 1000 + 10
     try:
         if server is not None:
             urls = server.start()
-            worker.worker_id = urls[0].removeprefix("http://") if urls else ""
+            worker.worker_id = urls[0].partition("://")[2] if urls else ""
         worker.start()
-        worker.wait(stop)
+        worker.wait(stop, manager.tick, goes_on)
     finally:
-        in_time = worker.stop(settings.task_shutdown_graceful_timeout_ms / 1000 + 10)
+        manager.stopping(stop_s + EXTRA_STOP_S)
+        in_time = worker.stop(stop_s)
         if not in_time:
             log.warning("tasks_abandoned")
+        unfinished = worker.unfinished()
         worker.close()
         if server is not None:
             server.stop()
@@ -44,4 +59,6 @@ def run(worker: Worker, settings: WorkerConfig, stop: threading.Event, server: S
     for error in errors:
         if isinstance(error, CdcError):
             raise error
-    return 1 if errors else 0
+    if unfinished and again:
+        log.warning("stopped_unfinished", connectors=unfinished, hint="What was not committed comes again.")
+    return 1 if errors or unfinished or not in_time else 0

@@ -14,14 +14,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from ..core.errors import StateError
-from ..core.record import Message, Record
+from cdc.core.errors import StateError
+from cdc.core.outcome import Shaped, Transformed
+from cdc.core.record import Message
+from cdc.core.view import RecordView
 
 QUEUE_RECORDS = 2000
 QUEUE_BYTES = 16 * 1024 * 1024
 LISTENERS = 8
 
-Item = Record | Message
+Item = Transformed
 
 
 class Taken(NamedTuple):
@@ -99,6 +101,8 @@ class EventTap:
 
 
 def _size(item: Item) -> int:
+    if isinstance(item, RecordView | Shaped):
+        return _size(item.record)
     if isinstance(item, Message):
         return 1000 + _held(item.value)
     return 1000 + sum(len(row.data) for row in (item.before, item.after) if row is not None)

@@ -1,54 +1,82 @@
-"""The one loop: a source's batches through the transforms and the converter to the sink, then ack, commit, confirm.
+"""The one loop: a source's batches go through the transforms and the converter to the sink; `commits` does the rest.
 
-`Task.run` drives everything from one thread. Two things may block for long and are kept from hurting: the source's
-socket is served by the source's own thread, and offsets are written by a commit thread, one write at a time.
+`Task.run` drives everything from one thread. Two things may block for long without stopping it: the source's own
+thread serves its socket, and the store writes offsets in a thread of its own (`commits.py`).
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import wait
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar, cast
 
-from cdc.core.errors import CdcError, OffsetStoreError, RegistryConnectionError
-from cdc.core.interfaces import OffsetStore, Outgoing, Sink, Source, Transform
-from cdc.core.position import Position
-from cdc.core.record import Batch, Message, Record
+from cdc.core.errors import (
+    CdcError,
+    OffsetStoreError,
+    OwnerLostError,
+    PositionLostError,
+    RecordError,
+    RegistryConnectionError,
+    SourceConnectionError,
+    SourceRefusedError,
+)
+from cdc.core.interfaces import Ack, BatchSink, Failed, OffsetStore, Outgoing, Sink, Source, Transforms
+from cdc.core.outcome import Transformed
+from cdc.core.record import Batch
 from cdc.log import get_logger
-from cdc.metrics import TaskMetrics
+from cdc.metrics.task import TaskMetrics
 
-from .inflight import Delivery, Inflight
+from .commits import Commits, in_background
+from .inflight import Delivery
 from .policy import Backoff
 from .tap import EventTap
+from .tolerance import Tolerance
 
 log = get_logger(__name__)
 
 IDLE_WAIT_S = 0.2
 BUSY_WAIT_S = 0.005
 
+T = TypeVar("T")
+
 
 class Convert(Protocol):
     """`converters.records.RecordConverter`, as the task sees it."""
 
-    def convert(self, records: list[Record | Message], now_us: int) -> list[Outgoing]: ...
+    def convert(self, records: Any, now_us: int, failed: list[Failed] | None = None) -> list[Outgoing]: ...
 
     def check(self) -> None: ...
+
+    def metrics(self) -> Mapping[str, float]: ...
 
     def close(self) -> None: ...
 
 
+class Encode(Convert, Protocol):
+    """The same, of a task whose source has been told `prefer_native`."""
+
+    def encode(self, batch: Any, now_us: int, failed: list[Failed] | None = None) -> Any: ...
+
+
+class Judge(Protocol):
+    """`tolerance.Tolerance`, as the task sees it."""
+
+    def judge(self, failed: Sequence[Failed]) -> tuple[list[Outgoing], RecordError | None]: ...
+
+
 @dataclass(slots=True)
 class TaskParts:
-    """What a task is made of; built afresh for each start by the plugins."""
+    """The parts of one run of a task. They are built again for each start."""
 
     source: Source
-    transforms: Sequence[Transform]
+    transforms: Transforms | None
     converter: Convert
     sink: Sink
+    tolerance: Judge = field(default_factory=lambda: Tolerance(TaskMetrics("")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +85,23 @@ class TaskSettings:
     offset_flush_interval_s: float = 60.0
     offset_flush_timeout_s: float = 5.0
     max_inflight_bytes: int = 64 << 20
-    """Log bytes sent and not acked before the task stops polling; the sink's own queue has its own bound."""
+    """The task stops polling at this many bytes of log sent and not acked. The sink's queue has a bound of its own."""
+    retry_timeout_s: float = math.inf
+    """`errors.retry.timeout`: after so long, a passing error of a transform or converter ends this run of the task."""
+    retry_delay_most_s: float = 10.0
+    """`errors.retry.delay.max.ms`: the longest pause between two attempts."""
 
 
 class Task:
     """One source to one sink, until `stop` is set, the source is finished, or an error comes out of `run`."""
 
     def __init__(self, settings: TaskSettings, parts: TaskParts, store: OffsetStore, metrics: TaskMetrics,
-                 stop: threading.Event, tap: EventTap | None = None, *, first: bool = True) -> None:
-        """*first*: nothing ran with these settings yet, so a registry that is away is looked for before the start;
-        later on only what needs it waits for it."""
+                 stop: threading.Event, tap: EventTap | None = None, *, first: bool = True,
+                 clock: Callable[[], float] = time.monotonic, paused_s: Callable[[], float] = lambda: 0.0,
+                 paused: threading.Event | None = None) -> None:
+        """*first*: nothing has run with these settings yet, so the registry must answer before the source starts.
+        Later starts wait for it only when a record needs it. *paused_s* gives the longest time for which the process
+        stood still since the task was made. While *paused* is set, nothing is polled."""
         self.settings = settings
         self.parts = parts
         self.store = store
@@ -74,92 +109,202 @@ class Task:
         self.stop = stop
         self.tap = tap
         self.first = first
-        self.inflight = Inflight()
         self.started = False
-        self._times: deque[tuple[Delivery, int]] = deque()
-        self._writing: Future[None] | None = None
-        self._writing_position: Position | None = None
-        self._committed: Position | None = None
-        self._next_flush = 0.0
-        self._batches = 0
-        self._soon: deque[int] = deque()
-        self._flush_backoff = Backoff(first=0.5)
+        self.resumes: bool | None = None
+        """Whether the store had an offset; None until it was asked."""
+        self._delivering = False
+        self._end_by: float | None = None
+        self._clock = clock
+        self._paused_s = paused_s
+        self._paused = paused or threading.Event()
+        self._lost = False
+        self.commits = Commits(settings.connector, parts.source, store, metrics, settings.offset_flush_interval_s)
+
+    def unfinished(self) -> bool:
+        """Whether a batch that was polled is not yet delivered and committed. It comes again after the next start."""
+        return self._delivering or self.commits.unfinished()
 
     def run(self) -> None:
-        """Run to the end. Whatever happens, what was acked is committed before this returns or raises."""
+        """Run until `stop` is set or the source is finished; commit what was acked before returning or raising."""
         source, sink = self.parts.source, self.parts.sink
+        self.metrics.starts += 1
         try:
             sink.start()
             if self.first:
                 self.parts.converter.check()
-            self.store.start()
-            offset = self.store.load(self.settings.connector, source.partition())
-            source.start(offset)
+            offset = self._load_offset()
+            self.resumes = offset is not None
+            self.metrics.warn(source.warnings)
+            self._start_source(offset)
+            self._claim(offset)
+            sink.fence()
             self.started = True
+            self.metrics.good_starts += 1
             self.metrics.connected(True)
             self.metrics.attach(source.metrics)
             self.metrics.attach(sink.metrics)
-            self._next_flush = time.monotonic() + self.settings.offset_flush_interval_s
-            while not self.stop.is_set():
-                self._turn()
-                if source.finished() and not len(self.inflight):
-                    break
+            self.metrics.attach(self.parts.converter.metrics)
+            self.commits.begin()
+            self._turns()
+        except OwnerLostError:
+            self._lost = True
+            sink.close()  # at once: nothing that still waits there may be sent
+            raise
         finally:
             self._wind_down()
 
+    def _turns(self) -> None:
+        """Until the end. If the source is refused something because another process has taken over, that is the error:
+        MySQL, for example, ends the older of two streams with one server id."""
+        source = self.parts.source
+        try:
+            while not self.stop.is_set():
+                self._turn()
+                if source.finished() and not len(self.commits.inflight):
+                    break
+        except SourceRefusedError as exc:
+            place = self.settings.connector, source.partition()
+            try:
+                ask_store(lambda: self.store.hold(*place), self.stop)
+            except OwnerLostError as lost:
+                raise lost from exc
+            except CdcError:
+                pass  # who owns the offset is not known now
+            raise
+
+    def _load_offset(self) -> dict[str, Any] | None:
+        """The offset, which no other process of this connector may change now, as far as the store can see."""
+        place = self.settings.connector, self.parts.source.partition()
+
+        def load() -> dict[str, Any] | None:
+            self.store.start()
+            self.store.hold(*place)
+            return self.store.load(*place)
+
+        return ask_store(load, self.stop)
+
+    def _start_source(self, offset: dict[str, Any] | None) -> None:
+        """Another process that ends may commit once more between our look at the offset and the start. The server then
+        knows that it has forgotten what we ask for; but nothing is lost, and we start again from the newer offset."""
+        try:
+            self.parts.source.start(offset)
+        except PositionLostError as exc:
+            if self._load_offset() == offset:
+                raise
+            raise OffsetStoreError("Another process committed an offset while the connector started.", retriable=True,
+                                   reason=exc.message) from exc
+
+    def _claim(self, offset: dict[str, Any] | None) -> None:
+        """The source has the stream: from now on no other process may commit. Nothing was sent yet."""
+        claim = ask_store(lambda: self.store.claim(self.settings.connector, self.parts.source.partition(), offset),
+                          self.stop)
+        log.info("offset_claimed", generation=claim.generation)
+
     def _turn(self) -> None:
-        busy = len(self.inflight) > 0
-        self.metrics.state = self.parts.source.state()
-        self.parts.sink.poll(0)
-        self._settle()
-        if self.inflight.size_bytes >= self.settings.max_inflight_bytes:
+        self.metrics.turns += 1
+        self._check_pause()
+        inflight = self.commits.inflight
+        busy = len(inflight) > 0
+        resting = self._paused.is_set()
+        self.metrics.state = "paused" if resting else self.parts.source.state()
+        self.parts.sink.poll(IDLE_WAIT_S if resting else 0)
+        self.commits.settle()
+        if resting:
+            self.stop.wait(0 if busy else IDLE_WAIT_S)
+            return
+        if inflight.size_bytes >= self.settings.max_inflight_bytes:
             self.parts.sink.poll(0.05)
             return
+        began = time.perf_counter()
         batch = self.parts.source.poll(BUSY_WAIT_S if busy else IDLE_WAIT_S)
+        took_s = time.perf_counter() - began
+        self.metrics.spent("poll", took_s)
         if batch is None:
             if busy:
                 self.parts.sink.poll(BUSY_WAIT_S)
             return
+        self.metrics.poll_ms.add(took_s * 1000)
         self._deliver(batch)
 
     def _deliver(self, batch: Batch) -> None:
+        self._delivering = True
         self.metrics.polled(batch.counts, batch.source_ts_us)
-        records = batch.records
-        if self.parts.transforms:
-            records = self._transformed(records)
-        outgoing = self._convert(records) if records else []
-        delivery = self.inflight.add(batch.position, len(outgoing), batch.size_bytes)
-        self._batches += 1
-        if batch.commit_soon:
-            self._soon.append(self._batches)
-        if outgoing:
-            self._times.append((delivery, batch.source_ts_us))
+        records: Sequence[Transformed] = batch.records
+        failed: list[Failed] = []
+        clock, spent = time.perf_counter, self.metrics.spent
+        if self.parts.transforms is not None and batch.records:
+            began = clock()
+            records = self._retried(self.parts.transforms.apply, batch.records, failed)
+            spent("transform", clock() - began)
+        began = clock()
+        native = batch.native if self.parts.transforms is None else None
+        outgoing: Any = []
+        if native is not None:
+            outgoing = self._retried(cast(Encode, self.parts.converter).encode, native, failed)
+        elif records:
+            outgoing = self._retried(self.parts.converter.convert, records, failed)
+        spent("convert", clock() - began)
+        letters, error = self.parts.tolerance.judge(failed) if failed else ([], None)
+        topics = {each.topic for each in (*(outgoing if native is None else outgoing.routes), *letters)}
+        self.metrics.topics.update(topics - self.metrics.topics)
+        # What precedes the record that ends the task is still sent. One answer is missing then, so that the batch is
+        # never committed.
+        delivery = self.commits.add(batch, len(outgoing) + len(letters) + (error is not None))
         if self.tap is not None and self.tap.active:
             self.tap.offer(records)
+        began = clock()
+        if native is None:
+            self._send(outgoing, self.parts.sink.send, delivery)
+        elif isinstance(self.parts.sink, BatchSink):
+            self._send(outgoing, self.parts.sink.send_batch, delivery)
+        else:
+            self._send([outgoing.outgoing(index) for index in range(len(outgoing))], self.parts.sink.send, delivery)
+        self._send(letters, self.parts.sink.send, delivery)
+        spent("send", clock() - began)
+        if error is not None:
+            raise error
+        self._delivering = False
+
+    def _send(self, outgoing: Any, send: Callable[[Any, int, Ack], int], delivery: Delivery) -> None:
+        """Give all of *outgoing* to the sink, by its method *send*. After a stop it has as long as a flush; then the
+        rest stays unanswered, so this batch is never committed."""
         sent = 0
         while sent < len(outgoing):
-            sent = self.parts.sink.send(outgoing, sent, delivery)
+            self._check_pause()
+            sent = send(outgoing, sent, delivery)
             if sent < len(outgoing):
+                self.metrics.turns += 1
                 self.parts.sink.poll(0.05)
-                self._settle()
-                if self.stop.is_set():
-                    return  # the rest stays unanswered, so this batch is never committed
+                self.commits.settle()
+                if self.stop.is_set() and not self._time_left_s():
+                    return
 
-    def _transformed(self, records: list[Record | Message]) -> list[Record | Message]:
-        for transform in self.parts.transforms:
-            records = [kept for record in records if (kept := transform.apply(record)) is not None]
-        return records
+    def _time_left_s(self) -> float:
+        """Seconds for the rest of what was polled, counted from the first call, at the end of the task."""
+        if self._end_by is None:
+            self._end_by = self._clock() + self.settings.offset_flush_timeout_s
+        return max(0.0, self._end_by - self._clock())
 
-    def _convert(self, records: list[Record | Message]) -> list[Outgoing]:
-        """Conversion only waits for one thing: a registry that is away. Deliveries go on meanwhile."""
-        backoff = Backoff()
+    def _retried(self, work: Callable[[Any, int, list[Failed]], T], records: Any, failed: list[Failed]) -> T:
+        """What *work* makes of *records*. While that fails for a passing reason, such as a registry that is away, wait
+        and try again, as long as `errors.retry.timeout` allows. Deliveries go on meanwhile."""
+        backoff = Backoff(first=0.3, most=self.settings.retry_delay_most_s)
+        until = self._clock() + self.settings.retry_timeout_s
+        before = len(failed)
         while True:
             try:
-                return self.parts.converter.convert(records, time.time_ns() // 1000)
-            except RegistryConnectionError as exc:
-                self.metrics.error("registry")
-                wait = backoff.next() or 10.0
-                log.warning("registry_unavailable", error=exc.message, retry_in_s=round(wait, 1), **exc.context)
+                return work(records, time.time_ns() // 1000, failed)
+            except CdcError as exc:
+                if not exc.retriable:
+                    raise
+                del failed[before:]
+                away = isinstance(exc, RegistryConnectionError)
+                self.metrics.error("registry" if away else "transform")
+                wait = min(backoff.next() or 10.0, until - self._clock())
+                if wait <= 0:
+                    raise
+                log.warning("registry_unavailable" if away else "transform_failed_for_now", error=exc.message,
+                            retry_in_s=round(wait, 1), **exc.context)
                 self._wait(wait)
                 if self.stop.is_set():
                     raise
@@ -167,74 +312,33 @@ class Task:
     def _wait(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         while not self.stop.is_set() and (left := until - time.monotonic()) > 0:
+            self.metrics.turns += 1
+            self._check_pause()
             self.parts.sink.poll(min(left, 0.1))
-            self._settle()
+            self.commits.settle()
 
-    # -- ack, commit, confirm ------------------------------------------------------------------------------------
+    def _check_pause(self) -> None:
+        """After a pause so long that the server may have given up on us, send nothing more of what was read before it:
+        another process may have taken over, and delivered newer changes.
 
-    def _settle(self) -> None:
-        """Look at what was acked; write the position when it is time; confirm what was written."""
-        before = self.inflight.records
-        position = self.inflight.committable()
-        if self.inflight.error is not None:
-            raise self.inflight.error
-        done = before - self.inflight.records
-        self.metrics.gauges["cdc_inflight_records"] = self.inflight.records
-        self.metrics.gauges["cdc_inflight_bytes"] = self.inflight.size_bytes
-        if done:
-            self.metrics.delivered(done, self._oldest_ts_us(), all_done=not len(self.inflight))
-        self._collect()
-        if position is None or position is self._committed or self._writing is not None:
+        Raises OwnerLostError if one has, and otherwise SourceConnectionError: the task starts again from its offset.
+        """
+        paused_s = self._paused_s()
+        if paused_s <= self.parts.source.silence_s():
             return
-        if self._asked() or time.monotonic() >= self._next_flush:
-            self._write(position)
-
-    def _asked(self) -> bool:
-        """Whether a batch that is to be committed soon is acked, with all before it. Says so once for each: a store
-        that is away is asked again by its back-off, not with every turn."""
-        acked = self._batches - len(self.inflight)
-        asked = bool(self._soon) and self._soon[0] <= acked
-        while self._soon and self._soon[0] <= acked:
-            self._soon.popleft()
-        return asked
-
-    def _oldest_ts_us(self) -> int:
-        """Source time of the oldest batch in flight, 0 when unknown."""
-        while self._times and self._times[0][0].acked():
-            self._times.popleft()
-        return self._times[0][1] if self._times else 0
-
-    def _write(self, position: Position) -> None:
-        self._next_flush = time.monotonic() + self.settings.offset_flush_interval_s
-        self._writing_position = position
-        self._writing = _in_background(
-            self.store.commit, self.settings.connector, self.parts.source.partition(), position.offset())
-
-    def _collect(self) -> None:
-        writing, position = self._writing, self._writing_position
-        if writing is None or position is None or not writing.done():
-            return
-        self._writing = None
-        error = writing.exception()
-        if error is None:
-            self._flush_backoff.reset()
-            self._committed = position
-            self.metrics.gauges["cdc_commits_total"] = self.metrics.gauges.get("cdc_commits_total", 0) + 1
-            self.parts.source.confirm(position)
-        elif isinstance(error, OffsetStoreError) and error.retriable:
-            wait = self._flush_backoff.next() or 10.0
-            self.metrics.error("offsets")
-            log.warning("offset_commit_failed", error=error.message, retry_in_s=round(wait, 1))
-            self._next_flush = time.monotonic() + wait
-        else:
-            raise error
+        self.parts.sink.close()
+        log.warning("process_stood_still", seconds=round(paused_s, 1))
+        ask_store(lambda: self.store.hold(self.settings.connector, self.parts.source.partition()), self.stop)
+        raise SourceConnectionError(
+            "This process stood still, so the server may have ended the stream. What was read before and not delivered "
+            "is read again, from the last committed offset.", seconds=round(paused_s, 1))
 
     def _wind_down(self) -> None:
-        """Wait shortly for what is in flight, commit the acked prefix, confirm it, and let go of everything."""
+        """Wait shortly for what is in flight, commit and confirm the acked prefix, and stop all parts."""
         try:
-            if self.started:
-                self._final_commit()
-        except Exception as exc:  # the error that brought us here matters more
+            if self.started and not self._lost:
+                self.commits.finish(self.parts.sink, self._time_left_s())
+        except Exception as exc:  # the error that ended the task matters more
             log.warning("final_commit_failed", error=exc.message if isinstance(exc, CdcError) else type(exc).__name__)
         finally:
             self.metrics.connected(False)
@@ -245,32 +349,25 @@ class Task:
                 except Exception as exc:
                     log.warning("stop_failed", part=part.__qualname__, error=type(exc).__name__)
 
-    def _final_commit(self) -> None:
-        deadline = time.monotonic() + self.settings.offset_flush_timeout_s
-        if len(self.inflight):  # after a failure too: what was sent before it is not to be sent again
-            self.parts.sink.flush(self.settings.offset_flush_timeout_s)
-        position = self.inflight.committable()
-        if self._writing is not None:
-            self._writing.exception(timeout=max(0.1, deadline - time.monotonic()))
-            self._collect()
-        if position is not None and position is not self._committed:
-            self._write(position)
-            writing: Any = self._writing
-            writing.exception(timeout=max(1.0, deadline - time.monotonic()))
-            self._collect()
+
+def load_offset(store: OffsetStore, connector: str, partition: Mapping[str, Any], stop: threading.Event,
+                ) -> dict[str, Any] | None:
+    """Open *store* and load the connector's offset, whoever holds it. Raises OffsetStoreError, ConfigError."""
+    def load() -> dict[str, Any] | None:
+        store.start()
+        return store.load(connector, partition)
+
+    return ask_store(load, stop)
 
 
-def _in_background(work: Callable[..., None], *arguments: Any) -> Future[None]:
-    """*work* in a thread of its own, which the process does not wait for at its end: a store may be long in answering
-    that it cannot be reached."""
-    answer: Future[None] = Future()
-
-    def run() -> None:
-        try:
-            work(*arguments)
-            answer.set_result(None)
-        except BaseException as exc:
-            answer.set_exception(exc)
-
-    threading.Thread(target=run, name="commit", daemon=True).start()
-    return answer
+def ask_store(question: Callable[[], T], stop: threading.Event) -> T:
+    """What *question* returns or raises. A store may wait long for its server, so *stop* ends the wait, with
+    OffsetStoreError."""
+    found: list[T] = []
+    answer = in_background(lambda: found.append(question()))
+    while not answer.done():
+        if stop.is_set():
+            raise OffsetStoreError("The task stops before the offset store answers.", retriable=True)
+        wait([answer], timeout=0.1)
+    answer.result()
+    return found[0]

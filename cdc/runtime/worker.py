@@ -1,236 +1,146 @@
-"""Connectors and their tasks within this process: started, watched, started again, stopped.
-
-A task that ends with a retriable error is started again after a pause, from its last committed position; with any
-other error it is FAILED and stays so. Whether an error is retriable is `policy`'s business. Before a connector has
-run once, an unreachable server is most likely a mistake in its configuration: it is retried only for
-`STARTUP_GRACE_S`, then reported.
-"""
+"""The connectors that run in this process, each in a thread of its own (`runner.py`)."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from cdc import about
-from cdc.core.errors import CdcError
+from cdc.core.errors import StateError
 from cdc.core.interfaces import OffsetStore
-from cdc.log import bound, carry, get_logger
-from cdc.metrics import TaskMetrics
+from cdc.metrics.task import TaskMetrics
 
-from .policy import Action, Backoff, action_for, stage_of
+from .pauses import PauseWatch
+from .runner import Clock, Connector, Pause, Runner, Surroundings
+from .states import task_status
 from .tap import EventTap
-from .task import Task, TaskParts, TaskSettings
-
-log = get_logger(__name__)
-
-STARTUP_GRACE_S = 10.0
-
-_CONNECT_STATES = {
-    "failed": "FAILED", "paused": "PAUSED", "stopped": "STOPPED", "finished": "STOPPED", "starting": "RUNNING",
-    "retrying": "RUNNING", "stopping": "RUNNING",
-}
-
-
-@dataclass(slots=True)
-class Connector:
-    """One configured connector, ready to be run: *parts* builds a fresh task each time; what waits in it, waits until
-    the event it is given is set."""
-
-    name: str
-    config: Mapping[str, str | None]
-    settings: TaskSettings
-    parts: Callable[[threading.Event], TaskParts]
-    store: OffsetStore
-    metrics: TaskMetrics
-    retry_most_s: float = 10.0
-    retry_budget: int = -1
-
-
-class SharedStore:
-    """One offset store for all tasks of the process: opened by the first that starts, closed with the worker."""
-
-    def __init__(self, store: OffsetStore) -> None:
-        self._store = store
-        self._lock = threading.Lock()
-        self._started = False
-        self.load = store.load
-        self.commit = store.commit
-
-    def start(self) -> None:
-        with self._lock:
-            if not self._started:
-                self._store.start()
-                self._started = True
-
-    def close(self) -> None:
-        with self._lock:
-            if self._started:
-                self._started = False
-                self._store.close()
-
-
-class _Runner:
-    """One connector's thread."""
-
-    def __init__(self, connector: Connector, tap: EventTap, changed: Callable[[], None]) -> None:
-        self.connector = connector
-        self.error: BaseException | None = None
-        self.ran = False
-        self._tap = tap
-        self._stop = threading.Event()
-        self._task: Task | None = None
-        self._changed = changed
-        with bound(connector=connector.name, task=0):
-            self.thread = threading.Thread(target=carry(self._run), name=f"task-{connector.name}", daemon=True)
-
-    def stop(self) -> None:
-        self._stop.set()
-        task = self._task
-        if task is not None:
-            task.parts.sink.interrupt()
-            task.parts.source.interrupt()
-
-    def _run(self) -> None:
-        connector, metrics = self.connector, self.connector.metrics
-        backoff = Backoff(most=connector.retry_most_s, budget=connector.retry_budget)
-        began = time.monotonic()
-        while not self._stop.is_set():
-            metrics.state = "starting"
-            metrics.reason = ""
-            try:
-                started_at = time.monotonic()
-                self._once()
-                metrics.state = "stopped" if self._stop.is_set() else "finished"
-                break
-            except BaseException as exc:
-                if self._stop.is_set():
-                    metrics.state = "stopped"
-                    break
-                if time.monotonic() - started_at > 60.0:
-                    backoff.reset()
-                metrics.error(stage_of(exc))
-                metrics.forget_inflight()
-                wait = self._wait_after(exc, backoff, began)
-                if wait is None:
-                    self._fail(exc)
-                    break
-                self._pause(exc, wait)
-        log.info("task_ended", state=metrics.state)
-        self._changed()
-
-    def _once(self) -> None:
-        connector = self.connector
-        task = Task(connector.settings, connector.parts(self._stop), connector.store, connector.metrics, self._stop,
-                    self._tap, first=not self.ran)
-        self._task = task
-        log.info("task_starting")
-        try:
-            task.run()
-        finally:
-            self._task = None
-            self.ran = self.ran or task.started
-
-    def _wait_after(self, exc: BaseException, backoff: Backoff, began: float) -> float | None:
-        if action_for(exc) is not Action.RESTART:
-            return None
-        if not self.ran and time.monotonic() - began > STARTUP_GRACE_S:
-            return None
-        return backoff.next()
-
-    def _pause(self, exc: BaseException, wait: float) -> None:
-        metrics = self.connector.metrics
-        metrics.state = "retrying"
-        metrics.reason = str(exc)
-        log.warning("task_retrying", error=_summary(exc), retry_in_s=round(wait, 1))
-        self._stop.wait(wait)
-
-    def _fail(self, exc: BaseException) -> None:
-        metrics = self.connector.metrics
-        self.error = exc
-        metrics.state = "failed"
-        metrics.reason = str(exc)
-        if isinstance(exc, CdcError):
-            log.error("task_failed", error=exc.message, hint=exc.hint, **exc.context)
-        else:
-            log.error("task_failed", exc_info=exc)
-
-
-def _summary(exc: BaseException) -> str:
-    return str(exc) if isinstance(exc, CdcError) else f"{type(exc).__name__}: {exc}"
 
 
 class Worker:
-    """Runs connectors; answers what the REST side asks (`rest.app.WorkerView`)."""
+    """Runs connectors, from any thread: they may come, go and be replaced while it runs."""
 
-    def __init__(self, connectors: Sequence[Connector], worker_id: str = "") -> None:
+    def __init__(self, connectors: Sequence[Connector] = (), worker_id: str = "", *, clock: Clock = time.monotonic,
+                 pause: Pause = threading.Event.wait, stores: Sequence[OffsetStore] = ()) -> None:
+        """*clock* and *pause* measure and make the pauses before restarts. `close` closes *stores*, beside those of the
+        connectors."""
         self.tap = EventTap()
         self.worker_id = worker_id
         self.cluster_id = ""
+        self.stopping = False
         self._changed = threading.Event()
-        self._connectors = {connector.name: connector for connector in connectors}
-        self._runners = {name: _Runner(connector, self.tap, self._changed.set)
-                         for name, connector in self._connectors.items()}
-        self._stopping = False
+        self._around = Surroundings(self.tap, self._changed.set, PauseWatch(), clock, pause)
+        self._lock = threading.Lock()
+        self._started = False
+        self._runners: dict[str, Runner] = {}
+        self._stores = tuple(stores)
+        self._leaving: list[Runner] = []
+        """Runners that were asked to end and are not replaced."""
+        for connector in connectors:
+            self.add(connector)
 
     def start(self) -> None:
-        for runner in self._runners.values():
-            runner.thread.start()
+        self._around.pauses.start()
+        with self._lock:
+            self._started = True
+            for runner in self._runners.values():
+                runner.thread.start()
 
-    def wait(self, stop: threading.Event) -> None:
-        """Until *stop* is set or no connector runs any more."""
-        while not stop.is_set() and any(runner.thread.is_alive() for runner in self._runners.values()):
+    def wait(self, stop: threading.Event, tick: Callable[[], None] = lambda: None,
+             goes_on: Callable[[], bool] = lambda: False) -> None:
+        """Return when *stop* is set, or when no connector runs any more and *goes_on* says no. *tick* is called about
+        four times a second."""
+        while not stop.is_set() and (self._any_runs() or goes_on()):
+            tick()
             self._changed.wait(0.25)
             self._changed.clear()
 
     def stop(self, timeout: float) -> bool:
-        """Ask all tasks to stop; True when they did within *timeout* seconds."""
-        self._stopping = True
-        for runner in self._runners.values():
+        """Ask all tasks to stop; return whether they did within *timeout* seconds."""
+        with self._lock:
+            self.stopping = True
+            runners = [*self._runners.values(), *self._leaving]
+        for runner in runners:
             runner.stop()
         deadline = time.monotonic() + timeout
-        for runner in self._runners.values():
-            if runner.thread.is_alive():
-                runner.thread.join(max(0.0, deadline - time.monotonic()))
-        return not any(runner.thread.is_alive() for runner in self._runners.values())
+        for runner in runners:
+            _join(runner, deadline)
+        return not any(runner.running for runner in runners)
 
     def close(self) -> None:
         """Close the offset stores; after `stop`."""
-        for store in {id(each.store): each.store for each in self._connectors.values()}.values():
+        self._around.pauses.stop()
+        stores = [*self._stores, *(each.connector.store for each in self._runners.copy().values())]
+        for store in {id(each): each for each in stores}.values():
             store.close()
 
+    def unfinished(self) -> list[str]:
+        """The connectors that ended with changes polled and not committed, or did not end; after `stop`."""
+        return [name for name, runner in self._runners.copy().items() if runner.unfinished or runner.running]
+
     def errors(self) -> list[BaseException]:
-        """What ended connectors that a person has to look at."""
-        return [runner.error for runner in self._runners.values() if runner.error is not None]
+        """The errors of the connectors that failed and are no service's."""
+        return [runner.error for runner in self._runners.copy().values()
+                if runner.error is not None and not runner.connector.of_service]
 
-    # -- rest.app.WorkerView --------------------------------------------------------------------------------------
+    # -- one connector ----------------------------------------------------------------------------------------------
 
-    def kafka_cluster_id(self) -> str:
-        return self.cluster_id
+    def add(self, connector: Connector, *, paused: bool = False) -> None:
+        """Run *connector*, once the worker has started, in the place of the one of its name, whose end it waits
+        for. Raises StateError while the worker stops."""
+        with self._lock:
+            if self.stopping:
+                raise StateError("The worker is stopping.", status=503)
+            former = self._runners.get(connector.name) or self._left(connector.name)
+            if former is not None:
+                former.stop()
+                connector.metrics.topics = former.connector.metrics.topics
+            made = Runner(connector, self._around, paused=paused, after=former)
+            self._runners[connector.name] = made
+            if self._started:
+                made.thread.start()
 
-    def health(self) -> tuple[str, str]:
-        return ("unhealthy", "The worker is stopping.") if self._stopping else ("healthy", "The worker is running.")
+    def remove(self, name: str, timeout: float) -> bool:
+        """End the connector and forget it; return whether it ended within *timeout* seconds. It may go on to end
+        later; then one of the same name waits for it."""
+        with self._lock:
+            runner = self._runners.pop(name, None)
+            self._leaving = [each for each in self._leaving if each.running]
+            if runner is None:
+                return True
+            self._leaving.append(runner)
+        runner.stop()
+        _join(runner, time.monotonic() + timeout)
+        return not runner.running
 
-    def connectors(self) -> Sequence[str]:
-        return list(self._connectors)
+    def runner(self, name: str) -> Runner | None:
+        return self._runners.get(name)
 
-    def config(self, name: str) -> Mapping[str, str | None] | None:
-        connector = self._connectors.get(name)
-        return None if connector is None else {"name": name, **connector.config}
+    def is_leaving(self, name: str) -> bool:
+        """Whether a removed connector of this name has not ended yet."""
+        return self._left(name) is not None
 
-    def status(self, name: str) -> Mapping[str, Any] | None:
+    def task_status(self, name: str) -> dict[str, Any] | None:
+        """The status of the connector's task (`states.task_status`); None if it has none."""
         runner = self._runners.get(name)
-        if runner is None:
-            return None
-        state = _CONNECT_STATES.get(runner.connector.metrics.state, "RUNNING")
-        task: dict[str, Any] = {"id": 0, "state": state, "worker_id": self.worker_id, "version": about.VERSION}
-        if runner.error is not None:
-            task["trace"] = str(runner.error)
-        connector_state = "STOPPED" if state == "STOPPED" else "RUNNING"
-        return {"name": name, "connector": {"state": connector_state, "worker_id": self.worker_id,
-                                            "version": about.VERSION}, "tasks": [task], "type": "source"}
+        return None if runner is None else task_status(runner.connector.metrics, runner.error, self.worker_id)
 
     def tasks(self) -> Sequence[TaskMetrics]:
-        return [connector.metrics for connector in self._connectors.values()]
+        """The metrics of all tasks of this worker."""
+        return [runner.connector.metrics for runner in self._runners.copy().values()]
+
+    def topics(self, name: str) -> set[str]:
+        """The topics of what the connector has sent in this process, in no order."""
+        runner = self._runners.get(name)
+        return set() if runner is None else runner.connector.metrics.topics
+
+    def _left(self, name: str) -> Runner | None:
+        return next((each for each in reversed(self._leaving) if each.connector.name == name and each.running), None)
+
+    def _any_runs(self) -> bool:
+        return any(runner.running for runner in self._runners.copy().values())
+
+
+def _join(runner: Runner, deadline: float) -> None:
+    if runner.running:
+        runner.thread.join(max(0.0, deadline - time.monotonic()))

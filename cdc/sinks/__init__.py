@@ -1,4 +1,4 @@
-"""Where outgoings go: Kafka, standard output, files.
+"""Sinks deliver outgoings to Kafka, to standard output, or to files.
 
-Takes bytes and answers for each whether it was delivered; knows neither rows nor databases.
+A sink takes bytes, and answers for each outgoing whether it was delivered. It knows neither rows nor databases.
 """

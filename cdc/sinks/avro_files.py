@@ -1,8 +1,8 @@
 """Avro Object Container Files from values in Confluent's wire format. Avro specification, "Object Container Files".
 
-One file for each topic and schema, numbered in the order in which they came up: `<topic>-0001.avro`. A record's bytes
-go in as they are, less the frame, so nothing is decoded; keys are not kept, and values that are null (tombstones)
-have no place in such a file.
+One file for each topic and schema, numbered in the order of their first use: `<topic>-0001.avro`. A record's bytes are
+copied without the frame, and nothing is decoded. Keys are not stored. Null values (tombstones) cannot be stored in
+such a file: they are left out, with a warning.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-import structlog
-
 from cdc.core.errors import SinkRefusedError
 from cdc.core.interfaces import Outgoing
+from cdc.log import get_logger
 
-from .file import SchemaLookup, append, cut_torn, locked, sync_folder
+from .durable import SchemaLookup, append, cut_torn, locked, sync_folder
 
-log = structlog.stdlib.get_logger(__name__)
+log = get_logger(__name__)
 
 _MAGIC: Final = b"Obj\x01"
 _SYNC_BYTES: Final = 16
@@ -33,7 +32,7 @@ _NUMBERED = re.compile(r"-(\d{4,})\.avro")
 
 @dataclass(slots=True)
 class _Gathered:
-    """Of one topic and schema id: whole blocks' records, and those of the last one."""
+    """Records of one topic and schema id: `blocks` that are full, and the one being filled."""
 
     blocks: list[tuple[int, bytes]] = field(default_factory=list)
     count: int = 0
@@ -54,7 +53,7 @@ class _Gathered:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """What is there of a container file. `end` is behind its last whole block; 0 when not even the header is whole."""
+    """A container file as we found it. `end` is the place after its last whole block; 0 if the header is incomplete."""
 
     metadata: Mapping[str, bytes]
     sync: bytes
@@ -126,9 +125,9 @@ class AvroFiles:
         self._places[topic, schema_text] = path, sync, expected + len(data)
 
     def _find(self, topic: str, schema_text: str) -> tuple[Path, bytes, int]:
-        """The file of *topic* with this schema, its sync marker and size; a new one's name when there is none.
+        """The file of *topic* with this schema, its sync marker and size; a new file's name when there is none.
 
-        A size of -1 makes the caller look.
+        A size of -1 tells the caller to read the file itself.
         """
         last = 0
         for number, path in self._files(topic):
@@ -149,11 +148,11 @@ class AvroFiles:
         if topic not in self._without:
             self._without.add(topic)
             log.warning("null_values_left_out", topic=topic,
-                        hint="An Avro file cannot hold them; tombstones.on.delete=false makes none.")
+                        hint="An Avro file cannot hold them; with tombstones.on.delete=false there are none.")
 
 
 def read_container(fd: int, size: int) -> Container:
-    """Walk the blocks of a container file of *size* bytes, without reading their records."""
+    """Walk over the blocks of a container file of *size* bytes, without reading their records."""
     try:
         reader = _Walker(fd, size)
         metadata = reader.header()
@@ -167,13 +166,13 @@ def read_container(fd: int, size: int) -> Container:
 
 
 def _check_torn(fd: int, path: Path) -> None:
-    """A file without a whole header is cut to nothing, but only if it is one of ours. Raises SinkRefusedError."""
+    """Raise SinkRefusedError unless a file with an incomplete header begins as an Avro file: it will be emptied."""
     if not _MAGIC.startswith(os.pread(fd, len(_MAGIC), 0).rstrip(b"\0")):
-        raise SinkRefusedError(f"{path} is in the way: it is not an Avro file.", hint="Move it, or set sink.file.path.")
+        raise SinkRefusedError(f"{path} exists and is not an Avro file.", hint="Move it, or set sink.file.path.")
 
 
 class _Walker:
-    """Reads Avro's longs and bytes from *fd* up to *size*; raises EOFError where something is not whole."""
+    """Reads Avro's longs and bytes from *fd* up to *size*; raises EOFError where one is incomplete."""
 
     def __init__(self, fd: int, size: int) -> None:
         self._fd = fd

@@ -1,61 +1,79 @@
-"""To files: lines of JSON, or Avro container files. Delivered means synced to disk.
+"""The file sink: lines of JSON, or Avro container files. An ack means synced to disk.
 
-What is taken waits in memory, and `poll` writes it in one go: under a lock, behind what is whole in the file, synced.
-A crash leaves at most a torn end, which the next write cuts off. Several processes may write to one place.
+Outgoings wait in memory; `poll` writes them together, under a lock, after the last whole line or block, and syncs. A
+crash leaves at most an incomplete end, which the next write cuts off. Several processes may write to one place.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import fcntl
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
-import structlog
-
+from cdc.config.options import option, settings
+from cdc.config.table import OptionTable, Parsed
 from cdc.core.errors import CdcError, ConfigError, SinkConnectionError, SinkError, SinkRefusedError
-from cdc.core.interfaces import Ack, Outgoing
+from cdc.core.interfaces import Ack, Outgoing, SinkSettings
+from cdc.log import get_logger
 
-from .lines import LINE_START, json_line
+from .durable import SchemaLookup, Writer
+from .json_lines import JsonLines
 from .pending import Pending
 
-log = structlog.stdlib.get_logger(__name__)
+log = get_logger(__name__)
 
 _BUFFER_BYTES: Final = 8 << 20
 _SYNC_S: Final = 0.05
 """Least time between two syncs while more is coming."""
 _RETRIABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EAGAIN})
 
-SchemaLookup = Callable[[int], str]
-"""Schema id -> schema text, as a Schema Registry has it."""
+
+@settings
+class FileSinkConfig:
+    """The worker's keys for `sink.type=file`."""
+
+    sink_file_path: str | None = option(
+        "sink.file.path", default=None, group="Sink",
+        doc="For sink.type=file: the file (json), or the directory with one file per topic (avro).",
+    )
+    sink_file_format: Literal["json", "avro"] = option(
+        "sink.file.format", default="json", one_of=("json", "avro"), group="Sink",
+        doc="For sink.type=file: JSON lines, or Avro container files.",
+    )
 
 
-class Writer(Protocol):
-    """Gathers outgoings, then writes them."""
+OPTIONS = OptionTable.of(FileSinkConfig)
 
-    def open(self) -> None:
-        """Raises OSError, SinkRefusedError."""
-        ...
 
-    def add(self, outgoing: Outgoing) -> int:
-        """Returns how many bytes of memory it takes. Raises SinkError."""
-        ...
+def check(worker: Parsed) -> None:
+    """What `sink.type=file` needs of a worker's configuration."""
+    if "sink.file.path" not in worker.given:
+        worker.problem("sink.file.path", "this key is required, because sink.type is file.")
+        return
+    path = Path(worker.values["sink_file_path"])
+    if worker.values["sink_file_format"] == "json" and not path.parent.is_dir():
+        worker.problem("sink.file.path", f"there is no folder {path.parent}.", "Create it, or name a file elsewhere.")
 
-    def write(self) -> None:
-        """Write and sync what was added since the last time. Raises OSError, CdcError."""
-        ...
 
-    def drop(self) -> None:
-        """Forget what was added."""
-        ...
+def build(settings: SinkSettings) -> FileSink:
+    """The sink for `sink.type=file`. Raises ConfigError."""
+    parsed = OPTIONS.parse(settings.worker, partial=True)
+    parsed.check("the worker's configuration")
+    config = FileSinkConfig(**parsed.values)
+    if not config.sink_file_path:
+        raise ConfigError("sink.file.path is not set.", option="sink.file.path",
+                          hint="Name the file (format json) or folder (format avro) to write.")
+    if settings.dead_letters is not None and config.sink_file_format == "avro":
+        raise ConfigError("errors.deadletterqueue.topic.name: dead letters are JSON, and this sink writes Avro.",
+                          option="errors.deadletterqueue.topic.name", hint="Set sink.file.format=json, or remove it.")
+    lookup = getattr(settings.value_converter, "schema_text", None)
+    return FileSink(config.sink_file_path, config.sink_file_format, lookup)
 
 
 class FileSink:
-    """`sink.type=file`."""
+    """Writes to one file of JSON lines, or to one folder of Avro files."""
 
     def __init__(self, path: str | Path, form: Literal["json", "avro"] = "json",
                  schema_lookup: SchemaLookup | None = None) -> None:
@@ -84,6 +102,9 @@ class FileSink:
 
     def interrupt(self) -> None:
         """Nothing here waits."""
+
+    def fence(self) -> None:
+        """Nothing of another process is on its way here."""
 
     def send(self, batch: Sequence[Outgoing], first: int, ack: Ack) -> int:
         index, failure = first, None
@@ -135,101 +156,7 @@ class FileSink:
         if isinstance(exc, CdcError):
             return exc
         kind = SinkConnectionError if exc.errno in _RETRIABLE else SinkRefusedError
-        error = kind(f"{self._path} cannot be written: {exc.strerror}.", hint="Check the disk's space and the rights.")
+        error = kind(f"{self._path} cannot be written: {exc.strerror}.",
+                     hint="Check the free space and the permissions.")
         error.__cause__ = exc
         return error
-
-
-class JsonLines:
-    """One file, a line for each outgoing."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lines: list[bytes] = []
-
-    def open(self) -> None:
-        with locked(self._path) as fd:
-            self._whole(fd)
-
-    def add(self, outgoing: Outgoing) -> int:
-        line = json_line(outgoing)
-        self._lines.append(line)
-        return len(line)
-
-    def write(self) -> None:
-        with locked(self._path) as fd:
-            append(fd, self._whole(fd), b"".join(self._lines))
-        self._lines.clear()
-
-    def drop(self) -> None:
-        self._lines.clear()
-
-    def _whole(self, fd: int) -> int:
-        """The end of the last whole line, the file's end from now on. Raises SinkRefusedError for a foreign file."""
-        end = os.fstat(fd).st_size
-        whole = _end_of_lines(fd, end)
-        if whole < end:
-            torn = os.pread(fd, len(LINE_START), whole).rstrip(b"\0")
-            if not LINE_START.startswith(torn):
-                raise SinkRefusedError(f"{self._path} does not end with a line of ours.",
-                                       hint="Name another file in sink.file.path, or end its last line.")
-            cut_torn(fd, end, whole, self._path)
-        return whole
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[int]:
-    """A descriptor of *path*, made if it is missing, that no other process holds here at the same time."""
-    is_new = not path.exists()
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield fd
-        if is_new:
-            sync_folder(path.parent)
-    finally:
-        os.close(fd)
-
-
-def append(fd: int, end: int, data: bytes) -> None:
-    """Write *data* at *end* and sync. If that fails, the file is as before as far as can be. Raises OSError."""
-    try:
-        view, place = memoryview(data), end
-        while view:
-            count = os.pwrite(fd, view, place)
-            view, place = view[count:], place + count
-        os.fsync(fd)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.ftruncate(fd, end)
-        raise
-
-
-def cut_torn(fd: int, end: int, whole: int, path: Path) -> None:
-    """Cut what a crash left behind the last whole line or block: it was never acked."""
-    if whole < end:
-        log.warning("torn_end_cut", path=str(path), size_bytes=end - whole)
-        os.ftruncate(fd, whole)
-
-
-def sync_folder(folder: Path) -> None:
-    """A new file's name is durable only when its folder is."""
-    fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _end_of_lines(fd: int, end: int) -> int:
-    """Behind the last newline before *end*."""
-    if end == 0 or os.pread(fd, 1, end - 1) == b"\n":
-        return end
-    place = end
-    while place > 0:
-        start = max(0, place - 65536)
-        found = os.pread(fd, place - start, start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
-        place = start
-    return 0

@@ -1,78 +1,116 @@
-"""To Kafka through librdkafka: idempotent, acks=all, keys on the partitions where Java's clients put them.
+"""The Kafka sink, over librdkafka: idempotent, acks=all, each key on the partition where Java's clients put it.
 
-librdkafka keeps what it took in a queue bounded in bytes and messages, and tries again for as long as it takes unless
-`delivery.timeout.ms` says otherwise: brokers that are away become back-pressure, not errors. Everything, callbacks
-too, runs in the thread that calls `send`, `poll` and `flush`; `interrupt` and `metrics` may come from any.
+librdkafka (`cdc/kafka/client.py` says how we call it) has a queue bounded in bytes and messages, and retries without
+limit unless `delivery.timeout.ms` sets one: while brokers are away the queue fills and the task waits; nothing fails.
+All code, callbacks included, runs in the thread that calls `send`, `poll` and `flush`; only `interrupt` and `metrics`
+may be called from other threads.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from typing import Any, Final
 
-import structlog
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException
 
-from cdc.core.errors import ConfigError, SinkConnectionError, SinkError, SinkRefusedError
-from cdc.core.interfaces import Ack, Outgoing
+from cdc.core.errors import ConfigError, SinkConnectionError, SinkError, SinkFencedError, SinkRefusedError
+from cdc.core.interfaces import Ack, Outgoing, SinkSettings
+from cdc.kafka.brokers import BrokerState
+from cdc.kafka.client import Client, Undelivered, choose, open_client
+from cdc.kafka.errors import FENCED, PURGED, TOO_LARGE, error_of, sink_error
+from cdc.kafka.producer import DEFAULTS, producer_settings, transactional
+from cdc.kafka.settings import ClientSettings, client_settings
+from cdc.kafka.statistics import EVERY_MS, Statistics
+from cdc.kafka.topics import TopicCreator, TopicGroup, only_topic, topic_groups
+from cdc.log import get_logger
 
-from .kafka_errors import DENIED, PURGED, TOO_LARGE, sink_error
-from .kafka_options import ClientSettings, client_settings
-from .kafka_topics import TopicCreator, TopicGroup
+from .kafka_options import OPTIONS, ClientKind, Fencing, KafkaSinkConfig
+from .transactions import Transactions
 
-log = structlog.stdlib.get_logger(__name__)
+log = get_logger(__name__)
 
-DEFAULTS: Final[Mapping[str, str]] = {
-    "enable.idempotence": "true",
-    "acks": "all",
-    "max.in.flight.requests.per.connection": "5",
-    "partitioner": "murmur2_random",
-    "linger.ms": "5",
-    "batch.size": "131072",  # A batch above a topic's max.message.bytes is refused whole, so well below any sane one.
-    "message.max.bytes": "1048576",
-    "message.timeout.ms": "0",
-    "queue.buffering.max.kbytes": "32768",
-    "queue.buffering.max.messages": "50000",  # Each costs some 200 bytes beside its own.
-    "reconnect.backoff.max.ms": "1000",
-    "socket.keepalive.enable": "true",
-}
-"""By librdkafka's names; where Java's client has a default for it, that one, but for idempotence as Kafka Connect."""
-
-_SAME_LOG_S: Final = 60.0
+_NO_FENCING: Final = (
+    "Records that a paused process still sends after another one took over may arrive late. Grant the producer's "
+    "principal WRITE and DESCRIBE on the transactional id, or set sink.kafka.fencing=off.")
+_FENCED_HINT: Final = (
+    "If it happens again, a second process runs a connector of this name and topic.prefix with other offsets: end one "
+    "of them.")
+_LOST: Final = "The Kafka client has lost its brokers and does not look for them any more."
+_Give = Callable[[Client, Ack], int]
+_FEW: Final = 16
+"""So many records at once, with no others under way, are sent without lingering."""
+_HURRY_S: Final = 0.001
 _DENIED_GRACE_S: Final = 30.0
-"""Credentials may be refused for a moment while brokers start; after this long without a delivery it is a failure."""
+"""Brokers that start may refuse good credentials for a moment. After this long without a delivery we fail."""
+
+
+def build(settings: SinkSettings) -> KafkaSink:
+    """The sink for `sink.type=kafka`. Raises ConfigError."""
+    if not settings.producer.get("bootstrap.servers"):
+        raise ConfigError("bootstrap.servers is not set.", option="bootstrap.servers",
+                          hint="Name the Kafka brokers as host:port, or choose sink.type=stdout or file.")
+    parsed = OPTIONS.parse(settings.worker, partial=True)
+    parsed.check("the worker's configuration")
+    config = KafkaSinkConfig(**parsed.values)
+    wanted = config.sink_kafka_fencing
+    fencing: Fencing = "off" if wanted == "auto" and not settings.shared_offsets else wanted
+    return KafkaSink(dict(settings.producer), topic_groups=_groups(settings),
+                     admin_properties=dict(settings.admin), fencing=fencing,
+                     transactional_id=f"cdc-{settings.connector}-{settings.topic_prefix}",
+                     client=config.sink_kafka_client)
+
+
+def _groups(settings: SinkSettings) -> tuple[TopicGroup, ...]:
+    """How topics are created. Dead letters have settings of their own, also without any `topic.creation.*`."""
+    letters = settings.dead_letters
+    first = () if letters is None else (only_topic(letters.topic, letters.replication_factor),)
+    return (*first, *topic_groups(settings.topic_creation))
 
 
 class KafkaSink:
-    """One producer. `start` may follow `close`: a producer that failed for good is replaced by a new one."""
+    """One producer. `start` may follow `close`, and then makes a new producer."""
 
     def __init__(self, properties: Mapping[str, object], *, topic_groups: Sequence[TopicGroup] = (),
-                 admin_properties: Mapping[str, object] | None = None, start_timeout_s: float = 10.0) -> None:
-        """*properties* and *admin_properties* by the Java clients' names, or librdkafka's; see `kafka_options`.
+                 admin_properties: Mapping[str, object] | None = None, start_timeout_s: float = 10.0,
+                 fencing: Fencing = "off", transactional_id: str = "", client: ClientKind = "auto") -> None:
+        """*properties* and *admin_properties* by the Java clients' names, or librdkafka's; see `cdc.kafka.settings`.
+        *fencing*: whether `fence` keeps older producers out, by the *transactional_id*, unless *properties* have one.
+        *client*: which of the clients to use.
 
         Raises ConfigError.
         """
         self._client = producer_settings(properties)
+        self._kind = choose(client, self._client.settings)
+        self._hurries = self._client.settings["linger.ms"] == DEFAULTS["linger.ms"]
+        self._fencing = fencing
+        self._fenced_client = transactional(self._client, transactional_id) if fencing != "off" else None
+        self._client.settings.pop("transactional.id", None)
+        self._transactions: Transactions | None = None
         admin = client_settings(properties if admin_properties is None else admin_properties, "admin").settings
         self._topic_groups = topic_groups
         self._admin_settings = admin
         self._start_timeout_s = start_timeout_s
         self._stopped = threading.Event()
-        self._producer: Producer | None = None
-        self._state = _BrokerState(self._client.settings.get("bootstrap.servers", ""))
+        self._producer: Client | None = None
+        self._state = BrokerState(self._client.settings.get("bootstrap.servers", ""))
         self._creator = TopicCreator((), {})
         self._tables: dict[str, set[str]] = {}
+        self._statistics = Statistics()
+        self._lost = False
         self._message_count = self._size_bytes = self._failure_count = self._full_count = 0
 
     def start(self) -> None:
-        """Raises SinkConnectionError when no broker answers in time, SinkRefusedError when one says no, ConfigError."""
+        """Connect. Raises SinkConnectionError when no broker answers in time, SinkRefusedError when one refuses us, and
+        ConfigError."""
         self._tell(self._client)
-        self._state = _BrokerState(self._client.settings.get("bootstrap.servers", ""))
+        self._state = BrokerState(self._client.settings.get("bootstrap.servers", ""))
         self._creator = TopicCreator(self._topic_groups, self._admin_settings)
         self._tables = {}
-        self._producer = self._make_producer()
+        self._transactions = None
+        self._lost = False
+        self._producer = self._make_producer(self._fenced_client or self._client)
         try:
             self._await_brokers(self._producer)
         except SinkError:
@@ -80,70 +118,175 @@ class KafkaSink:
             raise
 
     def interrupt(self) -> None:
-        """A wait in `start` ends now, with SinkConnectionError. From any thread; for good."""
+        """End a wait in `start` now, with SinkConnectionError, and every later one. From any thread."""
         self._stopped.set()
 
-    def send(self, batch: Sequence[Outgoing], first: int, ack: Ack) -> int:
-        assert self._producer is not None, "not started"
-        produce, report = self._producer.produce, ack.on_delivery
-        ack.explain = self._explain
-        index, size_bytes = first, 0
-        last_topic = last_table = None
-        try:
-            for index in range(first, len(batch)):  # noqa: B007  needed after the loop
-                topic, key, value, kafka_partition, headers, table = batch[index]
-                if topic is not last_topic or table is not last_table:
-                    if not self._opened(topic, table):
-                        break
-                    last_topic, last_table = topic, table
-                if headers:
-                    produce(topic, value, key, kafka_partition, report, None, 0, list(headers))
-                else:
-                    produce(topic, value, key, kafka_partition, report)
-                if value is not None:
-                    size_bytes += len(value)
-            else:
-                index = len(batch)
-        except BufferError:
-            self._full_count += 1
-        except KafkaException as exc:
-            ack.failed(self._failure(exc.args[0], batch[index]))
-            index += 1
-        except SinkError as exc:
-            self._failure_count += 1
-            ack.failed(exc)
-            index += 1
-        self._message_count += index - first
-        self._size_bytes += size_bytes
-        return index
-
-    def poll(self, timeout: float) -> None:
+    def fence(self) -> None:
+        if self._fenced_client is None:
+            return
         producer = self._producer
         assert producer is not None, "not started"
-        served = producer.poll(timeout)
-        self._state.served(served)
+        try:
+            self._init_transactions(producer)
+        except SinkError as exc:
+            if self._fencing == "on" or self._stopped.is_set():
+                raise
+            self._await_brokers(producer)  # if none answers at all, that is the error
+            log.warning("kafka_fencing_not_available", reason=exc.message, hint=_NO_FENCING)
+            self.close()
+            self._producer = self._make_producer(self._client)
+        else:
+            self._transactions = Transactions(producer, self._end_failure)
+
+    def _init_transactions(self, producer: Client) -> None:
+        """Have brokers refuse older producers with our id. Raises SinkConnectionError, SinkRefusedError."""
+        deadline = time.monotonic() + self._start_timeout_s
+        while True:
+            try:
+                producer.init_transactions(0.5)
+                return
+            except (KafkaException, SystemError) as exc:
+                error = error_of(exc)
+                if self._stopped.is_set():
+                    raise SinkConnectionError("Stopped while waiting for Kafka.") from exc
+                if error.retriable() and time.monotonic() < deadline:
+                    self._stopped.wait(0.05)
+                    continue
+                raise sink_error(error, "Kafka refused a transactional producer") from exc
+
+    def _end_failure(self, error: KafkaError) -> SinkError:
+        self._failure_count += 1
+        return self._fenced(error) or sink_error(error, "A transaction was not committed")
+
+    def _fenced(self, error: KafkaError) -> SinkError | None:
+        """The error for a producer whose transactional id is no longer its own."""
+        if self._transactions is None or error.code() not in FENCED:
+            return None
+        return SinkFencedError(
+            "Kafka takes nothing more from this producer: another one with its transactional id has started, or its "
+            "transaction took longer than transaction.timeout.ms.", code=error.name(), hint=_FENCED_HINT,
+            transactional_id=(self._fenced_client or self._client).settings.get("transactional.id"))
+
+    def send(self, batch: Sequence[Outgoing], first: int, ack: Ack) -> int:
+        return self._send(lambda producer, to: producer.send(batch, first, to), batch, batch.__getitem__, first, ack)
+
+    def send_batch(self, out: Any, first: int, ack: Ack) -> int:
+        return self._send(lambda producer, to: producer.send_batch(out, first, to), out, out.outgoing, first, ack)
+
+    def _send(self, give: _Give, batch: Sized, outgoing: Callable[[int], Outgoing], first: int, ack: Ack) -> int:
+        """*give* gives *batch* to the client, from *first* on; *outgoing* gives us one of it, for an error."""
+        transactions = self._transactions
+        if transactions is None:
+            return self._take(give, outgoing, first, ack)
+        if transactions.error is not None and first < len(batch):  # nobody may have waited who could be told
+            ack.failed(transactions.error)
+            return first + 1
+        try:
+            if first == len(batch) or not transactions.begin():
+                return first
+        except KafkaException as exc:
+            ack.failed(self._failure(exc.args[0], outgoing(first)))
+            return first + 1
+        index = self._take(give, outgoing, first, transactions)
+        transactions.took(ack, index - first)
+        return index
+
+    def _take(self, give: _Give, outgoing: Callable[[int], Outgoing], first: int, ack: Ack) -> int:
+        producer = self._producer
+        assert producer is not None, "not started"
+        size_bytes, full_count = producer.size_bytes, producer.full_count
+        try:
+            index = give(producer, ack)
+        except KafkaException as exc:
+            index = producer.stopped + 1
+            ack.failed(self._failure(exc.args[0], outgoing(producer.stopped)))
+        except SinkError as exc:
+            index = producer.stopped + 1
+            self._failure_count += 1
+            ack.failed(exc)
+        else:
+            self._hurry(producer, index - first)
+        self._message_count += index - first
+        self._size_bytes += producer.size_bytes - size_bytes
+        self._full_count += producer.full_count - full_count
+        return index
+
+    def _hurry(self, producer: Client, taken: int) -> None:
+        """Do not let *taken* records linger if they are few: then no backlog waits behind them. A flush of a
+        millisecond has librdkafka send what it has."""
+        if self._hurries and 0 < taken <= _FEW and len(producer) <= _FEW:
+            self._guarded(lambda: self._state.served(0 if producer.flush(_HURRY_S) else taken))
+
+    def poll(self, timeout: float) -> None:
+        if self._transactions is None:
+            self._serve(timeout)
+        else:
+            self._transactions.poll(timeout, self._serve)
+
+    def _serve(self, timeout: float) -> None:
+        producer = self._producer
+        assert producer is not None, "not started"
+        self._guarded(lambda: self._state.served(producer.poll(timeout)))
         if self._state.denied_for_s() > _DENIED_GRACE_S and len(producer):
-            producer.purge(blocking=False)
+            producer.purge()
+        if self._statistics.lost:
+            self._replace(producer)
+
+    def _guarded(self, work: Callable[[], object]) -> None:
+        """Do *work*, which may raise a fatal error. What is in the queue then gets a report of its own."""
+        try:
+            work()
+        except (KafkaException, SystemError) as exc:
+            log.warning("kafka_producer_ended", reason=error_of(exc).str())
+            if self._transactions is not None:
+                self._transactions.failed(self._end_failure(error_of(exc)))
+
+    def _replace(self, producer: Client) -> None:
+        """Give up a producer that knows no broker any more: what is in its queue fails, and the task starts again."""
+        log.warning("kafka_client_lost_its_brokers", queued=len(producer))
+        self._statistics.lost = False
+        if self._transactions is not None:
+            self._transactions.failed(SinkConnectionError(_LOST))
+        elif len(producer):
+            self._lost = True
+            producer.purge()
+        else:
+            self._producer = self._make_producer(self._client)
 
     def flush(self, timeout: float) -> int:
         deadline = time.monotonic() + timeout
-        while left := len(self._producer or ()):
+        while left := self._unanswered():
+            if self._transactions is not None:
+                self._transactions.end_soon()
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 return left
             self.poll(min(remaining, 0.1))
         return 0
 
+    def _unanswered(self) -> int:
+        if self._producer is None:
+            return 0
+        return len(self._producer) if self._transactions is None else len(self._transactions)
+
     def close(self) -> None:
         producer, self._producer = self._producer, None
+        transactions, self._transactions = self._transactions, None
         if producer is not None:
             self._state.close()
-            producer.purge(blocking=False)
-            producer.poll(0)
+            producer.purge()
+            if transactions is not None:
+                transactions.close()
+            try:
+                producer.poll(0)
+            except (KafkaException, SystemError) as exc:
+                log.debug("kafka_producer_ended", reason=error_of(exc).str())
+            producer.close()
 
     def metrics(self) -> Mapping[str, float]:
         producer = self._producer
         return {
+            **self._statistics.numbers,
             "cdc_sink_queued_messages": len(producer) if producer is not None else 0,
             "cdc_sink_messages_total": self._message_count,
             "cdc_sink_bytes_total": self._size_bytes,
@@ -152,18 +295,30 @@ class KafkaSink:
             "cdc_sink_unreachable": float(self._state.unreachable),
         }
 
-    def _make_producer(self) -> Producer:
-        settings: dict[str, Any] = {**self._client.settings, "error_cb": self._state.on_error, "logger": self._state}
+    def _make_producer(self, client: ClientSettings) -> Client:
+        every_ms = client.settings.get("statistics.interval.ms", "0")
+        settings = {**client.settings, "statistics.interval.ms": str(EVERY_MS) if every_ms == "0" else every_ms}
+        self._statistics.lost = False
         try:
-            return Producer(settings)
+            return open_client(self._kind, settings, self)
         except KafkaException as exc:
             raise ConfigError(f"The Kafka producer's settings are not usable: {exc.args[0].str()}.") from exc
 
-    def _await_brokers(self, producer: Producer) -> None:
+    def on_statistics(self, text: str) -> None:
+        self._state.noted()
+        self._statistics.take(text)
+
+    def on_error(self, error: KafkaError) -> None:
+        self._state.on_error(error)
+
+    def on_log(self, level: int, text: str) -> None:
+        self._state.log(level, text)
+
+    def _await_brokers(self, producer: Client) -> None:
         deadline = time.monotonic() + self._start_timeout_s
         reason, patience_s = "no answer", 0.25
         while not self._stopped.is_set():
-            patience_s *= 2  # Short at first, to hear of an interrupt; but a large cluster needs time to answer.
+            patience_s *= 2  # Short at first, to notice an interrupt; but a large cluster needs time to answer.
             step_s = min(deadline - time.monotonic(), patience_s)
             if step_s <= 0:
                 raise self._no_broker(reason)
@@ -188,8 +343,8 @@ class KafkaSink:
             bootstrap_servers=servers,
         )
 
-    def _opened(self, topic: str, table: str) -> bool:
-        """Whether *topic* can be sent to; remembers which tables go there. Raises SinkError."""
+    def opened(self, topic: str, table: str) -> bool:
+        """Whether records can be sent to *topic*. Remembers which tables go there. Raises SinkError."""
         tables = self._tables.get(topic)
         if tables is None:
             if not self._creator.ready(topic):
@@ -198,30 +353,40 @@ class KafkaSink:
         tables.add(table)
         return True
 
-    def _explain(self, error: KafkaError, message: Any) -> Exception:
-        """A delivery report's failure. Kafka's message does not know its table, so those of its topic are named."""
-        topic = message.topic()
+    def undelivered(self, error: KafkaError, message: Undelivered) -> Exception:
+        """The error for a failed delivery report. A Kafka message does not name its table, so we name the topic's."""
+        if error.code() in PURGED and self._lost:
+            self._failure_count += 1
+            return SinkConnectionError(_LOST)
         if error.code() in PURGED and self._state.denied is not None:
             error = self._state.denied
-        tables = sorted(self._tables.get(topic, ()))
+        tables = sorted(self._tables.get(message.topic, ()))
         named = ", ".join(tables[:3]) + (f" or {len(tables) - 3} more" if len(tables) > 3 else "")
-        return self._failure(error, Outgoing(topic, message.key(), message.value(), -1, (), named))
+        return self._failed(error, message, named)
 
     def _failure(self, error: KafkaError, outgoing: Outgoing) -> SinkError:
-        self._failure_count += 1
-        size_bytes = len(outgoing.key or b"") + len(outgoing.value or b"")
-        if error.code() in TOO_LARGE:
-            return self._too_large(error, outgoing, size_bytes)
-        return sink_error(error, f"A record of {outgoing.table} was not delivered to topic {outgoing.topic}",
-                          key_bytes=len(outgoing.key or b""), size_bytes=size_bytes)
+        """The error for an outgoing that librdkafka did not take."""
+        key, value = outgoing.key or b"", outgoing.value or b""
+        return self._failed(error, Undelivered(outgoing.topic, outgoing.key, len(key), len(value)), outgoing.table)
 
-    def _too_large(self, error: KafkaError, outgoing: Outgoing, size_bytes: int) -> SinkRefusedError:
+    def _failed(self, error: KafkaError, message: Undelivered, table: str) -> SinkError:
+        self._failure_count += 1
+        fenced = self._fenced(error)
+        if fenced is not None:
+            return fenced
+        if error.code() in TOO_LARGE:
+            return self._too_large(error, message, table)
+        return sink_error(error, f"A record of {table} was not delivered to topic {message.topic}",
+                          key_bytes=message.key_bytes, size_bytes=message.key_bytes + message.value_bytes)
+
+    def _too_large(self, error: KafkaError, message: Undelivered, table: str) -> SinkRefusedError:
+        size_bytes = message.key_bytes + message.value_bytes
         limit = int(self._client.settings["message.max.bytes"])
         ours = f"Set producer.override.max.request.size, and the topic's max.message.bytes, above {size_bytes + 1024}."
         theirs = "The topic's limit is below ours: raise its max.message.bytes."
         hint = ours if size_bytes > limit - 1024 else theirs
         return SinkRefusedError(
-            f"A record of {outgoing.table} with key {key_text(outgoing.key)} is too large for topic {outgoing.topic}.",
+            f"A record of {table} with key {key_text(message.key)} is too large for topic {message.topic}.",
             hint=hint, size_bytes=size_bytes, limit_bytes=limit, code=error.name(),
         )
 
@@ -233,61 +398,8 @@ class KafkaSink:
             log.warning("kafka_setting_ignored", reason=warning)
 
 
-def producer_settings(properties: Mapping[str, object]) -> ClientSettings:
-    """The producer's settings, defaults included. Raises ConfigError."""
-    given = client_settings(properties)
-    if not (given.settings.get("bootstrap.servers") or given.settings.get("metadata.broker.list")):
-        raise ConfigError("bootstrap.servers is missing.", option="bootstrap.servers",
-                          hint="It lists Kafka brokers as host:port.")
-    settings = {**DEFAULTS, **_renamed(given.settings)}
-    if settings["enable.idempotence"].lower() in ("false", "f", "0"):  # as librdkafka reads it
-        settings["enable.idempotence"] = "false"
-    warnings = list(given.warnings)
-    if settings["acks"] not in ("all", "-1") or settings["enable.idempotence"] == "false":
-        if "enable.idempotence" not in given.settings:
-            settings["enable.idempotence"] = "false"
-        if "max.in.flight.requests.per.connection" not in given.settings:
-            settings["max.in.flight.requests.per.connection"] = "1"  # As Kafka Connect: a retry must not overtake.
-        if settings["acks"] not in ("all", "-1"):
-            warnings.append(f"acks={settings['acks']}: Kafka may lose records it has confirmed.")
-    elif _number(settings, "max.in.flight.requests.per.connection") > 5:
-        settings["max.in.flight.requests.per.connection"] = "5"
-        warnings.append("max.in.flight.requests.per.connection is 5, the most with enable.idempotence=true.")
-    _make_room(settings, given.settings, warnings)
-    return ClientSettings(settings, given.notes, tuple(warnings))
-
-
-def _make_room(settings: dict[str, str], given: Mapping[str, str], warnings: list[str]) -> None:
-    """One record of the largest size must fit into an empty queue, or it would be waited for without end."""
-    needed = _number(settings, "message.max.bytes") // 1024 + 1024
-    if _number(settings, "queue.buffering.max.kbytes") < needed:
-        settings["queue.buffering.max.kbytes"] = str(needed)
-        if "queue.buffering.max.kbytes" in given:
-            warnings.append(f"buffer.memory is raised to {needed * 1024}, so that a record of max.request.size fits.")
-
-
-def _number(settings: Mapping[str, str], name: str) -> int:
-    try:
-        return int(settings[name])
-    except ValueError:
-        raise ConfigError(f"{name} of the Kafka producer is no integer.", option=name) from None
-
-
-_ALIASES: Final[Mapping[str, str]] = {
-    "max.in.flight": "max.in.flight.requests.per.connection",
-    "request.required.acks": "acks",
-    "queue.buffering.max.ms": "linger.ms",
-    "delivery.timeout.ms": "message.timeout.ms",
-}
-
-
-def _renamed(settings: Mapping[str, str]) -> dict[str, str]:
-    """librdkafka's aliases by the name that DEFAULTS has, or both would be set."""
-    return {_ALIASES.get(name, name): text for name, text in settings.items()}
-
-
 def key_text(key: bytes | None) -> str:
-    """A key for a message about one record: text when it is printable, else hexadecimal; at most 200 characters."""
+    """A key for an error about one record: text if it is printable, else hexadecimal; at most 200 characters."""
     if key is None:
         return "null"
     try:
@@ -296,67 +408,3 @@ def key_text(key: bytes | None) -> str:
         text = ""
     shown = text if text.isprintable() and text else f"0x{key.hex()}"
     return shown if len(shown) <= 200 else f"{shown[:199]}…"
-
-
-class _BrokerState:
-    """What the error callback told, boiled down to changes: librdkafka repeats itself with each retry."""
-
-    def __init__(self, servers: str) -> None:
-        self._servers = servers
-        self._logged: dict[int, float] = {}
-        self._told = self._lines = 0
-        self._denied_since: float | None = None
-        self._closed = False
-        self.unreachable = False
-        self.denied: KafkaError | None = None
-        self.reason = ""
-
-    def on_error(self, error: KafkaError) -> None:
-        self._told += 1
-        code = error.code()
-        if code == KafkaError._ALL_BROKERS_DOWN:
-            self.unreachable = True
-        else:
-            self.reason = error.str()
-        if code in DENIED:
-            self.denied = error
-            if self._denied_since is None:
-                self._denied_since = time.monotonic()
-        if not self._closed:
-            self._log(error)
-
-    def served(self, count: int) -> None:
-        """*count* events were served by a poll: errors, log lines and deliveries.
-
-        Deliveries mean that brokers answer, but ones that came with an error are from before it.
-        """
-        told, self._told = self._told, 0
-        lines, self._lines = self._lines, 0
-        if told or count <= lines:
-            return
-        if self.unreachable:
-            log.info("kafka_reachable", bootstrap_servers=self._servers)
-            self._logged.clear()
-        self.unreachable, self.denied, self._denied_since, self.reason = False, None, None, ""
-
-    def log(self, level: int, form: str, *args: object) -> None:
-        """A log line of librdkafka, at debug: what matters of them comes through the error callback too."""
-        self._lines += 1
-        log.debug("librdkafka", severity=level, line=form % args if args else form)
-
-    def denied_for_s(self) -> float:
-        return 0.0 if self._denied_since is None else time.monotonic() - self._denied_since
-
-    def close(self) -> None:
-        self._closed = True
-
-    def _log(self, error: KafkaError) -> None:
-        now = time.monotonic()
-        last = self._logged.get(error.code())
-        if last is not None and now - last < _SAME_LOG_S:
-            return
-        self._logged[error.code()] = now
-        denied = error.code() in DENIED
-        write = log.error if denied else log.warning
-        write("kafka_refused" if denied else "kafka_error", code=error.name(), reason=error.str(),
-              bootstrap_servers=self._servers)

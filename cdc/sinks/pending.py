@@ -1,4 +1,4 @@
-"""Acks of what a sink took and has not written yet, oldest first."""
+"""The acks of outgoings that a sink has taken and not written yet, oldest first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cdc.core.interfaces import Ack
 
 
 class Pending:
-    """*place* is a count of bytes since the sink began, where the last outgoing taken with an ack ends."""
+    """Outgoings taken and not answered. A *place* is where an outgoing ends, in bytes since the sink was made."""
 
     def __init__(self) -> None:
         self._runs: deque[tuple[int, int, Ack]] = deque()
@@ -21,6 +21,7 @@ class Pending:
         return self._count
 
     def add(self, place: int, count: int, ack: Ack) -> None:
+        """*count* outgoings were taken with *ack*; the last of them ends at *place*."""
         if count:
             self._runs.append((place, count, ack))
             self._count += count
@@ -28,15 +29,14 @@ class Pending:
             self._size_bytes = place
 
     def delivered(self, place: int) -> None:
-        """All that end at or before *place* are."""
+        """Ack all outgoings that end at or before *place*."""
         while self._runs and self._runs[0][0] <= place:
             _, count, ack = self._runs.popleft()
             self._count -= count
-            for _ in range(count):
-                ack.delivered()
+            ack.delivered(count)
 
     def failed(self, error: Exception) -> None:
-        """All are."""
+        """Answer all outgoings with *error*."""
         while self._runs:
             _, count, ack = self._runs.popleft()
             self._count -= count
@@ -45,7 +45,8 @@ class Pending:
                 ack.failed(error)
 
     def closed(self) -> None:
-        self.failed(SinkConnectionError("The sink was closed before it was written."))
+        """Answer all outgoings: the sink was closed."""
+        self.failed(SinkConnectionError("The sink was closed before the record was written."))
 
     def metrics(self) -> Mapping[str, float]:
         return {

@@ -1,4 +1,4 @@
-"""To standard output as lines of JSON, for looking on and for pipes. Delivered means written: there is no sync."""
+"""The standard output sink: lines of JSON, for people and pipes. An ack means written; nothing is synced."""
 
 from __future__ import annotations
 
@@ -11,21 +11,26 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from cdc.core.errors import SinkRefusedError
-from cdc.core.interfaces import Ack, Outgoing
+from cdc.core.interfaces import Ack, Outgoing, SinkSettings
 
-from .lines import json_line
+from .json_lines import json_line
 from .pending import Pending
 
 _BUFFER_BYTES: Final = 1 << 20
 _PIPE_BYTES: Final = select.PIPE_BUF
-"""What a pipe that is ready takes without blocking (POSIX, `poll` and `write`)."""
+"""A pipe that is ready takes this many bytes without blocking (POSIX, `poll` and `write`)."""
+
+
+def build(_settings: SinkSettings) -> StdoutSink:
+    """The sink for `sink.type=stdout`, which has no settings."""
+    return StdoutSink()
 
 
 class StdoutSink:
-    """Lines wait in a buffer while the reader is slow, so that a paused reader never holds up the task's thread."""
+    """Buffers lines while the reader is slow, so that a paused reader never blocks the task's thread."""
 
     def __init__(self, descriptor: int | None = None) -> None:
-        """*descriptor* is the file descriptor to write to instead of standard output's; it stays open."""
+        """*descriptor*: write to this file descriptor instead of standard output's; it stays open."""
         self._descriptor = descriptor
         self._fd = -1
         self._chunk_bytes = _PIPE_BYTES
@@ -42,6 +47,9 @@ class StdoutSink:
 
     def interrupt(self) -> None:
         """Nothing here waits."""
+
+    def fence(self) -> None:
+        """Nothing of another process is on its way here."""
 
     def send(self, batch: Sequence[Outgoing], first: int, ack: Ack) -> int:
         index = first
@@ -73,7 +81,7 @@ class StdoutSink:
         return len(self._pending)
 
     def close(self) -> None:
-        """A line that was begun is ended if the reader takes it at once."""
+        """Write the rest of a begun line if the reader takes it without waiting."""
         self.poll(0)
         self._pending.closed()
 

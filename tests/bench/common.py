@@ -1,4 +1,4 @@
-"""What the drains have in common: `cdc run` as a process of its own, watched from outside, and what Kafka takes."""
+"""What the workloads have in common: `cdc run` as a process of its own, watched from outside, and what Kafka takes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from cdc.sinks.kafka import producer_settings
+from cdc.core.interfaces import Outgoing
+from cdc.runtime.inflight import Delivery, Inflight
+from cdc.sinks.kafka import KafkaSink
 from tests.servers.kafka import KafkaServer
 from tests.servers.registry import RegistryServer
+
+_COMPRESSION: Final = "lz4"
+"""As people set it where speed matters; the default is none."""
+_PATIENCE_S: Final = 300.0
+"""So long a topic may stay as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +54,12 @@ class Drained(Measured):
     process's."""
 
     peak_kib: int
+    threads: Mapping[str, float] = field(default_factory=dict)
+    """CPU seconds by thread, the largest first."""
 
     def __str__(self) -> str:
-        return f"{Measured.__str__(self)}, peak RSS {self.peak_kib / 1024:.0f} MB"
+        threads = ", ".join(f"{name} {seconds / self.rows * 1e6:.1f}" for name, seconds in self.threads.items())
+        return f"{Measured.__str__(self)} ({threads}), peak RSS {self.peak_kib / 1024:.0f} MB"
 
 
 @contextlib.contextmanager
@@ -62,38 +73,48 @@ def stopwatch(found: list[float]) -> Iterator[None]:
 class Sinks:
     """Kafka and a registry; drains into them."""
 
-    def __init__(self, kafka: KafkaServer, registry: RegistryServer, *, pure: bool) -> None:
+    def __init__(self, kafka: KafkaServer, registry: RegistryServer, *, pure: bool,
+                 settings: Mapping[str, str] = {}) -> None:  # noqa: B006  never changed
+        """*settings*: keys for every worker. *pure*: the uncompiled core."""
         self.kafka = kafka
         self.registry = registry
         self.pure = pure
+        self.settings = settings
 
     def drain(self, name: str, connector: Mapping[str, object], topic: str, rows: int,
               prepare: Callable[[Path], None] = lambda offsets: None) -> Drained:
         """Run *connector* as *name* until *topic* has *rows* records. *prepare* may fill the offset file before."""
         with tempfile.TemporaryDirectory() as folder:
             prepare(Path(folder, "offsets"))
-            with self._run(Path(folder), {"name": name, **connector}) as process:
+            with self.run(Path(folder), {"name": name, **connector}) as process:
                 return self._await(topic, rows, process)
 
     def produce(self, topic: str, like: str, rows: int) -> Measured:
-        """A loop of nothing but `produce()` to *topic*, with messages as the last one of *like* and our settings."""
+        """Nothing but a producer as the sink has it, with messages as the last one of *like* and our settings."""
         key, value = self._sample(like)
-        producer = Producer(dict(producer_settings({"bootstrap.servers": self.kafka.bootstrap}).settings))
-        producer.list_topics(timeout=10)
-        sent = 0
+        sink = KafkaSink({"bootstrap.servers": self.kafka.bootstrap, "compression.type": _COMPRESSION})
+        sink.start()
+        delivery = Delivery(Inflight(), None, rows, 0)  # type: ignore[arg-type]
+        batch = [Outgoing(topic, key, value, -1, (), like)] * 1000
         took: list[float] = []
         with stopwatch(took):
-            while sent < rows:
-                try:
-                    producer.produce(topic, value, key, -1)
-                    sent += 1
-                except BufferError:
-                    producer.poll(0.05)
-            producer.flush()
+            for first in range(0, rows, len(batch)):
+                part, sent = batch[:rows - first], 0
+                while sent < len(part):
+                    sent = sink.send(part, sent, delivery)
+                    sink.poll(0.01 if sent < len(part) else 0)
+            sink.flush(600)
+        sink.close()
+        assert delivery.acked(), delivery.error
         return Measured(rows, *took)
 
+    def log_bytes(self, topic: str) -> int:
+        """Of the topic's files at the broker."""
+        assert self.kafka.folder is not None
+        return sum(file.stat().st_size for file in (self.kafka.folder / "data").glob(f"{topic}-*/*.log"))
+
     @contextlib.contextmanager
-    def _run(self, folder: Path, connector: Mapping[str, object]) -> Iterator[subprocess.Popen[bytes]]:
+    def run(self, folder: Path, connector: Mapping[str, object]) -> Iterator[subprocess.Popen[bytes]]:
         properties = {
             "bootstrap.servers": self.kafka.bootstrap,
             "key.converter": "io.confluent.connect.avro.AvroConverter",
@@ -103,6 +124,8 @@ class Sinks:
             "offset.storage.file.filename": folder / "offsets",
             "offset.flush.interval.ms": 1000,
             "listeners": "http://127.0.0.1:0",
+            "producer.compression.type": _COMPRESSION,
+            **self.settings,
             **connector,
         }
         file = folder / "bench.properties"
@@ -121,53 +144,102 @@ class Sinks:
                 process.wait(60)
 
     def _await(self, topic: str, rows: int, process: subprocess.Popen[bytes]) -> Drained:
-        consumer = self._consumer()
         begin: tuple[int, float, float] | None = None
-        try:
+        threads: Mapping[str, float] = {}
+        last, changed = 0, time.monotonic()
+        with contextlib.closing(End(self.kafka, topic)) as end:
             while True:
                 if process.poll() is not None:
                     raise RuntimeError(f"cdc ended with {process.returncode}")
-                count, now_s, cpu_s = _high_watermark(consumer, topic), time.monotonic(), _cpu_seconds(process.pid)
+                count, now_s, cpu_s = end.offset(), time.monotonic(), cpu_seconds(process.pid)
                 if count and begin is None:
-                    begin = count, now_s, cpu_s
+                    begin, threads = (count, now_s, cpu_s), cpu_by_thread(process.pid)
                 if begin is not None and count >= rows:
                     return Drained(count - begin[0], now_s - begin[1], cpu_s - begin[2],
-                                   _status(process.pid, "VmHWM"))
+                                   status(process.pid, "VmHWM"), _more(cpu_by_thread(process.pid), threads))
+                if count != last:
+                    last, changed = count, now_s
+                elif now_s - changed > _PATIENCE_S:
+                    raise RuntimeError(f"{topic} stays at {count} of {rows} records")
                 time.sleep(0.05)
-        finally:
-            consumer.close()
 
     def _sample(self, topic: str) -> tuple[bytes | None, bytes | None]:
         """Key and value of the last message of *topic*."""
-        consumer = self._consumer()
-        try:
-            last = _high_watermark(consumer, topic) - 1
-            consumer.assign([TopicPartition(topic, 0, last)])
-            message = consumer.poll(30)
-            assert message is not None, f"{topic} has no message at {last}"
-            return message.key(), message.value()
-        finally:
-            consumer.close()
+        with contextlib.closing(End(self.kafka, topic)) as end:
+            return end.last_message()
 
-    def _consumer(self) -> Consumer:
-        return Consumer({"bootstrap.servers": self.kafka.bootstrap, "group.id": "bench",
+
+class End:
+    """The end of a topic's only partition, asked again and again."""
+
+    def __init__(self, kafka: KafkaServer, topic: str) -> None:
+        self._kafka = kafka
+        self._topic = topic
+        self._consumer = self._made()
+
+    def offset(self) -> int:
+        """0 while the topic is not there. After a failure a new client asks: librdkafka may lose its brokers."""
+        try:
+            return int(self._consumer.get_watermark_offsets(TopicPartition(self._topic, 0), timeout=5)[1])
+        except KafkaException:
+            self._consumer.close()
+            self._consumer = self._made()
+            return 0
+
+    def last_message(self) -> tuple[bytes | None, bytes | None]:
+        """Its key and value."""
+        last = self.offset() - 1
+        self._consumer.assign([TopicPartition(self._topic, 0, last)])
+        message = self._consumer.poll(30)
+        assert message is not None, f"{self._topic} has no message at {last}"
+        return message.key(), message.value()
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def _made(self) -> Consumer:
+        return Consumer({"bootstrap.servers": self._kafka.bootstrap, "group.id": "bench",
                          "allow.auto.create.topics": False, "enable.auto.commit": False})
 
 
-def _high_watermark(consumer: Consumer, topic: str) -> int:
-    try:
-        return int(consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=5)[1])
-    except Exception:
-        return 0
-
-
-def _status(pid: int, name: str) -> int:
+def status(pid: int, name: str) -> int:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith(name + ":"):
             return int(line.split()[1])
     return 0
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_by_thread(pid: int) -> dict[str, float]:
+    """CPU seconds by `NAME TID` of each thread that lives."""
+    found = {}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        try:
+            name, _, rest = (task / "stat").read_text().partition("(")[2].rpartition(")")
+        except OSError:
+            continue  # it has ended
+        fields = rest.split()
+        found[f"{name} {task.name}"] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return found
+
+
+def _more(now: Mapping[str, float], before: Mapping[str, float]) -> dict[str, float]:
+    """What each thread has taken since *before*; the four largest, by name without the number."""
+    took = sorted(((seconds - before.get(name, 0), name) for name, seconds in now.items()), reverse=True)
+    return {f"{name.partition(' ')[0]}#{place}": seconds for place, (seconds, name) in enumerate(took[:4])}
+
+
+def at_a_rate(write: Callable[[], object], seconds: float, per_second: int) -> int:
+    """Call *write* at a constant rate; what is late is made up for. Returns how often."""
+    count, began = 0, time.monotonic()
+    while (now := time.monotonic() - began) < seconds:
+        if count < now * per_second:
+            write()
+            count += 1
+        else:
+            time.sleep(0.0002)
+    return count

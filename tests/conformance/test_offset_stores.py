@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from cdc.core.errors import OffsetStoreError
 from cdc.core.interfaces import OffsetStore
-from cdc.runtime.kafka_offsets import KafkaOffsetStore
-from cdc.runtime.offsets import FileOffsetStore
+from cdc.stores.file_offsets import FileOffsetStore
+from cdc.stores.kafka_offsets import KafkaOffsetStore
 from tests.servers.kafka import KafkaServer
 
 PARTITION = {"server": "shop"}
@@ -87,3 +88,66 @@ def test_closing_twice_is_fine(open_store: Open) -> None:
     store = open_store()
     store.close()
     store.close()
+
+
+PLACE = "inventory", PARTITION
+
+
+def test_who_took_over_is_the_only_one_that_commits(open_store: Open) -> None:
+    one = open_store()
+    first = one.claim(*PLACE, None)
+    one.commit(*PLACE, {"lsn": 1})
+    one.close()
+    two = open_store()
+    two.hold(*PLACE)
+    second = two.claim(*PLACE, {"lsn": 1})
+    assert second.generation > first.generation
+    two.commit(*PLACE, {"lsn": 2})
+    assert open_store().load(*PLACE) == {"lsn": 2}
+
+
+def test_the_same_process_claims_again_after_an_error(open_store: Open) -> None:
+    store = open_store()
+    generations = []
+    for lsn in range(3):
+        store.hold(*PLACE)
+        generations.append(store.claim(*PLACE, store.load(*PLACE)).generation)
+        store.commit(*PLACE, {"lsn": lsn})
+    assert generations == sorted(set(generations))
+    assert open_store().load(*PLACE) == {"lsn": 2}
+
+
+def test_an_offset_that_changed_since_it_was_loaded_is_not_claimed(open_store: Open) -> None:
+    store = open_store()
+    store.commit(*PLACE, {"lsn": 2})
+    with pytest.raises(OffsetStoreError, match="changed while it started") as caught:
+        store.claim(*PLACE, {"lsn": 1})
+    assert caught.value.retriable
+    assert store.claim(*PLACE, {"lsn": 2})
+
+
+def test_a_released_offset_may_be_claimed_by_others(open_store: Open) -> None:
+    one, two = open_store(), open_store()
+    one.hold(*PLACE)
+    one.claim(*PLACE, None)
+    one.release(*PLACE)
+    one.release(*PLACE)
+    two.hold(*PLACE)
+    two.claim(*PLACE, None)
+    two.commit(*PLACE, {"lsn": 3})
+    two.release(*PLACE)
+    one.hold(*PLACE)
+    one.claim(*PLACE, {"lsn": 3})
+    one.commit(*PLACE, {"lsn": 4})
+    assert two.load(*PLACE) == {"lsn": 4}
+
+
+def test_what_is_stored_is_listed_by_name(open_store: Open) -> None:
+    store = open_store()
+    assert store.stored() == []
+    for connector, server in (("b", "x"), ("a", "y"), ("a", "x"), ("gone", "x")):
+        store.commit(connector, {"server": server}, {"lsn": 1, "large": "z" * 1_000_000})
+    store.commit("gone", {"server": "x"}, None)
+    expected = [("a", {"server": "x"}), ("a", {"server": "y"}), ("b", {"server": "x"})]
+    assert list(store.stored()) == expected
+    assert list(open_store().stored()) == expected

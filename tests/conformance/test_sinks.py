@@ -17,6 +17,7 @@ from cdc.core.interfaces import Outgoing, Sink
 from cdc.runtime.inflight import Delivery, Inflight
 from cdc.sinks.file import FileSink
 from cdc.sinks.kafka import KafkaSink
+from cdc.sinks.kafka_options import ClientKind, Fencing
 from cdc.sinks.stdout import StdoutSink
 from tests.servers.kafka import KafkaServer, consume_all
 
@@ -74,22 +75,26 @@ def _avro(topic: str, tmp_path: Path) -> Iterator[Case]:
     yield Case(FileSink(tmp_path, "avro", _lookup), values, topic)
 
 
-def _kafka(topic: str, server: KafkaServer) -> Iterator[Case]:
+def _kafka(topic: str, server: KafkaServer, fencing: Fencing = "off", client: ClientKind = "auto") -> Iterator[Case]:
     def values(topic: str) -> list[int]:
         return [json.loads(message.value or b"null") for message in consume_all(server.bootstrap, topic)]
 
-    yield Case(KafkaSink({"bootstrap.servers": server.bootstrap}), values, topic)
+    properties = {"bootstrap.servers": server.bootstrap}
+    sink = KafkaSink(properties, fencing=fencing, transactional_id=f"cdc-{topic}", start_timeout_s=30, client=client)
+    yield Case(sink, values, topic)
 
 
-@pytest.fixture(params=["stdout", "file", "avro", "kafka"])
+@pytest.fixture(params=["stdout", "file", "avro", "kafka", "kafka-fenced", "kafka-python"])
 def case(request: pytest.FixtureRequest, tmp_path: Path, topic_prefix: str) -> Iterator[Case]:
     topic = f"{topic_prefix}.public.t"
-    if request.param == "kafka":
-        cases = _kafka(topic, request.getfixturevalue("kafka"))
+    if request.param.startswith("kafka"):
+        cases = _kafka(topic, request.getfixturevalue("kafka"), "on" if "fenced" in request.param else "off",
+                       "python" if "python" in request.param else "auto")
     else:
         cases = {"stdout": _stdout, "file": _file, "avro": _avro}[request.param](topic, tmp_path)
     for case in cases:
         case.sink.start()
+        case.sink.fence()
         yield case
         case.sink.close()
 
@@ -143,6 +148,7 @@ def test_it_can_be_started_again_after_it_was_closed(case: Case) -> None:
     assert case.sink.flush(30) == 0
     case.sink.close()
     case.sink.start()
+    case.sink.fence()
     delivery = send(case, [case.outgoing(2)])
     assert case.sink.flush(30) == 0
     assert delivery.acked()

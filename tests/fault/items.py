@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,11 +14,13 @@ import pymysql
 
 from tests.conftest import BinlogDatabase, Database
 from tests.fault.pipeline import binlog_options, source_options
+from tests.servers.postgres import PostgresServer
 from tests.servers.server import Server
 
 LOST = (psycopg.OperationalError, pymysql.OperationalError, pymysql.InterfaceError)
 """What a session ends with when its server goes away."""
 
+_numbers = itertools.count(1)
 _TABLE = "CREATE TABLE items (id int PRIMARY KEY, name {text} NOT NULL, version int NOT NULL DEFAULT 0)"
 _BACKLOG = "INSERT INTO items (id, name) {rows}"
 
@@ -109,3 +115,14 @@ class BinlogItems:
         """A binary log is sent to whoever reads it, and nobody answers."""
         return {(number, "") for (number,) in self.execute(
             "SELECT id FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%'")}
+
+
+@contextmanager
+def fresh_items(server: Any) -> Iterator[Items]:
+    """The table in a database of its own on *server*, which is dropped in the end."""
+    name = server.create_database(f"items_{os.getpid()}_{next(_numbers)}")
+    items: Items = (PostgresItems(Database(server, name)) if isinstance(server, PostgresServer)
+                    else BinlogItems(BinlogDatabase(server, name)))
+    items.create()
+    yield items
+    server.drop_database(name)

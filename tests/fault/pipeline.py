@@ -15,11 +15,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
+from tests.servers.kafka import watermarks
 from tests.servers.mysql import BinlogServer
 from tests.servers.postgres import PostgresServer
 from tests.servers.process import wait_until
@@ -31,9 +32,15 @@ JSON = "org.apache.kafka.connect.json.JsonConverter"
 class Process:
     """`cdc run` with *files* of *folder*; may be started again after its end. Killed on leaving, at the latest."""
 
-    def __init__(self, folder: Path, files: Mapping[str, Mapping[str, str]]) -> None:
+    def __init__(self, folder: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
+        """*files*: keys and values by the file's name, written as properties, or as JSON if it ends otherwise (JSON is
+        YAML, too)."""
         self.folder = folder
         self.log = folder / "log"
+        self.program = ["-m", "cdc", "run"]
+        """What Python is to run; the files come after it."""
+        self.environment: dict[str, str] = {}
+        """Variables beside those of this process."""
         self.files = {name: dict(config) for name, config in files.items()}
         self.process: subprocess.Popen[bytes] | None = None
         self.started_at = 0
@@ -52,12 +59,14 @@ class Process:
     def start(self) -> None:
         paths = [self.folder / name for name in self.files]
         for path in paths:
-            lines = (f"{key}={value}\n" for key, value in self.files[path.name].items())
-            path.write_text("".join(lines), encoding="utf-8")
+            config = self.files[path.name]
+            lines = "".join(f"{key}={value}\n" for key, value in config.items())
+            path.write_text(lines if path.suffix == ".properties" else json.dumps(config), encoding="utf-8")
         with self.log.open("ab") as log, (self.folder / "stdout").open("ab") as stdout:
             self.started_at = log.tell()
-            self.process = subprocess.Popen([sys.executable, "-m", "cdc", "run", *map(str, paths)], stdout=stdout,
-                                            stderr=log, env={**os.environ, "CDC_LOG_FORMAT": "json"})
+            environment = {**os.environ, "CDC_LOG_FORMAT": "json", **self.environment}
+            self.process = subprocess.Popen([sys.executable, *self.program, *map(str, paths)], stdout=stdout,
+                                            stderr=log, env=environment)
 
     def kill(self) -> None:
         """SIGKILL: no goodbye."""
@@ -83,9 +92,10 @@ class Process:
         assert ".py" not in text
         logged, _, said = text.rpartition("}\n") if "}\n" in text else ("", "", text)
         assert all(line.startswith("{") for line in logged.splitlines()), "the paragraph is the end of what is printed"
-        assert said.startswith("cdc: ")
         assert "\n\n" not in said.strip()
-        return " ".join(said.split())
+        joined = " ".join(said.split())  # a long path after `cdc:` begins a line of its own
+        assert joined.startswith("cdc: ")
+        return joined
 
     def text(self, start: int | None = None) -> str:
         """Standard error of the last start."""
@@ -237,7 +247,8 @@ class Reader:
 
     def __init__(self, bootstrap: str, registry_url: str) -> None:
         self._settings = {"bootstrap.servers": bootstrap, "group.id": "reader", "enable.auto.commit": False,
-                          "auto.offset.reset": "earliest", "allow.auto.create.topics": False}
+                          "auto.offset.reset": "earliest", "allow.auto.create.topics": False,
+                          "enable.partition.eof": True}
         self._deserialize = AvroDeserializer(SchemaRegistryClient({"url": registry_url, "timeout": 3}))
 
     def count(self, topic: str) -> int:
@@ -254,13 +265,15 @@ class Reader:
         """All of partition 0, or the *last* so many, up to the end as it is now."""
         consumer = Consumer(self._settings)
         try:
-            end = int(consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=10)[1])
+            end = watermarks(consumer, TopicPartition(topic, 0))[1]
             seen = 0 if last is None else max(0, end - last)
             consumer.assign([TopicPartition(topic, 0, seen)])
             while seen < end:
                 message = consumer.poll(10)
                 assert message is not None, f"{topic} ended at {seen} of {end}"
                 error = message.error()
+                if error is not None and error.code() == KafkaError._PARTITION_EOF:
+                    break  # what is left are the ends of transactions
                 assert error is None, str(error)
                 kafka_offset = message.offset()
                 assert kafka_offset is not None

@@ -6,18 +6,19 @@ Outages last CDC_TEST_LONG=1: 90 s, else some seconds.
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
-from tests.conftest import BinlogDatabase, Database
-from tests.fault.items import BinlogItems, Items, PostgresItems
+from tests.fault.items import Items, PostgresItems, fresh_items
 from tests.fault.pipeline import Pipeline, Reader
 from tests.fault.traffic import Watch, Writer, await_end, is_whole
 from tests.servers.kafka import KafkaServer, consume_all
@@ -33,7 +34,6 @@ BACKLOG_ROWS = 300_000
 MOST_MEMORY_MB = 200
 
 MakeProxy = Callable[[Server], Proxy]
-_numbers = itertools.count(1)
 
 elsewhere = pytest.mark.parametrize("items", ["postgres18", "mysql"], indirect=True)
 """For faults that are not the database's: one binary log is as good as the other."""
@@ -44,17 +44,14 @@ def items_fixture(request: pytest.FixtureRequest) -> Iterator[Items]:
     """A database with the table, on a server that soon drops replication connections that do not report, and that
     survives being killed."""
     server: Any = request.getfixturevalue(request.param)
-    name = server.create_database(f"items_{os.getpid()}_{next(_numbers)}")
     postgres = isinstance(server, PostgresServer)
     settings = {"wal_sender_timeout": "5s"} if postgres else {"innodb_flush_log_at_trx_commit": 1}
     server.set(**settings)
-    items = PostgresItems(Database(server, name)) if postgres else BinlogItems(BinlogDatabase(server, name))
-    items.create()
-    yield items
-    if not server.running:
-        server.start()
-    server.set(**(dict.fromkeys(settings) if postgres else {"innodb_flush_log_at_trx_commit": 0}))
-    server.drop_database(name)
+    with fresh_items(server) as items:
+        yield items
+        if not server.running:
+            server.start()
+        server.set(**(dict.fromkeys(settings) if postgres else {"innodb_flush_log_at_trx_commit": 0}))
 
 
 @pytest.fixture(name="topic")
@@ -250,13 +247,13 @@ def test_killed_while_kafka_is_stopped(items: Items, kafka: KafkaServer, reader:
 
 def test_stopped_while_kafka_is_stopped(items: Items, kafka: KafkaServer, reader: Reader, pipeline: Pipeline,
                                         topic: str) -> None:
-    """A stop does not wait for what cannot be had, and the next start goes on."""
+    """A stop does not wait for Kafka but says with its exit code that something is open; the next start goes on."""
     with Writer(items) as writer:
         begin(pipeline, writer, reader, topic)
         kafka.stop()
         writer.goes_on(100)
         began = time.monotonic()
-        assert pipeline.stop() == 0
+        assert pipeline.stop() == 1
         assert time.monotonic() - began < 9
         kafka.start()
         pipeline.start()
@@ -264,6 +261,166 @@ def test_stopped_while_kafka_is_stopped(items: Items, kafka: KafkaServer, reader
     await_end(items, reader, topic)
     assert pipeline.stop() == 0
     is_whole(items, reader.events(topic))
+
+
+@pytest.mark.parametrize("items", ["postgres18"], indirect=True)
+def test_registry_that_stops_answering(items: Items, reader: Reader, registry: RegistryServer, pipeline: Pipeline,
+                                       topic: str, topic_prefix: str, proxy: MakeProxy) -> None:
+    """It takes the request and says nothing. A stop ends that wait, and says that something is open."""
+    link = proxy(registry)
+    options = pipeline.files["pipeline.properties"]
+    options |= {key: text.replace(f":{registry.port}", f":{link.port}") for key, text in options.items()
+                if key.endswith("schema.registry.url")}
+    options |= {f"{side}.converter.http.read.timeout.ms": "3000" for side in ("key", "value")}
+    with Writer(items) as writer:
+        begin(pipeline, writer, reader, topic)
+    link.freeze()
+    items.execute("CREATE TABLE more (id int PRIMARY KEY)")
+    items.execute("INSERT INTO more VALUES (1)")
+    wait_until(lambda: "no complete answer within 3 s" in pipeline.text(), 60, "a warning")
+    began = time.monotonic()
+    assert pipeline.stop() == 1
+    assert time.monotonic() - began < 9
+    assert '"tasks_abandoned"' not in pipeline.text()
+    link.restore()
+    pipeline.start()
+    await_end(items, reader, topic)
+    assert pipeline.stop() == 0
+    assert [event.row for event in reader.events(f"{topic_prefix}.{items.schema}.more")] == [{"id": 1}]
+
+
+WITH_FEW_FILES = """
+import resource, runpy, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+sys.argv[:1] = ["cdc", "run"]
+runpy.run_module("cdc", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("items", ["postgres18"], indirect=True)
+def test_idle_http_clients_do_not_take_the_descriptors_of_the_stream(items: Items, reader: Reader, pipeline: Pipeline,
+                                                                     topic: str) -> None:
+    """400 clients that send half a header, where the process may open 256 files; then the database ends the stream."""
+    pipeline.program = ["-c", WITH_FEW_FILES]
+    with Writer(items) as writer:
+        begin(pipeline, writer, reader, topic)
+    port = int(pipeline.url.rpartition(":")[2])
+    with ExitStack() as stack:
+        for _ in range(400):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", port), 30))
+            client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        items.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_replication")
+        await_end(items, reader, topic)
+        assert pipeline.state() == "streaming", "a probe is answered while they are there"
+    assert "Too many open files" not in pipeline.text()
+    assert pipeline.stop() == 0
+
+
+# Starts during an outage
+
+GRACE_S = 10.0
+"""How long a start waits that knows of no offset; the outages here last at least twice as long."""
+
+
+def starts_and_waits(pipeline: Pipeline, watch: Watch) -> None:
+    """Starts, and still waits when a start without an offset would have failed; says why in its status."""
+    pipeline.start()
+    wait_until(lambda: pipeline.state() in ("starting", "retrying"), 20, "an answer")
+    watch.during(max(OUTAGE_S, 2.5 * GRACE_S))
+    assert pipeline.process is not None
+    assert pipeline.process.poll() is None
+    wait_until(lambda: pipeline.state() == "retrying", 40, "the next attempt to fail")
+    (task,) = json.loads(pipeline.get("/connectors/shop/status"))["tasks"]
+    assert task["state"] == "RUNNING"
+    assert pipeline.metric('cdc_errors_total{connector="shop",stage=') is not None
+
+
+@elsewhere
+def test_started_while_the_database_is_stopped(items: Items, reader: Reader, pipeline: Pipeline, watch: Watch,
+                                               topic: str) -> None:
+    with Writer(items) as writer:
+        begin(pipeline, writer, reader, topic)
+        assert pipeline.stop() == 0
+        items.server.stop()
+        starts_and_waits(pipeline, watch)
+        items.server.start()
+        pipeline.await_state("streaming")
+        writer.goes_on(10)
+    await_end(items, reader, topic)
+    assert pipeline.stop() == 0
+    is_whole(items, reader.events(topic))
+
+
+@pytest.mark.parametrize("items", ["postgres18"], indirect=True)
+@pytest.mark.parametrize("where", ["file", "topic"])
+def test_started_while_kafka_is_stopped(items: Items, kafka: KafkaServer, reader: Reader, pipeline: Pipeline,
+                                        watch: Watch, topic: str, topic_prefix: str, where: str) -> None:
+    if where == "topic":
+        keep_offsets_in_kafka(pipeline, f"{topic_prefix}-offsets")
+    with Writer(items) as writer:
+        begin(pipeline, writer, reader, topic)
+        assert pipeline.stop() == 0
+        kafka.stop()
+        starts_and_waits(pipeline, watch)
+        began = time.monotonic()
+        assert pipeline.stop() == 0, "nothing was read, so nothing is open"
+        assert time.monotonic() - began < 9
+        pipeline.start()
+        kafka.start()
+        pipeline.await_state("streaming", 60)
+        writer.goes_on(10)
+    await_end(items, reader, topic)
+    assert pipeline.stop() == 0
+    is_whole(items, reader.events(topic))
+
+
+@pytest.mark.parametrize("items", ["postgres18"], indirect=True)
+def test_started_while_the_slot_is_in_use(items: Items, reader: Reader, pipeline: Pipeline, watch: Watch, topic: str,
+                                          topic_prefix: str) -> None:
+    """As after a crash behind a dead link: the server has not yet noticed that the former reader is gone."""
+    options = pipeline.files["pipeline.properties"]
+    options |= {"slot.max.retries": "60", "slot.retry.delay.ms": "1000"}
+    with Writer(items) as writer:
+        begin(pipeline, writer, reader, topic)
+        assert pipeline.stop() == 0
+        with closing(hold_slot(options, topic_prefix.lower())):
+            starts_and_waits(pipeline, watch)
+        pipeline.await_state("streaming")
+        writer.goes_on(10)
+    await_end(items, reader, topic)
+    assert pipeline.stop() == 0
+    is_whole(items, reader.events(topic))
+
+
+@pytest.mark.parametrize("items", ["postgres18"], indirect=True)
+def test_slot_max_retries_are_an_end(items: Items, reader: Reader, pipeline: Pipeline, topic: str,
+                                     topic_prefix: str) -> None:
+    options = pipeline.files["pipeline.properties"]
+    options |= {"slot.max.retries": "2", "slot.retry.delay.ms": "300"}
+    with Writer(items) as writer:
+        begin(pipeline, writer, reader, topic)
+        assert pipeline.stop() == 0
+        with closing(hold_slot(options, topic_prefix.lower())):
+            pipeline.start()
+            assert "is in use" in pipeline.complaint(1)
+    assert pipeline.text().count('"task_retrying"') == 2
+
+
+def hold_slot(options: dict[str, str], slot: str) -> psycopg.Connection[Any]:
+    """A connection that streams from *slot* until it is closed."""
+    connection = psycopg.connect(
+        host=options["database.hostname"], port=options["database.port"], user=options["database.user"],
+        password=options.get("database.password"), dbname=options["database.dbname"], replication="database",
+        options="-c wal_sender_timeout=0", autocommit=True)
+    publication = options.get("publication.name", "dbz_publication")
+    connection.pgconn.send_query(f"START_REPLICATION SLOT {slot} LOGICAL 0/0 (proto_version '1', "
+                                 f"publication_names '{publication}')".encode())
+    while connection.pgconn.is_busy():
+        connection.pgconn.consume_input()
+    result = connection.pgconn.get_result()
+    assert result is not None
+    assert result.status == psycopg.pq.ExecStatus.COPY_BOTH, result.error_message
+    return connection
 
 
 # Offsets in a topic
@@ -279,7 +436,8 @@ def keep_offsets_in_kafka(pipeline: Pipeline, topic: str) -> None:
 @elsewhere
 def test_offsets_in_kafka_carry_on(items: Items, kafka: KafkaServer, reader: Reader, pipeline: Pipeline,
                                    topic: str, topic_prefix: str) -> None:
-    """The records of the offset topic are Kafka Connect's, byte for byte in their form."""
+    """The records of the offset topic are Kafka Connect's, byte for byte in their form. One more says who writes them;
+    its key has three elements, and Kafka Connect leaves such out."""
     offsets = f"{topic_prefix}-offsets"
     keep_offsets_in_kafka(pipeline, offsets)
     with Writer(items) as writer:
@@ -292,8 +450,9 @@ def test_offsets_in_kafka_carry_on(items: Items, kafka: KafkaServer, reader: Rea
     assert pipeline.stop() == 0
     assert is_whole(items, reader.events(topic)) == 0, "an orderly stop has committed all it delivered"
     stored = consume_all(kafka.bootstrap, offsets)
-    assert {message.key for message in stored} == {b'["shop",{"server":"%s"}]' % topic_prefix.encode()}
-    values = [message.value or b"" for message in stored]
+    key = b'["shop",{"server":"%s"}]' % topic_prefix.encode()
+    assert {message.key for message in stored} == {key, key[:-1] + b',"owner"]'}
+    values = [message.value or b"" for message in stored if message.key == key]
     assert all(value == json.dumps(json.loads(value), separators=(",", ":")).encode() for value in values)
     place = {"lsn", "lsn_proc", "lsn_commit", "ts_usec"} if items.schema == "public" else {"file", "pos", "ts_sec"}
     assert place <= json.loads(values[-1]).keys()
@@ -315,7 +474,7 @@ def test_offsets_in_kafka_wait_for_kafka(items: Items, kafka: KafkaServer, reade
         kafka.stop()
         writer.goes_on(10)
         began = time.monotonic()
-        assert pipeline.stop() == 0
+        assert pipeline.stop() == 1
         assert time.monotonic() - began < 9
         kafka.start()
         pipeline.start()

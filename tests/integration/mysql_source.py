@@ -26,7 +26,7 @@ def make_source(database: BinlogDatabase, options: Mapping[str, str] | None = No
         "tombstones.on.delete": "false", **(options or {}),
     }
     config, _ = (parse_mariadb if server.flavor == "mariadb" else parse_mysql)(given)
-    return MySqlSource(config, given)
+    return MySqlSource(config)
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def running(database: BinlogDatabase, options: Mapping[str, str] | None = None,
     source = make_source(database, options)
     try:
         source.start(offset)
-        yield Reading(source)
+        yield Reading(source, database)
     finally:
         source.stop()
 
@@ -44,8 +44,9 @@ def running(database: BinlogDatabase, options: Mapping[str, str] | None = None,
 class Reading:
     """Batches of a running source. `offset` is the last one's position."""
 
-    def __init__(self, source: MySqlSource) -> None:
+    def __init__(self, source: MySqlSource, database: BinlogDatabase) -> None:
         self.source = source
+        self._database = database
         self.offset: dict[str, Any] = {}
         while source.state() != "streaming":
             self._batch(0.5)
@@ -55,17 +56,19 @@ class Reading:
         if batch is None:
             return []
         self.offset = dict(batch.position.offset())
-        return batch.records
+        return list(batch.records)
+
+    def _place(self) -> tuple[str, int]:
+        """Behind what was read: file and byte."""
+        return str(self.offset.get("file", "")), int(self.offset.get("pos", 0))
 
     def changes(self, count: int, timeout: float = 20.0) -> list[tuple[Any, ...]]:
-        """(op, before, after, key) of so many changes, rows by column; and that no more follow."""
+        """(op, before, after, key) of so many changes, rows by column; and that the log has no more of them now."""
         records: list[Record] = []
         deadline = time.monotonic() + timeout
-        quiet = 0
-        while time.monotonic() < deadline and quiet < 2:
-            found = self._batch(0.2)
-            records += [each for each in found if isinstance(each, Record)]
-            quiet = quiet + 1 if not found and len(records) >= count else 0
+        end = self._database.server.binlog_end()
+        while time.monotonic() < deadline and (len(records) < count or self._place() < end):
+            records += [each for each in self._batch(0.2) if isinstance(each, Record)]
         assert len(records) == count, records
         return [change(record) for record in records]
 

@@ -31,9 +31,8 @@ def slot_of(database: Database) -> str:
 
 
 def make_source(database: Database, options: Mapping[str, str] | None = None) -> PostgresSource:
-    given = given_for(database, options or {})
-    config, _ = parse_postgres(given)
-    return PostgresSource(config, given)
+    config, _ = parse_postgres(given_for(database, options or {}))
+    return PostgresSource(config)
 
 
 @contextmanager
@@ -62,7 +61,7 @@ class Reading:
             return None
         self.offset = dict(batch.position.offset())
         self.commit_soon = batch.commit_soon
-        return batch.records
+        return list(batch.records)
 
     def until(self, done: Callable[[list[Any]], bool], timeout: float = 20.0) -> list[Any]:
         """All records until *done* says so."""

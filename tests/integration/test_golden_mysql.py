@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cdc.converters.avro import AvroConverter
+from cdc.converters.avro.converter import AvroConverter
 from cdc.converters.json import JsonConverter
 from cdc.converters.plan import ColumnFailures
 from cdc.converters.records import RecordConverter
@@ -208,7 +208,7 @@ def make_source(server: BinlogServer, flavor: str, options: dict[str, str]) -> M
         **options,
     }
     config, _ = (parse_mariadb if flavor == "mariadb" else parse_mysql)(given)
-    return MySqlSource(config, given)
+    return MySqlSource(config)
 
 
 def collect(source: MySqlSource, script: Script | None, wanted: int, *, rows_too: bool = False) -> list[Pair]:

@@ -18,7 +18,7 @@ from typing import Any
 import fastavro
 import pytest
 
-from cdc.converters.avro import AvroConverter
+from cdc.converters.avro.converter import AvroConverter
 from cdc.converters.json import JsonConverter
 from cdc.converters.plan import ColumnFailures
 from cdc.converters.records import RecordConverter
@@ -162,11 +162,14 @@ def _source(server: PostgresServer, options: dict[str, str]) -> tuple[PostgresSo
     given = {
         "name": "golden", "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
         "topic.prefix": "srv", "plugin.name": "pgoutput", "slot.name": "golden", "slot.drop.on.stop": "true",
+        "cdc.debezium.faults": "true",
         "database.hostname": server.host, "database.port": str(server.port), "database.user": "postgres",
         "database.dbname": "golden", **options,
     }
     config, _ = parse_postgres(given)
-    return PostgresSource(config, given), given
+    source = PostgresSource(config)
+    source.prefer_native()
+    return source, given
 
 
 def _snapshot(source: PostgresSource) -> list[Any]:
@@ -190,13 +193,16 @@ def _collect(source: PostgresSource, given: dict[str, str], wanted: int, records
     header = SimpleHeaderConverter()
     both = [RecordConverter(side[True], side[False], header, ColumnFailures(), headers) for side in (plain, avro)]
     deadline = time.monotonic() + 30
+    now_us = time.time_ns() // 1000
     while time.monotonic() < deadline and not source.finished():
         batch = source.poll(0.5 if len(records) >= wanted else 1.0)
         if batch is not None:
             records += batch.records
+            if batch.native is not None:
+                out = both[1].encode(batch.native, now_us)
+                assert [out.outgoing(index) for index in range(len(out))] == both[1].convert(batch.records, now_us)
         elif len(records) >= wanted:
             break
-    now_us = time.time_ns() // 1000
     return [Pair(a, b, avro[False]) for a, b in zip(*(each.convert(records, now_us) for each in both), strict=True)]
 
 

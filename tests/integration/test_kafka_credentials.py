@@ -10,10 +10,10 @@ import pytest
 
 from cdc.core.errors import SinkConnectionError, SinkRefusedError
 from cdc.core.interfaces import Outgoing
+from cdc.kafka.settings import client_settings
 from cdc.runtime.inflight import Inflight
-from cdc.runtime.kafka_offsets import KafkaOffsetStore
 from cdc.sinks.kafka import KafkaSink
-from cdc.sinks.kafka_options import client_settings
+from cdc.stores.kafka_offsets import KafkaOffsetStore
 from tests.servers.kafka import KafkaServer
 from tests.servers.process import ServerUnavailableError
 from tests.servers.proxy import Proxy

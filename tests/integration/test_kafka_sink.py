@@ -14,16 +14,24 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # t
 
 from cdc.core.errors import SinkConnectionError, SinkRefusedError
 from cdc.core.interfaces import Outgoing
+from cdc.kafka.topics import topic_groups
 from cdc.runtime.inflight import Delivery, Inflight
 from cdc.sinks.kafka import KafkaSink
-from cdc.sinks.kafka_topics import topic_groups
+from cdc.sinks.kafka_options import ClientKind
+from tests.integration.kafka_clients import CLIENTS
 from tests.servers.kafka import KafkaServer, consume_all, create_topic
 from tests.servers.process import free_port
 
 
+@pytest.fixture(params=CLIENTS)
+def client(request: pytest.FixtureRequest) -> ClientKind:
+    kind: ClientKind = request.param
+    return kind
+
+
 @pytest.fixture
-def sink(kafka: KafkaServer) -> Iterator[KafkaSink]:
-    sink = KafkaSink({"bootstrap.servers": kafka.bootstrap})
+def sink(kafka: KafkaServer, client: ClientKind) -> Iterator[KafkaSink]:
+    sink = KafkaSink({"bootstrap.servers": kafka.bootstrap}, client=client)
     sink.start()
     yield sink
     sink.close()
@@ -222,8 +230,9 @@ def test_waiting_for_brokers_ends_when_interrupted() -> None:
     timer.join()
 
 
-def test_closing_with_records_under_way_is_quick_and_fails_them(kafka: KafkaServer, topic_prefix: str) -> None:
-    sink = KafkaSink({"bootstrap.servers": kafka.bootstrap, "linger.ms": "60000"})
+def test_closing_with_records_under_way_is_quick_and_fails_them(kafka: KafkaServer, topic_prefix: str,
+                                                                client: ClientKind) -> None:
+    sink = KafkaSink({"bootstrap.servers": kafka.bootstrap, "linger.ms": "60000"}, client=client)
     sink.start()
     delivery = Inflight().add(None, 100)  # type: ignore[arg-type]
     sink.send([outgoing(topic_prefix, b"k", b"1")] * 100, 0, delivery)
@@ -231,3 +240,32 @@ def test_closing_with_records_under_way_is_quick_and_fails_them(kafka: KafkaServ
     sink.close()
     assert time.monotonic() - began < 2
     assert isinstance(delivery.error, SinkConnectionError)
+
+
+LOST = '{"name": "rdkafka#producer-1", "msg_cnt": 1, "brokers": {}}'
+"""What librdkafka says of a client that knows no broker any more."""
+
+
+def test_a_client_that_has_lost_its_brokers_fails_what_it_holds_and_a_new_start_delivers(
+        kafka: KafkaServer, topic_prefix: str, client: ClientKind) -> None:
+    sink = KafkaSink({"bootstrap.servers": kafka.bootstrap, "linger.ms": "4000"}, client=client)
+    sink.start()
+    delivery = Inflight().add(None, 1)  # type: ignore[arg-type]
+    sink.send([outgoing(topic_prefix, b"k", b"1")], 0, delivery)
+    sink.on_statistics(LOST)
+    deadline = time.monotonic() + 30
+    while delivery.error is None and time.monotonic() < deadline:
+        sink.poll(0.05)
+    assert isinstance(delivery.error, SinkConnectionError)
+    assert "lost its brokers" in delivery.error.message
+    sink.close()
+    sink.start()
+    assert send(sink, [outgoing(topic_prefix, b"k", b"2")], 60).error is None
+    sink.close()
+
+
+def test_an_idle_client_that_has_lost_its_brokers_is_replaced(sink: KafkaSink, topic_prefix: str) -> None:
+    assert send(sink, [outgoing(topic_prefix, b"k", b"1")]).error is None
+    sink.on_statistics(LOST)
+    sink.poll(0)
+    assert send(sink, [outgoing(topic_prefix, b"k", b"2")]).error is None

@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
-from cdc.core.schema import TableId
-from cdc.sources.mysql import catalog, ddl, server
+from cdc.core.errors import SourceError, SourceRefusedError
+from cdc.core.table import TableId
+from cdc.sources.mysql import catalog, connection, server, show_create
+from cdc.sources.mysql.ddl import shown
+from cdc.sources.mysql.ddl import statements as ddl
+from cdc.sources.mysql.ddl.structure import ColumnDef, Structures, TableStructure
 from cdc.sources.mysql.options import parse_mariadb, parse_mysql
-from cdc.sources.mysql.structure import ColumnDef, Structures, TableStructure
 from tests.servers.mysql import BinlogServer
 
 SCENARIO = Path(__file__).parent / "scenarios" / "mysql_ddl.txt"
@@ -34,15 +37,15 @@ def binlog_fixture(request: pytest.FixtureRequest) -> BinlogServer:
 
 
 @pytest.fixture(name="conn")
-def conn_fixture(binlog: BinlogServer) -> Iterator[server.Connection]:
+def conn_fixture(binlog: BinlogServer) -> Iterator[connection.Connection]:
     parse = parse_mysql if binlog.flavor == "mysql" else parse_mariadb
     config, _ = parse({
         "name": "c", "topic.prefix": "srv", "database.hostname": binlog.host, "database.port": str(binlog.port),
         "database.user": binlog.user, "database.server.id": "4711",
     })
-    conn = server.connect(config)
+    conn = connection.connect(config)
     yield conn
-    server.close(conn)
+    connection.close(conn)
     for name in DATABASES:
         binlog.drop_database(name)
 
@@ -51,7 +54,7 @@ def wanted(id: TableId) -> bool:
     return id.catalog in DATABASES
 
 
-def now(conn: server.Connection) -> catalog.Catalog:
+def now(conn: connection.Connection) -> catalog.Catalog:
     return catalog.read_catalog(conn, server.read_facts(conn), wanted)
 
 
@@ -85,7 +88,7 @@ def all_facts(structures: Structures, mariadb: bool) -> dict[str, Any]:
     return {str(table.id): table_facts(table, mariadb) for table in structures}
 
 
-def test_statements_in_the_log_give_what_the_server_has(binlog: BinlogServer, conn: server.Connection) -> None:
+def test_statements_in_the_log_give_what_the_server_has(binlog: BinlogServer, conn: connection.Connection) -> None:
     binlog.execute("CREATE DATABASE d CHARACTER SET utf8mb4")
     mariadb = binlog.flavor == "mariadb"
     facts = server.read_facts(conn)
@@ -115,7 +118,7 @@ CREATE TABLE gen (id bigint unsigned AUTO_INCREMENT PRIMARY KEY, a int, v int AS
 CREATE TABLE `odd ``name``.x` (`a``b` int, `ü` text, PRIMARY KEY (`a``b`)) PARTITION BY HASH (`a``b`) PARTITIONS 2"""
 
 
-def test_information_schema_says_the_same(binlog: BinlogServer, conn: server.Connection) -> None:
+def test_information_schema_says_the_same(binlog: BinlogServer, conn: connection.Connection) -> None:
     binlog.create_database("d")
     for statement in re.split(r"\n(?=CREATE)", TABLES):
         binlog.execute(statement, "d")
@@ -131,19 +134,75 @@ def test_information_schema_says_the_same(binlog: BinlogServer, conn: server.Con
         assert {key.name for key in again.unique_keys} == {key.name for key in table.unique_keys}
 
 
-def test_only_tables_are_read_in_order_of_name(binlog: BinlogServer, conn: server.Connection) -> None:
+def test_what_the_server_prints_is_read_by_lines(binlog: BinlogServer, conn: connection.Connection,
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    binlog.create_database("d")
+    for statement in re.split(r"\n(?=CREATE)", TABLES):
+        binlog.execute(statement, "d")
+    whole: list[str] = []
+
+    def noted(text: str, *arguments: Any) -> Any:
+        whole.append(text)
+        return ddl.read_shown(text, *arguments)
+
+    monkeypatch.setattr(shown, "read_shown", noted)
+    facts = server.read_facts(conn)
+    found = now(conn)
+    assert [text.partition("\n")[0] for text in whole] == ["CREATE TABLE `odd ``name``.x` ("]
+    for id, text in found.creates.items():
+        assert catalog.read_table(conn, facts, id, found.structures) == (found.structures.get(id), text)
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_many_tables_are_shown_as_each_by_itself(binlog: BinlogServer, conn: connection.Connection, several: bool,
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those after one that is not there any more, and where a proxy refuses several statements."""
+    binlog.create_database("d")
+    names = ["a", "b`c", "d;e", "f"]
+    for name in names:
+        binlog.execute(f"CREATE TABLE `{name.replace('`', '``')}` (a int)", "d")
+    ids = [TableId("d", "", name) for name in ["gone", *names, "gone", "gone", *names, "gone"]]
+    if not several:
+        monkeypatch.setattr(show_create, "_several", lambda conn, option: False)
+    second = binlog.connect("d")
+    try:
+        found = list(show_create.show_tables([conn, second], ids, together=3))
+        again = list(show_create.show_tables([conn], ids, together=1))
+        with pytest.raises(SourceRefusedError, match="syntax"):
+            connection.query(conn, "SELECT 1; SELECT 2")
+    finally:
+        second.close()
+    assert [id for id, _ in found] == ids
+    assert list(map(_text_or_number, found)) == list(map(_text_or_number, again))
+    assert sum(isinstance(answer, bytes) for _, answer in found) == 8
+
+
+def _text_or_number(answer: show_create.Answer) -> object:
+    return answer[1].context["errno"] if isinstance(answer[1], SourceError) else answer[1]
+
+
+def test_an_open_question_costs_the_connection(binlog: BinlogServer, conn: connection.Connection) -> None:
+    binlog.create_database("d")
+    binlog.execute("CREATE TABLE a (a int)", "d")
+    answers = show_create.show_tables([conn], [TableId("d", "", "a")] * 4, together=2)
+    next(answers)
+    answers.close()
+    assert not conn.open
+
+
+def test_only_tables_are_read_in_order_of_name(binlog: BinlogServer, conn: connection.Connection) -> None:
     binlog.create_database("d")
     for statement in ("CREATE TABLE b (a int)", "CREATE TABLE `B` (a int)", "CREATE TABLE a (a int)",
                       "CREATE VIEW v AS SELECT * FROM a"):
         binlog.execute(statement, "d")
     found = now(conn)
-    assert [table.id.table for table in found.structures] == ["B", "a", "b"]
-    assert list(found.creates) == [table.id for table in found.structures]
+    assert [id.table for id in found.creates] == ["B", "a", "b"]
+    assert set(found.creates) == {table.id for table in found.structures}
     assert found.creates[TableId("d", "", "a")].startswith("CREATE TABLE `a` (\n")
     assert set(found.row_estimates) == set(found.creates)
 
 
-def test_databases_have_their_charsets(binlog: BinlogServer, conn: server.Connection) -> None:
+def test_databases_have_their_charsets(binlog: BinlogServer, conn: connection.Connection) -> None:
     binlog.execute("CREATE DATABASE d CHARACTER SET latin2 COLLATE latin2_bin")
     found = now(conn)
     assert [(each.charset, each.collation) for each in found.databases if each.name == "d"] == [
@@ -151,7 +210,7 @@ def test_databases_have_their_charsets(binlog: BinlogServer, conn: server.Connec
     assert found.structures.charset_of("d") == "latin2"
 
 
-def test_what_is_read_again_is_what_there_is_now(binlog: BinlogServer, conn: server.Connection) -> None:
+def test_what_is_read_again_is_what_there_is_now(binlog: BinlogServer, conn: connection.Connection) -> None:
     binlog.create_database("d")
     binlog.execute("CREATE TABLE a (a int)", "d")
     binlog.execute("CREATE TABLE b (a int)", "d")

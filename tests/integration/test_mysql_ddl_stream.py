@@ -17,11 +17,12 @@ import pytest
 from cdc.core.errors import SourceRefusedError
 from cdc.core.record import Message, Record
 from cdc.core.row import NULL, Row
-from cdc.core.schema import Schema, TableId, TableSchema
-from cdc.sources.mysql import catalog, server
+from cdc.core.schema import Schema
+from cdc.core.table import TableId, TableSchema
+from cdc.sources.mysql import catalog, connection, server
+from cdc.sources.mysql.ddl.structure import Structures, TableStructure
 from cdc.sources.mysql.options import parse_mariadb, parse_mysql
 from cdc.sources.mysql.source import MySqlSource
-from cdc.sources.mysql.structure import Structures, TableStructure
 from tests.integration.test_mysql_values import shown
 from tests.servers.mysql import BinlogServer
 
@@ -81,7 +82,7 @@ class Oracle:
     def __init__(self, database: BinlogServer, source: MySqlSource) -> None:
         self.source = source
         self.builder = source._builder
-        self.conn = server.connect(source.config)
+        self.conn = connection.connect(source.config)
         self.facts = server.read_facts(self.conn)
         self.texts: Any = database.connect(use_unicode=False)
         self.texts.decoders = {}
@@ -91,13 +92,13 @@ class Oracle:
 
     def close(self) -> None:
         self.texts.close()
-        server.close(self.conn)
+        connection.close(self.conn)
 
     def tables(self) -> list[TableId]:
         return list(catalog.list_tables(self.conn, lambda id: id.catalog == DATABASE))
 
-    def select(self, id: TableId) -> tuple[TableSchema, list[dict[str, Any]], bool]:
-        """Schema and rows; whether deleted rows are kept as former versions."""
+    def select(self, id: TableId) -> tuple[TableSchema, list[dict[str, Any]]]:
+        """Schema and rows."""
         structures = Structures(self.facts.charset, {}, self.facts.folds_names)
         found = catalog.read_table(self.conn, self.facts, id, structures)
         assert found is not None
@@ -110,7 +111,7 @@ class Oracle:
             rows = cursor.fetchall()
         return table, [
             {column.name: shown(column.codec, data)[0] for column, data in zip(table.columns, row, strict=True)}
-            for row in rows], "WITH SYSTEM VERSIONING" in found[1]
+            for row in rows]
 
 
 def as_stated(structure: TableStructure, create: str) -> TableStructure:
@@ -193,9 +194,7 @@ class Play:
                 self.note("c", id, statement)
 
     def note(self, op: str, id: TableId, statement: str) -> None:
-        table, rows, versioned = self.oracle.select(id)
-        if op == "d" and versioned:
-            op = "u"
+        table, rows = self.oracle.select(id)
         self.changes += [Change(op, schema_of(table), row, statement) for row in rows]
 
     def insert(self, cursor: Any, id: TableId, n: int) -> str:
@@ -294,7 +293,7 @@ def make_source(database: BinlogServer, **options: str) -> MySqlSource:
         "database.user": database.user, "database.server.id": "7702", "snapshot.mode": "no_data", **OPTIONS, **options,
     }
     config, _ = (parse_mariadb if database.flavor == "mariadb" else parse_mysql)(given)
-    return MySqlSource(config, given)
+    return MySqlSource(config)
 
 
 @pytest.fixture(params=["mysql", "mariadb"])

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from cdc.core.errors import PositionLostError, SourceConnectionError, SourceError, SourceRefusedError
-from cdc.core.schema import TableId
-from cdc.sources.mysql import server
-from cdc.sources.mysql.gtid import GtidSet, MariaGtidSet
+from cdc.core.table import TableId
+from cdc.sources.mysql import checks, connection, grants, server
+from cdc.sources.mysql.binlog.gtid import GtidSet, MariaGtidSet
+from cdc.sources.mysql.flavor import flavor_of
 from cdc.sources.mysql.options import MySqlConfig, parse_mariadb, parse_mysql
 from cdc.sources.mysql.transport import BinlogReader, DumpFrom
 from tests.servers.mysql import BinlogServer
@@ -41,18 +42,18 @@ def config(binlog: BinlogServer, **more: str) -> MySqlConfig:
 
 def checked(binlog: BinlogServer, *, snapshot: bool = False, **more: str) -> server.MySqlFacts:
     settings = config(binlog, **more)
-    conn = server.connect(settings)
+    conn = connection.connect(settings)
     try:
         facts = server.read_facts(conn)
-        server.check_server(conn, facts, settings, snapshot=snapshot)
+        checks.check_server(conn, facts, settings, snapshot=snapshot)
         return facts
     finally:
-        server.close(conn)
+        connection.close(conn)
 
 
 def test_a_server_as_it_should_be_is_fine(binlog: BinlogServer) -> None:
     facts = checked(binlog, snapshot=True, snapshot__locking__mode="extended")
-    assert (facts.mariadb, facts.user) == (binlog.flavor == "mariadb", f"'{USER}'@'%'")
+    assert (facts.flavor.name, facts.user) == (binlog.flavor, f"'{USER}'@'%'")
     assert facts.version_id == server.version_id(binlog.version) > 0
     assert (facts.log_bin, facts.binlog_format, facts.row_image, facts.row_metadata) == (True, "ROW", "FULL", "FULL")
     assert facts.server_uuid
@@ -60,61 +61,62 @@ def test_a_server_as_it_should_be_is_fine(binlog: BinlogServer) -> None:
 
 
 def test_initial_statements_are_run_and_must_be_sound(binlog: BinlogServer) -> None:
-    conn = server.connect(config(binlog, database__initial__statements="SET @a = 'x;;y'; SET @b = 2"))
-    assert server.query(conn, "SELECT @a, @b, @@SESSION.time_zone") == (("x;y", 2, "+00:00"),)
-    server.close(conn)
+    conn = connection.connect(config(binlog, database__initial__statements="SET @a = 'x;;y'; SET @b = 2"))
+    assert connection.query(conn, "SELECT @a, @b, @@SESSION.time_zone") == (("x;y", 2, "+00:00"),)
+    connection.close(conn)
     with pytest.raises(SourceRefusedError, match="nonsense"):
-        server.connect(config(binlog, database__initial__statements="SELECT nonsense"))
+        connection.connect(config(binlog, database__initial__statements="SELECT nonsense"))
 
 
 def test_long_statements_are_ended(binlog: BinlogServer) -> None:
-    conn = server.connect(config(binlog, database__query__timeout__ms="200"))
+    conn = connection.connect(config(binlog, database__query__timeout__ms="200"))
     with pytest.raises(SourceConnectionError, match=r"errno=(3024|1969|1317)"):
-        server.query(conn, "SELECT COUNT(*) FROM information_schema.COLUMNS a, information_schema.COLUMNS b,"
+        connection.query(conn, "SELECT COUNT(*) FROM information_schema.COLUMNS a, information_schema.COLUMNS b,"
                            " information_schema.COLUMNS c")
-    server.close(conn)
+    connection.close(conn)
 
 
 def test_a_wrong_password_needs_a_person(binlog: BinlogServer) -> None:
     with pytest.raises(SourceRefusedError, match=r"database\.password") as caught:
-        server.connect(config(binlog, database__password="wrong-secret"))
+        connection.connect(config(binlog, database__password="wrong-secret"))
     assert "wrong-secret" not in str(caught.value)
 
 
 def test_a_server_that_is_away_may_come_back(binlog: BinlogServer) -> None:
     for place in ({"database__port": str(free_port())}, {"database__hostname": "name.invalid"}):
         with pytest.raises(SourceConnectionError, match=r"database\.hostname"):
-            server.connect(config(binlog, **place))
+            connection.connect(config(binlog, **place))
 
 
 def test_a_server_that_is_gone_without_a_word_is_noticed(binlog: BinlogServer) -> None:
-    conn = server.open_connection(server.connection_arguments(config(binlog)))
+    conn = connection.open_connection(connection.connection_arguments(config(binlog)))
     try:
         sock = conn._sock  # type: ignore[attr-defined]
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
     finally:
-        server.close(conn)
+        connection.close(conn)
 
 
 def test_a_missing_certificate_is_told(binlog: BinlogServer, tmp_path: Path) -> None:
     mode = "verify_ca" if binlog.flavor == "mysql" else "verify-ca"
     with pytest.raises(SourceRefusedError, match=r"ssl\.truststore"):
-        server.connect(config(binlog, database__ssl__mode=mode, database__ssl__truststore=str(tmp_path / "none.pem")))
+        connection.connect(config(binlog, database__ssl__mode=mode,
+                                  database__ssl__truststore=str(tmp_path / "none.pem")))
 
 
 def test_tls_is_checked_as_far_as_the_mode_says(mysql: BinlogServer) -> None:
     mysql.create_user(USER, PASSWORD, ALL)
     authority = str(mysql.data / "ca.pem")
     for mode in ("disabled", "preferred", "required", "verify_ca"):
-        conn = server.connect(config(mysql, database__ssl__mode=mode, database__ssl__truststore=authority))
-        (_, cipher), = server.query(conn, "SHOW SESSION STATUS LIKE 'Ssl_cipher'")
+        conn = connection.connect(config(mysql, database__ssl__mode=mode, database__ssl__truststore=authority))
+        (_, cipher), = connection.query(conn, "SHOW SESSION STATUS LIKE 'Ssl_cipher'")
         assert bool(cipher) is (mode != "disabled")
-        server.close(conn)
+        connection.close(conn)
     with pytest.raises(SourceRefusedError, match="certificate is not accepted"):
-        server.connect(config(mysql, database__ssl__mode="verify_identity", database__ssl__truststore=authority))
+        connection.connect(config(mysql, database__ssl__mode="verify_identity", database__ssl__truststore=authority))
     with pytest.raises(SourceRefusedError, match="certificate is not accepted"):
-        server.connect(config(mysql, database__ssl__mode="verify_ca"))
+        connection.connect(config(mysql, database__ssl__mode="verify_ca"))
     mysql.drop_user(USER)
 
 
@@ -148,13 +150,13 @@ def test_tables_that_may_not_be_read_are_named(binlog: BinlogServer) -> None:
     binlog.execute("CREATE TABLE open_ (a int)", name)
     binlog.execute("CREATE TABLE closed (a int)", name)
     binlog.create_user(USER, PASSWORD, (f"SELECT ON {name}.open_",))
-    conn = server.connect(config(binlog))
+    conn = connection.connect(config(binlog))
     facts = server.read_facts(conn)
-    server.check_select(conn, facts, [TableId(name, "", "open_")])
+    grants.check_select(conn, facts, [TableId(name, "", "open_")])
     with pytest.raises(SourceRefusedError, match=r"may not read grants_test\.closed\.") as caught:
-        server.check_select(conn, facts, [TableId(name, "", "open_"), TableId(name, "", "closed")])
+        grants.check_select(conn, facts, [TableId(name, "", "open_"), TableId(name, "", "closed")])
     assert caught.value.hint == f"Run GRANT SELECT ON `{name}`.* TO '{USER}'@'%';"
-    server.close(conn)
+    connection.close(conn)
     binlog.drop_database(name)
 
 
@@ -177,10 +179,10 @@ def test_the_other_kind_of_server_names_its_connector(binlog: BinlogServer) -> N
     other = (parse_mariadb if binlog.flavor == "mysql" else parse_mysql)({
         "name": "c", "topic.prefix": "srv", "database.hostname": "x", "database.user": "x", "database.server.id": "1",
     })[0]
-    conn = server.connect(settings)
+    conn = connection.connect(settings)
     with pytest.raises(SourceRefusedError, match=r"connector\.class to io\.debezium\.connector\.(mysql|mariadb)\."):
-        server.check_server(conn, server.read_facts(conn), other)
-    server.close(conn)
+        checks.check_server(conn, server.read_facts(conn), other)
+    connection.close(conn)
 
 
 # -- positions -------------------------------------------------------------------------------------------------------
@@ -188,8 +190,8 @@ def test_the_other_kind_of_server_names_its_connector(binlog: BinlogServer) -> N
 
 def dump_error(binlog: BinlogServer, begin: DumpFrom) -> SourceError:
     """What becomes of asking for the log from there."""
-    reader = BinlogReader(server.connect(config(binlog), query_timeout=False), begin, server_id=4713,
-                          mariadb=binlog.flavor == "mariadb", queue_bytes=1 << 20)
+    reader = BinlogReader(connection.connect(config(binlog), query_timeout=False), begin, server_id=4713,
+                          flavor=flavor_of(binlog.flavor), queue_bytes=1 << 20)
     try:
         with pytest.raises(SourceError) as caught:
             drain(reader)
@@ -235,8 +237,8 @@ def test_two_clients_of_one_number_are_told_apart(binlog: BinlogServer) -> None:
     file, end = binlog.binlog_end()
 
     def reader() -> BinlogReader:
-        return BinlogReader(server.connect(config(binlog), query_timeout=False), DumpFrom(file, end), server_id=4714,
-                            mariadb=binlog.flavor == "mariadb", queue_bytes=1 << 20)
+        return BinlogReader(connection.connect(config(binlog), query_timeout=False), DumpFrom(file, end),
+                            server_id=4714, flavor=flavor_of(binlog.flavor), queue_bytes=1 << 20)
 
     first, second = reader(), reader()
     first.start()

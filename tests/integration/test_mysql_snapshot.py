@@ -12,7 +12,7 @@ import pytest
 
 from cdc.core.errors import SourceConnectionError, SourceRefusedError
 from cdc.core.record import Record
-from cdc.sources.mysql import server, snapshot
+from cdc.sources.mysql import connection, server, snapshot
 from cdc.sources.mysql.source import MySqlSource
 from tests.conftest import BinlogDatabase
 from tests.integration.mysql_source import change, make_source
@@ -112,7 +112,7 @@ def test_whoever_may_lock_nothing_is_told_what_to_grant(mysql_database: BinlogDa
     source = make_source(mysql_database, {"database.user": USER, "database.password": "secret",
                                           "snapshot.mode": "initial"})
     try:
-        with pytest.raises(SourceRefusedError, match="neither take the global read lock nor lock") as caught:
+        with pytest.raises(SourceRefusedError, match="neither the global read lock nor locks") as caught:
             source.start(None)
         assert "LOCK TABLES" in caught.value.hint
     finally:
@@ -197,7 +197,7 @@ def test_nothing_falls_between_snapshot_and_stream_without_a_lock(mysql_database
     """Others commit right before and after the position is read."""
     mysql_database.execute("CREATE TABLE t (id int PRIMARY KEY)")
 
-    def log_status(conn: server.Connection) -> tuple[Any, ...]:
+    def log_status(conn: connection.Connection) -> tuple[Any, ...]:
         mysql_database.execute("INSERT INTO t VALUES (1)")
         found = server.log_status(conn)
         mysql_database.execute("INSERT INTO t VALUES (2)")
@@ -218,9 +218,10 @@ def test_nothing_falls_between_snapshot_and_stream_without_a_lock(mysql_database
 
 def test_an_idle_connection_that_was_dropped_does_not_cost_the_snapshot(pair: BinlogDatabase,
                                                                         monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cdc.sources.mysql.source.IDLE_S", 0.0)
+    monkeypatch.setattr("cdc.sources.mysql.lookup.IDLE_S", 0.0)
     with begun(pair) as source:
-        assert source._conn
-        pair.execute(f"KILL {source._conn.thread_id()}")  # type: ignore[no-untyped-call]
+        looking = source._lookup._conn
+        assert looking
+        pair.execute(f"KILL {looking.thread_id()}")  # type: ignore[no-untyped-call]
         finish(source)
         assert source.state() == "streaming"

@@ -12,11 +12,12 @@ import pytest
 
 from cdc.core.errors import PositionLostError, SourceConnectionError, SourceError, SourceRefusedError
 from cdc.core.row import NULL, Row
-from cdc.sources.mysql.binlog import BinlogDecoder
-from cdc.sources.mysql.gtid import GtidSet, MariaGtidSet
-from cdc.sources.mysql.header import Header
-from cdc.sources.mysql.messages import Gtid, Heartbeat, MariaGtid, Message, Query, TableMap, TransactionPayload
-from cdc.sources.mysql.rows import RowsEvent
+from cdc.sources.mysql.binlog.decoder import BinlogDecoder
+from cdc.sources.mysql.binlog.events import Gtid, Heartbeat, MariaGtid, Message, Query, TableMap, TransactionPayload
+from cdc.sources.mysql.binlog.gtid import GtidSet, MariaGtidSet
+from cdc.sources.mysql.binlog.header import Header
+from cdc.sources.mysql.binlog.rows import RowsEvent
+from cdc.sources.mysql.flavor import flavor_of
 from cdc.sources.mysql.transport import BinlogReader, DumpFrom
 from tests.servers.mysql import BinlogServer
 from tests.servers.proxy import Proxy
@@ -41,7 +42,7 @@ class Stream:
     def __init__(self, server: BinlogServer, begin: DumpFrom, *, server_id: int = 5001, heartbeat_s: float = 0.5,
                  queue_bytes: int = 1 << 24, port: int | None = None, grace_s: float = 5.0, **options: Any) -> None:
         conn = server.connect(port=port or server.port, **options)
-        self.reader = BinlogReader(conn, begin, server_id=server_id, mariadb=server.flavor == "mariadb",
+        self.reader = BinlogReader(conn, begin, server_id=server_id, flavor=flavor_of(server.flavor),
                                    queue_bytes=queue_bytes, heartbeat_s=heartbeat_s, grace_s=grace_s)
         self.decoder = BinlogDecoder()
         self.maps: dict[int, TableMap] = {}

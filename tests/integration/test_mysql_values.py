@@ -10,17 +10,18 @@ from typing import Any
 
 import pytest
 
-from cdc.core.codec import Codec, Writer
+from cdc.core.avro import Writer
+from cdc.core.codec import Codec
 from cdc.core.errors import NoValue
 from cdc.core.row import NULL
-from cdc.sources.mysql.binlog import BinlogDecoder
-from cdc.sources.mysql.ddl import read_create
-from cdc.sources.mysql.messages import TableMap
-from cdc.sources.mysql.rows import Layout, RowsEvent
-from cdc.sources.mysql.structure import Structures
+from cdc.sources.mysql.binlog.decoder import BinlogDecoder
+from cdc.sources.mysql.binlog.events import TableMap
+from cdc.sources.mysql.binlog.rows import Layout, RowsEvent
+from cdc.sources.mysql.ddl.statements import read_create
+from cdc.sources.mysql.ddl.structure import Structures
 from cdc.sources.mysql.types import ColumnType, resolve
 from tests.servers.mysql import BinlogServer
-from tests.unit.sources.test_mysql_types import Config
+from tests.unit.sources.mysql.test_types import Config
 
 SEED = 20240229
 ROWS = 300

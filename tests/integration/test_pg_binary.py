@@ -15,8 +15,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from cdc.codecs.pgbinary import binary_codec
-from cdc.core.codec import Codec, Writer
+from cdc.codecs.postgres.binary import binary_codec
+from cdc.core.avro import Writer
+from cdc.core.codec import Codec
 from cdc.sources.postgres.types import TypeInfo, resolve
 from tests.conftest import Database
 
@@ -268,7 +269,7 @@ def configs() -> Iterator[SimpleNamespace]:
     for values in itertools.zip_longest(*MODES.values()):
         chosen = {name: value or MODES[name][0] for name, value in zip(MODES, values, strict=True)}
         yield SimpleNamespace(**chosen, money_fraction_digits=2, include_unknown_datatypes=True,
-                              unavailable_value_placeholder="x")
+                              unavailable_value_placeholder="x", cdc_debezium_faults=False)
 
 
 @pytest.fixture

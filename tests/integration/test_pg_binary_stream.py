@@ -45,8 +45,9 @@ def test_text_and_binary_give_the_same_bytes(database: Database, script: str, op
         run_script(conn, data)
     found = {}
     for binary, slot in slots.items():
-        with running(database, {**SHAPES, **options, "cdc.binary": binary, "slot.name": slot}) as reading:
+        given = {**SHAPES, **options, "cdc.binary": binary, "slot.name": slot, "cdc.debezium.faults": "true"}
+        with running(database, given) as reading:  # the script deletes a row whose key the log does not have
             found[binary] = converted(reading.to_mark(database))
-            assert reading.source._binary is (binary == "true")
+            assert reading.source._lookup.binary is (binary == "true")
     assert len(found["false"]) > 5
     assert found["true"] == found["false"]

@@ -8,8 +8,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from cdc.sources.postgres.catalog import CatalogSnapshot, RelationCatalog, merge, read_catalog
+from cdc.sources.postgres.catalog import CatalogSnapshot, RelationCatalog, read_catalog
 from cdc.sources.postgres.lsn import Lsn
+from cdc.sources.postgres.merge import merge
 from cdc.sources.postgres.protocol import Relation, RelationColumn
 from tests.conftest import Database
 
@@ -26,7 +27,7 @@ CREATE TABLE inv.orders (
 ALTER TABLE inv.orders DROP COLUMN gone;
 CREATE TABLE inv."Odd ""name" ("a b" int PRIMARY KEY);
 CREATE TABLE inv.no_key (x int);
-CREATE TABLE inv.uniques (x int, y int, z int);
+CREATE TABLE inv.uniques (x int, y int NOT NULL, z int NOT NULL);
 CREATE UNIQUE INDEX u_b ON inv.uniques (y) INCLUDE (x);
 CREATE UNIQUE INDEX u_a ON inv.uniques (lower(x::text));
 CREATE UNIQUE INDEX u_c ON inv.uniques (z);
@@ -68,7 +69,7 @@ def test_columns_carry_what_the_log_leaves_out(conn: psycopg.Connection[Any]) ->
     assert facts["state"] == (True, "'ok'::inv.mood", "", "")
     assert facts["total"][0] is False
     assert facts["code"] == (False, "'x'::character varying", "", "")
-    assert facts["twice"] == (True, "(b * 2)", "", "s")
+    assert facts["twice"] == (True, None, "", "s")
     assert facts["seq"] == (False, None, "d", "")
     assert orders.column("code").typmod == 11  # type: ignore[union-attr]
 

@@ -10,14 +10,15 @@ from types import SimpleNamespace
 from typing import Any
 
 from cdc.sources.postgres.catalog import read_catalog
-from cdc.sources.postgres.defaults import Default, default_value
+from cdc.sources.postgres.defaults import default_value
 from cdc.sources.postgres.types import resolve
+from cdc.sources.shared.columns import Default
 from tests.conftest import Database
 
 CONFIG = SimpleNamespace(
     decimal_handling_mode="precise", time_precision_mode="adaptive", binary_handling_mode="bytes",
     interval_handling_mode="numeric", hstore_handling_mode="json", money_fraction_digits=2,
-    include_unknown_datatypes=False, unavailable_value_placeholder="x")
+    include_unknown_datatypes=False, unavailable_value_placeholder="x", cdc_debezium_faults=False)
 
 NOTHING = Default(None, True)
 UNREAD = Default(None, False)

@@ -13,12 +13,13 @@ import pytest
 
 from cdc.core.errors import SourceConnectionError, SourceRefusedError
 from cdc.core.interfaces import Ack, Outgoing
-from cdc.metrics import TaskMetrics
-from cdc.runtime.offsets import FileOffsetStore
+from cdc.metrics.task import TaskMetrics
 from cdc.runtime.task import Task, TaskParts, TaskSettings
-from cdc.sources.postgres import server
+from cdc.sources.postgres.connection import connect_replication
+from cdc.sources.postgres.monitor import PostgresMonitor
 from cdc.sources.postgres.options import parse_postgres
 from cdc.sources.postgres.replication import ReplicationReader, start_command
+from cdc.stores.file_offsets import FileOffsetStore
 from tests.conftest import Database
 from tests.integration.pg_source import given_for, make_source, running, slot_of
 from tests.servers.postgres import PostgresServer
@@ -41,6 +42,8 @@ class Keep:
 
     def interrupt(self) -> None: ...
 
+    def fence(self) -> None: ...
+
     def send(self, batch: Sequence[Outgoing], first: int, ack: Ack) -> int:
         self.taken += batch[first:]
         for _ in range(first, len(batch)):
@@ -62,10 +65,13 @@ class Keep:
 class Convert:
     """Not of interest here."""
 
-    def convert(self, records: list[Any], now_us: int) -> list[Outgoing]:
+    def convert(self, records: Sequence[Any], now_us: int, failed: Any = None) -> list[Outgoing]:
         return [Outgoing("t", None, b"", -1, (), "t") for _ in records]
 
     def check(self) -> None: ...
+
+    def metrics(self) -> Mapping[str, float]:
+        return {}
 
     def close(self) -> None: ...
 
@@ -78,9 +84,9 @@ class Pipeline:
         self.stop = threading.Event()
         self.error: BaseException | None = None
         self.source = make_source(database)
-        store = FileOffsetStore(folder / "offsets.db")
-        parts = TaskParts(self.source, [], Convert(), self.sink)
-        self.task = Task(TaskSettings("c", offset_flush_interval_s=60), parts, store, TaskMetrics("c"), self.stop)
+        self.store = FileOffsetStore(folder / "offsets.db")
+        parts = TaskParts(self.source, None, Convert(), self.sink)
+        self.task = Task(TaskSettings("c", offset_flush_interval_s=60), parts, self.store, TaskMetrics("c"), self.stop)
         self.thread = threading.Thread(target=self._run)
         self.thread.start()
         wait_until(lambda: self.task.started or self.error is not None, 20, "the task to start")
@@ -94,6 +100,7 @@ class Pipeline:
     def end(self) -> None:
         self.stop.set()
         self.thread.join(20)
+        self.store.close()  # it holds the connector's offset until then
 
 
 @pytest.fixture(params=[15, 18])
@@ -157,7 +164,7 @@ def test_a_server_that_stops_does_not_wait_for_a_sink_that_is_away(own: Database
 
 def make_reader(config: Any, *, status_interval_s: float = 1.0, queue_bytes: int = 1 << 20,
                 **options: Any) -> ReplicationReader:
-    conn = server.connect_replication(config)
+    conn = connect_replication(config)
     pgoutput = {"proto_version": "1", "publication_names": '"pub"'}
     return ReplicationReader(conn, start_command(config.slot_name, 0, pgoutput), confirmed=0, queue_bytes=queue_bytes,
                              status_interval_s=status_interval_s, **options)
@@ -246,7 +253,7 @@ def test_a_lost_monitor_connection_does_not_end_the_stream(slot: Database) -> No
     with running(slot, {"heartbeat.interval.ms": "100", "heartbeat.action.query": "SELECT 1"}) as reading:
         reading.to_mark(slot)
         monitor = reading.source._monitor
-        assert monitor is not None
+        assert isinstance(monitor, PostgresMonitor)
         wait_until(lambda: monitor._conn is not None, 10, "the monitor's connection")
         slot.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'cdc' "
                      f"AND backend_type = 'client backend' AND datname = '{slot.name}'")

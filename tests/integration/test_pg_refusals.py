@@ -191,7 +191,8 @@ def test_offset_of_another_cluster(base: Database) -> None:
 
 def test_offset_ahead_of_the_server(base: Database) -> None:
     offset = read_once(base)
-    offset["lsn_commit"] += 1 << 40
+    for lsn in ("lsn_commit", "shown_lsn", "shown_end_lsn"):
+        offset[lsn] += 1 << 40
     error = refusal(base, offset=offset)
     assert isinstance(error, PositionLostError)
     assert "ahead" in error.message

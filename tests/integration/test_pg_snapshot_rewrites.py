@@ -35,7 +35,7 @@ def test_a_table_changed_meanwhile_makes_the_snapshot_begin_again(database: Data
     with running(database, options) as reading:
         reading.batch()
         database.execute(statement)
-        with pytest.raises(SourceConnectionError, match="while the snapshot was read"):
+        with pytest.raises(SourceConnectionError, match="while the snapshot was taken"):
             read_all(reading)
         offset = reading.offset
     with running(database, options, offset=offset) as reading:

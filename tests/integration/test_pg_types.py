@@ -18,7 +18,7 @@ import psycopg
 import pytest
 from psycopg import pq, sql
 
-from cdc.core.codec import Writer, write_value
+from cdc.core.avro import Writer, write_value
 from cdc.core.schema import ARRAY, BYTES, FLOAT32, FLOAT64, MAP, STRUCT, Schema
 from cdc.sources.postgres.catalog import CatalogSnapshot, read_catalog
 from cdc.sources.postgres.types import ColumnType, resolve
@@ -42,6 +42,7 @@ class Config:
     money_fraction_digits: int = 2
     include_unknown_datatypes: bool = False
     unavailable_value_placeholder: str = "__debezium_unavailable_value"
+    cdc_debezium_faults: bool = False
 
 
 @pytest.fixture

@@ -187,14 +187,19 @@ def keys(kafka: KafkaServer, topic: str) -> list[int]:
 
 
 def test_a_failed_task_shows_while_another_runs(pipeline: Pipeline, options: Options, database: Database) -> None:
-    """The process stays for the sake of the other; the status has the reason."""
+    """The process stays for the sake of the other, which an old Strimzi resource configures; the status has the reason.
+    """
     database.execute("CREATE TABLE other (id int PRIMARY KEY)")
     worker = {key: text for key, text in (options | LINES).items()
               if key.startswith(("bootstrap", "offset", "listeners", "key.", "value."))}
     first = {key: text for key, text in options.items() if key not in worker} | {"table.include.list": "public.items"}
-    other = first | {"name": "other", "slot.name": first["slot.name"] + "o", "table.include.list": "public.other",
-                     "topic.prefix": first["topic.prefix"] + "o"}
-    with Process(pipeline.folder, {"worker.properties": worker, "a.properties": first, "b.properties": other}) as both:
+    second = {key: text for key, text in first.items() if key not in (
+        "name", "connector.class", "topic.prefix", "table.include.list")}
+    second |= {"slot.name": first["slot.name"] + "o", "table.whitelist": "public.other",
+               "database.server.name": first["topic.prefix"] + "o"}
+    other = {"apiVersion": "kafka.strimzi.io/v1beta2", "kind": "KafkaConnector", "metadata": {"name": "other"},
+             "spec": {"class": first["connector.class"], "tasksMax": 1, "config": second}}
+    with Process(pipeline.folder, {"worker.properties": worker, "a.properties": first, "b.yaml": other}) as both:
         both.start()
         both.await_state("streaming")
         both.await_state("streaming", connector="other")
@@ -210,7 +215,11 @@ def test_a_failed_task_shows_while_another_runs(pipeline: Pipeline, options: Opt
 @pytest.mark.parametrize(("mode", "tolerance"), [("warn", "none"), ("fail", "none"), ("fail", "all")])
 def test_a_value_that_cannot_be_converted(pipeline: Pipeline, options: Options, kafka: KafkaServer,
                                           database: Database, topic: str, mode: str, tolerance: str) -> None:
-    options |= LINES | {"event.converting.failure.handling.mode": mode, "errors.tolerance": tolerance}
+    letters = f"{topic}.dead"
+    options |= LINES | {
+        "event.converting.failure.handling.mode": mode, "errors.tolerance": tolerance, "errors.log.enable": "true",
+        "errors.log.include.messages": "true", "errors.deadletterqueue.topic.name": letters,
+        "errors.deadletterqueue.topic.replication.factor": "1", "errors.deadletterqueue.context.headers.enable": "true"}
     streaming(pipeline)
     database.execute("INSERT INTO items VALUES (7, 'secret name', 'NaN')")
     database.execute("INSERT INTO items VALUES (8, 'eight', 8)")
@@ -225,8 +234,43 @@ def test_a_value_that_cannot_be_converted(pipeline: Pipeline, options: Options, 
         assert keys(kafka, topic) == wanted
         stage = "column" if mode == "warn" else "convert"
         assert pipeline.metric(f'cdc_errors_total{{connector="shop",stage="{stage}"') == 1
+        left_out = mode == "fail"
+        assert pipeline.metric('cdc_dead_letters_total{connector="shop"') == left_out
         assert pipeline.stop() == 0
+        if left_out:
+            (letter,) = wait_for_messages(kafka.bootstrap, letters, 1)
+            assert json.loads(letter.key or b"") == {"id": 7}
+            assert json.loads(letter.value or b"")["after"] == {"id": 7, "name": "secret name", "price": "NaN"}
+            headers = dict(letter.headers)
+            assert headers["__connect.errors.topic"] == topic.encode()
+            assert headers["__connect.errors.stage"] == b"VALUE_CONVERTER"
+            assert headers["__connect.errors.class.name"] == JSON.encode()
     assert "secret name" not in pipeline.text()
+
+
+def test_transforms_change_what_arrives_until_one_fails(pipeline: Pipeline, options: Options, kafka: KafkaServer,
+                                                        database: Database, topic: str) -> None:
+    """What precedes the record on which a transform fails arrives; the error has Kafka Connect's words."""
+    options |= LINES | {
+        "transforms": "site,route,note,mask", "transforms.site.type": "InsertField$Value",
+        "transforms.site.static.field": "site", "transforms.site.static.value": "x",
+        "transforms.route.type": "org.apache.kafka.connect.transforms.RegexRouter",
+        "transforms.route.regex": "(.*)items", "transforms.route.replacement": "$1goods",
+        "transforms.note.type": "InsertHeader", "transforms.note.header": "n", "transforms.note.value.literal": "3.5",
+        "transforms.note.predicate": "goods", "predicates": "goods", "predicates.goods.type": "TopicNameMatches",
+        "predicates.goods.pattern": ".*goods", "transforms.mask.type": "MaskField$Value",
+        "transforms.mask.fields": "op", "transforms.mask.replacement": "***"}
+    streaming(pipeline)
+    database.execute("DELETE FROM items WHERE id = 1")
+    said = failed(pipeline)
+    goods = topic.replace("items", "goods")
+    values = [json.loads(message.value or b"") for message in wait_for_messages(kafka.bootstrap, goods, 3)]
+    assert [(value["op"], value["site"], (value["after"] or value["before"])["id"]) for value in values] == [
+        ("***", "x", 1), ("***", "x", 2), ("***", "x", 1)]
+    assert all(("n", b"3.5") in message.headers for message in consume_all(kafka.bootstrap, goods))
+    for part in ("Only Map objects supported in absence of schema for [mask fields], found: null", "transform=mask",
+                 "TRANSFORMATION", "org.apache.kafka.connect.errors.DataException"):
+        assert part in said
 
 
 # Without a broker

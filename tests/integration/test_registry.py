@@ -13,7 +13,7 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-from cdc.converters.avro import AvroConverter
+from cdc.converters.avro.converter import AvroConverter
 from cdc.core.errors import RegistryConnectionError, RegistryRefusedError
 from cdc.core.schema import ARRAY, BYTES, DECIMAL, INT32, INT64, STRING, Schema, optional, struct
 from tests.servers.process import ServerUnavailableError

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -100,9 +99,8 @@ def test_a_database_that_does_not_answer(pipeline: Pipeline, options: Options, d
 ])
 def test_a_database_that_refuses(pipeline: Pipeline, options: Options, changes: Options, wanted: str) -> None:
     options |= changes
-    began = time.monotonic()
     assert wanted in complaint(pipeline, 1)
-    assert time.monotonic() - began < 8, "a refusal is not tried again"
+    assert "task_retrying" not in pipeline.text(), "a refusal is not tried again"
 
 
 @pytest.mark.parametrize(("changes", "wanted"), [
@@ -140,14 +138,13 @@ def test_no_file(pipeline: Pipeline) -> None:
 
 
 def stop_is_quick(pipeline: Pipeline) -> None:
-    began = time.monotonic()
-    assert pipeline.stop() == 0
-    assert time.monotonic() - began < 5
+    """Well before any wait of the task is over."""
+    assert pipeline.stop(15) == 0
     assert "Traceback" not in pipeline.text()
 
 
 def test_stop_within_a_snapshot(pipeline: Pipeline, database: Database, kafka: KafkaServer, topic_prefix: str) -> None:
-    """The next start takes it anew."""
+    """The next start goes on with it."""
     database.execute("INSERT INTO items SELECT g, repeat('x', 1000) FROM generate_series(2, 100000) g")
     pipeline.start()
     pipeline.await_state("snapshotting")

@@ -13,8 +13,9 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
+from cdc.cli.tail.printer import Event
+from cdc.cli.tail.topic import topic_events
 from cdc.core.errors import ConfigError, RegistryRefusedError, SinkConnectionError
-from cdc.tail import Event, topic_events
 from tests.servers.kafka import KafkaServer, create_topic
 from tests.servers.registry import RegistryServer
 

@@ -23,6 +23,8 @@ from tests.servers.server import Server
 _POM = Path(__file__).with_name("kafka.pom.xml")
 MINIMUM_JAVA = 17
 
+_NO_LEADER = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+
 _SETTINGS: Mapping[str, str | int] = {
     "process.roles": "broker,controller",
     "node.id": 1,
@@ -167,9 +169,9 @@ def consume_all(
     )
     try:
         places = [TopicPartition(topic, number) for number in _partitions(consumer, topic)]
-        watermarks = {place.partition: consumer.get_watermark_offsets(place, timeout=timeout_s) for place in places}
-        ends = {number: high for number, (low, high) in watermarks.items() if low < high}
-        consumer.assign([TopicPartition(topic, number, watermarks[number][0]) for number in ends])
+        found = {place.partition: watermarks(consumer, place, timeout_s) for place in places}
+        ends = {number: high for number, (low, high) in found.items() if low < high}
+        consumer.assign([TopicPartition(topic, number, found[number][0]) for number in ends])
         messages = _consume_up_to(consumer, ends, timeout_s)
     finally:
         consumer.close()
@@ -189,6 +191,23 @@ def wait_for_messages(bootstrap: str, topic: str, count: int, timeout_s: float =
     except TimeoutError as exc:
         raise TimeoutError(f"{exc}, which has {len(messages)}") from None
     return messages
+
+
+def watermarks(consumer: Consumer, place: TopicPartition, timeout_s: float = 30) -> tuple[int, int]:
+    """The first offset of a partition, and the one after its last. After the broker has started, it may answer for some
+    seconds that it does not lead the partition."""
+    found: list[tuple[int, int]] = []
+
+    def answered() -> bool:
+        try:
+            found[:] = [consumer.get_watermark_offsets(place, timeout=timeout_s)]
+        except KafkaException as exc:
+            if exc.args[0].code() not in _NO_LEADER:
+                raise
+        return bool(found)
+
+    wait_until(answered, timeout_s, f"a leader of {place.topic}")
+    return found[0]
 
 
 def _consume_up_to(consumer: Consumer, ends: Mapping[int, int], timeout_s: float) -> list[KafkaMessage]:

@@ -28,8 +28,15 @@ class ServerFailedError(Exception):
     """The server was found but did not start, stop or answer; the text ends with the tail of its log."""
 
 
-# Below the ephemeral range of Linux (32768), so that no client socket takes a stopped server's port before it restarts.
-_PORTS = range(15000, 32000)
+def _ports() -> range:
+    """Below the ephemeral range of Linux (32768), so that no client socket takes a stopped server's port before it
+    restarts. Of test processes that run side by side each has a part, for the same reason."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    count = max(number + 1, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+    return range(15000, 32000)[number::count]
+
+
+_PORTS = _ports()
 _handed_out: set[int] = set()
 _ports_lock = threading.Lock()
 
@@ -41,7 +48,7 @@ def free_port() -> int:
             if port not in _handed_out and _can_bind(port):
                 _handed_out.add(port)
                 return port
-    raise ServerFailedError(f"no free port in {_PORTS.start}..{_PORTS.stop}")
+    raise ServerFailedError(f"no free port from {_PORTS.start} to {_PORTS.stop}")
 
 
 def _can_bind(port: int) -> bool:

@@ -70,6 +70,10 @@ class Proxy:
         """Drops every connection, but takes new ones."""
         self._call(self._drop())
 
+    def lead_to(self, host: str, port: int) -> None:
+        """New connections go there; those that are open stay where they are."""
+        self._target = host, port
+
     def freeze(self) -> None:
         """Connections stay open and new ones are taken, but no byte passes, nor the news that one side has closed."""
         self._call(self._set(False, None))

@@ -13,8 +13,8 @@ import pytest
 import structlog
 
 from cdc import log
+from cdc.config.secrets import Secret
 from cdc.core.errors import ConfigError, SourceConnectionError
-from cdc.core.options import Secret
 
 SECRET = "hunter2-geheim"
 

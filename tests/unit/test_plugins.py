@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from cdc import plugins
+from cdc.config.table import OptionTable
 from cdc.core.errors import ConfigError
-from cdc.core.options import OptionTable
 from cdc.plugins import PLUGINS, Plugin, available, find, resolve
 
 
@@ -19,9 +19,9 @@ def test_the_postgres_connector_goes_by_its_java_class_and_shorter_names(name: s
 
 
 @pytest.mark.parametrize(("name", "factory"), [
-    ("io.confluent.connect.avro.AvroConverter", "cdc.converters.avro:AvroConverter"),
-    ("AvroConverter", "cdc.converters.avro:AvroConverter"),
-    ("avro", "cdc.converters.avro:AvroConverter"),
+    ("io.confluent.connect.avro.AvroConverter", "cdc.converters.avro.converter:AvroConverter"),
+    ("AvroConverter", "cdc.converters.avro.converter:AvroConverter"),
+    ("avro", "cdc.converters.avro.converter:AvroConverter"),
     ("org.apache.kafka.connect.json.JsonConverter", "cdc.converters.json:JsonConverter"),
     ("json", "cdc.converters.json:JsonConverter"),
     ("org.apache.kafka.connect.storage.StringConverter", "cdc.converters.simple:StringConverter"),
@@ -45,7 +45,7 @@ def test_mysql_and_mariadb_share_a_source_and_not_their_options(name: str, parse
 
 
 def test_converters_we_lack_say_what_there_is() -> None:
-    with pytest.raises(ConfigError, match=r"value\.converter: .*not available yet\. There are the Avro"):
+    with pytest.raises(ConfigError, match=r"value\.converter: .*not available yet\. Available are the Avro"):
         find("converter", "io.confluent.connect.protobuf.ProtobufConverter", option="value.converter")
 
 
@@ -97,3 +97,29 @@ def test_an_unavailable_plugin_does_not_load() -> None:
 
 def test_references_are_resolved_when_asked_for() -> None:
     assert resolve("cdc.plugins:PLUGINS") is plugins.PLUGINS
+
+
+@pytest.mark.parametrize("name", ["postgres", "mysql", "mariadb"])
+def test_a_connectors_short_name_is_debeziums_label_for_it(name: str) -> None:
+    assert find("connector", name).short_name == name
+
+
+@pytest.mark.parametrize(("name", "says"), [
+    ("io.debezium.connector.sqlserver.SqlServerConnector", "SqlServerConnector captures Microsoft SQL Server"),
+    ("io.debezium.connector.mongodb.MongoDbConnector", "captures MongoDB"), ("OracleConnector", "captures Oracle"),
+    ("io.debezium.connector.vitess.VitessConnector", "captures another database"),
+    ("io.confluent.connect.s3.S3SinkConnector", "is a sink connector"), ("JdbcSinkConnector", "is a sink connector"),
+    ("io.debezium.connector.jdbc.JdbcSinkConnector", "is a sink connector"),
+    ("io.confluent.connect.jdbc.JdbcSourceConnector", "polls tables"), ("PostgresCdcSourceV2", "Confluent Cloud"),
+    ("MySqlCdcSource", "Confluent Cloud"), ("org.apache.kafka.connect.mirror.MirrorSourceConnector", "MirrorMaker"),
+])
+def test_connectors_that_we_do_not_have_are_told_what_they_are(name: str, says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        find("connector", name)
+    assert says in caught.value.message
+    assert "PostgresConnector" in caught.value.hint
+
+
+def test_a_misspelt_connector_is_no_other_connector() -> None:
+    with pytest.raises(ConfigError, match=r'no connector "PostgresConector".*Did you mean'):
+        find("connector", "PostgresConector")

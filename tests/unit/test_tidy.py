@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,33 +11,65 @@ from pathlib import Path
 import pytest
 
 from cdc import plugins
-from cdc.core.options import OptionTable
-from cdc.runtime.options import CONNECTOR_OPTIONS, WORKER_OPTIONS
+from cdc.config.table import OptionTable
+from cdc.runtime.options import CONNECTOR_OPTIONS
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "cdc"
 
-SHARED = {"core"}
-TOP = {"about", "log", "metrics"}
-"""Top-level modules that any room but core and codecs may use."""
+PLAIN = {"config", "codecs", "debezium"}
+"""The pure rooms that stand on core."""
 
-MAY_IMPORT = {
-    "core": SHARED,
-    "codecs": SHARED | {"codecs"},
-    "sources": SHARED | TOP | {"codecs", "sources"},
-    "converters": SHARED | TOP | {"codecs", "converters"},
-    "sinks": SHARED | TOP | {"sinks"},
-    "runtime": SHARED | TOP | {"runtime"},
-    "rest": SHARED | TOP | {"runtime", "rest"},
+MAY_IMPORT: dict[str, set[str]] = {
+    "core": set(),
+    "config": set(),
+    "codecs": set(),
+    "debezium": {"config", "codecs"},
+    "native": set(),
+    "sources/shared": PLAIN | {"sources/snapshot"},
+    "sources/snapshot": PLAIN,
+    "sources/postgres": PLAIN | {"native", "sources/shared", "sources/snapshot"},
+    "sources/mysql": PLAIN | {"native", "sources/shared", "sources/snapshot"},
+    "converters": {"config", "codecs", "native"},
+    "transforms": {"config", "codecs", "debezium"},
+    "kafka": {"config", "native"},
+    "stores": {"config", "kafka"},
+    "sinks": {"config", "kafka", "native"},
+    "runtime": {"config", "metrics", "about"},
+    "metrics": {"about"},
+    "rest": {"config", "metrics", "show", "runtime.tap", "about", "levels"},
+    "show": {"config", "codecs"},
+    "log": {"config"},
+    "about": set(),
+    "levels": set(),
+    "permitted": {"config"},
+    "docs": set(),
+    "other_connectors": set(),
+    "plugins": {"config", "other_connectors", "runtime.options"},
 }
-PURE = ("core", "codecs")
+"""Which rooms, or single modules of a room, each room may import. All may import themselves and core; all but NO_LOG
+may import log."""
+MAY_IMPORT["privacy"] = {"config", "converters", "kafka", "plugins"}
+MAY_IMPORT["configinfos"] = {"config", "plugins", "permitted", "about", "runtime.options"}
+MAY_IMPORT["assembly"] = set(MAY_IMPORT)
+MAY_IMPORT["validate"] = set(MAY_IMPORT)
+MAY_IMPORT["upgrade"] = {"config", "plugins", "transforms"}
+MAY_IMPORT["demo"] = set(MAY_IMPORT)
+MAY_IMPORT["cli"] = set(MAY_IMPORT)
+
+NO_LOG = {"core", "config", "codecs", "debezium", "native", "about", "docs", "log"}
+PURE = ("core", "config", "codecs", "debezium", "native")
 NO_IO = {"socket", "select", "selectors", "sqlite3", "subprocess", "threading", "tempfile", "psycopg", "pymysql",
          "confluent_kafka", "requests", "urllib", "http", "asyncio"}
 NO_IO_FILES = (
     "sources/postgres/protocol.py", "sources/postgres/copytext.py",
-    *(f"sources/mysql/{name}.py" for name in (
-        "alter", "binlog", "columns", "const", "ddl", "gtid", "header", "jsondiff", "messages", "packets", "position",
-        "reader", "rows", "structure", "tablemap", "textrow", "tokens", "types")),
+    "sources/snapshot/markers.py", "sources/snapshot/initial.py",
+    *(f"sources/shared/{name}.py" for name in (
+        "accepted_options", "columns", "conversions", "foreign_keys", "former_keys", "options",
+        "parsing", "selection", "source_block")),
+    "sources/mysql/position.py", "sources/mysql/textrow.py", "sources/mysql/types.py",
+    *(str(path.relative_to(PACKAGE)) for room in ("binlog", "ddl")
+      for path in sorted((PACKAGE / "sources" / "mysql" / room).rglob("*.py"))),
 )
 
 
@@ -58,18 +91,92 @@ def imports(path: Path) -> Iterator[str]:
 
 
 def room(path: Path) -> str:
-    parts = path.relative_to(PACKAGE).parts
-    return parts[0] if len(parts) > 1 else parts[0].removesuffix(".py")
+    """The room of a file: its folder under cdc/, of sources the folder below, or the file's own name."""
+    return room_of(".".join(path.relative_to(ROOT).with_suffix("").parts))
+
+
+def room_of(name: str) -> str:
+    parts = name.split(".")
+    if parts[1] == "sources":
+        return "/".join(parts[1:3])
+    return parts[1]
+
+
+def module_names() -> set[str]:
+    return {module_name(path) for path in modules()}
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
 @pytest.mark.parametrize("path", [each for each in modules() if room(each) in MAY_IMPORT],
                          ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_run_one_way(path: Path) -> None:
-    allowed = MAY_IMPORT[room(path)]
+    here = room(path)
+    allowed = MAY_IMPORT[here] | {here, "core"} | (set() if here in NO_LOG else {"log"})
     for name in imports(path):
-        parts = name.split(".")
-        if parts[0] == "cdc" and len(parts) > 1 and parts[1] != "__version__":
-            assert parts[1] in allowed, f"{path.relative_to(ROOT)} imports {name}"
+        if name.startswith("cdc.") and name.split(".")[1] != "__version__":
+            assert room_of(name) in allowed or any(
+                f"{name}.".startswith(f"cdc.{module}.") for module in allowed if "." in module
+            ), f"{path.relative_to(ROOT)} imports {name}"
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py[xi]")) + sorted(PACKAGE.glob("native/*.pxd")),
+                         ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_cython_files_import_core_and_their_own_room(path: Path) -> None:
+    named = re.findall(r"^(?:from|c?import)\s+cdc\.(\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    assert path.parent == PACKAGE / "native"
+    assert set(named) <= {"core", "native"}
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.[ch]")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_plain_c_knows_no_python(path: Path) -> None:
+    assert "Python.h" not in path.read_text(encoding="utf-8")
+
+
+ONLY_IN = {
+    "confluent_kafka": {"kafka", "sinks", "stores", "cli", "about"},
+    "psycopg": {"sources/postgres", "demo", "about"},
+    "pymysql": {"sources/mysql", "demo"},
+    "starlette": {"rest"},
+    "uvicorn": {"rest"},
+    "prometheus_client": {"metrics"},
+    "click": {"cli", "demo"},
+}
+"""Libraries of one kind of system, and the rooms that may know it; `about` asks for their versions."""
+
+
+@pytest.mark.parametrize("library", ONLY_IN)
+def test_a_library_is_known_where_it_is_needed_only(library: str) -> None:
+    users = {room(path) for path in modules() if any(name.split(".")[0] == library for name in imports(path))}
+    assert users <= ONLY_IN[library]
+
+
+def test_every_room_is_in_the_table() -> None:
+    rooms = {room(path) for path in modules()} - {"__init__", "__main__", "_build", "_pure", "sources/__init__"}
+    assert rooms == set(MAY_IMPORT)
+
+
+def test_no_import_circle_even_within_a_room() -> None:
+    """Imports inside functions and those for type checkers count too."""
+    names = module_names()
+    imported = {module_name(path): {name for name in imports(path) if name in names} for path in modules()}
+    for name, targets in imported.items():
+        # `from package import module` names the package too, which is no import of what its __init__ does not need.
+        imported[name] = {target for target in targets - {name} if not any(
+            other.startswith(f"{target}.") for other in targets)}
+    done: set[str] = set()
+
+    def walk(name: str, way: tuple[str, ...]) -> None:
+        assert name not in way, " -> ".join([*way[way.index(name):], name])
+        if name not in done:
+            for target in sorted(imported[name]):
+                walk(target, (*way, name))
+            done.add(name)
+
+    for name in sorted(names):
+        walk(name, ())
 
 
 @pytest.mark.parametrize("path", [each for each in modules() if room(each) in PURE]
@@ -88,7 +195,7 @@ def test_core_needs_the_standard_library_only(path: Path) -> None:
 def test_sources_and_sinks_are_named_by_plugins_only() -> None:
     """Apart from the source's own files, and the assembly, which configures them."""
     for path in modules():
-        if room(path) in ("sources", "plugins", "assembly", "demo", "cli", "tail"):
+        if room(path).startswith("sources/") or room(path) in ("plugins", "assembly", "demo", "cli"):
             continue
         assert not [name for name in imports(path) if name.startswith("cdc.sources.")], path
 
@@ -96,12 +203,23 @@ def test_sources_and_sinks_are_named_by_plugins_only() -> None:
 def test_no_file_is_dead() -> None:
     used = {name for path in modules() for name in imports(path)}
     named = {reference.split(":")[0] for plugin in plugins.PLUGINS
-             for reference in (plugin.factory, plugin.parse, plugin.options) if reference}
-    entry = {"cdc.cli", "cdc.__main__", "cdc._build"}
+             for reference in (plugin.factory, plugin.parse, plugin.options, plugin.configs) if reference}
+    entry = {"cdc.cli.main", "cdc.rest.openapi", "cdc._build.commands", "cdc.demo.workload"}
     for path in modules():
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        if path.name != "__init__.py" and name not in entry | named:
+        if path.name not in ("__init__.py", "__main__.py") and name not in entry | named:
             assert name in used, f"nothing imports {name}"
+
+
+def test_files_that_a_text_names_exist() -> None:
+    """Such as `json_diff.py` or `config/secrets.py`: files move, and docstrings stay."""
+    files = [path for folder in ("cdc", "tests") for path in sorted((ROOT / folder).rglob("*.p*"))
+             if path.suffix in (".py", ".pxd", ".pyx", ".pyi")]
+    known = [f"/{path.relative_to(ROOT).as_posix()}" for path in files]
+    for path in files:
+        named = re.findall(r"`((?:\w+/)*[a-z_]\w*\.(?:py|pxd|pyx))`", path.read_text(encoding="utf-8"))
+        missing = [name for name in named if not any(each.endswith(f"/{name}") for each in known)]
+        assert missing == [], path.relative_to(ROOT)
 
 
 def test_rooms_say_what_they_are_for() -> None:
@@ -110,7 +228,8 @@ def test_rooms_say_what_they_are_for() -> None:
 
 
 def tables() -> list[OptionTable]:
-    return [WORKER_OPTIONS, CONNECTOR_OPTIONS, *(each.load_options() for each in plugins.PLUGINS if each.options)]
+    return [plugins.worker_options(), CONNECTOR_OPTIONS,
+            *(each.load_options() for each in plugins.PLUGINS if each.options and each.kind == "connector")]
 
 
 @pytest.mark.parametrize("table", tables(), ids=["worker", "connector", "postgres", "mysql", "mariadb"])

@@ -1,5 +1,6 @@
-"""MySQL and MariaDB: a binary log, decoded here, as records.
+"""MySQL and MariaDB: the binary log, decoded here, as records. What differs between the two is in `flavor.py`.
 
-`source.py` is the door. `binlog.py`, `rows.py`, `gtid.py`, `ddl.py` and `changes.py` turn bytes and statements into
-records without I/O; `transport.py`, `snapshot.py`, `server.py` and `catalog.py` talk to the server.
+`source.py` is the door. `binlog/` (events), `ddl/` (statements) and `changes.py` with its parts turn the log into
+records without I/O. `connection.py`, `server.py`, `grants.py`, `catalog.py`, `snapshot.py` and `transport.py` talk to
+the server. This room must not know another database, converters or Kafka.
 """

@@ -1,72 +1,180 @@
-"""Structures as the server has them now: SHOW CREATE TABLE, read by the same reader as the log's statements.
+"""The tables' present structures: SHOW CREATE TABLE, read by the same reader as the log's statements.
 
-information_schema says which tables there are, and completes a table whose CREATE statement is not understood. What is
-read belongs to a position only if nothing changes meanwhile: read it inside the snapshot's lock or transaction, or
-compare the log's position before and after. MySQL Reference Manual, "INFORMATION_SCHEMA Tables", "SHOW CREATE TABLE".
+information_schema lists the tables, and describes those whose CREATE statement we cannot read. What we read belongs to
+a position of the log only if nothing changes meanwhile: read it inside the snapshot's transaction, or compare it before
+and after. MySQL Reference Manual, "INFORMATION_SCHEMA Tables", "SHOW CREATE TABLE".
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cdc.core.errors import SourceRefusedError
-from cdc.core.schema import TableId
+from cdc.core.errors import SourceError, SourceRefusedError
+from cdc.core.table import TableId
 from cdc.log import get_logger
+from cdc.sources.mysql.ddl import statements as ddl
+from cdc.sources.mysql.ddl.schema_change_text import statement_text
+from cdc.sources.mysql.ddl.shown import ShownTables
+from cdc.sources.mysql.ddl.structure import CHARACTER_TYPES, NOW, ColumnDef, Structures, TableStructure, UniqueKey
+from cdc.sources.mysql.ddl.tokens import Dialect, NotUnderstood, tokenize
 
-from . import ddl
 from .collations import Collation, Collations
+from .connection import Connection, close, query, query_bytes
+from .locks import LockWaits, is_locked
+from .quoting import quoted, quoted_table
 from .schema_changes import Database
-from .server import Connection, MySqlFacts, query, query_bytes
-from .structure import CHARACTER_TYPES, NOW, ColumnDef, Structures, TableStructure, UniqueKey
-from .tokens import Dialect, NotUnderstood, tokenize
+from .server import MySqlFacts
+from .show_create import Answer, show_tables
 
 log = get_logger(__name__)
 
+_FEW: Final = 100
+_TOGETHER: Final = 50
+_UNKNOWN_COUNT: Final = (1 << 32) - 1
+"""What MySQL says of a table that is locked."""
+_TABLES: Final = ("BASE TABLE", "SYSTEM VERSIONED")
 _NO_SUCH_TABLE: Final = (1146, 1049, 1932)  # ER_NO_SUCH_TABLE, ER_BAD_DB_ERROR, ER_NO_SUCH_TABLE_IN_ENGINE
 
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """One look. `creates` are the CREATE statements as the schema change topic repeats them, by table."""
+    """All tables at one time. `creates`: their CREATE statements, as the schema change topic repeats them."""
 
     structures: Structures
     creates: dict[TableId, str]
     databases: tuple[Database, ...]
     row_estimates: dict[TableId, int]
+    left_out: frozenset[TableId] = frozenset()
+    """Tables that are not captured, and were locked or not shown."""
 
     def table(self, id: TableId) -> TableStructure | None:
         return self.structures.get(id)
 
 
 def dialect_of(facts: MySqlFacts, *, ansi_quotes: bool = False, backslash_escapes: bool = True) -> Dialect:
-    """How statements of this server are read; the modes are those of the session that ran them."""
-    return Dialect(facts.mariadb, facts.version_id, ansi_quotes, backslash_escapes)
+    """How to read statements of this server. The modes are those of the session that ran them."""
+    return Dialect(facts.flavor.grammar, facts.version_id, ansi_quotes, backslash_escapes)
 
 
-def list_tables(conn: Connection, wanted: Callable[[TableId], bool]) -> dict[TableId, int]:
-    """The base tables *wanted*, in order of name, each with the server's estimate of its rows (-1 without one).
-    Sequences, views and temporary tables are not among them."""
-    rows = query(conn, """\
-SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_ROWS FROM information_schema.TABLES
-WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')""")
-    found = ((TableId(_text(database), "", _text(table)), rows_) for database, table, rows_ in rows)
-    return {id: -1 if count is None else int(count)
-            for id, count in sorted(found, key=lambda pair: (pair[0].catalog, pair[0].table)) if wanted(id)}
+def list_tables(conn: Connection, wanted: Callable[[TableId], bool]) -> list[TableId]:
+    """The base tables *wanted*, in order of name. Without sequences, views and temporary tables."""
+    return list(_list_tables(conn, wanted)[0])
 
 
-def creation_times(conn: Connection, wanted: Callable[[TableId], bool]) -> dict[TableId, Any]:
-    """When each of the tables *wanted* was made: under one name another time is another table."""
-    rows = query(conn, "SELECT TABLE_SCHEMA, TABLE_NAME, CREATE_TIME FROM information_schema.TABLES")
+def _list_tables(conn: Connection, wanted: Callable[[TableId], bool], *, counted: bool = False,
+                 ) -> tuple[dict[TableId, int], list[TableId]]:
+    """As `list_tables`, and the sequences. The estimates, which take the server about a millisecond for each table of
+    every database, are -1 unless *counted*."""
+    rows = query(conn, f"""\
+SELECT TABLE_SCHEMA, TABLE_NAME, {"TABLE_ROWS" if counted else "NULL"}, TABLE_TYPE FROM information_schema.TABLES
+WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED', 'SEQUENCE')""")
+    tables: dict[TableId, int] = {}
+    sequences = []
+    for database, table, count, kind in rows:
+        id = TableId(_text(database), "", _text(table))
+        if not wanted(id):
+            continue
+        if _text(kind) == "SEQUENCE":
+            sequences.append(id)
+        else:
+            tables[id] = -1 if count in (None, _UNKNOWN_COUNT) else int(count)
+    return dict(sorted(tables.items(), key=lambda pair: (pair[0].catalog, pair[0].table))), sequences
+
+
+def database_names(conn: Connection) -> list[str]:
+    """All databases that the user sees."""
+    return [_text(name) for name, in query(conn, "SHOW DATABASES")]
+
+
+def tables_in(conn: Connection, databases: Iterable[str], wanted: Callable[[TableId], bool]) -> list[TableId]:
+    """The names *wanted* of base tables in *databases*. It opens no table, and waits for no lock."""
+    found = (TableId(database, "", _text(name)) for database in databases
+             for name, kind in query(conn, f"SHOW FULL TABLES FROM {quoted(database)}") if _text(kind) in _TABLES)
+    return [id for id in found if wanted(id)]
+
+
+def creation_times(conn: Connection, ids: Collection[TableId]) -> dict[TableId, Any]:
+    """CREATE_TIME of each table. If it differs later, another table has taken that name.
+
+    MariaDB opens every table for it that the query does not name.
+    """
+    statement = "SELECT TABLE_SCHEMA, TABLE_NAME, CREATE_TIME FROM information_schema.TABLES"
+    if len(ids) > _FEW:
+        rows = list(query(conn, statement))
+    else:
+        rows = [row for some in _chunks(ids) for row in query(conn, " UNION ALL ".join(
+            [f"{statement} WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s"] * len(some)),
+            *(name for id in some for name in (id.catalog, id.table)))]
     found = ((TableId(_text(database), "", _text(table)), time) for database, table, time in rows)
-    return {id: time for id, time in found if wanted(id)}
+    wanted = set(ids)
+    return {id: time for id, time in found if id in wanted}
+
+
+def _chunks(ids: Iterable[TableId]) -> Iterator[list[TableId]]:
+    rest = list(ids)
+    for first in range(0, len(rest), _TOGETHER):
+        yield rest[first:first + _TOGETHER]
+
+
+def marks(conn: Connection, wanted: Callable[[TableId], bool], needed: Callable[[TableId], bool],
+          waits: LockWaits) -> dict[TableId, Any]:
+    """By table, something that differs once its structure was changed; None for one that is not *needed* and is locked.
+    Of few tables these are their CREATE statements; of many, sums over what information_schema says, because a
+    statement for each of them takes long."""
+    tables, sequences = _list_tables(conn, wanted)
+    if len(tables) <= _FEW:
+        return {**dict.fromkeys(sequences), **{id: _shown(conn, id, needed, waits) for id in tables}}
+    found: dict[TableId, list[Any]] = {id: [] for id in tables}
+    for statement in _SUMS:
+        for database, table, *values in query(conn, statement):
+            known = found.get(TableId(_text(database), "", _text(table)))
+            if known is not None:
+                known.append(tuple(values))
+    return {**dict.fromkeys(sequences), **{
+        id: values if len(values) >= _OPENED else _shown(conn, id, needed, waits) for id, values in found.items()}}
+
+
+def same(before: Mapping[TableId, Any], after: Mapping[TableId, Any]) -> bool:
+    """Whether `marks` were equal, as far as both times they could be read."""
+    return before.keys() == after.keys() and all(
+        mark == after[id] or mark is None or after[id] is None for id, mark in before.items())
+
+
+_OPENED: Final = 2
+"""Rows about a table that the server could open to describe it: about itself, and about its columns."""
+_SUMS: Final = (
+    "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, TABLE_COLLATION, TABLE_COMMENT FROM information_schema.TABLES",
+    """\
+SELECT TABLE_SCHEMA, TABLE_NAME, COUNT(*), SUM(CRC32(CONCAT_WS('|', ORDINAL_POSITION, COLUMN_NAME, COLUMN_TYPE,
+       IS_NULLABLE, IFNULL(COLUMN_DEFAULT, '~'), CHARACTER_SET_NAME, COLLATION_NAME, EXTRA, COLUMN_COMMENT)))
+FROM information_schema.COLUMNS GROUP BY TABLE_SCHEMA, TABLE_NAME""", """\
+SELECT TABLE_SCHEMA, TABLE_NAME, COUNT(*), SUM(CRC32(CONCAT_WS('|', INDEX_NAME, SEQ_IN_INDEX, COLUMN_NAME)))
+FROM information_schema.STATISTICS WHERE NON_UNIQUE = 0 GROUP BY TABLE_SCHEMA, TABLE_NAME""")
+
+
+def _shown(conn: Connection, id: TableId, needed: Callable[[TableId], bool], waits: LockWaits) -> Any:
+    def ask() -> Any:
+        return query_bytes(conn, f"SHOW CREATE TABLE {quoted_table(id)}")[0][1]
+
+    try:
+        return waits.patiently(id, ask) if needed(id) else ask()
+    except SourceError as exc:
+        if is_locked(exc):
+            if needed(id):
+                raise
+            return None
+        if isinstance(exc, SourceRefusedError):
+            return str(exc)
+        raise
 
 
 def read_collations(conn: Connection, facts: MySqlFacts) -> Collations:
-    """All that the server knows. From MariaDB 10.10 on, one name may be of several character sets."""
-    several = facts.mariadb and facts.version_id >= 101001
+    """All that the server knows."""
+    since = facts.flavor.full_collation_names_since
+    several = since is not None and facts.version_id >= since
     name, table = (("FULL_COLLATION_NAME", "COLLATION_CHARACTER_SET_APPLICABILITY") if several
                    else ("COLLATION_NAME", "COLLATIONS"))
     rows = query(conn, f"""\
@@ -85,23 +193,56 @@ ORDER BY SCHEMA_NAME""")
 
 
 def read_catalog(conn: Connection, facts: MySqlFacts, wanted: Callable[[TableId], bool],
-                 needed: Callable[[TableId], bool] | None = None) -> Catalog:
-    """The structures of all tables *wanted*. A table dropped meanwhile is left out, and one that the server does not
-    show unless it is *needed*. Raises a SourceError."""
+                 needed: Callable[[TableId], bool] | None = None, waits: LockWaits | None = None, *,
+                 counted: bool = False, helper: Callable[[], Connection] | None = None) -> Catalog:
+    """The structures of all tables *wanted*, and if *counted* estimates of their rows. Leaves out tables that were
+    dropped meanwhile, and tables that are not *needed* and that are locked or that the server does not show. *waits*:
+    as in `read_table`. *helper* opens a second connection, which is used for very many tables and closed. Raises a
+    SourceError."""
     databases = read_databases(conn)
     structures = Structures(facts.charset, {each.name: each.charset for each in databases}, facts.folds_names)
-    estimates = list_tables(conn, wanted)
+    estimates, sequences = _list_tables(conn, wanted, counted=counted)
+    for id in sequences:
+        structures.put(TableStructure(id, (), sequence=True))
+    shown = ShownTables(structures, dialect_of(facts))
     creates: dict[TableId, str] = {}
-    for id in estimates:
-        found = read_table(conn, facts, id, structures, needed=needed is None or needed(id))
+    alone: list[TableId] = []
+    for id, answer in _shown_all(conn, list(estimates), helper):
+        if isinstance(answer, SourceError):
+            if not _may_lack(id, answer, needed=needed is None or needed(id)):
+                alone.append(id)
+            continue
+        try:
+            structure, creates[id] = shown.read(_text(answer), id.catalog)
+            structures.put(structure)
+        except NotUnderstood:
+            alone.append(id)
+    for id in alone:  # it may have to be waited for, or be described otherwise
+        found = read_table(conn, facts, id, structures, needed=needed is None or needed(id), waits=waits)
         if found is not None:
             structure, creates[id] = found
             structures.put(structure)
-    return Catalog(structures, creates, databases, {id: rows for id, rows in estimates.items() if id in creates})
+    creates = {id: creates[id] for id in estimates if id in creates}
+    left_out = frozenset(id for id in estimates if id not in creates and needed is not None and not needed(id))
+    return Catalog(structures, creates, databases, {id: rows for id, rows in estimates.items() if id in creates},
+                   left_out)
+
+
+def _shown_all(conn: Connection, ids: Sequence[TableId],
+               helper: Callable[[], Connection] | None) -> Iterator[Answer]:
+    """The CREATE statements of *ids*. Of few tables each is asked for by itself."""
+    if helper is None or len(ids) <= _FEW:
+        yield from show_tables([conn], ids, together=1)
+        return
+    second = helper()
+    try:
+        yield from show_tables([conn, second], ids)
+    finally:
+        close(second)
 
 
 def reread(conn: Connection, facts: MySqlFacts, ids: Iterable[TableId], structures: Structures) -> list[TableId]:
-    """Put the present structures of *ids* into *structures*; those that do not exist now are returned, and dropped."""
+    """Put the present structures of *ids* into *structures*. Drops and returns tables that do not exist any more."""
     gone = []
     for id in ids:
         found = read_table(conn, facts, id, structures)
@@ -115,25 +256,39 @@ def reread(conn: Connection, facts: MySqlFacts, ids: Iterable[TableId], structur
 
 
 def read_table(conn: Connection, facts: MySqlFacts, id: TableId, structures: Structures, *,
-               needed: bool = True) -> tuple[TableStructure, str] | None:
-    """One table and its CREATE statement; None when it does not exist, or is not *needed* and the server does not show
-    it. Raises a SourceError."""
+               needed: bool = True, waits: LockWaits | None = None) -> tuple[TableStructure, str] | None:
+    """One table and its CREATE statement; None if it does not exist, or if it is not *needed* and is locked or the
+    server does not show it. *waits*: how to wait for a lock of a table that is needed; by default as the session is set
+    to. Raises a SourceError."""
     try:
-        row = query_bytes(conn, f"SHOW CREATE TABLE {ddl.quoted(id.catalog)}.{ddl.quoted(id.table)}")[0]
-    except SourceRefusedError as exc:
-        if exc.context.get("errno") in _NO_SUCH_TABLE:
-            return None
-        if not needed:
-            log.info("table_not_shown", table=str(id), reason=str(exc))
+        if needed and waits is not None:
+            return waits.patiently(id, lambda: _read_table(conn, facts, id, structures))
+        return _read_table(conn, facts, id, structures)
+    except SourceError as exc:
+        if _may_lack(id, exc, needed=needed):
             return None
         raise
-    text = _text(row[1])
+
+
+def _may_lack(id: TableId, error: SourceError, *, needed: bool) -> bool:
+    """Whether table *id*, which the server does not show because of *error*, can be left out."""
+    if error.context.get("errno") in _NO_SUCH_TABLE:
+        return True
+    if needed or not (is_locked(error) or isinstance(error, SourceRefusedError)):
+        return False
+    log.info("table_not_shown", table=str(id), reason=str(error))
+    return True
+
+
+def _read_table(conn: Connection, facts: MySqlFacts, id: TableId,
+                structures: Structures) -> tuple[TableStructure, str]:
+    text = _text(query_bytes(conn, f"SHOW CREATE TABLE {quoted_table(id)}")[0][1])
     dialect = dialect_of(facts)
     try:
-        return ddl.read_create(text, id.catalog, structures, dialect), ddl.statement_text(text, dialect)
+        return ddl.read_shown(text, id.catalog, structures, dialect)
     except NotUnderstood as exc:
         log.warning("create_table_not_understood", table=str(id), reason=str(exc))
-        return read_information_schema(conn, id, structures, dialect), ddl.statement_text(text, dialect)
+        return read_information_schema(conn, id, structures, dialect), statement_text(text, dialect)
 
 
 # -- information_schema ----------------------------------------------------------------------------------------------
@@ -150,7 +305,7 @@ WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s"""
 
 
 def read_information_schema(conn: Connection, id: TableId, structures: Structures, dialect: Dialect) -> TableStructure:
-    """The same table from information_schema. Slower, and without what only the statement tells."""
+    """The same from information_schema: slower, and without what only the statement says."""
     columns = tuple(_column(row, dialect) for row in query(conn, _COLUMNS, id.catalog, id.table))
     keys: dict[str, list[str | None]] = {}
     for name, column in query(conn, _KEYS, id.catalog, id.table):
@@ -182,12 +337,12 @@ def _column(row: tuple[Any, ...], dialect: Dialect) -> ColumnDef:
 
 
 def _default(text: str | None, extra: str, dialect: Dialect) -> str | None:
-    """As `ColumnDef.default`. MySQL gives a literal bare and marks expressions; MariaDB gives what a statement has."""
+    """As `ColumnDef.default`. MySQL has literals without quotes, and marks expressions; MariaDB has SQL."""
     if text is None:
         return None
     if re.match(r"(current_timestamp|now|localtime)", text, re.IGNORECASE):
         return NOW
-    if dialect.mariadb:
+    if dialect.grammar.catalog_defaults_as_written:
         return ddl.read_default_text(text, dialect)
     if "DEFAULT_GENERATED" in extra:
         return None
@@ -196,5 +351,5 @@ def _default(text: str | None, extra: str, dialect: Dialect) -> str | None:
 
 
 def _text(value: Any) -> str:
-    """MySQL 8 gives some columns of information_schema as bytes; what is no text shows as U+FFFD."""
+    """MySQL 8 gives some columns of information_schema as bytes. Bytes that are no text become U+FFFD."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

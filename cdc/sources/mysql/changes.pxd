@@ -1,65 +1,37 @@
-# Attributes that are not named here are kept in a dict, as in Python.
 cimport cython
 from cdc.core.row cimport Row
-from cdc.sources.emit cimport Emitter, Place, Target
-from cdc.sources.mysql.binlog cimport BinlogDecoder
-from cdc.sources.mysql.header cimport Header
-from cdc.sources.mysql.rows cimport RowsEvent
+from cdc.debezium.emit cimport EmittedTable, Emitter, Origin
+from cdc.sources.mysql.binlog.decoder cimport BinlogDecoder
+from cdc.sources.mysql.binlog.header cimport Header
+from cdc.sources.mysql.binlog.rows cimport RowsEvent
+from cdc.sources.mysql.table_cache cimport MapState, TableCache
+from cdc.sources.mysql.transaction cimport Stream, Transaction
 
 cdef long long _ALL_ROWS
 cdef int _ARTIFICIAL
 
-cdef class Transaction:
-    cdef dict __dict__
-    cdef public str file
-    cdef public object pos
-    cdef public str id
-    cdef public object gtid
-    cdef public object time_us
-    cdef public long long event
-    cdef public object thread
-    cdef public object query
-    cdef public object counters
-    cdef public dict contexts
-    cdef public object gtid_event
-    cdef public long long skip_event
-    cdef public long long skip_row
-    cdef public bint held
-    cdef public bint captured
-    cdef public bint ignored
-    cdef public long long base
-    cdef public Py_ssize_t first
-    cdef public long long began_at
-
-cdef class MapState:
-    cdef dict __dict__
-    cdef public object table_map
-    cdef public object id
-    cdef public Target target
-    cdef public Target inserted
-
-cdef class Decoder:
-    cdef dict __dict__
+cdef class ChangeReader:
+    cdef public object settings
     cdef public Emitter emitter
     cdef public BinlogDecoder binlog
-    cdef public dict maps
-    cdef public dict states
-    cdef public str file
-    cdef public object pos
-    cdef public object gtids
-    cdef public Transaction transaction
-    cdef public object payload
-    cdef public object pending_gtid
-    cdef public object replayed
-    cdef public long long size_bytes
-    cdef public long long fed_bytes
-    @cython.locals(number=Py_ssize_t, records=list)
+    cdef public Stream stream
+    cdef public TableCache tables
+    cdef public object statements
+    cdef public object native
+    @cython.locals(stream=Stream, number=Py_ssize_t, emitter=Emitter)
     cpdef tuple run(self, list events, Py_ssize_t first, Py_ssize_t max_records, Py_ssize_t max_bytes)
-    @cython.locals(header=Header)
+    @cython.locals(stream=Stream, header=Header)
     cpdef object feed(self, bytes event)
+    @cython.locals(stream=Stream)
+    cpdef object step(self)
+    @cython.locals(tx=Transaction, counts=bint)
     cpdef object handle(self, Header header, object message, object start)
-    cpdef object counted(self)
-    cpdef object table_map(self, object message)
-    @cython.locals(tx=Transaction, state=MapState, target=Target, place=Place, before=Row, after=Row, emitter=Emitter,
-                   op=str, skip=cython.longlong, number=cython.longlong, whole=bint)
+    @cython.locals(tx=Transaction)
+    cpdef object table_map(self, Header header, object message, object start)
+    cpdef object gtid(self, Header header, object message, object start)
+    cpdef object query(self, Header header, object message, object start)
+    cpdef object xid(self, Header header, object message, object start)
+    @cython.locals(stream=Stream, tx=Transaction, state=MapState, emitted=EmittedTable, origin=Origin, before=Row,
+                   after=Row, emitter=Emitter, op=str, period=tuple, skip=cython.longlong, number=cython.longlong,
+                   whole=bint)
     cpdef object rows(self, RowsEvent message, object start)

@@ -1,7 +1,7 @@
-"""Column defaults: the text of a literal, as `ColumnDef.default` has it, to the default of a field's schema.
+"""Column defaults: from the text of a literal (`ColumnDef.default`) to the default of a field's schema.
 
-Which texts count as what follows Debezium's `BinlogDefaultValueConverter` to the letter: a default is part of the
-registered schema, so reading one text more, or less, would change the schema of a topic that is taken over.
+We read exactly the texts that Debezium's `BinlogDefaultValueConverter` reads. A default is part of the registered
+schema: if we read one more, or one less, the schema of a topic would change when we replace Debezium.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ import re
 import struct
 from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_UP, Context, Decimal
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from cdc.codecs.decimals import unscaled_bytes
-from cdc.codecs.mysqlbin import fixed_instant, shortest
-from cdc.codecs.mysqltext import TextDatetimeCodec
-from cdc.codecs.pgtime import MICROS
+from cdc.codecs.mysql.binary import fixed_instant, shortest
+from cdc.codecs.mysql.text import TextDatetimeCodec
+from cdc.codecs.time import MICROS
 from cdc.core.codec import Codec
 from cdc.core.errors import DecodeError, NoValue
 from cdc.core.schema import BOOLEAN, BYTES, DECIMAL, FLOAT32, FLOAT64, INT64, STRING, STRUCT, Schema
+from cdc.sources.mysql.ddl.structure import ColumnDef
+from cdc.sources.shared.columns import Default
 
-from .structure import ColumnDef
 from .types import ColumnType
 
 _INTRODUCER: Final = re.compile(r"_[A-Za-z0-9]+'(.*)'")
@@ -38,14 +39,6 @@ _EPOCH_DATE: Final = "1970-01-01"
 _EPOCH: Final = "1970-01-01 00:00:00"
 _EXACT: Final = Context(prec=200)
 _MOMENTS: Final = TextDatetimeCodec(Schema(INT64), MICROS, False)
-
-
-class Default(NamedTuple):
-    """*value* is a Connect value, None for no default. *understood* is False where there is a text that gives none:
-    worth a warning, once, with the column's name and not the text."""
-
-    value: Any
-    understood: bool
 
 
 _NONE: Final = Default(None, True)
@@ -73,13 +66,13 @@ _Reader = Callable[[str, ColumnDef, ColumnType], Any]
 
 
 def _by_text(codec: Codec, text: str) -> Any:
-    """As a snapshot would read the text."""
+    """Reads the text as a snapshot does."""
     data = text.encode()
     return codec.value(data, 0, len(data))
 
 
 def _as_text(text: str, column: ColumnDef, type_: ColumnType) -> Any:
-    """Strings, labels and documents as they are written; binary columns get the text's UTF-8."""
+    """Strings, labels and documents, unchanged; binary columns get the text's UTF-8 bytes."""
     if type_.schema.type == STRING and type_.schema.name is not None:
         return text
     if column.is_character:
@@ -98,7 +91,7 @@ def _number(text: str) -> Decimal:
 
 
 def _rounded(text: str) -> int:
-    """By way of a double, half up, as Java's Math.round."""
+    """Converted to a double and rounded half up, as Java's Math.round does."""
     return max(-(1 << 63), min((1 << 63) - 1, math.floor(Decimal(float(_number(text))) + Decimal("0.5"))))
 
 
@@ -136,7 +129,7 @@ def _as_boolean(text: str, column: ColumnDef, type_: ColumnType) -> bool:
 
 
 def _as_bits(text: str, column: ColumnDef, type_: ColumnType) -> Any:
-    """Binary digits, the last eight first, in as many bytes as a value of the column has."""
+    """Binary digits to as many bytes as the column's values have; the byte of the last eight digits comes first."""
     if type_.schema.type == BOOLEAN:
         return _as_boolean(text, column, type_)
     digits = max(len(text.strip()), column.length or 1)
@@ -144,7 +137,7 @@ def _as_bits(text: str, column: ColumnDef, type_: ColumnType) -> Any:
 
 
 def _as_year(text: str, column: ColumnDef, type_: ColumnType) -> Any:
-    """Two digits are of 1970 to 2069."""
+    """Two digits mean 1970 to 2069."""
     number = int(text.strip())
     if 0 < number < 100:
         number += 2000 if number < 70 else 1900
@@ -178,7 +171,7 @@ def _as_datetime(text: str, column: ColumnDef, type_: ColumnType) -> Any:
 
 
 def _moment(type_: ColumnType, column: ColumnDef, text: str | None, epoch: str) -> Any:
-    """What cannot be read is no default in a nullable column, the epoch in others."""
+    """A text that cannot be read gives no default in a nullable column, and the epoch in others."""
     try:
         if text is not None:
             return _by_text(type_.codec, text)
@@ -188,8 +181,8 @@ def _moment(type_: ColumnType, column: ColumnDef, text: str | None, epoch: str) 
 
 
 def _as_timestamp(text: str, column: ColumnDef, type_: ColumnType) -> Any:
-    """A moment of UTC, with the column's digits. Epoch, also that which stands for now, has none, and is no default
-    where null can be."""
+    """A moment in UTC, with the column's number of digits. The epoch, which also replaces CURRENT_TIMESTAMP, has no
+    fraction digits, and is no default in a nullable column."""
     text = text.strip()
     digits = column.length or 0
     if _ZERO_MOMENT.fullmatch(text) or text in ("0", _EPOCH):
@@ -204,7 +197,7 @@ def _as_timestamp(text: str, column: ColumnDef, type_: ColumnType) -> Any:
 
 
 def _as_time(text: str, column: ColumnDef, type_: ColumnType) -> Any:
-    """`H:M[:S[.f]]`, or such a time behind a date."""
+    """`H:M[:S[.f]]`, alone or after a date."""
     text = text.strip()
     if _MOMENT.fullmatch(text) and " " in text:
         text = text.partition(" ")[2]
@@ -234,4 +227,4 @@ _READERS: Final[Mapping[str, _Reader]] = {
     "TIMESTAMP": _as_timestamp,
     "TIME": _as_time,
 }
-"""How a literal is read, by `ColumnDef.base`; all others as text."""
+"""The readers of literals, by `ColumnDef.base`; all other types are read as text."""

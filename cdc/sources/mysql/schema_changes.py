@@ -1,4 +1,4 @@
-"""Records of the schema change topic: a statement, and what the tables it touched look like afterwards.
+"""Records of the schema change topic: a statement, and the structures of its tables after it.
 
 Debezium docs, "MySQL connector": "Schema change topic"; Debezium sources: SchemaFactory, ConnectTableChangeSerializer,
 BinlogSnapshotChangeEventSource. The topic has the connector's name, one partition, and the database as key.
@@ -10,15 +10,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cdc.core.filters import Filters, is_builtin
-from cdc.core.javahash import java_hash_order
-from cdc.core.naming import Adjuster
+from cdc.codecs.java import java_hash_order
 from cdc.core.record import Message
-from cdc.core.schema import ARRAY, BOOLEAN, INT32, INT64, STRING, Schema, TableId, optional, struct
+from cdc.core.schema import ARRAY, BOOLEAN, INT32, INT64, STRING, Schema, optional, struct
+from cdc.core.table import TableId
+from cdc.debezium.filters import Filters
+from cdc.debezium.naming import Adjuster
+from cdc.sources.mysql.ddl.columns import enum_literals
+from cdc.sources.mysql.ddl.schema_change_text import SchemaChange, TableChange
+from cdc.sources.mysql.ddl.structure import NOW, ColumnDef, TableStructure
 
-from .columns import enum_literals
-from .ddl import SchemaChange, TableChange, quoted
-from .structure import NOW, ColumnDef, TableStructure
+from .builtin import is_builtin
+from .flavor import Flavor
+from .quoting import quoted, quoted_table
 
 _STRING: Final = Schema(STRING)
 _OPTIONAL_STRING: Final = optional(STRING)
@@ -48,14 +52,14 @@ _JDBC_TYPES: Final[Mapping[str, int]] = {
 
 @dataclass(frozen=True, slots=True)
 class SchemaChangeSchemas:
-    """Key and value schema of the topic, made once a connector."""
+    """Key and value schema of the topic, made once per connector."""
 
     key: Schema
     value: Schema
 
 
-def make_schemas(flavor: str, adjust: Adjuster, source: Schema) -> SchemaChangeSchemas:
-    """*flavor* is `mysql` or `mariadb`; *source* the schema of the connector's source block."""
+def make_schemas(flavor: Flavor, adjust: Adjuster, source: Schema) -> SchemaChangeSchemas:
+    """*source* is the schema of the connector's source block."""
     column = struct(adjust("io.debezium.connector.schema.Column"), (
         ("name", _STRING), ("jdbcType", Schema(INT32)), ("nativeType", _OPTIONAL_INT32), ("typeName", _STRING),
         ("typeExpression", _OPTIONAL_STRING), ("charsetName", _OPTIONAL_STRING), ("length", _OPTIONAL_INT32),
@@ -72,8 +76,8 @@ def make_schemas(flavor: str, adjust: Adjuster, source: Schema) -> SchemaChangeS
         ("type", _STRING), ("id", _STRING), ("table", table),
     ), version=1)
     return SchemaChangeSchemas(
-        struct(adjust(f"io.debezium.connector.{flavor}.SchemaChangeKey"), (("databaseName", _STRING),), version=1),
-        struct(adjust(f"io.debezium.connector.{flavor}.SchemaChangeValue"), (
+        struct(adjust(f"io.debezium.connector.{flavor.name}.SchemaChangeKey"), (("databaseName", _STRING),), version=1),
+        struct(adjust(f"io.debezium.connector.{flavor.name}.SchemaChangeValue"), (
             ("source", source), ("ts_ms", Schema(INT64)), ("databaseName", _OPTIONAL_STRING),
             ("schemaName", _OPTIONAL_STRING), ("ddl", _OPTIONAL_STRING), ("tableChanges", Schema(ARRAY, items=change)),
         ), version=1),
@@ -81,16 +85,16 @@ def make_schemas(flavor: str, adjust: Adjuster, source: Schema) -> SchemaChangeS
 
 
 def make_message(each: SchemaChange, topic: str, schemas: SchemaChangeSchemas, source: tuple[Any, ...], ts_ms: int, *,
-                 flavor: str, comments: bool = False) -> Message:
-    """One record. *source* is the source block's value (its `db` is `each.database`, its `table` the changed one's
-    name, or null), *ts_ms* our clock; *comments* is `include.schema.comments`."""
+                 flavor: Flavor, comments: bool = False) -> Message:
+    """One record. *source*: the source block's value; its `db` is `each.database`, its `table` the name of the changed
+    table, or null. *ts_ms*: our clock. *comments*: `MySqlConfig.keep_comments`."""
     changes = [] if each.change is None else _change(each.change, flavor, comments)
     return Message(topic, schemas.key, (each.database,), schemas.value,
                    (source, ts_ms, each.database, None, each.ddl, changes), kafka_partition=0, context_headers=True)
 
 
-def _change(change: TableChange, flavor: str, comments: bool) -> list[tuple[Any, ...]]:
-    """None where the table is not known: then the statement speaks for itself."""
+def _change(change: TableChange, flavor: Flavor, comments: bool) -> list[tuple[Any, ...]]:
+    """Empty if the table's structure is not known: then the record has only the statement."""
     if change.type == "DROP":
         return [("DROP", _id(change.id), None)]
     if change.structure is None:
@@ -102,16 +106,16 @@ def _id(id: TableId) -> str:
     return ".".join('"' + name.replace('"', '""') + '"' for name in (id.catalog, id.table))
 
 
-def table_value(table: TableStructure, flavor: str, comments: bool = False) -> tuple[Any, ...]:
+def table_value(table: TableStructure, flavor: Flavor, comments: bool = False) -> tuple[Any, ...]:
     """A `Table` struct's value."""
     columns = [column_value(column, place, flavor, comments) for place, column in enumerate(table.columns, 1)]
     return table.charset, list(table.key), columns, table.comment if comments else None
 
 
-def column_value(column: ColumnDef, position: int, flavor: str, comments: bool = False) -> tuple[Any, ...]:
-    """A `Column` struct's value. Columns the server fills by itself, by counting or by ON UPDATE, count as
-    incremented and generated; MariaDB's connector does not see an ON UPDATE behind a default of the same kind."""
-    filled = column.auto_increment or (column.on_update and not (flavor == "mariadb" and column.default == NOW))
+def column_value(column: ColumnDef, position: int, flavor: Flavor, comments: bool = False) -> tuple[Any, ...]:
+    """A `Column` struct's value. Debezium marks a column with AUTO_INCREMENT or ON UPDATE as both incremented and
+    generated; its MariaDB connector does not see an ON UPDATE after a default of the same kind."""
+    filled = column.auto_increment or (column.on_update and (flavor.sees_on_update or column.default != NOW))
     return (
         column.name, _JDBC_TYPES.get(column.base, _OTHER), None, column.type_name, column.type_name,
         column.charset if column.is_character else None,
@@ -121,8 +125,9 @@ def column_value(column: ColumnDef, position: int, flavor: str, comments: bool =
 
 
 class Scope:
-    """Whose statements the topic tells of: all, or as `schema.history.internal.store.only.captured.tables.ddl` and
-    `….databases.ddl` say. Debezium sources: RelationalTableFilters, BinlogDatabaseSchema.parseDdl."""
+    """Which statements are written to the topic: all, or those that
+    `schema.history.internal.store.only.captured.tables.ddl` and `….databases.ddl` select. Debezium sources:
+    RelationalTableFilters, BinlogDatabaseSchema.parseDdl."""
 
     def __init__(self, filters: Filters, *, told: bool, only_tables: bool, only_databases: bool) -> None:
         """*told* is `include.schema.changes`."""
@@ -131,14 +136,14 @@ class Scope:
         self._only_databases = only_databases
 
     def table(self, id: TableId) -> bool:
-        """Whether the structure of *id* is wanted."""
+        """Whether we need the structure of *id*."""
         if self._filters.table(id):
             return True
         return not (self._only_tables or is_builtin(id) or (self._only_databases
                                                             and not self._filters.databases(id.catalog)))
 
     def told(self, changes: Sequence[SchemaChange]) -> list[SchemaChange]:
-        """Those records of a statement that are written."""
+        """The records of one statement that are written."""
         if self._only_tables:
             return [each for each in changes if self._captured(each)] if any(map(self._matters, changes)) else []
         return [self._without_index(each) for each in changes if not self._only_databases or self._database(each)]
@@ -155,7 +160,7 @@ class Scope:
         return self._database(each) and self._filters.table(change.id)
 
     def _without_index(self, each: SchemaChange) -> SchemaChange:
-        """Of tables that are not captured indexes do not matter."""
+        """For a table that is not captured, the record has the whole statement and no table."""
         if each.whole is None or each.change is None or self._filters.table(each.change.id):
             return each
         return SchemaChange(each.whole, each.database, known=False)
@@ -165,8 +170,8 @@ class Scope:
 
 
 def touched(each: SchemaChange, together: Iterable[SchemaChange]) -> str | None:
-    """`source.table` of *each*: all tables of its database that its statement, whose records are *together*, is
-    about."""
+    """`source.table` of *each*: all tables of its database that its statement changes. *together* are the statement's
+    records."""
     if each.change is None:
         return None if each.known else ""
     ids = {str(other.change.id): other.change.id.table for other in together
@@ -179,7 +184,7 @@ def touched(each: SchemaChange, together: Iterable[SchemaChange]) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A database and what its tables inherit."""
+    """A database, and the character set and collation that its tables inherit."""
 
     name: str
     charset: str
@@ -187,19 +192,19 @@ class Database:
 
 
 def server_change(charset: str, collation: str) -> SchemaChange:
-    """What a snapshot says first: the server's defaults."""
+    """The first record of a snapshot: the server's defaults."""
     return SchemaChange(f"SET character_set_server={charset}, collation_server={collation}", "")
 
 
 def snapshot_changes(server_charset: str, server_collation: str, databases: Iterable[Database],
                      tables: Sequence[tuple[TableStructure, str]]) -> list[SchemaChange]:
-    """All records of a snapshot, in Debezium's order: as if everything was dropped and made anew. *tables* are the
-    structures with their CREATE statements; those outside of *databases* are left out."""
+    """All records of a snapshot, in Debezium's order: each table and database is dropped and created. *tables*:
+    structures and their CREATE statements; those outside of *databases* are left out."""
     ordered = sorted(tables, key=lambda pair: (pair[0].id.catalog, pair[0].id.table))
     known = sorted(databases, key=lambda database: database.name)
     changes = [server_change(server_charset, server_collation)]
     changes += [
-        SchemaChange(f"DROP TABLE IF EXISTS {quoted(table.id.catalog)}.{quoted(table.id.table)}", table.id.catalog,
+        SchemaChange(f"DROP TABLE IF EXISTS {quoted_table(table.id)}", table.id.catalog,
                      TableChange("DROP", table.id)) for table, _ in ordered
     ]
     for database in known:

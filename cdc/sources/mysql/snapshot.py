@@ -1,13 +1,12 @@
-"""The first consistent copy of the tables: one transaction, one point of the log, the stream's schemas.
+"""The tables' rows for the first copy: one transaction, one point of the log. See `sources.snapshot.initial`.
 
-MariaDB's consistent snapshot knows its own binlog position, so nothing is locked there. With MySQL a read lock is held
-for as long as it takes to open the transaction and read the position (`snapshot.locking.mode=minimal`), or for the
-whole snapshot (`extended`), or not at all (`none`). Rows come in the text protocol, one packet each.
+MariaDB tells the binlog position of a consistent snapshot, so nothing is locked there. MySQL does not: there we hold a
+read lock while we open the transaction and read the position (`snapshot.locking.mode=minimal`), or during the whole
+snapshot (`extended`), or not at all (`none`). Rows come in the text protocol, one packet each.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -16,61 +15,101 @@ import pymysql
 from pymysql.constants import COMMAND, ER
 
 from cdc.core.errors import SourceConnectionError, SourceError, SourceRefusedError
-from cdc.core.record import READ, Batch, Message, Record, SourceContext
+from cdc.core.record import Message, SourceContext
 from cdc.core.row import Row
-from cdc.core.schema import TableId, TableSchema
+from cdc.core.table import TableId, TableSchema
 from cdc.log import get_logger
-from cdc.sources.markers import marked
+from cdc.sources.mysql.ddl.structure import Structures
+from cdc.sources.shared.selection import SnapshotSelection
+from cdc.sources.snapshot.initial import Lines
+from cdc.sources.snapshot.progress import CHUNK_BYTES, CHUNK_ROWS, Place
 
-from .events import SNAPSHOT, Events
+from .connection import Connection, close, query
+from .errors import map_error
+from .flavor import Flavor
+from .key_order import KeyOrder, Order
+from .locks import LockWaits, is_locked
+from .native_text import NativeText
 from .position import MySqlPosition
-from .server import Connection, close, log_status, map_error, query
+from .quoting import quoted, quoted_table
+from .server import log_status
+from .source_block import SNAPSHOT, SourceBlock
+from .tables import TableBuilder
 from .textrow import text_row
 
 log = get_logger(__name__)
 
-BATCH_BYTES: Final = 1 << 20
+_TOGETHER: Final = 100
+_CASCADES: Final = """\
+SELECT COUNT(*) FROM information_schema.REFERENTIAL_CONSTRAINTS
+WHERE CONSTRAINT_SCHEMA = %s AND TABLE_NAME = %s AND UPDATE_RULE = 'CASCADE'"""
 _CHANGED: Final = frozenset({ER.BAD_DB_ERROR, ER.BAD_FIELD_ERROR, ER.NO_SUCH_TABLE})
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
-    """Rows to read: a table and the SELECT that gives them, whose fields are columns *indexes* of its row images."""
+class TableRead:
+    """A table and the SELECT that gives its rows. The fields are the row image's columns *indexes*."""
 
     table: TableSchema
     select: str
     indexes: tuple[int, ...]
     column_count: int
     overridden: bool = False
-    """The SELECT has a part that was configured (`snapshot.select.statement.overrides`)."""
+    """Whether a part of the SELECT was configured (`snapshot.select.statement.overrides`)."""
+
+    def in_order(self, order: Order, after: Place | None) -> TableRead:
+        """The same, in the order of the primary key, from the row after place *after* on."""
+        return replace(self, select=self.select + order.clause(after))
 
 
-def quoted(name: str) -> str:
-    """An identifier, for a statement. MySQL Reference Manual, "Schema Object Names"."""
-    return "`" + name.replace("`", "``") + "`"
+class ReadPlan:
+    """The read of each table."""
+
+    def __init__(self, structures: Structures, builder: TableBuilder, selection: SnapshotSelection) -> None:
+        self._structures = structures
+        self._builder = builder
+        self._selection = selection
+
+    def override(self, id: TableId) -> str | None:
+        """The SELECT that is configured for the table's rows."""
+        return self._selection.override(id)
+
+    def read(self, id: TableId) -> TableRead:
+        structure, override = self._structures.get(id), self.override(id)
+        assert structure is not None
+        table = self._builder.build(structure)
+        needed = {column.index for column in (*table.columns, *table.key)} or {0}  # a SELECT list is never empty
+        selects = self._builder.selects(structure)
+        indexes = tuple(index for index in range(len(structure.columns)) if index in needed)
+        names = [quoted(structure.columns[index].name) for index in indexes]
+        fields = ", ".join(selects[index].format(name) for index, name in zip(indexes, names, strict=True))
+        inner = f"({override}) AS q" if override else quoted_table(id)
+        return TableRead(table, f"SELECT {fields} FROM {inner}", indexes, len(structure.columns), bool(override))
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Where the log is for the transaction that was opened. `locker` is the connection that still holds locks."""
+    """The point of the log that an open transaction sees."""
 
     position: MySqlPosition
     locker: Connection | None
+    """The connection that holds locks until the snapshot ends; None without locks."""
 
 
-def begin(conn: Connection, *, mariadb: bool, locking_mode: str, lock_timeout_ms: int, tables: Sequence[TableId],
+def begin(conn: Connection, *, flavor: Flavor, locking_mode: str, lock_timeout_ms: int, tables: Sequence[TableId],
           connect: Callable[[], Connection]) -> Point:
-    """Open the transaction on *conn*. *tables* are those it is for; *connect* makes the connection that locks.
+    """Open the transaction on *conn*, and find out which point of the log it sees.
 
-    Raises SourceRefusedError where the user may not lock.
+    *tables* are locked if the user may not lock all tables; *connect* opens the connection that takes the locks.
+    Raises SourceRefusedError if the user may take neither kind of lock.
     """
     query(conn, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-    if locking_mode == "none" or (mariadb and locking_mode == "minimal"):
-        return Point(_open(conn, mariadb), None)
+    if locking_mode == "none" or (flavor.snapshot_has_position and locking_mode == "minimal"):
+        return Point(_open(conn, flavor), None)
     locker = connect()
     try:
         _lock(locker, lock_timeout_ms, tables)
-        position = _open(conn, mariadb)
+        position = _open(conn, flavor)
     except BaseException:
         close(locker)
         raise
@@ -80,44 +119,55 @@ def begin(conn: Connection, *, mariadb: bool, locking_mode: str, lock_timeout_ms
     return Point(position, None)
 
 
-def _open(conn: Connection, mariadb: bool) -> MySqlPosition:
-    """Without a lock others commit meanwhile: with MySQL what they do is then both in the snapshot and behind the
-    position, which is read first, and so never in neither."""
-    position = None if mariadb else _mysql_position(conn)
+def _open(conn: Connection, flavor: Flavor) -> MySqlPosition:
+    """Open the transaction, and return its position. Without a lock, others can commit in between on MySQL. We read
+    the position first, so such a change is both in the snapshot and after the position: twice, but never lost."""
+    position = None if flavor.snapshot_has_position else _log_position(conn)
     query(conn, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
-    return position or _mariadb_position(conn)
+    return position or _snapshot_position(conn)
 
 
 def _lock(conn: Connection, timeout_ms: int, tables: Sequence[TableId]) -> None:
-    """All tables of the server, or where a user may not do that (as on most managed servers) *tables*: until their
-    writers have committed, and while they wait. MySQL Reference Manual, "FLUSH Statement", "LOCK TABLES"."""
+    """Lock all tables of the server; or *tables* if the user may not lock all, as on most managed servers, or if a long
+    statement of another session, such as ALTER TABLE, is in the way. The server first lets running transactions commit;
+    new ones wait. MySQL Reference Manual, "FLUSH Statement", "LOCK TABLES"."""
     query(conn, f"SET SESSION lock_wait_timeout = {max(1, timeout_ms // 1000)}")
     try:
         query(conn, "FLUSH TABLES WITH READ LOCK")
         return
-    except SourceRefusedError as exc:
-        log.info("global_lock_refused", reason=exc.message, tables=len(tables))
+    except SourceError as exc:
+        if not (is_locked(exc) or isinstance(exc, SourceRefusedError)):
+            raise
+        log.info("global_lock_not_given", reason=exc.message, tables=len(tables), instead="locks of captured tables")
     if not tables:
         return
-    names = ", ".join(f"{quoted(id.catalog)}.{quoted(id.table)} READ" for id in tables)
+    names = ", ".join(f"{quoted_table(id)} READ" for id in tables)
     try:
         query(conn, f"LOCK TABLES {names}")
     except SourceRefusedError as exc:
         raise SourceRefusedError(
-            "The user may neither take the global read lock nor lock the tables; one of the two ties the snapshot to a"
-            " point of the log.", reason=exc.message,
-            hint="GRANT RELOAD (or FLUSH_TABLES on MySQL 8) or LOCK TABLES ON *.* to it; or, if nothing writes"
-                 " meanwhile, set snapshot.locking.mode=none.") from exc
+            "The user may take neither the global read lock nor locks of the tables. A snapshot needs one of them to"
+            " know its point of the log.", reason=exc.message,
+            hint="GRANT RELOAD (or FLUSH_TABLES on MySQL 8) or LOCK TABLES ON *.* to the user. Or, if nothing writes"
+                 " during the snapshot, set snapshot.locking.mode=none.") from exc
+    except SourceConnectionError as exc:
+        if not is_locked(exc):
+            raise
+        raise SourceConnectionError(
+            f"Other sessions kept the snapshot from its read lock for {timeout_ms} ms.",
+            tables=", ".join(map(str, tables))[:300], hint="Find the session that runs DDL, or has locked one of the"
+            " tables: SHOW PROCESSLIST; or raise snapshot.lock.timeout.ms.") from exc
 
 
-def _mysql_position(conn: Connection) -> MySqlPosition:
+def _log_position(conn: Connection) -> MySqlPosition:
     row = log_status(conn)
     gtids = "".join(str(row[4] or "").split()) if len(row) > 4 else ""
     return MySqlPosition(str(row[0]), int(row[1]), gtids or None)
 
 
-def _mariadb_position(conn: Connection) -> MySqlPosition:
-    """MariaDB docs, "START TRANSACTION WITH CONSISTENT SNAPSHOT": the status variables are those of the snapshot."""
+def _snapshot_position(conn: Connection) -> MySqlPosition:
+    """MariaDB's status variables tell the position of the snapshot that this session opened. MariaDB docs, "START
+    TRANSACTION WITH CONSISTENT SNAPSHOT"."""
     found = {str(name).lower(): value for name, value in query(conn, "SHOW STATUS LIKE 'binlog_snapshot_%'")}
     file, pos = found.get("binlog_snapshot_file"), found.get("binlog_snapshot_position")
     if not file or not pos:
@@ -127,116 +177,139 @@ def _mariadb_position(conn: Connection) -> MySqlPosition:
 
 
 def as_last(message: Message) -> Message:
-    """A schema change as a snapshot's last record."""
+    """The schema change *message* with the marker `last`, for a snapshot without rows."""
     source, *rest = message.value
     return replace(message, value=((*source[:SNAPSHOT], "last", *source[SNAPSHOT + 1:]), *rest))
 
 
-class Snapshot:
-    """Reads chunks on *conn*, whose open transaction sees the tables as of *position*. Not for several threads.
+class TextReader:
+    """Reads tables by the text protocol (`initial.TableReader`). The open transaction of *conn* sees them at
+    *position*. *locker* holds its locks until `close`."""
 
-    *schema_changes* go out first. `poll` gives batches until it returns with `done` set; the last one carries *final*,
-    the position to stream from. *locker* holds locks for as long.
-    """
+    def __init__(self, conn: Connection, locker: Connection | None, plan: ReadPlan, block: SourceBlock,
+                 position: MySqlPosition, waits: LockWaits, keys: KeyOrder, native: NativeText | None = None, *,
+                 check_same: Callable[[TableId], None]) -> None:
+        """*native*: reads rows of *conn* together. *check_same*: `SnapshotPlan.check_same_table`."""
+        self._conn = conn
+        self._check_same = check_same
+        self._keys = keys
+        self._native = native
+        self._plan = plan
+        self._waits = waits
+        self._locker = locker
+        self._block = block
+        self._position = position
+        self._time_us = 0
 
-    def __init__(self, conn: Connection, locker: Connection | None, schema_changes: Sequence[Message],
-                 chunks: Sequence[Chunk], events: Events, *, final: MySqlPosition, during: MySqlPosition,
-                 max_records: int) -> None:
-        self.conn = conn
-        self.locker = locker
-        self.final = final
-        self.done = False
-        self.table_count = len(chunks)
-        self.remaining = len(chunks)
-        self.row_count = 0
-        self.started_at = time.time()
-        self._events = events
-        self._during = during
-        self._max_records = max_records
-        self._records = self._read(schema_changes, chunks)
+    def begin(self) -> None:
+        """Read the server's time, for the source blocks. Then switch conversion off, so that strings come in their
+        columns' own character sets, as in row events."""
+        (seconds,), = query(self._conn, "SELECT UNIX_TIMESTAMP(CURRENT_TIMESTAMP)")
+        self._time_us = int(seconds) * 1_000_000
+        query(self._conn, "SET SESSION character_set_results = NULL")
 
-    def poll(self) -> Batch:
-        records: list[Record | Message] = []
-        counts: dict[tuple[str, str], int] = {}
-        size = 0
-        while size < BATCH_BYTES and len(records) < self._max_records:
-            item = next(self._records, None)
-            if item is None:
-                self.done = True
-                break
-            record, length = item
-            records.append(record)
-            size += length
-            if isinstance(record, Record):
-                counter = (str(record.table.id), READ)
-                counts[counter] = counts.get(counter, 0) + 1
-        return Batch(records, self.final if self.done else self._during, size, time.time_ns() // 1000, counts)
+    def context(self, read: TableRead, marker: str) -> SourceContext:
+        id = read.table.id
+        values = self._block.source_values(self._time_us, database=id.catalog, table=id.table, snapshot=marker,
+                                           file=self._position.file, pos=self._position.pos)
+        return SourceContext(self._block.source_schema, values, ())
 
     def close(self) -> None:
-        close(self.conn)
-        if self.locker is not None:
-            close(self.locker)
+        close(self._conn)
+        if self._locker is not None:
+            close(self._locker)
 
-    def _read(self, schema_changes: Sequence[Message],
-              chunks: Sequence[Chunk]) -> Iterator[tuple[Record | Message, int]]:
-        held = schema_changes[-1] if schema_changes else None
-        for message in schema_changes[:-1]:
-            yield message, 1000
-        time_us = self._server_time_us()
-        query(self.conn, "SET SESSION character_set_results = NULL")  # as row events have strings
-        contexts: dict[tuple[int, str], SourceContext] = {}
-        for item in marked((chunk, row) for chunk in chunks for row in self._rows(chunk)):
-            assert item is not None
-            if held is not None:
-                yield held, 1000
-                held = None
-            chunk, row, marker = item
-            context = contexts.get((id(chunk), marker))
-            if context is None:
-                context = contexts[id(chunk), marker] = self._context(chunk, marker, time_us)
-            self.row_count += 1
-            yield Record(READ, chunk.table, None, row, row, context, ()), len(row.data)
-        if held is not None:  # no rows at all: it is the last record
-            yield as_last(held), 1000
+    def reads(self, tables: Sequence[TableId]) -> Iterator[TableRead | int | None]:
+        """Of more than a hundred tables, one question tells which of the next hundred have rows."""
+        for first in range(0, len(tables), _TOGETHER):
+            some = tables[first:first + _TOGETHER]
+            empty: set[TableId] = set()
+            if len(tables) > _TOGETHER:
+                empty = self._empty([id for id in some if not self._plan.override(id)])
+                yield len(empty)
+            for id in some:
+                if id not in empty:
+                    yield self._plan.read(id)
 
-    def _context(self, chunk: Chunk, marker: str, time_us: int) -> SourceContext:
-        id_ = chunk.table.id
-        values = self._events.source_values(time_us, database=id_.catalog, table=id_.table, snapshot=marker,
-                                            file=self.final.file, pos=self.final.pos)
-        return SourceContext(self._events.source_schema, values, ())
-
-    def _server_time_us(self) -> int:
-        (seconds,), = query(self.conn, "SELECT UNIX_TIMESTAMP(CURRENT_TIMESTAMP)")
-        return int(seconds) * 1_000_000
-
-    def _rows(self, chunk: Chunk) -> Iterator[Row]:
-        """Rows as the packets have them. PyMySQL's cursors would decode every value, so its packets are read below
-        them: MySQL Source Code Documentation, "Text Resultset"."""
-        conn: Any = self.conn
-        started = time.monotonic()
-        count = 0
+    def _empty(self, tables: Sequence[TableId]) -> set[TableId]:
+        """Those of *tables* that have no rows. None of them is locked afterwards: the rollback to a savepoint releases
+        the metadata locks. MySQL Reference Manual, "Metadata Locking"."""
+        if not tables:
+            return set()
         try:
-            conn._execute_command(COMMAND.COM_QUERY, chunk.select)
-            columns = conn._read_packet().read_length_encoded_integer()
-            for _ in range(columns + 1):  # the definitions, and the EOF behind them
+            query(self._conn, "SAVEPOINT probe")
+            found = query(self._conn, " UNION ALL ".join(
+                f"SELECT {number} FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM {quoted_table(id)})"
+                for number, id in enumerate(tables)))
+            query(self._conn, "ROLLBACK TO SAVEPOINT probe")
+        except SourceError as exc:
+            if is_locked(exc):  # of these tables each is waited for by itself
+                query(self._conn, "ROLLBACK TO SAVEPOINT probe")
+                return set()
+            raise _changed("one of " + ", ".join(map(str, tables)), exc) from exc
+        return {tables[int(number)] for number, in found}
+
+    def rows(self, read: TableRead, after: Place | None) -> Iterator[Row | Lines | Place]:
+        """In the order of the primary key, if that is one to go on by."""
+        order = None if read.overridden else self._keys.order(read.table, read.indexes)
+        if after is not None and self._keys_follow(read.table.id):
+            after = None
+        count, size = 0, 0
+        for row in self._rows(read if order is None else read.in_order(order, after)):
+            yield row
+            if isinstance(row, Lines):
+                count += len(row.rows)
+                size += row.size_bytes
+                continue
+            count += 1
+            size += len(row.data)
+            if order is not None and (count >= CHUNK_ROWS or size >= CHUNK_BYTES):
+                yield order.place(row)
+                count = size = 0
+
+    def _keys_follow(self, id: TableId) -> bool:
+        """Whether the server changes keys of the table with those of another one, which its log does not have."""
+        (count,), = query(self._conn, _CASCADES, id.catalog, id.table)
+        return int(count) > 0
+
+    def _rows(self, read: TableRead) -> Iterator[Row | Lines]:
+        """The rows, each with the bytes of its packet. PyMySQL's cursors would decode every value, so we read its
+        packets instead. MySQL Source Code Documentation, "Text Resultset"."""
+        conn: Any = self._conn
+        columns = self._waits.patiently(read.table.id, lambda: self._ask(read), limited=False)
+        self._check_same(read.table.id)  # now, as no attempt reads it again; the lock of our SELECT keeps its name
+        try:
+            for _ in range(columns + 1):  # the definitions, and the EOF after them
                 conn._read_packet()
+            if self._native is not None:
+                yield from self._native.rows(read)
+                return
             while True:
                 packet = conn._read_packet()
                 if packet.is_eof_packet():
                     break
-                count += 1
-                yield text_row(packet.get_all_data(), chunk.indexes, chunk.column_count)
+                yield text_row(packet.get_all_data(), read.indexes, read.column_count)
         except pymysql.MySQLError as exc:
-            raise _read_error(chunk, map_error(exc)) from exc
-        self.remaining -= 1
-        log.info("snapshot_table_read", table=str(chunk.table.id), rows=count,
-                 seconds=round(time.monotonic() - started, 3))
+            raise _read_error(read, map_error(exc)) from exc
+
+    def _ask(self, read: TableRead) -> int:
+        """The number of columns; the rows follow."""
+        conn: Any = self._conn
+        try:
+            conn._execute_command(COMMAND.COM_QUERY, read.select)
+            return int(conn._read_packet().read_length_encoded_integer())
+        except pymysql.MySQLError as exc:
+            raise _read_error(read, map_error(exc)) from exc
 
 
-def _read_error(chunk: Chunk, error: SourceError) -> SourceError:
-    """A table that was altered, renamed or dropped before its turn came is no longer what the snapshot is of: another
-    snapshot is."""
-    if chunk.overridden or error.context.get("errno") not in _CHANGED:
+def _read_error(read: TableRead, error: SourceError) -> SourceError:
+    return error if read.overridden else _changed(str(read.table.id), error)
+
+
+def _changed(table: str, error: SourceError) -> SourceError:
+    """The error to raise for *error*. If the table was altered, renamed or dropped before it was read, the snapshot
+    must begin again, so that is a retriable error."""
+    if error.context.get("errno") not in _CHANGED:
         return error
-    return SourceConnectionError("A table was changed while the snapshot was taken, so it begins again.",
-                                 table=str(chunk.table.id), reason=error.message)
+    return SourceConnectionError("A table was changed while the snapshot was taken, so the snapshot begins again.",
+                                 table=table[:300], reason=error.message)

@@ -1,3 +1,6 @@
+# ruff: noqa: F821
+# mypy: disable-error-code="name-defined, no-any-return"
+# Under `cython.compiled` this calls C functions that only its .pxd declares.
 """Rows of the text protocol: MySQL Source Code Documentation, "Text Resultset Row". Each column is a length-encoded
 string, or 0xfb for NULL."""
 

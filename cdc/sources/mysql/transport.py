@@ -1,8 +1,9 @@
-"""The replication connection: one thread that takes the binary log from the server as a replica does.
+"""The replication connection: one thread reads the binary log from the server, as a replica does.
 
-PyMySQL connects and logs in; from the dump command on the bytes are read here, into a queue bounded in bytes. While
-it is full nothing is read, and the server waits. A server that sends neither events nor heartbeats is taken for dead.
-Nothing reconnects here: a lost stream is an error, and whoever resumes does so from a position it knows.
+PyMySQL connects and logs in. From the dump command on the thread reads the socket itself and puts events into a queue
+that is bounded in bytes. While the queue is full the thread reads nothing, and the server waits. If the server sends
+neither events nor heartbeats for too long, the thread treats the connection as lost. Nothing reconnects here: a lost
+stream is an error, and the task resumes from a stored position.
 
 MySQL Source Code Documentation, "Replication Protocol": COM_REGISTER_SLAVE, COM_BINLOG_DUMP, COM_BINLOG_DUMP_GTID;
 sql/rpl_binlog_sender.cc for the variables that the dump thread reads. MariaDB docs, "5-Slave-Registration";
@@ -16,7 +17,6 @@ import socket
 import struct
 import threading
 import time
-from collections import deque
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,65 +24,65 @@ import pymysql
 from pymysql import err
 
 from cdc.core.errors import ProtocolError, SourceConnectionError, SourceError, SourceRefusedError
+from cdc.sources.mysql.binlog.gtid import GtidSet
+from cdc.sources.mysql.binlog.packets import EOF, ERR, PacketReader
+from cdc.sources.shared.handoff import ITEM_OVERHEAD_BYTES, Handoff
 
-from .gtid import GtidSet, MariaGtidSet
-from .packets import EOF, ERR, PacketReader
-from .server import Connection, close, map_error, query
+from .connection import Connection, close, query
+from .errors import map_error
+from .flavor import Flavor, Gtids
 
 _COM_BINLOG_DUMP: Final = 0x12
 _COM_REGISTER_SLAVE: Final = 0x15
 _COM_BINLOG_DUMP_GTID: Final = 0x1E
 _BINLOG_DUMP_NON_BLOCK: Final = 1
-_BINLOG_SEND_ANNOTATE_ROWS_EVENT: Final = 2
 _BINLOG_THROUGH_GTID: Final = 4
 _SHORT_READ_BYTES: Final = 8192
 _COALESCE_S: Final = 0.001
-"""After a short read, wait this long: the server flushes event by event, and a read costs the same for one as many."""
+"""After a short read, wait this long: the server flushes event by event, and one read of many events costs as little as
+one read of a single event."""
 
 HEARTBEAT_S: Final = 10.0
 _SETTLE_S: Final = 0.25
 _FIRST_POSITION: Final = 4
 _WRITE_TIMEOUT_S: Final = 31_536_000
-"""net_write_timeout, at its limit: how long the server waits for a reader whose queue is full."""
+"""The highest net_write_timeout: how long the server waits for us while our queue is full."""
 
 
 class LogEndError(SourceConnectionError):
-    """The server has nothing more to send and waits for nothing."""
+    """The server has sent the whole log, and ended a stream that does not wait for more."""
 
 
 @dataclass(frozen=True, slots=True)
 class DumpFrom:
-    """Where to begin: after *gtids* where given, else at *position* of *file*, which must be where an event starts."""
+    """Where to begin: after *gtids* if they are given, else at *position* of *file*, where an event must start."""
 
     file: str = ""
     position: int = _FIRST_POSITION
-    gtids: GtidSet | MariaGtidSet | None = None
+    gtids: Gtids | None = None
 
 
 class BinlogReader:
-    """The log from *begin* on, over *conn*, which it owns from then on.
+    """Reads the log from *begin* on, over *conn*, which it owns from then on.
 
-    *server_id* must be no one else's in the topology: the server ends the older of two streams with one id. With 0
-    the stream disturbs no one and ends, by a LogEndError, where the log ends now.
-    *queue_bytes* bounds what is read ahead; *heartbeat_s* is how often an idle server says so, twice that plus a grace
-    is the silence after which it counts as dead; *annotate* asks MariaDB for the statements' texts, too.
+    *server_id*: no other server, replica or client may have it, because the server ends the older of two streams with
+    one id. With 0 the stream disturbs no other one, and ends at the present end of the log with a LogEndError.
+    *queue_bytes*: the most bytes that are read ahead.
+    *heartbeat_s*: how often an idle server sends a heartbeat. After twice that time plus *grace_s* without any byte
+    the connection counts as lost.
+    *annotate*: ask for the statements' texts too.
     """
 
-    def __init__(self, conn: Connection, begin: DumpFrom, *, server_id: int, mariadb: bool, queue_bytes: int,
+    def __init__(self, conn: Connection, begin: DumpFrom, *, server_id: int, flavor: Flavor, queue_bytes: int,
                  heartbeat_s: float = HEARTBEAT_S, grace_s: float = 10.0, annotate: bool = False) -> None:
         self._conn = conn
         self._begin = begin
         self._server_id = server_id
-        self._mariadb = mariadb
-        self._queue_bytes = queue_bytes
+        self._flavor = flavor
         self._heartbeat_s = heartbeat_s
         self._silence_s = 2 * heartbeat_s + grace_s
         self._annotate = annotate
-        self._chunks: deque[tuple[list[bytes], int]] = deque()
-        self._queued = 0
-        self._changed = threading.Condition()
-        self._error: Exception | None = None
-        self._stopping = False
+        self._queue = Handoff(queue_bytes)
         self._thread: threading.Thread | None = None
         self._below: socket.socket | None = None
         self.last_message_at = 0.0
@@ -91,7 +91,7 @@ class BinlogReader:
     # -- any thread ----------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Ask for the log. Raises what the server answers at once, mapped, such as a PositionLostError."""
+        """Ask for the log. Raises the error that the server answers with at once, for example PositionLostError."""
         sock: Any = self._conn._sock  # type: ignore[attr-defined]
         self._below = socket.socket(fileno=os.dup(sock.fileno()))
         for statement in self._settings():
@@ -105,40 +105,20 @@ class BinlogReader:
         sock.settimeout(self._silence_s)
         self._thread = threading.Thread(target=self._run, args=(sock,), name="binlog-reader", daemon=True)
         self._thread.start()
-        with self._changed:
-            self._changed.wait_for(lambda: self._chunks or self._error, _SETTLE_S)
-            if self._error is not None and not self._chunks:
-                raise self._error
+        self._queue.wait_for_first(_SETTLE_S)
 
     def take(self, timeout: float, max_bytes: int) -> list[bytes]:
-        """Whole events in order, about *max_bytes* of them at most, [] when *timeout* seconds brought none. Raises the
-        reader's error once everything received before it was taken."""
-        with self._changed:
-            if not self._chunks and self._error is None:
-                self._changed.wait_for(lambda: self._chunks or self._error is not None, timeout)
-            events: list[bytes] = []
-            taken = 0
-            while self._chunks and taken < max_bytes:
-                chunk, size = self._chunks.popleft()
-                events += chunk
-                taken += size
-            if not events and self._error is not None:
-                raise self._error
-            was_full = self._queued >= self._queue_bytes
-            self._queued -= taken
-            if was_full and self._queued < self._queue_bytes:
-                self._changed.notify_all()
-        return events
+        """The next events, in order, about *max_bytes* of them; [] when none came within *timeout* seconds. Raises
+        the reader's error once all events before it were taken."""
+        return self._queue.take(timeout, max_bytes)
 
     @property
     def queued_bytes(self) -> int:
-        return self._queued
+        return self._queue.queued_bytes
 
     def stop(self, timeout: float = 2.0) -> None:
         """End the stream and close the connection. Idempotent."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify_all()
+        self._queue.close()
         if self._below is not None:
             try:
                 self._below.shutdown(socket.SHUT_RDWR)  # wakes the thread out of its read
@@ -154,23 +134,18 @@ class BinlogReader:
     # -- asking --------------------------------------------------------------------------------------------------
 
     def _settings(self) -> list[str]:
-        """What the dump thread looks up in the session: that we know checksums and MariaDB's own events, how often to
-        send heartbeats, and for MariaDB the GTIDs to begin after."""
+        """Statements that set what the server's dump thread looks up in the session: that we understand checksums,
+        the time between heartbeats, and what only this server has (`Flavor.dump_settings`)."""
         heartbeat_ns = int(self._heartbeat_s * 1_000_000_000)
         statements = [
             "SET @master_binlog_checksum = 'CRC32', @source_binlog_checksum = 'CRC32'",
             f"SET @master_heartbeat_period = {heartbeat_ns}, @source_heartbeat_period = {heartbeat_ns}",
             f"SET SESSION net_write_timeout = {_WRITE_TIMEOUT_S}",
         ]
-        if self._mariadb:
-            statements.append("SET @mariadb_slave_capability = 4")
-            if isinstance(self._begin.gtids, MariaGtidSet):
-                statements.append(f"SET @slave_connect_state = '{self._begin.gtids}', @slave_gtid_strict_mode = 0,"
-                                  " @slave_gtid_ignore_duplicates = 0")
-        return statements
+        return statements + self._flavor.dump_settings(self._begin.gtids)
 
     def _register(self) -> None:
-        """Be listed by SHOW REPLICAS; no host, user or password is told."""
+        """Have SHOW REPLICAS list us. We send no host, user or password."""
         self._command(_COM_REGISTER_SLAVE, struct.pack("<IBBBHII", self._server_id, 0, 0, 0, 0, 0, 0))
         self._conn._read_packet()  # type: ignore[no-untyped-call]
 
@@ -178,15 +153,17 @@ class BinlogReader:
         gtids = self._begin.gtids
         if isinstance(gtids, GtidSet):
             known = gtids.encode()
-            self._command(_COM_BINLOG_DUMP_GTID, struct.pack("<HIIQI", _BINLOG_THROUGH_GTID, self._server_id, 0,
-                                                             _FIRST_POSITION, len(known)) + known)
+            flags = _BINLOG_THROUGH_GTID | (0 if self._server_id else _BINLOG_DUMP_NON_BLOCK)
+            self._command(_COM_BINLOG_DUMP_GTID, struct.pack("<HIIQI", flags, self._server_id, 0, _FIRST_POSITION,
+                                                             len(known)) + known)
             return
-        flags = _BINLOG_SEND_ANNOTATE_ROWS_EVENT if self._annotate and self._mariadb else 0
+        flags = self._flavor.annotate_flag if self._annotate else 0
         flags |= 0 if self._server_id else _BINLOG_DUMP_NON_BLOCK
         file, position = ("", _FIRST_POSITION) if gtids is not None else (self._begin.file, self._begin.position)
         if position >= 1 << 32:
-            raise SourceRefusedError("A binlog of more than 4 GiB can only be resumed by GTID.", file=self._begin.file,
-                                     pos=position, hint="Switch GTIDs on (gtid_mode), or take a new snapshot.")
+            raise SourceRefusedError(
+                "The position is beyond 4 GiB in its binlog file. The server can send the log from there by GTID only.",
+                file=self._begin.file, pos=position, hint="Switch GTIDs on (gtid_mode), or take a new snapshot.")
         self._command(_COM_BINLOG_DUMP, struct.pack("<IHI", position, flags, self._server_id) + file.encode())
 
     def _command(self, command: int, body: bytes) -> None:
@@ -198,26 +175,21 @@ class BinlogReader:
         try:
             self._serve(sock)
         except SourceError as exc:
-            self._fail(exc)
+            self._queue.fail(exc)
         except (TimeoutError, OSError) as exc:
-            silent = f"nothing for {self._silence_s:g} s, not even a heartbeat"
+            silent = f"the server sent nothing for {self._silence_s:g} s, not even a heartbeat"
             said = silent if isinstance(exc, TimeoutError) else type(exc).__name__
-            self._fail(SourceConnectionError(f"the connection to the server is lost: {said}"))
+            self._queue.fail(SourceConnectionError(f"The replication connection was lost: {said}."))
         except Exception as exc:  # a bug must reach the task, not vanish with the thread
-            self._fail(exc)
-
-    def _fail(self, exc: Exception) -> None:
-        with self._changed:
-            self._error = exc
-            self._changed.notify_all()
+            self._queue.fail(exc)
 
     def _serve(self, sock: Any) -> None:
         packets = PacketReader()
-        while self._wait_for_room():
+        while self._queue.wait_for_room():
             wanted = packets.wanted()
             count = sock.recv_into(wanted)
             if not count:
-                raise SourceConnectionError("the server closed the replication connection")
+                raise SourceConnectionError("The server closed the replication connection.")
             events: list[bytes] = []
             try:
                 other = packets.received(count, events)
@@ -229,24 +201,14 @@ class BinlogReader:
             if count < _SHORT_READ_BYTES and count < len(wanted):
                 time.sleep(_COALESCE_S)
 
-    def _wait_for_room(self) -> bool:
-        """False when the end was asked for."""
-        if self._queued >= self._queue_bytes:
-            with self._changed:
-                self._changed.wait_for(lambda: self._queued < self._queue_bytes or self._stopping)
-        return not self._stopping
-
     def _put(self, events: list[bytes]) -> None:
-        size = sum(map(len, events)) + 64 * len(events)
+        size = sum(map(len, events)) + ITEM_OVERHEAD_BYTES * len(events)
         self.last_message_at = time.time()
-        with self._changed:
-            self._chunks.append((events, size))
-            self._queued += size
-            self._changed.notify_all()
+        self._queue.put(events, size)
 
 
 def _refused(payload: bytes) -> None:
-    """Raises what a payload that is no event stands for."""
+    """Raise the error for a *payload* that is no event."""
     first = payload[0] if payload else None
     if first == ERR and len(payload) > 3:
         try:
@@ -254,5 +216,5 @@ def _refused(payload: bytes) -> None:
         except pymysql.MySQLError as exc:
             raise map_error(exc) from exc
     if first == EOF and len(payload) < 9:
-        raise LogEndError("the server ended the binlog stream")
-    raise ProtocolError("packet of the binlog stream is of no known kind", offset=0, wanted="0, 254 or 255", got=first)
+        raise LogEndError("The server ended the binlog stream.")
+    raise ProtocolError("unknown kind of packet in the binlog stream", offset=0, wanted="0, 254 or 255", got=first)

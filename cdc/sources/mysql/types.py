@@ -1,7 +1,7 @@
 """MySQL's and MariaDB's types to Connect schemas and codecs.
 
-`resolve` is asked once for each column of each version of a table. What it gives follows Debezium's "MySQL connector"
-documentation, section "Data type mappings"; a type that has no mapping is left out of the row.
+`resolve` runs once for each column of each version of a table. It follows Debezium's documentation, "MySQL connector":
+"Data type mappings". A column whose type has no mapping is left out of the row.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final, NamedTuple, Protocol
 
-from cdc.codecs import mysqlbin, mysqljson, mysqltext
-from cdc.codecs.charsets import UTF8, charset
-from cdc.codecs.mysqlbin import ReadAsCodec, ShownCodec
-from cdc.codecs.pgtext import DecimalCodec, TextCodec
-from cdc.codecs.pgtime import MICROS, MILLIS, NANOS, instant_text
-from cdc.codecs.pgvalues import BINARY_TEXT
+from cdc.codecs.mysql import binary as mysqlbin
+from cdc.codecs.mysql import json as mysqljson
+from cdc.codecs.mysql import text as mysqltext
+from cdc.codecs.mysql.binary import ReadAsCodec, ShownCodec
+from cdc.codecs.mysql.charsets import UTF8, charset
+from cdc.codecs.text import BINARY_TEXT, DecimalCodec, TextCodec
+from cdc.codecs.time import MICROS, MILLIS, NANOS, instant_text
 from cdc.core.codec import Codec
 from cdc.core.schema import (
     ARRAY,
@@ -34,19 +35,21 @@ from cdc.core.schema import (
     semantic,
     struct,
 )
+from cdc.sources.mysql.ddl.structure import ColumnDef
 
-from .structure import ColumnDef
+from .flavor import Flavor
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnType:
     """How columns of a type appear in events.
 
-    `schema` is the required form. `codec` reads the text protocol, `binary_codec` row events. `select` makes the
-    column's quoted name, put in for `{}`, an expression of a SELECT list that brings what `codec` reads.
-    `always_optional`: the field is optional whatever the column says. `type_name`, `length`, `scale` and
-    `is_character` describe the column in Debezium's terms, for column mappers. `charset_unknown`: read as UTF-8 for
-    want of better.
+    `schema`: the schema of a required field.
+    `codec`, `binary_codec`: read the text protocol and row events.
+    `select`: the expression for a SELECT list whose result `codec` reads; `{}` stands for the column's quoted name.
+    `always_optional`: the field is optional even if the column is NOT NULL.
+    `type_name`, `length`, `scale`, `is_character`: the column in Debezium's terms, for column mappers.
+    `charset_unknown`: the character set is unknown, so the column is read as UTF-8.
     """
 
     schema: Schema
@@ -62,10 +65,10 @@ class ColumnType:
 
 
 class TypeConfig(Protocol):
-    """The options that types depend on; see options.py for each."""
+    """The options that types depend on; `options.py` describes each."""
 
     @property
-    def flavor(self) -> str: ...
+    def flavor(self) -> Flavor: ...
     @property
     def decimal_handling_mode(self) -> str: ...
     @property
@@ -78,11 +81,12 @@ class TypeConfig(Protocol):
     def enable_time_adjuster(self) -> bool: ...
     @property
     def cdc_uniform_values(self) -> bool:
-        """Snapshot and stream give equal texts for JSON, TIMESTAMP, labels and the YEAR 0, where Debezium's differ."""
+        """Whether snapshot and stream write equal texts for JSON, TIMESTAMP, labels and the YEAR 0, where Debezium's
+        differ."""
 
 
 class _Found(NamedTuple):
-    """The codecs for both wires; `select` as in ColumnType."""
+    """The codecs for text protocol and row events; `select` as in ColumnType."""
 
     codec: Codec
     binary_codec: Codec
@@ -95,10 +99,10 @@ _Maker = Callable[[ColumnDef, TypeConfig, bool], _Found]
 
 
 def resolve(column: ColumnDef, *, config: TypeConfig, old_temporal: bool = False) -> ColumnType | None:
-    """How *column* appears; None: not at all.
+    """How *column* appears in events; None if it does not appear.
 
-    *old_temporal*: row events have it in a temporal format of before MySQL 5.6 (type codes TIMESTAMP, DATETIME and
-    TIME without "2"), as MariaDB writes with mysql56_temporal_format=OFF.
+    *old_temporal*: row events contain it in a temporal format from before MySQL 5.6 (type codes TIMESTAMP, DATETIME and
+    TIME without "2"), which MariaDB writes with mysql56_temporal_format=OFF.
     """
     maker = _MAKERS.get(column.base)
     if maker is None:
@@ -133,14 +137,15 @@ def decimal_schema(precision: int, scale: int) -> Schema:
 
 
 def _boolean(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
-    """BOOL and BOOLEAN, as a statement spells them; elsewhere the same column is a TINYINT(1)."""
+    """BOOL and BOOLEAN, if a statement spells the type so; otherwise the same column is a TINYINT(1)."""
     schema, number = Schema(BOOLEAN), Schema(INT16)
     return _Found(ShownCodec(schema, mysqltext.TextIntCodec(number, 1, False), bool),
                   ShownCodec(schema, mysqlbin.LeIntCodec(number, 1, False), bool))
 
 
 def _float(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
-    """Text shows 6 digits of a FLOAT, so it is asked for as a DOUBLE. From FLOAT(25) on it is one."""
+    """The text of a FLOAT has only 6 digits, so the SELECT casts it to DOUBLE. From FLOAT(25) on the column is a
+    DOUBLE."""
     single = column.scale is None and (column.length is None or column.length <= 24)
     stored_single = column.scale is not None or single
     schema = Schema(FLOAT32 if single else FLOAT64)
@@ -188,7 +193,7 @@ def _bit(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
 
 
 def _string(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
-    """In the column's own character set on both wires."""
+    """In the column's own character set, in text protocol and row events."""
     schema, known = Schema(STRING), None
     if column.charset is not None and column.charset.lower() not in UTF8:
         known = charset(column.charset)
@@ -213,12 +218,12 @@ def _bytes(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
 
 
 def escaped(labels: tuple[str, ...]) -> tuple[str, ...]:
-    """Backslashes doubled, commas behind one."""
+    """Escaped: a backslash before each backslash and each comma."""
     return tuple(label.replace("\\", "\\\\").replace(",", "\\,") for label in labels)
 
 
 def _streamed(labels: tuple[str, ...], config: TypeConfig) -> tuple[str, ...]:
-    """Debezium's streams show labels escaped, its snapshots as they are."""
+    """Debezium writes labels escaped in streams, and unchanged in snapshots."""
     return labels if config.cdc_uniform_values else escaped(labels)
 
 
@@ -237,16 +242,16 @@ def _set(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
 
 
 def _json(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
-    """MySQL's; in MariaDB it is a LONGTEXT by another name."""
+    """MySQL's JSON. In MariaDB, JSON is another name for LONGTEXT."""
     schema = semantic(STRING, "io.debezium.data.Json")
-    if config.flavor == "mariadb":
+    if config.flavor.json_is_text:
         return _Found(TextCodec(schema), TextCodec(schema))
     form = mysqljson.SERVER if config.cdc_uniform_values else mysqljson.COMPACT
     return _Found(TextCodec(schema), mysqljson.JsonCodec(schema, form))
 
 
 def _year(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
-    """The year 0000 is 1900 in Debezium's streams and, by the time adjuster, 2000 in its snapshots."""
+    """Debezium writes the year 0000 as 1900 in streams; in snapshots its time adjuster makes it 2000."""
     schema = semantic(INT32, "io.debezium.time.Year")
     if config.cdc_uniform_values:
         return _Found(mysqltext.TextYearCodec(schema, 0), mysqlbin.YearCodec(schema, 0))
@@ -286,7 +291,7 @@ _TIMES: Final = {
     "nanoseconds": (_DEBEZIUM + "NanoTime", INT64, NANOS),
     "connect": (_CONNECT + "Time", INT32, MILLIS),
 }
-"""time.precision.mode: name, type and unit; adaptive_time_microseconds is microseconds here."""
+"""By time.precision.mode: name, type and unit. adaptive_time_microseconds counts as microseconds here."""
 
 
 def _datetime(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
@@ -310,7 +315,7 @@ _DATETIMES: Final = {
 
 
 def _timestamp(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
-    """Debezium's streams show as many fraction digits as the column has, its snapshots as few as needed."""
+    """Debezium writes as many fraction digits as the column has in streams, and as few as possible in snapshots."""
     schema = semantic(STRING, _DEBEZIUM + "ZonedTimestamp")
     digits = column.length or 0
     return _Found(mysqltext.TextTimestampCodec(schema, digits if config.cdc_uniform_values else 0),
@@ -345,7 +350,7 @@ def _uuid(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
 
 
 def uuid_text(data: bytes) -> str:
-    """MariaDB's UUID. Trailing zero bytes are left out of the log, as of a BINARY(16)."""
+    """MariaDB's UUID. The log leaves out trailing zero bytes, as for a BINARY(16)."""
     if len(data) > 16:
         raise mysqlbin.bad_bytes("uuid", len(data))
     return str(uuid.UUID(bytes=data.ljust(16, b"\0")))
@@ -406,4 +411,6 @@ _MAKERS: Final[Mapping[str, _Maker]] = {
     "INET4": _address(4, IPv4Address),
     "INET6": _address(16, IPv6Address),
 }
-"""By `ColumnDef.base`."""
+"""The makers of codecs, by `ColumnDef.base`."""
+SUPPORTED: Final = frozenset(_MAKERS)
+"""The types that appear in events, by `ColumnDef.base`."""

@@ -1,7 +1,7 @@
-"""XA transactions: their rows are in the log where they were prepared, and count from where they were committed.
+"""XA transactions: the log has their rows where they were prepared; we deliver them where they are committed.
 
-What is prepared is passed over; at its XA COMMIT the group is read a second time, so nothing is held meanwhile and an
-XA ROLLBACK costs nothing. Between the two the prepared transaction's locks keep its tables as they are. MySQL Reference
+We skip a prepared group, and read it again at its XA COMMIT. So nothing is kept in memory meanwhile, and an XA ROLLBACK
+costs nothing. Until then the transaction's locks prevent changes of its tables' structures. MySQL Reference
 Manual, "XA Transactions"; sql/xa.h `serialize_xid`; MariaDB docs, "XA Transactions".
 """
 
@@ -13,18 +13,17 @@ from contextlib import closing
 from typing import Any, Final, Protocol
 
 from cdc.core.errors import PositionLostError
-
-from . import const
-from .binlog import BinlogDecoder
-from .header import Header
-from .messages import Gtid, MariaGtid, Rotate, TransactionPayload, XaPrepare
+from cdc.sources.mysql.binlog import const
+from cdc.sources.mysql.binlog.decoder import BinlogDecoder
+from cdc.sources.mysql.binlog.events import Gtid, MariaGtid, Rotate, TransactionPayload, XaPrepare
+from cdc.sources.mysql.binlog.header import Header
 
 _STATEMENT: Final = re.compile(r"XA\s+(START|BEGIN|END|PREPARE|COMMIT|ROLLBACK)\s+(.*)", re.IGNORECASE | re.DOTALL)
 _FIRST_POSITION: Final = 4
 
 
 def read_statement(text: str) -> tuple[str, str] | None:
-    """The verb and the XID of an XA statement as the servers log it, `X'6162',X'',1`; None for any other."""
+    """Verb and XID (`X'6162',X'',1`) of an XA statement as the servers log it; None for any other statement."""
     match = _STATEMENT.match(text.strip())
     if match is None:
         return None
@@ -32,38 +31,38 @@ def read_statement(text: str) -> tuple[str, str] | None:
 
 
 def xid_of(message: XaPrepare) -> str:
-    """As `read_statement` gives it."""
+    """The XID in the form that `read_statement` gives."""
     return f"X'{message.gtrid.hex()}',X'{message.bqual.hex()}',{message.format_id}".upper()
 
 
 class Log(Protocol):
-    """The server's log once more, beside the stream."""
+    """Reads the server's log a second time, beside the stream."""
 
     def files(self) -> Sequence[str]:
-        """All there are, oldest first."""
+        """All log files, oldest first."""
 
     def read(self, file: str, position: int) -> Generator[bytes, None, None]:
-        """Whole events from there to the log's present end. Closing the iterator ends it."""
+        """Whole events from there to the present end of the log. Closing the generator ends the connection."""
 
 
 class Prepared:
-    """Where the groups of prepared transactions begin, by XID. What was prepared before the stream began, or before
-    the last restart, is looked for in the log."""
+    """Where the groups of prepared transactions begin, by XID. A group from before the stream's start, or before the
+    last restart, is searched for in the log."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
         self._places: dict[str, tuple[str, int] | None] = {}
 
     def add(self, xid: str, file: str, position: int, *, captured: bool) -> None:
-        """Not *captured*: nothing in it is of interest."""
+        """*captured*: the group has rows of captured tables; else it is not read again."""
         self._places[xid] = (file, position) if captured else None
 
     def discard(self, xid: str) -> None:
         self._places.pop(xid, None)
 
     def rows(self, xid: str, file: str, position: int) -> Generator[tuple[Header, Any], None, None]:
-        """The events of the group up to its XaPrepare, for a commit logged at *position* of *file*. Raises
-        PositionLostError when it is in no log any more."""
+        """The events of the group up to its XaPrepare, for a commit at *position* of *file*. Raises PositionLostError
+        if the server has purged the group."""
         if xid not in self._places:
             self._places[xid] = self._find(xid, file, position)
         place = self._places[xid]
@@ -82,14 +81,14 @@ class Prepared:
             if place is not None:
                 return place
         raise PositionLostError(
-            f"XA transaction {xid} is committed, and where it was prepared is in no log any more.", file=last,
-            hint="Its rows are lost to the stream: reset the connector's offset to take a new snapshot, and keep logs "
-                 "longer than transactions stay prepared (binlog_expire_logs_seconds).")
+            f"XA transaction {xid} was committed, but the log with its rows has been purged.", file=last,
+            hint="The stream cannot deliver its rows: reset the connector's offset to take a new snapshot, and keep "
+                 "logs longer than transactions stay prepared (binlog_expire_logs_seconds).")
 
 
 def _last_group(events: Generator[tuple[Header, Any], None, None], file: str, end: int | None,
                 xid: str) -> tuple[str, int] | None:
-    """Where in *file*, before *end*, the last group that prepares *xid* begins."""
+    """Where the last group that prepares *xid* begins in *file*, before *end*; None if there is none."""
     found: tuple[str, int] | None = None
     start = 0
     current = ""
@@ -109,7 +108,7 @@ def _last_group(events: Generator[tuple[Header, Any], None, None], file: str, en
 
 
 def _events(raw: Generator[bytes, None, None]) -> Generator[tuple[Header, Any], None, None]:
-    """Decoded, those of payloads too."""
+    """Decoded events, including those inside payloads."""
     decoder = BinlogDecoder()
     with closing(raw):
         for event in raw:
@@ -121,5 +120,5 @@ def _events(raw: Generator[bytes, None, None]) -> Generator[tuple[Header, Any], 
 
 
 def begins(message: Gtid | MariaGtid) -> bool:
-    """Whether the group behind this GTID is prepared only. MySQL says so with the statement that follows."""
+    """Whether the group after this GTID is only prepared. On MySQL the next statement says so, not the GTID."""
     return isinstance(message, MariaGtid) and bool(message.flags & const.FL_PREPARED_XA)

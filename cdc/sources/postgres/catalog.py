@@ -1,9 +1,7 @@
-"""What the log leaves out, read from the system catalogs: nullability, defaults, keys, types.
+"""The system catalogs: they tell what the log leaves out, namely nullability, defaults, keys and types.
 
-`read_catalog` looks once, in one transaction, so that all it returns belongs together; `merge` combines it with a
-Relation message. The log is right about names, types and order, for it speaks of the moment of the change; the
-catalog speaks of now. So only what still fits by name and type is taken from it.
-PostgreSQL docs, "System Catalogs"; src/backend/replication/logical/proto.c, logicalrep_write_attrs.
+`read_catalog` reads them in one transaction, so all parts of its result belong together. `merge.merge` combines the
+result with a Relation message. PostgreSQL docs, "System Catalogs".
 """
 
 from __future__ import annotations
@@ -17,19 +15,25 @@ import psycopg
 from psycopg import IsolationLevel
 from psycopg.pq import TransactionStatus
 
+from .connection import any_text
+from .errors import map_error
 from .lsn import Lsn
-from .protocol import Relation
-from .server import map_error
+from .protocol import Relation, RelationColumn
 from .types import TypeInfo
 
+_TOGETHER: Final = 1000
 FIRST_USER_OID: Final = 16384
-"""Types below it are the server's own and never change (src/include/access/transam.h, FirstNormalObjectId)."""
+"""Types with a lower oid are built in and never change (src/include/access/transam.h, FirstNormalObjectId)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnCatalog:
-    """One live column. `default` is pg_get_expr's text, None without one; `identity` and `generated` are
-    pg_attribute's letters (empty, `a`, `d`; empty, `s`, `v`)."""
+    """One column that is not dropped.
+
+    `default`: the expression, as pg_get_expr prints it; None without one, and for a generated column.
+    `identity`: pg_attribute.attidentity: empty, `a` or `d`.
+    `generated`: pg_attribute.attgenerated: empty, `s` or `v`.
+    """
 
     name: str
     attnum: int
@@ -43,8 +47,26 @@ class ColumnCatalog:
 
 @dataclass(frozen=True, slots=True)
 class RelationCatalog:
-    """One table as it is now. `primary_key` is in key order; `unique_key` the columns of the unique index that stands
-    in for it, empty when there is none. `kind` is `r` or `p`, `replica_identity` pg_class.relreplident."""
+    """One table as it is now.
+
+    `kind`: `r` for a table, `p` for a partitioned one.
+    `replica_identity`: pg_class.relreplident.
+    `primary_key`: its columns, in key order; empty without one, and for one that is deferrable unless only inserts are
+    published: two rows may have the same values until the end of a transaction, so that the events of an update would
+    delete another row.
+    `unique_key`: the columns of the unique index that replaces a missing primary key; empty without one. No two
+    rows ever agree in them: the index is not partial or deferrable, and has neither expressions nor nulls.
+    `identity_key`: the columns by which the server identifies an old row; all columns for FULL. If it is empty, the
+    server refuses UPDATE and DELETE once they are published.
+    `root_oid`: the topmost partitioned table of a partition.
+    `row_estimate`: pg_class.reltuples; -1 if the table was never analysed.
+    `loose_key`: the columns of the unique index that Debezium takes for a missing primary key. It may be partial,
+    deferrable, or have nulls, so that several rows have the same values.
+    `deferrable`: the primary key is.
+    `key_xid`: the transaction that made the index of the primary key, or changed it last; 0 without one. Another index
+    can be older than the key, because it became the key when a primary key was dropped.
+    `virtual`: the names of the virtual generated columns. The log never has them, so `columns` does not either.
+    """
 
     oid: int
     namespace: str
@@ -55,12 +77,12 @@ class RelationCatalog:
     primary_key: tuple[str, ...]
     unique_key: tuple[str, ...]
     identity_key: tuple[str, ...]
-    """Columns the server can identify an old row by; empty where it refuses UPDATE and DELETE once they are
-    published. All columns for FULL."""
     root_oid: int | None
-    """The topmost partitioned table of a partition."""
     row_estimate: int
-    """pg_class.reltuples; -1 when never analysed."""
+    loose_key: tuple[str, ...] = ()
+    virtual: tuple[str, ...] = ()
+    deferrable: bool = False
+    key_xid: int = 0
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -71,90 +93,76 @@ class RelationCatalog:
 
 
 @dataclass(frozen=True, slots=True)
+class Unlogged:
+    """A relation whose rows can be read, but whose changes are not in the log. `why` says what it is."""
+
+    namespace: str
+    name: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class CatalogSnapshot:
-    """One look. Nothing that committed after `lsn` is in it."""
+    """The result of one reading. It contains nothing that was committed after `lsn`."""
 
     lsn: Lsn
     relations: Mapping[int, RelationCatalog]
     types: Mapping[int, TypeInfo]
 
 
-@dataclass(frozen=True, slots=True)
-class MergedColumn:
-    """A column as the log has it, with what the catalog could add. `known` is False where the catalog had nothing."""
-
-    name: str
-    type_oid: int
-    typmod: int
-    nullable: bool
-    default: str | None
-    known: bool
-
-
-@dataclass(frozen=True, slots=True)
-class MergedRelation:
-    """Columns in the order of the log's row images, and the names of the key columns in key order."""
-
-    columns: tuple[MergedColumn, ...]
-    key: tuple[str, ...]
-
-
-def merge(relation: Relation, catalog: RelationCatalog | None) -> MergedRelation:
-    """A Relation message completed from *catalog*, which may be newer, older, or None (the table is gone).
-
-    A column the catalog does not know under this name and type is optional without default: any value fits.
-    """
-    return MergedRelation(tuple(_merged(column.name, column.type_oid, column.typmod, catalog)
-                                for column in relation.columns), _merged_key(relation, catalog))
-
-
-def _merged(name: str, type_oid: int, typmod: int, catalog: RelationCatalog | None) -> MergedColumn:
-    found = catalog.column(name) if catalog is not None else None
-    if found is None or found.type_oid != type_oid:
-        return MergedColumn(name, type_oid, typmod, True, None, False)
-    return MergedColumn(name, type_oid, typmod, found.nullable, None if found.generated else found.default, True)
-
-
-def _merged_key(relation: Relation, catalog: RelationCatalog | None) -> tuple[str, ...]:
-    """The catalog's key, unless the log contradicts it.
-
-    With replica identity DEFAULT the log's flags are the primary key at that time, so another set of columns in the
-    catalog is a later (or earlier) key and would find nothing in old row images. With INDEX the flags are that
-    index's, with FULL they are all columns, and say nothing about the primary key.
-    """
-    flagged = tuple(column.name for column in relation.columns if column.in_key)
-    key = catalog.key if catalog is not None else ()
-    present = {column.name for column in relation.columns}
-    if relation.replica_identity == "d" and flagged:
-        return key if set(key) == set(flagged) else flagged
-    if set(key) <= present:
-        return key
-    if relation.replica_identity == "i" and flagged:
-        return flagged
-    return tuple(name for name in key if name in present)
+def relation_of(catalog: RelationCatalog) -> Relation:
+    """The Relation message that the server would send for the table now; generated columns are included."""
+    return Relation(catalog.oid, catalog.namespace, catalog.name, catalog.replica_identity, tuple(
+        RelationColumn(column.name, column.type_oid, column.typmod, column.name in catalog.identity_key)
+        for column in catalog.columns))
 
 
 def read_catalog(conn: psycopg.Connection[Any], oids: Collection[int] | None = None, *, publication: str | None = None,
                  type_oids: Collection[int] = ()) -> CatalogSnapshot:
-    """Read the tables of *oids*, those of *publication*, or with neither all of the database, and their types.
+    """Reads the tables of *oids*, or those of *publication*, or all of the database; and the types of their columns.
 
-    *type_oids* are read too: types that only the log still speaks of. Tables and types that do not exist (any more)
-    are missing from the answer. *conn* is an ordinary connection; a transaction that it has open already, such as one
-    with an imported snapshot, is used as it is. Raises what `map_error` gives.
+    *type_oids*: more types to read, for columns that only the log still has. Tables and types that do not exist are
+    left out. *conn* is an ordinary connection. If it has a transaction open, such as one with an imported snapshot, the
+    reading is part of it. Raises SourceError.
     """
     try:
-        with _one_look(conn):
+        with _one_look(conn), any_text(conn):
             lsn = Lsn.parse(conn.execute(_LSN).fetchall()[0][0])
-            relations = {row[0]: row for row in conn.execute(*_relations_query(oids, publication))}
-            found = list(relations)
-            columns = _group(conn.execute(_COLUMNS, {"oids": found}))
-            indexes = _group(conn.execute(_INDEXES, {"oids": found}))
-            wanted = {*type_oids, *(row[3] for rows in columns.values() for row in rows)}
-            return CatalogSnapshot(
-                lsn,
-                {oid: _relation(row, columns.get(oid, []), indexes.get(oid, [])) for oid, row in relations.items()},
-                _read_types(conn, wanted),
-            )
+            rows = {row[0]: row for row in conn.execute(*_relations_query(oids, publication))}
+            relations: dict[int, RelationCatalog] = {}
+            wanted = set(type_oids)
+            for some in _chunks(list(rows)):
+                columns = _group(conn.execute(_COLUMNS, {"oids": some}))
+                indexes = _group(conn.execute(_INDEXES, {"oids": some}))
+                wanted.update(row[3] for described in columns.values() for row in described)
+                relations.update((oid, _relation(rows[oid], columns.get(oid, []), indexes.get(oid, [])))
+                                 for oid in some)
+            return CatalogSnapshot(lsn, relations, _read_types(conn, wanted))
+    except psycopg.Error as exc:
+        raise map_error(exc) from exc
+
+
+def _chunks(oids: list[int]) -> Iterator[list[int]]:
+    """The server's answer about 20,000 tables at once would take more memory than what we keep of it."""
+    return (oids[first:first + _TOGETHER] for first in range(0, len(oids), _TOGETHER))
+
+
+def read_types_named(conn: psycopg.Connection[Any], names: Collection[tuple[str, str]]) -> dict[int, TypeInfo]:
+    """The types that have these names (schema, name) now, and those that they consist of. Raises SourceError."""
+    try:
+        with _one_look(conn), any_text(conn):
+            schemas, types = zip(*names, strict=True)
+            rows = conn.execute(_TYPES_NAMED, {"schemas": list(schemas), "names": list(types)})
+            return _read_types(conn, [row[0] for row in rows])
+    except psycopg.Error as exc:
+        raise map_error(exc) from exc
+
+
+def read_unlogged(conn: psycopg.Connection[Any]) -> list[Unlogged]:
+    """The relations of the database that look like tables in an include list, but cannot be captured."""
+    try:
+        with any_text(conn):
+            return [Unlogged(*row) for row in conn.execute(_UNLOGGED)]
     except psycopg.Error as exc:
         raise map_error(exc) from exc
 
@@ -175,7 +183,7 @@ def _one_look(conn: psycopg.Connection[Any]) -> Iterator[None]:
 
 
 def _group(rows: Iterable[tuple[Any, ...]]) -> dict[int, list[tuple[Any, ...]]]:
-    """By the first item, in order."""
+    """Rows by their first item, in order."""
     groups: dict[int, list[tuple[Any, ...]]] = {}
     for row in rows:
         groups.setdefault(row[0], []).append(row)
@@ -185,14 +193,31 @@ def _group(rows: Iterable[tuple[Any, ...]]) -> dict[int, list[tuple[Any, ...]]]:
 def _relation(row: tuple[Any, ...], column_rows: list[tuple[Any, ...]],
               index_rows: list[tuple[Any, ...]]) -> RelationCatalog:
     oid, namespace, name, kind, identity, root_oid, row_estimate = row
-    columns = tuple(ColumnCatalog(*values) for _, *values in column_rows)
+    described = [ColumnCatalog(*values) for _, *values in column_rows]
+    columns = tuple(column for column in described if column.generated != "v")
     names = {column.attnum: column.name for column in columns}
-    indexes = [_Index(primary, replica_identity, immediate, tuple(names.get(number) for number in attnums))
-               for _, primary, replica_identity, immediate, attnums in index_rows]
-    primary = next((index.plain for index in indexes if index.primary), ())
-    unique = next((index.plain for index in indexes if index.plain), ())
-    return RelationCatalog(oid, namespace, name, kind, identity, columns, primary, () if primary else unique,
-                           _identity_key(identity, columns, indexes), root_oid, round(row_estimate))
+    nullable = {column.name for column in columns if column.nullable}
+    indexes = [_Index(primary, replica_identity, immediate, whole and (one_null or nullable.isdisjoint(plain)), xid,
+                      plain)
+               for _, primary, replica_identity, immediate, whole, one_null, xid, attnums in index_rows
+               if (plain := tuple(names.get(number) for number in attnums))]
+    primary = next((index for index in indexes if index.primary), None)
+    unique = sorted((index for index in indexes if index.plain and index.whole and index.immediate),
+                    key=lambda index: identity == "i" and not index.replica_identity)
+    loose = primary or next((index for index in indexes if index.plain), None)
+    if primary is not None and not primary.immediate and identity not in _NO_OLD_ROWS:
+        primary = None
+    key = primary or next(iter(unique), None)
+    return RelationCatalog(
+        oid, namespace, name, kind, identity, columns, primary.plain if primary else (),
+        key.plain if key and not primary else (), _identity_key(identity, columns, indexes), root_oid,
+        round(row_estimate), loose.plain if loose and not primary else (),
+        tuple(column.name for column in described if column.generated == "v"),
+        deferrable=primary is not None and not primary.immediate, key_xid=primary.xid if primary else 0)
+
+
+_NO_OLD_ROWS: Final = frozenset({"d", "n"})
+"""With these replica identities, the server refuses UPDATE and DELETE on tables without an immediate primary key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,12 +225,16 @@ class _Index:
     primary: bool
     replica_identity: bool
     immediate: bool
+    whole: bool
+    """It holds all rows of the table, and no two with the same columns."""
+    xid: int
+    """Of the transaction that made or changed it."""
     names: tuple[str | None, ...]
     """None for an expression."""
 
     @property
     def plain(self) -> tuple[str, ...]:
-        """The columns, none if one is an expression."""
+        """The columns; empty if one of them is an expression."""
         names = tuple(name for name in self.names if name is not None)
         return names if len(names) == len(self.names) else ()
 
@@ -222,7 +251,7 @@ def _identity_key(identity: str, columns: Iterable[ColumnCatalog], indexes: Iter
 
 
 def _read_types(conn: psycopg.Connection[Any], oids: Collection[int]) -> dict[int, TypeInfo]:
-    """The types and those they are made of: a domain's base, an array's element."""
+    """The types *oids*, and the types they consist of: a domain's base, an array's element."""
     rows: dict[int, tuple[Any, ...]] = {}
     wanted = {oid for oid in oids if oid}
     while wanted:
@@ -246,6 +275,16 @@ FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamesp
 WHERE c.relkind IN ('r', 'p') AND """
 
 
+_UNLOGGED: Final = """\
+SELECT n.nspname, c.relname,
+       CASE WHEN c.relpersistence = 't' THEN 'temporary' WHEN c.relkind = 'v' THEN 'a view'
+            WHEN c.relkind = 'm' THEN 'a materialized view' WHEN c.relkind = 'f' THEN 'a foreign table'
+            ELSE 'unlogged' END
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.oid >= 16384 AND n.nspname !~ '^pg_toast'
+  AND (c.relkind IN ('v', 'm', 'f') OR c.relkind IN ('r', 'p') AND c.relpersistence <> 'p')
+ORDER BY 1, 2"""
+
 _PUBLISHED: Final = """\
 (n.nspname, c.relname) IN (
     SELECT p.schemaname, p.tablename FROM pg_catalog.pg_publication_tables p WHERE p.pubname = %(publication)s)"""
@@ -260,20 +299,28 @@ def _relations_query(oids: Collection[int] | None, publication: str | None) -> t
     return _RELATIONS + ordinary, {}
 
 
+# pg_get_expr locks the table it is given. A default names no columns, so it needs none, and waits for nobody's lock.
+# A NOT NULL that was not validated (PostgreSQL 18) may have nulls from before.
 _COLUMNS: Final = """\
 SELECT a.attrelid::int8, a.attname, a.attnum, a.atttypid::int8, a.atttypmod,
-       NOT (a.attnotnull OR (t.typtype = 'd' AND t.typnotnull)),
-       pg_catalog.pg_get_expr(d.adbin, d.adrelid), a.attidentity::text, a.attgenerated::text
+       NOT (a.attnotnull OR (t.typtype = 'd' AND t.typnotnull)) OR EXISTS (
+           SELECT FROM pg_catalog.pg_constraint n
+           WHERE n.conrelid = a.attrelid AND n.contype = 'n' AND n.conkey = ARRAY[a.attnum] AND NOT n.convalidated),
+       CASE WHEN a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, 0) END,
+       a.attidentity::text, a.attgenerated::text
 FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.atthasdef
 WHERE a.attrelid = ANY(%(oids)s::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attrelid, a.attnum"""
 
-# The order is that of pgjdbc's DatabaseMetaData.getIndexInfo: a clustered index, then by name. An index that a failed
-# CREATE UNIQUE INDEX CONCURRENTLY left behind is not unique and does not count.
+# In the order of pgjdbc's DatabaseMetaData.getIndexInfo: a clustered index first, then by name. A failed CREATE UNIQUE
+# INDEX CONCURRENTLY leaves an invalid index, which does not guarantee uniqueness; it is left out. PostgreSQL 14 has no
+# indnullsnotdistinct.
 _INDEXES: Final = """\
-SELECT i.indrelid::int8, i.indisprimary, i.indisreplident, i.indimmediate,
+SELECT i.indrelid::int8, i.indisprimary, i.indisreplident, i.indimmediate, i.indpred IS NULL,
+       coalesce((pg_catalog.to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false),
+       i.xmin::text::int8,
        (string_to_array(i.indkey::text, ' ')::int2[])[:i.indnkeyatts]
 FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
 WHERE i.indrelid = ANY(%(oids)s::oid[]) AND i.indisunique AND i.indisvalid
@@ -284,6 +331,11 @@ SELECT t.oid::int8, t.typname, n.nspname, t.typtype::text, t.typbasetype::int8, 
        CASE WHEN t.typcategory = 'A' THEN t.typelem::int8 ELSE 0 END
 FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
 WHERE t.oid = ANY(%(oids)s::oid[])"""
+
+_TYPES_NAMED: Final = """\
+SELECT t.oid::int8
+FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+WHERE (n.nspname, t.typname) IN (SELECT * FROM unnest(%(schemas)s::text[], %(names)s::text[]))"""
 
 _LABELS: Final = """\
 SELECT e.enumtypid::int8, array_agg(e.enumlabel::text ORDER BY e.enumsortorder)

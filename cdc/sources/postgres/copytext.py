@@ -1,7 +1,7 @@
-"""COPY's text format to rows: the same column bytes as pgoutput's text mode, so that one codec serves both.
+"""COPY's text format to rows. Column bytes are as in pgoutput's text mode, so that the same codecs read both.
 
-PostgreSQL docs, "COPY", "Text Format": columns are separated by tabs, `\\N` is NULL, and a backslash escapes. One
-CopyData message is one row, ending in a newline.
+PostgreSQL docs, "COPY", "Text Format": tabs separate columns, `\\N` is NULL, and a backslash escapes. One CopyData
+message is one row, and ends with a newline.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _LETTERS = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v
 
 
 def copy_row(line: bytes, indexes: tuple[int, ...], count: int) -> Row:
-    """A row of *count* columns from one line, whose fields are columns *indexes*, in that order.
+    """A row of *count* columns from one line, whose fields are the columns at *indexes*, in that order.
 
-    Raises ProtocolError when the line does not have that many fields.
+    Raises ProtocolError if the line has another number of fields.
     """
     end = len(line)
     if end and line[end - 1] == 10:
@@ -31,7 +31,7 @@ def copy_row(line: bytes, indexes: tuple[int, ...], count: int) -> Row:
 
 
 def _plain(line: bytes, end: int, indexes: tuple[int, ...], count: int) -> Row:
-    """No backslash: the fields lie in the line as they are."""
+    """A line without a backslash: the row refers to the line's own bytes."""
     row = Row(line, count)
     start = 0
     last = len(indexes) - 1

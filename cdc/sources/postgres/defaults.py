@@ -1,13 +1,12 @@
 """Column defaults: the text of a default expression, as pg_get_expr prints it, to the default of a field's schema.
 
-Nothing is evaluated. A literal is read like a value of the column, a function call becomes a placeholder of its type,
-and what is neither gives no default. Which texts count as what follows Debezium's `PostgresDefaultValueConverter`
-to the letter, its odd ends included: a default is part of the registered schema, so reading one text more, or less,
-would change the schema of a topic that is taken over.
+Expressions are not evaluated. A literal is read like a value of the column. A function call becomes a placeholder of
+the column's type. Other expressions give no default. Debezium's `PostgresDefaultValueConverter` decides which texts are
+literals and calls, and we follow it exactly, oddities included: a default is part of the registered schema, so any
+difference would change the schema of a topic that is taken over from Debezium.
 
-What has no default at all: identity columns (nothing in pg_attrdef), columns of a domain, arrays, and the types not
-in the table below. A generated column does have an expression, and it is treated as one; it is not a default, so
-callers pass None for it.
+These have no default: identity columns (pg_attrdef has no row for them), columns of a domain, arrays, and types that
+the table below does not have. The expression of a generated column is not a default: pass None for it.
 """
 
 from __future__ import annotations
@@ -17,12 +16,13 @@ import re
 import struct
 from collections.abc import Callable, Mapping
 from decimal import Context, Decimal, Inexact, InvalidOperation
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from cdc.codecs.pgrender import float4
+from cdc.codecs.postgres.render import float4
 from cdc.core.codec import Codec
 from cdc.core.errors import DecodeError
 from cdc.core.schema import BOOLEAN, DECIMAL, FLOAT32, STRUCT
+from cdc.sources.shared.columns import Default
 
 _LITERAL: Final = re.compile(r"'([^']*(?:''[^']*)*)'")
 _CALL: Final = re.compile(r"\(?[A-Za-z0-9_.]+\([^\n\r\u0085\u2028\u2029]*\)")
@@ -31,15 +31,7 @@ _INTEGER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _UNTRIMMED: Final = frozenset({"bpchar", "varchar", "text", "json", "jsonb", "xml"})
 _EXACT: Final = Context(prec=150_000, Emax=999_999, Emin=-999_999, traps=[Inexact, InvalidOperation])
-"""Holds every numeric of PostgreSQL (131072 digits before the point, 16383 after) and refuses to round."""
-
-
-class Default(NamedTuple):
-    """*value* is a Connect value, None for no default. *understood* is False where there is an expression that gives
-    none although the type could have one: worth a warning, once, with the column's name and not the expression."""
-
-    value: Any
-    understood: bool
+"""Holds any numeric of PostgreSQL (131072 digits before the point, 16383 after), and never rounds."""
 
 
 _NONE: Final = Default(None, True)
@@ -48,10 +40,12 @@ _NOT_UNDERSTOOD: Final = Default(None, False)
 
 def default_value(expression: str | None, type_name: str, codec: Codec, *, typmod: int = -1,
                   is_enum: bool = False) -> Default:
-    """The default that *expression* (None: the column has none) gives a column of type *type_name*.
+    """The schema's default for a column with the default *expression*, None if it has none.
 
-    *type_name* is the column's own type in pg_type.typname (a domain's name for a domain), *typmod* its atttypmod,
-    *codec* the column's text codec. *is_enum* is true for a type of kind `e`, not for a domain over one.
+    *type_name*: the column's own type, pg_type.typname; for a domain the domain's name.
+    *codec*: the column's text codec.
+    *typmod*: the column's atttypmod.
+    *is_enum*: the type is of kind `e`; False for a domain over one.
     """
     if expression is None:
         return _NONE
@@ -72,8 +66,8 @@ def default_value(expression: str | None, type_name: str, codec: Codec, *, typmo
 
 
 def _literal(expression: str, type_name: str) -> str | None:
-    """The text to be read as a value: the first quoted string, a bare literal or the placeholder of a call; None
-    for a typed NULL. Raises ValueError on an open quote."""
+    """The text to read as a value: the first quoted string, a literal without quotes, or the placeholder for a call.
+    None for a NULL. Raises ValueError if a quote is not closed."""
     if type_name not in _UNTRIMMED:
         expression = expression.strip()
     if _CALL.match(expression) or expression.lower() in _CURRENT:
@@ -87,7 +81,7 @@ def _literal(expression: str, type_name: str) -> str | None:
 
 
 def _enum_label(expression: str, type_name: str) -> str | None:
-    """`x` of `'x'::type`, if that is the column's type. Doubled quotes stay doubled, as Debezium leaves them."""
+    """`x` of `'x'::type`, if *type_name* is that type. Doubled quotes stay doubled, as in Debezium."""
     value, cast, cast_type = expression.rpartition("::")
     if not cast or _last_part(cast_type) != type_name:
         return None
@@ -95,7 +89,7 @@ def _enum_label(expression: str, type_name: str) -> str | None:
 
 
 def _last_part(identifier: str) -> str:
-    """`mood` of `inv.mood` or `"inv"."mood"`, unquoted."""
+    """`mood` of `inv.mood` or `"inv"."mood"`, without quotes."""
     parts = re.findall(r'(?:"(?:[^"]|"")*"|[^".])+', identifier)
     last = parts[-1] if parts else ""
     return last[1:-1].replace('""', '"') if len(last) > 1 and last[0] == last[-1] == '"' else last
@@ -107,8 +101,9 @@ def _as_value(text: str, codec: Codec, typmod: int) -> Any:
 
 
 def _as_moment(text: str, codec: Codec, typmod: int) -> Any:
-    """Of a date or timestamp. Debezium takes infinities for the ends of Java's calendar, in the years -999999999 and
-    999999999; where these do not fit the unit there is no default, in some units they wrap around."""
+    """Reads a date or timestamp. Debezium turns infinities into the ends of Java's calendar, in the years -999999999
+    and 999999999. In some units these overflow, and Debezium keeps the overflowed number; in others it fails, and the
+    column has no default."""
     if text not in ("infinity", "-infinity"):
         return _as_value(text, codec, typmod)
     ends = _ENDS_OF_TIME.get(codec.schema.name or "")
@@ -137,9 +132,10 @@ def _as_integer(text: str, codec: Codec, typmod: int) -> Any:
 
 
 def _as_float(text: str, codec: Codec, typmod: int) -> float:
-    """NaN and infinities are no defaults: Avro's are JSON numbers. That of a float4 is what the server will store.
+    """Reads a finite number. NaN and infinities cannot be defaults, because Avro's defaults are JSON numbers. For a
+    float4 the result is the value that the server will store.
 
-    Not by the codec, as a literal's text may be a numeric's, with hundreds of digits.
+    The codec is not used: a literal may be written as a numeric, with hundreds of digits.
     """
     number = float(text) if _NUMBER.fullmatch(text) else math.nan
     if not math.isfinite(number):
@@ -148,7 +144,7 @@ def _as_float(text: str, codec: Codec, typmod: int) -> float:
 
 
 def _as_decimal(text: str, codec: Codec, typmod: int) -> Any:
-    """Padded to the column's scale. A literal with more digits than the column keeps gives no default."""
+    """Reads a decimal, padded to the column's scale. A literal with more digits than the column keeps is no default."""
     number = Decimal(text)
     if not number.is_finite():
         raise ValueError("not a finite number")
@@ -159,19 +155,20 @@ def _as_decimal(text: str, codec: Codec, typmod: int) -> Any:
 
 
 def _scale(typmod: int) -> int | None:
-    """Of a numeric's typmod: the low 11 bits, signed. src/backend/utils/adt/numeric.c, numeric_typmod_scale."""
+    """The scale in a numeric's typmod: its low 11 bits, signed. src/backend/utils/adt/numeric.c, numeric_typmod_scale.
+    """
     return None if typmod < 4 else (((typmod - 4) & 0x7FF) ^ 1024) - 1024
 
 
 def _as_bits(text: str, codec: Codec, typmod: int) -> Any:
     if codec.schema.type == BOOLEAN:
         return int(text, 2) != 0
-    bits = re.sub("[^1]", "0", text)  # so are expressions that were no bits at all
+    bits = re.sub("[^1]", "0", text)  # Debezium does so with any text
     return _as_value(bits, codec, typmod)
 
 
 def _as_fixed_bits(text: str, codec: Codec, typmod: int) -> Any:
-    """A literal of one bit is taken for a boolean, even in a wider column: one byte, also when it is zero."""
+    """Debezium takes a literal of one bit for a boolean, even in a wider column: one byte, also for zero."""
     if len(text) == 1 and codec.schema.type != BOOLEAN:
         return b"\1" if text == "1" else b"\0"
     return _as_bits(text, codec, typmod)
@@ -185,7 +182,7 @@ _READERS: Final[Mapping[str, Callable[[str, Codec, int], Any]]] = {
     "int2": _as_integer, "int4": _as_integer, "int8": _as_integer,
     "date": _as_moment, "time": _as_value, "timestamp": _as_moment, "timestamptz": _as_moment, "interval": _as_value,
 }
-"""The types that can have a default, with how the text of a literal is read."""
+"""The types that can have a default, and the function that reads the text of a literal."""
 
 _PLACEHOLDERS: Final[Mapping[str, str]] = {
     "bit": "00", "varbit": "0", "bool": "false",
@@ -195,4 +192,4 @@ _PLACEHOLDERS: Final[Mapping[str, str]] = {
     "date": "1970-01-01", "time": "00:00:00", "timestamp": "1970-01-01 00:00:00",
     "timestamptz": "1970-01-01 00:00:00+00", "interval": "00:00:00",
 }
-"""What stands for a value that the server will compute."""
+"""The literal that replaces a function call."""

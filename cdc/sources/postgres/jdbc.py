@@ -1,9 +1,9 @@
 """A column as the PostgreSQL JDBC driver describes it to Debezium.
 
 Debezium takes type names, lengths and scales from the driver (pgjdbc, `TypeInfoCache` and
-`PgDatabaseMetaData.getColumns`). They reach records through column mappers: in the `__debezium.source.column.*`
-parameters, in what a mask applies to and in how long a hash may be. Debezium's snapshot and its stream differ: the
-stream takes names from pg_type, and where nothing else is said this follows the stream.
+`PgDatabaseMetaData.getColumns`). Column mappers use them: for the `__debezium.source.column.*` parameters, to decide
+which columns a mask applies to, and for the length of a hash. Debezium's snapshot and its stream give different names;
+the stream takes them from pg_type. Unless a function says otherwise, it follows the stream.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 UNLIMITED: Final = 2147483647
-"""The driver's length of what has none (its connection property `unknownLength`)."""
+"""The driver's length for types without one (its connection property `unknownLength`)."""
 
 _CHARACTER: Final = frozenset({"char", "bpchar", "varchar", "text", "name"})
 _SERIAL: Final = {"int2": "smallserial", "int4": "serial", "int8": "bigserial"}
@@ -22,26 +22,26 @@ _VECTORS: Final = frozenset({"vector", "halfvec", "sparsevec"})
 
 
 def serial_name(type_name: str, default_expression: str | None) -> str:
-    """The driver's name of a type: an integer whose default draws from a sequence is a serial."""
+    """The driver's name of a type. It calls an integer a serial if its default takes the next value of a sequence."""
     if default_expression is not None and "nextval(" in default_expression:
         return _SERIAL.get(type_name, type_name)
     return type_name
 
 
 def metadata_name(namespace: str, type_name: str) -> str:
-    """The name in DatabaseMetaData.getColumns: with its schema where that is not in the usual search path."""
+    """The name in DatabaseMetaData.getColumns: with its schema, unless that is pg_catalog or public."""
     return type_name if namespace in ("pg_catalog", "public") else f'"{namespace}"."{type_name}"'
 
 
 def is_character(root_type_name: str, is_enum: bool) -> bool:
-    """Whether the JDBC type is a character type; *root_type_name* is what a domain rests on. citext is none."""
+    """Whether the JDBC type is a character type; citext is not. *root_type_name*: for a domain, its base type."""
     return is_enum or root_type_name in _CHARACTER
 
 
 def length(type_name: str, typmod: int) -> int | None:
-    """Debezium's length of a column of a type that is no domain; for an array pass the element type's name.
+    """Debezium's length of a column. *type_name* is not a domain's; for an array it is the element type's.
 
-    For a numeric the digits, for a text the characters, for the others what the driver would print at most.
+    It counts digits for a numeric, characters for a text, and for other types the most that the driver prints.
     """
     if type_name in _VECTORS:
         return typmod if typmod != -1 else None
@@ -61,7 +61,7 @@ def length(type_name: str, typmod: int) -> int | None:
 
 
 def scale(type_name: str, typmod: int) -> int:
-    """Debezium's scale of a column, 0 for the types that have none. Arguments as for `length`."""
+    """Debezium's scale of a column; 0 for types without one. The arguments are those of `length`."""
     if type_name in ("float4", "float8"):
         return _FIXED_LENGTH[type_name]
     if type_name == "numeric":

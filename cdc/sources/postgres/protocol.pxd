@@ -9,6 +9,11 @@ cdef inline unsigned int be32(bytes data, Py_ssize_t pos) noexcept:
 cdef inline unsigned long long be64(bytes data, Py_ssize_t pos) noexcept:
     return (<unsigned long long>be32(data, pos) << 32) | be32(data, pos + 4)
 
+cdef int _COLUMN_NULL
+cdef int _COLUMN_UNCHANGED
+cdef int _COLUMN_TEXT
+cdef int _COLUMN_BINARY
+
 cdef class Cursor:
     cdef public bytes data
     cdef public Py_ssize_t pos
@@ -23,6 +28,8 @@ cdef class Cursor:
     cpdef unsigned int u32(self) except? 0
     @cython.locals(pos=Py_ssize_t)
     cpdef unsigned long long u64(self) except? 0
+    @cython.locals(value="unsigned long long")
+    cpdef unsigned long long lsn(self) except? 0
     cpdef object time_us(self)
     cpdef str text(self)
     cpdef bytes take(self, Py_ssize_t count)

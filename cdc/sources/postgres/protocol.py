@@ -1,3 +1,6 @@
+# ruff: noqa: F821
+# mypy: disable-error-code="name-defined, no-any-return"
+# Under `cython.compiled` this calls C functions that only its .pxd declares.
 """pgoutput: bytes in, messages out.
 
 PostgreSQL docs, "Logical Replication Message Formats" and "Logical Streaming Replication Parameters"; server source
@@ -18,14 +21,47 @@ from cdc.core.row import ABSENT, BINARY, NULL, TEXT, UNCHANGED, Row
 POSTGRES_EPOCH_US = 946_684_800_000_000
 """2000-01-01 in microseconds since 1970-01-01."""
 
+_MAX_TIME_US = ((1 << 63) - 1) // 1000
+"""Times are written in nanoseconds, too."""
+
 XLOG_HEADER = 25
 """An XLogData message's bytes before its payload: `w`, start LSN, end LSN, send time."""
+
+# Message types, as in src/include/replication/logicalproto.h: LogicalRepMsgType.
+LOGICAL_REP_MSG_BEGIN = ord("B")
+LOGICAL_REP_MSG_COMMIT = ord("C")
+LOGICAL_REP_MSG_ORIGIN = ord("O")
+LOGICAL_REP_MSG_INSERT = ord("I")
+LOGICAL_REP_MSG_UPDATE = ord("U")
+LOGICAL_REP_MSG_DELETE = ord("D")
+LOGICAL_REP_MSG_TRUNCATE = ord("T")
+LOGICAL_REP_MSG_RELATION = ord("R")
+LOGICAL_REP_MSG_TYPE = ord("Y")
+LOGICAL_REP_MSG_MESSAGE = ord("M")
+LOGICAL_REP_MSG_BEGIN_PREPARE = ord("b")
+LOGICAL_REP_MSG_PREPARE = ord("P")
+LOGICAL_REP_MSG_COMMIT_PREPARED = ord("K")
+LOGICAL_REP_MSG_ROLLBACK_PREPARED = ord("r")
+LOGICAL_REP_MSG_STREAM_START = ord("S")
+LOGICAL_REP_MSG_STREAM_STOP = ord("E")
+LOGICAL_REP_MSG_STREAM_COMMIT = ord("c")
+LOGICAL_REP_MSG_STREAM_ABORT = ord("A")
+LOGICAL_REP_MSG_STREAM_PREPARE = ord("p")
+
+OLD_KEY, OLD_TUPLE, NEW_TUPLE = ord("K"), ord("O"), ord("N")
+"""What stands before each tuple of an Insert, Update or Delete."""
+
+# How a tuple has a column: logicalproto.h, LOGICALREP_COLUMN_*.
+_COLUMN_NULL = ord("n")
+_COLUMN_UNCHANGED = ord("u")
+_COLUMN_TEXT = ord("t")
+_COLUMN_BINARY = ord("b")
 
 
 @dataclass(frozen=True, slots=True)
 class Begin:
     final_lsn: int
-    """Where the commit record starts: what a transaction is known by."""
+    """Where the commit record starts. It identifies the transaction."""
     commit_time_us: int
     """µs since 1970."""
     xid: int
@@ -121,7 +157,7 @@ class BeginPrepare:
 
 @dataclass(frozen=True, slots=True)
 class Prepare:
-    """End of a prepared transaction's changes; `streamed` when it was sent in blocks before (Stream Prepare)."""
+    """The end of a prepared transaction's changes. `streamed`: they were sent in blocks before (Stream Prepare)."""
 
     prepare_lsn: int
     end_lsn: int
@@ -201,24 +237,34 @@ class Cursor:
             return be64(self.data, pos)
         return int.from_bytes(self.data[pos:pos + 8])
 
+    def lsn(self) -> int:
+        """A place in the log. The server's own are far below 2^63, which the events' fields can hold."""
+        value = self.u64()
+        if value >= 1 << 63:
+            raise ProtocolError("impossible LSN", offset=self.pos - 8, wanted="below 2^63", got=value)
+        return value
+
+
     def time_us(self) -> int:
         """A server time as µs since 1970."""
         value = self.u64()
         if value >= 1 << 63:
             value -= 1 << 64
-        return value + POSTGRES_EPOCH_US
+        value += POSTGRES_EPOCH_US
+        if not -_MAX_TIME_US <= value <= _MAX_TIME_US:
+            raise ProtocolError("impossible time", offset=self.pos - 8, wanted="a time of the years 1678 to 2261",
+                                got=f"{value} µs since 1970")
+        return value
 
     def text(self) -> str:
-        """A NUL-terminated string, in the connection's encoding, UTF-8."""
+        """A NUL-terminated string. A database of the encoding SQL_ASCII may send anything: then each broken sequence
+        becomes U+FFFD, as in values and in the catalog."""
         stop = self.data.find(b"\0", self.pos)
         if stop < 0:
             raise ProtocolError("string without its end", offset=self.pos, wanted="NUL", got="end of message")
         raw = self.data[self.pos:stop]
         self.pos = stop + 1
-        try:
-            return raw.decode("utf-8")
-        except UnicodeDecodeError as exc:
-            raise ProtocolError("string is not UTF-8", offset=self.pos, wanted="UTF-8", got="other bytes") from exc
+        return raw.decode("utf-8", "replace")
 
     def take(self, count: int) -> bytes:
         if count > self.end - self.pos:
@@ -232,7 +278,7 @@ class Cursor:
                             got=f"{self.end - self.pos} bytes")
 
     def row(self) -> Row:
-        """TupleData, as a row over this message's bytes."""
+        """Reads TupleData, as a row over this message's bytes."""
         count = self.u16()
         data = self.data
         row = Row(data, count)
@@ -245,7 +291,7 @@ class Cursor:
                     self.short(1)
                 kind = p[pos]
                 pos += 1
-                if kind == 116 or kind == 98:  # noqa: PLR1714
+                if kind == _COLUMN_TEXT or kind == _COLUMN_BINARY:  # noqa: PLR1714, SIM109
                     if pos + 4 > end:
                         self.pos = pos
                         self.short(4)
@@ -254,13 +300,13 @@ class Cursor:
                     if length > end - pos:
                         self.pos = pos
                         self.short(length)
-                    row.kinds[index] = TEXT if kind == 116 else BINARY
+                    row.kinds[index] = TEXT if kind == _COLUMN_TEXT else BINARY
                     row.starts[index] = pos
                     pos += length
                     row.ends[index] = pos
-                elif kind == 110:
+                elif kind == _COLUMN_NULL:
                     row.kinds[index] = NULL
-                elif kind == 117:
+                elif kind == _COLUMN_UNCHANGED:
                     row.kinds[index] = UNCHANGED
                 else:
                     raise ProtocolError("unknown kind of column in a tuple", offset=pos - 1, wanted="n, u, t or b",
@@ -271,68 +317,69 @@ class Cursor:
         return row
 
     def _row(self, row: Row, data: bytes, count: int, end: int) -> None:
-        """`row` for plain Python: the same checks, one slice a column."""
+        """`row` in plain Python: the same checks, with one slice for each column."""
         pos = self.pos
         kinds, starts, ends = row.kinds, row.starts, row.ends
         for index in range(count):
-            kind = data[pos:pos + 1]
-            if kind == b"t" or kind == b"b":
+            kind = data[pos] if pos < end else -1
+            if kind in (_COLUMN_TEXT, _COLUMN_BINARY):
                 start = pos + 5
                 stop = start + int.from_bytes(data[pos + 1:start])
                 if start > end or stop > end:
                     self.pos = pos
                     self.short(stop - pos)
-                kinds[index] = TEXT if kind == b"t" else BINARY
+                kinds[index] = TEXT if kind == _COLUMN_TEXT else BINARY
                 starts[index] = start
                 ends[index] = pos = stop
-            elif kind == b"n":
+            elif kind == _COLUMN_NULL:
                 kinds[index] = NULL
                 pos += 1
-            elif kind == b"u":
+            elif kind == _COLUMN_UNCHANGED:
                 kinds[index] = UNCHANGED
                 pos += 1
-            elif not kind:
+            elif kind < 0:
                 self.pos = pos
                 self.short(1)
             else:
-                raise ProtocolError("unknown kind of column in a tuple", offset=pos, wanted="n, u, t or b", got=kind[0])
+                raise ProtocolError("unknown kind of column in a tuple", offset=pos, wanted="n, u, t or b", got=kind)
         self.pos = pos
 
     def finish(self, what: str) -> None:
-        """Nothing may be left of the message."""
+        """Raises ProtocolError unless the whole message was read."""
         if self.pos != self.end:
             raise ProtocolError(f"{what} has bytes after its end", offset=self.pos, wanted="end of message",
                                 got=f"{self.end - self.pos} bytes")
 
 
 def absent_where_null(row: Row) -> None:
-    """In a key-only old tuple the columns outside the replica identity are sent as NULL; they are not in it."""
+    """Marks NULL columns as ABSENT. In a key-only old tuple, the server sends NULL for columns outside the key."""
     for index in range(row.count):
         if row.kinds[index] == NULL:
             row.kinds[index] = ABSENT
 
 
 def parse_control(cursor: Cursor, kind: int, streamed: bool) -> ControlMessage:
-    """One message other than Insert, Update, Delete; *cursor* stands after the type byte *kind* and, within a
-    stream block (*streamed*), after the xid that some messages carry. Raises ProtocolError."""
-    name = chr(kind)
-    parse = _PARSERS.get(name)
+    """Reads a message of type *kind*, other than Insert, Update and Delete. Raises ProtocolError.
+
+    *cursor* stands after the type byte, and in a message of a stream block (*streamed*) after the xid, if it has one.
+    """
+    parse = _PARSERS.get(kind)
     if parse is None:
-        raise ProtocolError("unknown pgoutput message type", offset=XLOG_HEADER, wanted="".join(_PARSERS) + "IUD",
-                            got=repr(name))
+        raise ProtocolError("unknown pgoutput message type", offset=XLOG_HEADER,
+                            wanted="".join(map(chr, _PARSERS)) + "IUD", got=repr(chr(kind)))
     message = parse(cursor)
-    if name != "A":  # Stream Abort's tail depends on an option of the stream; it holds nothing we use
+    if kind != LOGICAL_REP_MSG_STREAM_ABORT:  # its tail depends on an option of the stream, and has nothing we use
         cursor.finish(type(message).__name__)
     return message
 
 
 def _begin(c: Cursor) -> Begin:
-    return Begin(c.u64(), c.time_us(), c.u32())
+    return Begin(c.lsn(), c.time_us(), c.u32())
 
 
 def _commit(c: Cursor) -> Commit:
     _no_flags(c)
-    return Commit(c.u64(), c.u64(), c.time_us())
+    return Commit(c.lsn(), c.lsn(), c.time_us())
 
 
 def _no_flags(c: Cursor) -> None:
@@ -342,7 +389,7 @@ def _no_flags(c: Cursor) -> None:
 
 
 def _origin(c: Cursor) -> Origin:
-    return Origin(c.u64(), c.text())
+    return Origin(c.lsn(), c.text())
 
 
 def _relation(c: Cursor) -> Relation:
@@ -370,12 +417,15 @@ def _truncate(c: Cursor) -> Truncate:
 
 
 def _message(c: Cursor) -> LogicalMessage:
-    flags, lsn, prefix = c.u8(), c.u64(), c.text()
+    flags, lsn, prefix = c.u8(), c.lsn(), c.text()
     return LogicalMessage(bool(flags & 1), lsn, prefix, c.take(c.u32()))
 
 
 def _stream_start(c: Cursor) -> StreamStart:
-    return StreamStart(c.u32(), c.u8() == 1)
+    xid, first = c.u32(), c.u8() == 1
+    if not xid:
+        raise ProtocolError("stream block of no transaction", offset=c.pos, wanted="an xid", got=0)
+    return StreamStart(xid, first)
 
 
 def _stream_stop(c: Cursor) -> StreamStop:
@@ -385,7 +435,7 @@ def _stream_stop(c: Cursor) -> StreamStop:
 def _stream_commit(c: Cursor) -> StreamCommit:
     xid = c.u32()
     _no_flags(c)
-    return StreamCommit(xid, c.u64(), c.u64(), c.time_us())
+    return StreamCommit(xid, c.lsn(), c.lsn(), c.time_us())
 
 
 def _stream_abort(c: Cursor) -> StreamAbort:
@@ -393,32 +443,45 @@ def _stream_abort(c: Cursor) -> StreamAbort:
 
 
 def _begin_prepare(c: Cursor) -> BeginPrepare:
-    return BeginPrepare(c.u64(), c.u64(), c.time_us(), c.u32(), c.text())
+    return BeginPrepare(c.lsn(), c.lsn(), c.time_us(), c.u32(), c.text())
 
 
 def _prepare(c: Cursor) -> Prepare:
     _no_flags(c)
-    return Prepare(c.u64(), c.u64(), c.time_us(), c.u32(), c.text(), False)
+    return Prepare(c.lsn(), c.lsn(), c.time_us(), c.u32(), c.text(), False)
 
 
 def _stream_prepare(c: Cursor) -> Prepare:
     _no_flags(c)
-    return Prepare(c.u64(), c.u64(), c.time_us(), c.u32(), c.text(), True)
+    return Prepare(c.lsn(), c.lsn(), c.time_us(), c.u32(), c.text(), True)
 
 
 def _commit_prepared(c: Cursor) -> CommitPrepared:
     _no_flags(c)
-    return CommitPrepared(c.u64(), c.u64(), c.time_us(), c.u32(), c.text())
+    return CommitPrepared(c.lsn(), c.lsn(), c.time_us(), c.u32(), c.text())
 
 
 def _rollback_prepared(c: Cursor) -> RollbackPrepared:
     _no_flags(c)
-    prepare_end, end, _, _ = c.u64(), c.u64(), c.time_us(), c.time_us()
+    prepare_end, end, _, _ = c.lsn(), c.lsn(), c.time_us(), c.time_us()
     return RollbackPrepared(prepare_end, end, c.u32(), c.text())
 
 
-_PARSERS: dict[str, Callable[[Cursor], ControlMessage]] = {
-    "B": _begin, "C": _commit, "O": _origin, "R": _relation, "Y": _type, "T": _truncate, "M": _message,
-    "S": _stream_start, "E": _stream_stop, "c": _stream_commit, "A": _stream_abort, "b": _begin_prepare,
-    "P": _prepare, "p": _stream_prepare, "K": _commit_prepared, "r": _rollback_prepared,
+_PARSERS: dict[int, Callable[[Cursor], ControlMessage]] = {
+    LOGICAL_REP_MSG_BEGIN: _begin,
+    LOGICAL_REP_MSG_COMMIT: _commit,
+    LOGICAL_REP_MSG_ORIGIN: _origin,
+    LOGICAL_REP_MSG_RELATION: _relation,
+    LOGICAL_REP_MSG_TYPE: _type,
+    LOGICAL_REP_MSG_TRUNCATE: _truncate,
+    LOGICAL_REP_MSG_MESSAGE: _message,
+    LOGICAL_REP_MSG_STREAM_START: _stream_start,
+    LOGICAL_REP_MSG_STREAM_STOP: _stream_stop,
+    LOGICAL_REP_MSG_STREAM_COMMIT: _stream_commit,
+    LOGICAL_REP_MSG_STREAM_ABORT: _stream_abort,
+    LOGICAL_REP_MSG_BEGIN_PREPARE: _begin_prepare,
+    LOGICAL_REP_MSG_PREPARE: _prepare,
+    LOGICAL_REP_MSG_STREAM_PREPARE: _stream_prepare,
+    LOGICAL_REP_MSG_COMMIT_PREPARED: _commit_prepared,
+    LOGICAL_REP_MSG_ROLLBACK_PREPARED: _rollback_prepared,
 }

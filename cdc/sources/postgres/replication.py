@@ -1,7 +1,7 @@
-"""The replication connection: one thread that keeps the walsender's socket served, whatever the rest is doing.
+"""The replication connection: one thread serves the walsender's socket, whatever the rest of the task is doing.
 
-The thread reads CopyData frames into a queue bounded in bytes, answers keepalives, and reports as flushed only what
-was confirmed to it. While the queue is full it stops reading but goes on reporting, so a slow sink never makes the
+The thread reads CopyData frames into a queue that is bounded in bytes, answers keepalives, and reports only confirmed
+positions as flushed. While the queue is full it stops reading but goes on reporting, so a slow sink never makes the
 server drop the connection. PostgreSQL docs, "Streaming Replication Protocol".
 
 psycopg holds the interpreter lock inside `PGconn.get_copy_data(0)` and `get_result()`; only the non-blocking forms
@@ -15,47 +15,90 @@ import select
 import struct
 import threading
 import time
-from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
 from psycopg import pq
+from psycopg.errors import Diagnostic
 
 from cdc.core.errors import ProtocolError, SourceConnectionError, SourceError
+from cdc.sources.shared.handoff import ITEM_OVERHEAD_BYTES, Handoff
 
+from .connection import quoted
+from .errors import map_error
 from .lsn import Lsn
+from .notices import StreamNotices
+from .options import PostgresConfig
 from .protocol import POSTGRES_EPOCH_US
-from .server import map_error
 
 _STATUS = struct.Struct(">cQQQqB")
 _KEEPALIVE = struct.Struct(">cQqB")
 _XLOGDATA = ord("w")
 _PRIMARY_KEEPALIVE = ord("k")
 _CHUNK_BYTES = 1 << 18
-_SETTLE_S = 1.0
+_SETTLE_S = 0.25
 _SHORT_READ_BYTES = 8192
 _ANSWER_EVERY_S = 0.1
 _CONNECT_ANSWER_S = 60.0
 _COALESCE_S = 0.001
-"""After a short read, wait this long: the walsender sends row by row, and a read costs the same for one as for many."""
+"""After a short read, wait this long: the walsender sends row by row, and one read of many rows costs as little as one
+read of a single row."""
+
+
+class WakePipe:
+    """Wakes a thread out of `poll` on `fd`: call it. From any thread."""
+
+    def __init__(self) -> None:
+        self.fd, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._lock = threading.Lock()
+
+    def __call__(self) -> None:
+        with self._lock:
+            if self._writer >= 0:
+                try:
+                    os.write(self._writer, b"x")
+                except BlockingIOError:
+                    pass  # the pipe is full, so the thread wakes anyway
+
+    def drain(self) -> None:
+        """Take the bytes that woke the thread. Called by that thread."""
+        try:
+            while os.read(self.fd, 4096):
+                pass
+        except BlockingIOError:
+            pass
+
+    def close(self) -> None:
+        """When no thread waits any more. Idempotent."""
+        with self._lock:
+            ends, self.fd, self._writer = (self.fd, self._writer), -1, -1
+        for end in ends:
+            if end >= 0:
+                os.close(end)
 
 
 class ReplicationReader:
-    """START_REPLICATION on *conn*, which it owns from then on.
+    """Runs START_REPLICATION on *conn*, which it owns from then on.
 
-    *queue_bytes* bounds what is read ahead; *status_interval_s* is the longest silence towards the server. When the
-    server is silent for that long it is asked for an answer; when it does not answer for *silence_s* more, the
-    connection counts as lost. *shutdown_patience_s* is how long a server that is stopping may wait for a confirmation
-    that does not come; then the stream ends, so that the server can stop, and what was not confirmed is sent again.
+    *queue_bytes*: the most bytes that are read ahead.
+    *status_interval_s*: the longest time between two reports to the server. A server that is silent for as long is
+    asked for an answer.
+    *silence_s*: how long it may then take; after that the connection counts as lost.
+    *shutdown_patience_s*: how long a server that is stopping may wait for a confirmation that does not come. Then we
+    end the stream, so that the server can stop. It sends again what was not confirmed.
+    *judge*: whether an error or a warning of the server ends the stream, and with what error.
     """
 
     def __init__(self, conn: psycopg.Connection[Any], command: str, *, confirmed: int, queue_bytes: int,
-                 status_interval_s: float, silence_s: float | None = None,
-                 shutdown_patience_s: float = 15.0) -> None:
+                 status_interval_s: float, silence_s: float | None = None, shutdown_patience_s: float = 15.0,
+                 judge: Callable[[Diagnostic], SourceError | None] = lambda told: None) -> None:
         self._conn = conn
+        self._judge = judge
+        self._notices = StreamNotices(judge)
+        conn.add_notice_handler(self._notices)
         self._pg = conn.pgconn
         self._command = command
-        self._queue_bytes = queue_bytes
         self._status_interval_s = status_interval_s
         self._silence_s = max(60.0, 3 * status_interval_s) if silence_s is None else silence_s
         self._shutdown_patience_s = shutdown_patience_s
@@ -66,13 +109,9 @@ class ReplicationReader:
         self._asked_count = 0
         self._asked_since = 0.0
         self._confirmed = confirmed
-        self._chunks: deque[tuple[list[bytes], int]] = deque()
-        self._queued = 0
-        self._queued_total = 0
-        self._ready = threading.Condition()
-        self._error: Exception | None = None
+        self._wake_up = WakePipe()
+        self._queue = Handoff(queue_bytes, on_room=self._wake_up)
         self._stopping = False
-        self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._thread: threading.Thread | None = None
         self.received_lsn = 0
         self.server_wal_end = 0
@@ -81,8 +120,8 @@ class ReplicationReader:
     # -- any thread ----------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Enter streaming. Raises what the server answers, mapped; errors of the plugin's options come only after
-        the stream has begun, so the first moments still count as starting."""
+        """Start streaming. Raises the error that the server answers with. The server reports bad options of the plugin
+        only after the stream has begun, so we wait a moment for its first message."""
         self._pg.nonblocking = 1
         try:
             self._pg.send_query(self._command.encode())
@@ -96,38 +135,22 @@ class ReplicationReader:
             raise
         self._thread = threading.Thread(target=self._run, name="replication-reader", daemon=True)
         self._thread.start()
-        with self._ready:
-            self._ready.wait_for(lambda: self._chunks or self._error, _SETTLE_S / 4)
-            failed = self._error if not self._chunks else None
-        if failed is not None:
+        try:
+            self._queue.wait_for_first(_SETTLE_S)
+        except Exception:
             self.stop()
-            raise failed
+            raise
 
     def take(self, timeout: float, max_bytes: int) -> list[bytes]:
-        """Frames in order, about *max_bytes* of them at most, [] when *timeout* seconds brought none. Raises the
-        reader's error once everything received before it was taken."""
-        with self._ready:
-            if not self._chunks and self._error is None:
-                self._ready.wait_for(lambda: self._chunks or self._error is not None, timeout)
-            frames: list[bytes] = []
-            taken = 0
-            while self._chunks and taken < max_bytes:
-                chunk, size = self._chunks.popleft()
-                frames += chunk
-                taken += size
-            if not frames and self._error is not None:
-                raise self._error
-            was_full = self._queued >= self._queue_bytes
-            self._queued -= taken
-            if was_full and self._queued < self._queue_bytes:
-                self._wake()
-        return frames
+        """The next frames, in order, about *max_bytes* of them; [] when none came within *timeout* seconds. Raises
+        the reader's error once all frames before it were taken."""
+        return self._queue.take(timeout, max_bytes)
 
     def confirm(self, lsn: int) -> None:
-        """Everything before *lsn* may be forgotten by the server."""
+        """Tell the server that it may forget everything before *lsn*."""
         if lsn > self._confirmed:
             self._confirmed = lsn
-            self._wake()
+            self._wake_up()
 
     @property
     def confirmed(self) -> int:
@@ -135,12 +158,13 @@ class ReplicationReader:
 
     @property
     def queued_bytes(self) -> int:
-        return self._queued
+        return self._queue.queued_bytes
 
     def stop(self, timeout: float = 2.0) -> None:
-        """End the stream in order if the server answers within *timeout*, then close. Idempotent."""
+        """End the stream, in order if the server answers within *timeout* seconds, and close the connection.
+        Idempotent."""
         self._stopping = True
-        self._wake()
+        self._wake_up()
         if self._thread is not None:
             self._thread.join(timeout)
         try:
@@ -148,21 +172,7 @@ class ReplicationReader:
         except psycopg.Error:
             pass
         if self._thread is None or not self._thread.is_alive():
-            self._close_pipe()
-
-    def _close_pipe(self) -> None:
-        with self._ready:
-            ends, self._wake_r, self._wake_w = (self._wake_r, self._wake_w), -1, -1
-        for end in ends:
-            if end >= 0:
-                os.close(end)
-
-    def _wake(self) -> None:
-        try:
-            if self._wake_w >= 0:
-                os.write(self._wake_w, b"x")
-        except OSError:
-            pass  # full: it will wake anyway
+            self._wake_up.close()
 
     # -- the reader's thread -------------------------------------------------------------------------------------
 
@@ -170,52 +180,47 @@ class ReplicationReader:
         try:
             self._serve()
         except SourceError as exc:
-            self._fail(exc)
+            self._queue.fail(exc)
         except psycopg.Error as exc:
-            self._fail(map_error(exc))
+            self._queue.fail(map_error(exc))
         except Exception as exc:  # a bug must reach the task, not vanish with the thread
-            self._fail(exc)
-
-    def _fail(self, exc: Exception) -> None:
-        with self._ready:
-            self._error = exc
-            self._ready.notify_all()
+            self._queue.fail(exc)
 
     def _serve(self) -> None:
         poller = select.poll()
-        poller.register(self._wake_r, select.POLLIN)
+        poller.register(self._wake_up.fd, select.POLLIN)
         socket = self._pg.socket
         self._heard_at = time.monotonic()
         while not self._stopping:
-            full = self._queued >= self._queue_bytes
+            full = self._queue.full
             if full:
-                self._heard_at = time.monotonic()  # it is us who do not listen
+                self._heard_at = time.monotonic()  # we do not listen, so the server is not silent
             else:
                 self._read()
             poller.register(socket, 0 if full else select.POLLIN)
             for fd, event in poller.poll(max(1.0, self._tell() * 1000)):
-                if fd == self._wake_r:
-                    self._drain_wake()
+                if fd == self._wake_up.fd:
+                    self._wake_up.drain()
                 else:
                     self._receive(event)
         self._finish()
 
     def _read(self) -> None:
         """Queue what has arrived."""
-        before = self._queued_total
-        if self._drain():
+        asked, size = self._drain()
+        if asked:
             # Answer soon; but a server that stops answers every answer, so not in a tight loop.
             self._report_at = min(self._report_at, self._reported_at + _ANSWER_EVERY_S)
-        if 0 < self._queued_total - before < _SHORT_READ_BYTES:
+        if 0 < size < _SHORT_READ_BYTES:
             time.sleep(_COALESCE_S)
 
     def _tell(self) -> float:
-        """Report when it is time or when there is news; how many seconds may pass until the next time. Raises
-        SourceConnectionError when the server has been silent for too long."""
+        """Send a report if it is time or if a position was confirmed; returns the seconds until the next report.
+        Raises SourceConnectionError if the server has been silent for too long."""
         now = time.monotonic()
         silent = now - self._heard_at
         if silent > self._status_interval_s + self._silence_s:
-            raise SourceConnectionError("The server does not answer any more on the replication connection.",
+            raise SourceConnectionError("The server does not answer on the replication connection any more.",
                                         silent_s=round(silent))
         if now >= self._report_at or self._reported_lsn != self._confirmed:
             self._reported_lsn = self._confirmed
@@ -228,14 +233,14 @@ class ReplicationReader:
         self._pg.consume_input()
         if event & select.POLLIN:
             self._heard_at = time.monotonic()
-        elif self._queued >= self._queue_bytes and event & (select.POLLHUP | select.POLLERR):
-            raise SourceConnectionError("the server closed the replication connection")
+        elif self._queue.full and event & (select.POLLHUP | select.POLLERR):
+            raise SourceConnectionError("The server closed the replication connection.")
 
-    def _drain(self) -> bool:
-        """Queue everything that has arrived; True when the server asked for an answer."""
+    def _drain(self) -> tuple[bool, int]:
+        """Queue everything that has arrived. Returns whether the server asked for an answer, and the bytes queued."""
         asked = False
-        chunk: list[bytes] = []
-        size = 0
+        chunk = self._notices.chunk = []
+        size = total = 0
         get = self._pg.get_copy_data
         while True:
             count, view = get(1)
@@ -248,32 +253,34 @@ class ReplicationReader:
             elif kind != _XLOGDATA:
                 raise ProtocolError("unknown replication message", offset=0, wanted="w or k", got=repr(chr(kind)))
             if chunk and kind == _PRIMARY_KEEPALIVE == chunk[-1][0]:
-                chunk[-1] = frame[:17] + max(frame[17:], chunk[-1][17:])  # the later one says all
+                chunk[-1] = frame[:17] + max(frame[17:], chunk[-1][17:])  # the later one replaces the earlier
                 continue
             chunk.append(frame)
-            size += count + 64
+            size += count + ITEM_OVERHEAD_BYTES
             if size >= _CHUNK_BYTES:
                 self._put(chunk, size)
-                chunk, size = [], 0
-                if self._queued >= self._queue_bytes:
+                total += size
+                size = 0
+                chunk = self._notices.chunk = []
+                if self._queue.full:
                     break
         if chunk:
             self._put(chunk, size)
+        self._notices.check()
         if count < 0:
             self._ended()
-        return asked
+        return asked, total + size
 
     def _put(self, chunk: list[bytes], size: int) -> None:
+        chunk = self._notices.before(chunk)
+        if not chunk:
+            return
         last = chunk[-1]
         if last[0] == _XLOGDATA and len(last) >= 17:
             self.received_lsn = int.from_bytes(last[1:9])
             self.server_wal_end = max(self.server_wal_end, int.from_bytes(last[9:17]))
         self.last_message_at = time.time()
-        with self._ready:
-            self._chunks.append((chunk, size))
-            self._queued_total += size
-            self._queued += size
-            self._ready.notify_all()
+        self._queue.put(chunk, size)
 
     def _keepalive(self, frame: bytes) -> bool:
         if len(frame) != _KEEPALIVE.size:
@@ -285,39 +292,38 @@ class ReplicationReader:
         return bool(asked)
 
     def _watch_shutdown(self, wal_end: int) -> None:
-        """Only a server that is stopping asks again and again for the same place. It waits until everything is
-        confirmed, without limit, which may take long: when the sink is away, or a prepared transaction undecided.
-        PostgreSQL source: src/backend/replication/walsender.c, `WalSndDone`."""
+        """End the stream if the server is shutting down and has waited long enough. Raises SourceConnectionError.
+
+        A server that is stopping waits without limit until all its WAL is confirmed, which can take long: while the
+        sink is away, or while a prepared transaction is undecided. It asks again and again for the same LSN meanwhile;
+        no other server does. PostgreSQL source: src/backend/replication/walsender.c, `WalSndDone`.
+        """
         now = time.monotonic()
         if wal_end != self._asked_lsn:
             self._asked_lsn, self._asked_count, self._asked_since = wal_end, 0, now
         self._asked_count += 1
         if self._asked_count > 10 and now - self._asked_since > self._shutdown_patience_s:
-            raise SourceConnectionError("The server is shutting down, and waits for what cannot be confirmed yet.",
+            raise SourceConnectionError("The server is shutting down and waits for changes that we cannot confirm yet.",
                                         lsn=str(Lsn(self._confirmed)), server_lsn=str(Lsn(wal_end)))
 
     def _report(self, lsn: int, *, ask: bool = False) -> None:
-        """A standby status update; *ask* for an answer."""
+        """Send a standby status update with *lsn* as flushed; *ask* the server for an answer."""
         now_us = time.time_ns() // 1000 - POSTGRES_EPOCH_US
         self._pg.put_copy_data(_STATUS.pack(b"r", lsn, lsn, lsn, now_us, ask))
         self._pg.flush()
 
-    def _drain_wake(self) -> None:
-        try:
-            while os.read(self._wake_r, 4096):
-                pass
-        except BlockingIOError:
-            pass
-
     def _ended(self) -> None:
-        """The server ended the copy: find out why."""
+        """The server ended the copy: raise the reason."""
         result = self._wait_result_quietly()
         if result is not None and result.status == pq.ExecStatus.FATAL_ERROR:
-            raise map_error(psycopg.errors.error_from_result(result, encoding="utf-8"))
-        raise SourceConnectionError("the server ended the replication stream")
+            raise self._mapped(psycopg.errors.error_from_result(result, encoding="utf-8"))
+        raise SourceConnectionError("The server ended the replication stream.")
+
+    def _mapped(self, exc: psycopg.Error) -> SourceError:
+        return self._judge(exc.diag) or map_error(exc)
 
     def _finish(self) -> None:
-        """Report once more, say goodbye, and wait shortly until the server has let go of the slot."""
+        """Send a last report, end the copy, and wait up to a second until the server has released the slot."""
         try:
             self._report(self._confirmed)
             self._pg.put_copy_end()
@@ -336,7 +342,7 @@ class ReplicationReader:
             pass
 
     def _end_command(self, until: float) -> None:
-        """Take the results up to the last one: the server sends them after it has released the slot."""
+        """Read the remaining results: the server sends the last one after it has released the slot."""
         while time.monotonic() < until:
             if self._pg.is_busy():
                 self._wait(0.05)
@@ -365,9 +371,9 @@ class ReplicationReader:
             self._pg.consume_input()
         result = self._pg.get_result()
         if result is None:
-            raise SourceConnectionError("START_REPLICATION had no answer")
+            raise SourceConnectionError("The server gave no result for START_REPLICATION.")
         if result.status != pq.ExecStatus.COPY_BOTH:
-            raise map_error(psycopg.errors.error_from_result(result, encoding="utf-8"))
+            raise self._mapped(psycopg.errors.error_from_result(result, encoding="utf-8"))
 
     def _wait_result_quietly(self) -> Any:
         until = time.monotonic() + 2.0
@@ -378,8 +384,26 @@ class ReplicationReader:
 
 
 def start_command(slot: str, lsn: int, options: dict[str, str]) -> str:
-    """START_REPLICATION's text; identifiers and values quoted."""
-    quoted_slot = '"' + slot.replace('"', '""') + '"'
-    pairs = ", ".join(f'"{name.replace(chr(34), chr(34) * 2)}" ' + "'" + value.replace("'", "''") + "'"
-                      for name, value in options.items())
-    return f"START_REPLICATION SLOT {quoted_slot} LOGICAL {Lsn(lsn)} ({pairs})"
+    """The text of START_REPLICATION, with quoted identifiers and values."""
+    pairs = ", ".join(f"{quoted(name)} '" + value.replace("'", "''") + "'" for name, value in options.items())
+    return f"START_REPLICATION SLOT {quoted(slot)} LOGICAL {Lsn(lsn)} ({pairs})"
+
+
+def stream_options(version: int, config: PostgresConfig, two_phase: bool, *, binary: bool) -> dict[str, str]:
+    """pgoutput's options for a server of *version* (150018), the newest protocol that what is asked for needs.
+
+    PostgreSQL docs, "Logical Streaming Replication Parameters". `slot.stream.params` go over ours.
+    """
+    streaming = config.cdc_streaming if config.cdc_streaming != "off" else ""
+    if streaming == "parallel" and version < 160000:
+        streaming = "on"
+    protocol = 4 if streaming == "parallel" else 3 if two_phase else 2 if streaming else 1
+    options = {"proto_version": str(protocol), "publication_names": quoted(config.publication_name), "messages": "true"}
+    if binary:
+        options["binary"] = "true"
+    if streaming:
+        options["streaming"] = streaming
+    if two_phase:
+        options["two_phase"] = "on"
+    options.update(config.slot_stream_params)
+    return options

@@ -1,61 +1,65 @@
-"""The first consistent copy of the tables: one transaction, COPY, the stream's codecs.
-
-All rows are as of one point of the log (`lsn`): everything that committed before it is in them, nothing that came
-later, so a stream that starts there joins without gap or overlap. A snapshot cannot be resumed: until its last row is
-delivered its offset says so, and a restart begins again.
-
-What is read is a list of `Chunk`s, here one per table; a later version may cut tables into several and read them
-in parallel, without anything else changing.
-"""
+"""The tables' rows for the first copy: one transaction, COPY, the stream's codecs. See `sources.snapshot.initial`."""
 
 from __future__ import annotations
 
 import select
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import psycopg
 from psycopg import pq, sql
 
 from cdc.core.errors import SourceConnectionError, SourceRefusedError
-from cdc.core.record import READ, Batch, Record, SourceContext
+from cdc.core.record import SourceContext
 from cdc.core.row import Row
-from cdc.core.schema import TableSchema
+from cdc.core.table import TableId, TableSchema
 from cdc.log import get_logger
-from cdc.sources.markers import marked
+from cdc.sources.shared.selection import SnapshotSelection
+from cdc.sources.snapshot.initial import Lines
+from cdc.sources.snapshot.progress import Place
 
-from .catalog import CatalogSnapshot, RelationCatalog
+from .catalog import CatalogSnapshot, RelationCatalog, relation_of
+from .chunks import Chunks
+from .connection import connect, unchecked, users_search_path
 from .copytext import copy_row
-from .events import Events
+from .errors import map_error
+from .moved import renamed_among, rewritten, rewritten_among
 from .options import PostgresConfig
-from .position import PostgresPosition
-from .protocol import Relation, RelationColumn
-from .server import connect, map_error
+from .protocol import Relation
+from .publication import Part
+from .source_block import SourceBlock
 from .tables import TableBuilder
+from .waits import WaitWatch
 
 log = get_logger(__name__)
 
-BATCH_BYTES: Final = 1 << 20
+_TOGETHER: Final = 100
+_MOST_LINES: Final = 500
+_LINES_BYTES: Final = 1 << 18
+_SAVEPOINT: Final = sql.SQL("SAVEPOINT read")
+_BACK: Final = sql.SQL("ROLLBACK TO SAVEPOINT read; RELEASE SAVEPOINT read")
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
-    """Rows to read: a table and the SELECT that gives them. Its fields are the row image's columns *indexes*."""
+class TableRead:
+    """A table and the SELECT that gives its rows. The fields are the row image's columns *indexes*."""
 
     table: TableSchema
     select: sql.Composable
     indexes: tuple[int, ...]
     column_count: int
     names: tuple[str, ...]
-    """Of the columns that are read, for the check of privileges."""
+    """The columns that are read, to check the user's privileges; empty for a configured SELECT."""
     oid: int
     partitioned: bool
+    more: sql.SQL | None = None
+    """What stands between the SELECT and a further condition; None if it must not have one."""
 
 
 def snapshot_connection(config: PostgresConfig, snapshot: str | None) -> psycopg.Connection[Any]:
-    """A connection with an open transaction that sees the database as of *snapshot* (None: as of now)."""
+    """A connection with an open transaction that sees the database at *snapshot*, or at present if it is None."""
     conn = connect(config, query_timeout=False)
     try:
         conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -68,189 +72,252 @@ def snapshot_connection(config: PostgresConfig, snapshot: str | None) -> psycopg
 
 
 def lock_tables(conn: psycopg.Connection[Any], tables: Sequence[RelationCatalog], timeout_ms: int) -> None:
-    """`snapshot.locking.mode=shared`: nobody may change a table's structure until its rows are read."""
+    """`snapshot.locking.mode=shared`: lock *tables* so that nobody can alter them until their rows are read."""
     try:
         conn.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(timeout_ms)))
-        for each in tables:
-            table = sql.Identifier(each.namespace, each.name)
-            conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(table))
+        for first in range(0, len(tables), _TOGETHER):
+            names = sql.SQL(", ").join(sql.Identifier(each.namespace, each.name)
+                                       for each in tables[first:first + _TOGETHER])
+            conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(names))
     except psycopg.Error as exc:
         raise map_error(exc) from exc
 
 
-def relation_of(catalog: RelationCatalog) -> Relation:
-    """The Relation message that the table would have now, generated columns included."""
-    return Relation(catalog.oid, catalog.namespace, catalog.name, catalog.replica_identity, tuple(
-        RelationColumn(column.name, column.type_oid, column.typmod, column.name in catalog.identity_key)
-        for column in catalog.columns))
+class Plan:
+    """The tables to copy, in their order, and the read of each. *parts*: what the publication has of some of them, by
+    oid."""
 
+    def __init__(self, catalog: CatalogSnapshot, builder: TableBuilder, tables: Sequence[RelationCatalog],
+                 selection: SnapshotSelection, conn: psycopg.Connection[Any], parts: Mapping[int, Part]) -> None:
+        self.tables = tables
+        self._catalog = catalog
+        self._builder = builder
+        self._selection = selection
+        self._conn = conn
+        self._parts = parts
+        for each in tables:
+            _check_names(each)
+            if self.override(each):
+                self.read(each)  # a SELECT that the server does not understand is an error now, not in an hour
+            part = parts.get(each.oid)
+            if part is not None:
+                log.info("snapshot_follows_publication", table=f"{each.namespace}.{each.name}",
+                         columns=list(part.columns) or None, filtered=part.where is not None)
 
-def plan_chunks(catalog: CatalogSnapshot, builder: TableBuilder, tables: Sequence[RelationCatalog],
-                overrides: dict[str, str], conn: psycopg.Connection[Any]) -> list[Chunk]:
-    """One chunk for each table, in order."""
-    chunks = []
-    for each in tables:
+    def override(self, table: RelationCatalog) -> str | None:
+        """The SELECT that is configured for the table's rows."""
+        return self._selection.override(TableId(self._builder.database, table.namespace, table.name))
+
+    def rows_of(self, table: RelationCatalog) -> sql.Composed:
+        """FROM and WHERE of the rows to read. The rows of tables that inherit from it come in the stream under their
+        own names, so they are only read with Debezium's faults."""
+        inherited = self._builder.config.cdc_debezium_faults
+        source = sql.SQL(" FROM {}" if table.kind == "p" or inherited else " FROM ONLY {}").format(
+            sql.Identifier(table.namespace, table.name))
+        where = self._parts.get(table.oid, _WHOLE).where
+        return source if where is None else source + sql.SQL(" WHERE (") + sql.SQL(where) + sql.SQL(")")
+
+    def read(self, table: RelationCatalog) -> TableRead:
+        part = self._parts.get(table.oid, _WHOLE)
+        each = table
+        if part.columns:
+            each = replace(each, columns=tuple(column for column in each.columns if column.name in part.columns))
         relation = relation_of(each)
-        table = builder.build(relation, catalog)
-        override = overrides.get(f"{each.namespace}.{each.name}") or overrides.get(
-            f"{builder.database}.{each.namespace}.{each.name}")
+        schema = self._builder.build(relation, self._catalog)
+        override = self.override(table)
         if override:
-            chunks.append(_override_chunk(table, relation, each, override, conn))
-        else:
-            chunks.append(_table_chunk(table, each))
-    return chunks
+            return _override_read(schema, relation, each, override, self._conn)
+        needed = {column.index for column in (*schema.columns, *schema.key)}
+        indexes = tuple(index for index in range(len(each.columns)) if index in needed)
+        names = tuple(each.columns[index].name for index in indexes)
+        select = sql.SQL("SELECT ") + sql.SQL(", ").join(map(sql.Identifier, names)) + self.rows_of(each)
+        return TableRead(schema, select, indexes, len(each.columns), names, each.oid, each.kind == "p",
+                         sql.SQL(" WHERE " if part.where is None else " AND ") if each.kind == "r" else None)
 
 
-def _table_chunk(table: TableSchema, catalog: RelationCatalog) -> Chunk:
-    needed = {column.index for column in (*table.columns, *table.key)}
-    indexes = tuple(index for index in range(len(catalog.columns)) if index in needed)
-    names = sql.SQL(", ").join(sql.Identifier(catalog.columns[index].name) for index in indexes)
-    select = sql.SQL("SELECT {} FROM {}").format(names, sql.Identifier(catalog.namespace, catalog.name))
-    return Chunk(table, select, indexes, len(catalog.columns), tuple(catalog.columns[index].name for index in indexes),
-                 catalog.oid, catalog.kind == "p")
+_WHOLE: Final = Part((), None)
 
 
-def _override_chunk(table: TableSchema, relation: Relation, catalog: RelationCatalog, override: str,
-                    conn: psycopg.Connection[Any]) -> Chunk:
-    """The user's SELECT; its columns are found by their names, those the table does not have are left out."""
-    text = override.strip().rstrip(";")
-    inner = sql.SQL("(") + sql.SQL(text) + sql.SQL(") AS q")
+def _check_names(table: RelationCatalog) -> None:
+    """In a database of the encoding SQL_ASCII a name can be any bytes, but our statements are UTF-8."""
+    for name in (table.namespace, table.name, *(column.name for column in table.columns)):
+        if "\ufffd" in name:
+            raise SourceRefusedError(
+                f"A name of table {table.namespace}.{table.name} is no UTF-8, so a snapshot cannot read the table.",
+                name=name, hint="Rename it, or take the table out of the lists.")
+
+
+def _override_read(table: TableSchema, relation: Relation, catalog: RelationCatalog, override: str,
+                    conn: psycopg.Connection[Any]) -> TableRead:
+    """A read of the configured SELECT *override*. Its columns are matched by name with those of the table; others are
+    left out."""
+    inner = sql.SQL("(") + sql.SQL(override) + sql.SQL(") AS q")
     try:
-        cursor = conn.execute(sql.SQL("SELECT * FROM {} LIMIT 0").format(inner))
+        with users_search_path(conn):
+            cursor = conn.execute(sql.SQL("SELECT * FROM {} LIMIT 0").format(inner))
     except psycopg.Error as exc:
         raise map_error(exc) from exc
     places = {column.name: index for index, column in enumerate(relation.columns)}
     names = [each.name for each in cursor.description or () if each.name in places]
     select = sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(map(sql.Identifier, names)), inner)
-    return Chunk(table, select, tuple(places[name] for name in names), len(relation.columns), (),
+    return TableRead(table, select, tuple(places[name] for name in names), len(relation.columns), (),
                  catalog.oid, catalog.kind == "p")
 
 
-class Snapshot:
-    """Reads chunks on *conn*, whose open transaction sees the tables as of *lsn*. Not for several threads.
+class CopyReader:
+    """Reads tables by COPY (`initial.TableReader`). The open transaction of *conn* sees them at *lsn*."""
 
-    `poll` gives batches until it returns None with `done` set; the last one carries *final*, the position to stream
-    from. The marker of the last row is only known when no other follows, so one row is always held back.
-    """
+    def __init__(self, conn: psycopg.Connection[Any], plan: Plan, block: SourceBlock, lsn: int, waits: WaitWatch,
+                 chunks: Chunks, *, gives_lines: bool = False) -> None:
+        """*waits* watches *conn*, and is stopped with it. *gives_lines*: whoever takes the rows has a `NativeRows`."""
+        self._conn = conn
+        self._plan = plan
+        self._block = block
+        self._lsn = lsn
+        self._waits = waits
+        self._gives_lines = gives_lines
+        self._chunks = chunks
+        self._time_us = 0
+        self._xid: int | None = None
 
-    def __init__(self, conn: psycopg.Connection[Any], chunks: Sequence[Chunk], events: Events, *, lsn: int,
-                 final: PostgresPosition, max_records: int) -> None:
-        self.conn = conn
-        self.lsn = lsn
-        self.final = final
-        self.done = False
-        self.table_count = len(chunks)
-        self.remaining = len(chunks)
-        self.row_count = 0
-        self.started_at = time.time()
-        self._events = events
-        self._max_records = max_records
-        self._during = PostgresPosition(end_lsn=lsn, snapshot="INITIAL", system_id=final.system_id,
-                                        timeline=final.timeline)
-        self._records = self._read(chunks)
+    def begin(self) -> None:
+        """Read what the source blocks need: the time when the transaction began, and the next transaction id."""
+        query = "SELECT (extract(epoch FROM current_timestamp) * 1000000)::int8"
+        try:
+            self._time_us = int(self._conn.execute(query).fetchall()[0][0])
+        except psycopg.Error as exc:
+            raise map_error(exc) from exc
         self._xid = self._current_xid()
 
-    def poll(self, timeout: float) -> Batch | None:
-        """The next rows; None when there were none within *timeout* seconds, or when it is `done`."""
-        records: list[Any] = []
-        counts: dict[tuple[str, str], int] = {}
-        size = 0
-        deadline = time.monotonic() + timeout
-        while size < BATCH_BYTES and len(records) < self._max_records:
-            item: Any = next(self._records, _END)
-            if item is _END:
-                self.done = True
-                break
-            if item is None:
-                if time.monotonic() >= deadline:
-                    break
-                continue
-            record, length = item
-            records.append(record)
-            size += length
-            counter = (str(record.table.id), READ)
-            counts[counter] = counts.get(counter, 0) + 1
-        if not records and not self.done:
-            return None
-        return Batch(records, self.final if self.done else self._during, size, time.time_ns() // 1000, counts)
+    def context(self, read: TableRead, marker: str) -> SourceContext:
+        id = read.table.id
+        return self._block.snapshot_context(id.schema, id.table, self._time_us, self._xid, marker, self._lsn)
 
     def close(self) -> None:
+        self._waits.stop()
         try:
-            self.conn.close()
+            self._conn.close()
         except psycopg.Error:
             pass
 
+    def reads(self, tables: Sequence[RelationCatalog]) -> Iterator[TableRead | int | None]:
+        """Of more than a hundred tables, one question tells which of the next hundred have rows.
+
+        The server has room for some 6,400 locks unless configured, and each table and index that we look at takes one
+        until the transaction ends, or until it is rolled back to a savepoint.
+        """
+        for first in range(0, len(tables), _TOGETHER):
+            some = tables[first:first + _TOGETHER]
+            empty: set[int] = set()
+            if len(tables) > _TOGETHER:
+                yield from self._ask(_SAVEPOINT)
+                empty = yield from self._empty([each for each in some
+                                                if each.kind == "r" and not self._plan.override(each)])
+                yield from self._ask(_BACK)
+                yield len(empty)
+            for each in some:
+                if each.oid not in empty:
+                    yield from self._ask(_SAVEPOINT)
+                    yield self._plan.read(each)
+                    yield from self._ask(_BACK)
+
+    def _empty(self, tables: Sequence[RelationCatalog]) -> Generator[None, None, set[int]]:
+        """The oids of those of *tables* that have no rows. Raises SourceConnectionError if one of them was rewritten
+        since our point of the log."""
+        if not tables:
+            return set()
+        one = sql.SQL("SELECT {} WHERE NOT EXISTS (SELECT{})")
+        rows = yield from self._ask(sql.SQL(" UNION ALL ").join(
+            one.format(sql.Literal(each.oid), self._plan.rows_of(each)) for each in tables))
+        empty = {int(oid) for oid, in rows}
+        lost = yield from self._ask(rewritten_among(empty))
+        if lost:
+            raise _rewritten(next(f"{each.namespace}.{each.name}" for each in tables if each.oid == int(lost[0][0])))
+        other = yield from self._ask(renamed_among((each.oid, each.namespace, each.name) for each in tables))
+        if other:
+            raise _renamed(other[0][0].decode())
+        return empty
+
+    def _ask(self, query: sql.Composable) -> Generator[None, None, list[tuple[bytes, ...]]]:
+        """The rows of *query*; None while the server does not answer."""
+        pg = self._conn.pgconn
+        poller = select.poll()
+        poller.register(pg.socket, select.POLLIN)
+        rows: list[tuple[bytes, ...]] = []
+        try:
+            pg.send_query(query.as_bytes(self._conn))
+            while pg.flush():
+                poller.poll(50)
+            while True:
+                while pg.is_busy():
+                    if not poller.poll(100):
+                        yield None
+                    pg.consume_input()
+                result = pg.get_result()
+                if result is None:
+                    return rows
+                if result.status != pq.ExecStatus.COMMAND_OK:
+                    _expect(result, pq.ExecStatus.TUPLES_OK)
+                rows += [tuple(result.get_value(row, column) or b"" for column in range(result.nfields))
+                         for row in range(result.ntuples)]
+        except psycopg.Error as exc:
+            raise map_error(exc) from exc
+        except SourceRefusedError as exc:
+            if exc.context.get("sqlstate") not in _UNDEFINED:
+                raise
+            raise SourceConnectionError("A table's structure was changed while the snapshot was taken.",
+                                        reason=exc.message, hint="The snapshot begins again.") from exc
+
+    def rows(self, read: TableRead, after: Place | None) -> Iterator[Row | Lines | Place | None]:
+        """Raises SourceConnectionError when the table was rewritten or altered since our point of the log."""
+        found_rows = False
+        if read.more is None:
+            with nullcontext() if read.names else users_search_path(self._conn):
+                found_rows = yield from self._copy(read, read.select)
+        else:
+            if after is not None:
+                yield from self._ask(read.select + read.more + sql.SQL("false"))  # its lock keeps the file as it is
+            extent = self._chunks.extent((yield from self._ask(self._chunks.question(read.oid))))
+            for where, place in extent.after(after):
+                found_rows |= yield from self._copy(read, read.select + read.more + where if where else read.select)
+                if place is not None:
+                    yield place
+        if not found_rows or read.partitioned:
+            self._check_kept(read)
+        id = read.table.id
+        if read.names and (yield from self._ask(renamed_among([(read.oid, id.schema, id.table)]))):
+            raise _renamed(str(id))
+
     def _current_xid(self) -> int | None:
         try:
-            return int(self.conn.execute("SELECT pg_catalog.txid_current_snapshot()::text").fetchall()[0][0]
+            return int(self._conn.execute("SELECT pg_catalog.txid_current_snapshot()::text").fetchall()[0][0]
                        .split(":")[1])
         except (psycopg.Error, ValueError, IndexError):
             return None
 
-    def _read(self, chunks: Sequence[Chunk]) -> Iterator[Any]:
-        """(record, size) in order, None where the server has nothing to give yet."""
-        contexts: dict[tuple[int, str], SourceContext] = {}
-        for item in marked(self._chunk_rows(chunks)):
-            if item is None:
-                yield None
-                continue
-            (chunk, time_us), row, marker = item
-            context = contexts.get((id(chunk), marker))
-            if context is None:
-                table = chunk.table.id
-                context = self._events.snapshot_context(table.schema, table.table, time_us, self._xid, marker, self.lsn)
-                contexts[(id(chunk), marker)] = context
-            yield Record(READ, chunk.table, None, row, row, context, ()), len(row.data)
+    def _check_kept(self, read: TableRead) -> None:
+        """Check that the table was not rewritten since our point of the log. A rewritten table looks empty to our
+        transaction, and the log does not have its rows. Raises SourceConnectionError.
 
-    def _chunk_rows(self, chunks: Sequence[Chunk]) -> Iterator[tuple[tuple[Chunk, int], Row] | None]:
-        """((chunk, the server's time when its reading began), row) in order, None as in `_read`."""
-        for chunk in chunks:
-            started = time.monotonic()
-            rows = 0
-            origin = (chunk, self._server_time_us())
-            for row in self._rows(chunk):
-                if row is None:
-                    yield None
-                    continue
-                yield origin, row
-                rows += 1
-                self.row_count += 1
-            if not rows or chunk.partitioned:
-                self._check_kept(chunk)
-            self.remaining -= 1
-            log.info("snapshot_table_read", table=str(chunk.table.id), rows=rows,
-                     seconds=round(time.monotonic() - started, 3))
-
-    def _check_kept(self, chunk: Chunk) -> None:
-        """A table that was rewritten since our point of the log looks empty to us, and the log does not tell its rows.
-
-        The catalog as of our snapshot has its file of then, the function that of now; the lock of our COPY keeps it.
-        A table stored anew by VACUUM FULL or CLUSTER still has its rows. Raises SourceConnectionError.
-        PostgreSQL docs, "Concurrency Control", "Caveats".
+        In our transaction pg_class shows the table's former file; pg_relation_filenode() shows the present one, which
+        the lock of our COPY protects from further changes. After VACUUM FULL and CLUSTER the files differ too, but then
+        the rows are visible. PostgreSQL docs, "Concurrency Control", "Caveats".
         """
-        query = sql.SQL("""\
-SELECT 1 FROM pg_catalog.pg_class c
-WHERE c.relkind = 'r' AND c.relfilenode <> pg_catalog.pg_relation_filenode(c.oid)
-  AND (c.oid = {0} OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree({0}))) LIMIT 1""")
         try:
-            found = self.conn.execute(query.format(sql.Literal(chunk.oid))).fetchall()
+            found = self._conn.execute(rewritten(read.oid, read.partitioned)).fetchall()
         except psycopg.Error as exc:
             raise map_error(exc) from exc
         if found:
-            raise SourceConnectionError("A table was rewritten or emptied while the snapshot was read.",
-                                        table=str(chunk.table.id), hint="The snapshot begins again.")
+            raise _rewritten(str(read.table.id))
 
-    def _server_time_us(self) -> int:
-        query = "SELECT (extract(epoch FROM current_timestamp) * 1000000)::int8"
-        try:
-            return int(self.conn.execute(query).fetchall()[0][0])
-        except psycopg.Error as exc:
-            raise map_error(exc) from exc
+    def _copy(self, read: TableRead, query: sql.Composable) -> Generator[Row | Lines | None, None, bool]:
+        """Rows as COPY sends them; returns whether there were any.
 
-    def _rows(self, chunk: Chunk) -> Iterator[Row | None]:
-        """Rows of one chunk as COPY sends them. PGconn's blocking calls hold the interpreter lock; these do not."""
-        pg = self.conn.pgconn
-        command = sql.SQL("COPY ({}) TO STDOUT").format(chunk.select).as_bytes(self.conn)
+        PGconn's blocking calls hold the interpreter lock, so only the others are used.
+        """
+        pg = self._conn.pgconn
+        options = " (ENCODING 'SQL_ASCII')" if unchecked(self._conn) else ""
+        command = (sql.SQL("COPY ({}) TO STDOUT").format(query) + sql.SQL(options)).as_bytes(self._conn)
         poller = select.poll()
         poller.register(pg.socket, select.POLLIN)
         try:
@@ -262,11 +329,21 @@ WHERE c.relkind = 'r' AND c.relfilenode <> pg_catalog.pg_relation_filenode(c.oid
                     yield None
                 pg.consume_input()
             _expect(pg.get_result(), pq.ExecStatus.COPY_OUT)
+            found = False
+            held = _HeldLines()
             while True:
                 count, data = pg.get_copy_data(1)
                 if count > 0:
-                    yield copy_row(bytes(data), chunk.indexes, chunk.column_count)
+                    if not found or not self._gives_lines:
+                        yield copy_row(bytes(data), read.indexes, read.column_count)
+                    elif held.add(bytes(data)):
+                        yield held.take()
+                    found = True
                 elif count < 0:
+                    if len(held.rows) > 1:
+                        yield held.take()
+                    if held.rows:
+                        yield copy_row(held.rows[0], read.indexes, read.column_count)
                     break
                 else:
                     if not poller.poll(100):
@@ -278,24 +355,54 @@ WHERE c.relkind = 'r' AND c.relfilenode <> pg_catalog.pg_relation_filenode(c.oid
                     pg.consume_input()
                 result = pg.get_result()
                 if result is None:
-                    return
+                    return found
                 _expect(result, pq.ExecStatus.COMMAND_OK)
         except psycopg.Error as exc:
             raise map_error(exc) from exc
         except SourceRefusedError as exc:
             if exc.context.get("sqlstate") not in _UNDEFINED:
                 raise
-            raise SourceConnectionError("A table's structure changed while the snapshot was read.",
-                                        table=str(chunk.table.id), hint="The snapshot begins again.") from exc
+            raise SourceConnectionError("A table's structure was changed while the snapshot was taken.",
+                                        table=str(read.table.id), hint="The snapshot begins again.") from exc
 
 
-_END: Final = object()
+class _HeldLines:
+    """Lines between the first and the last row of a table; the last line may be the last row, so it stays."""
+
+    def __init__(self) -> None:
+        self.rows: list[bytes] = []
+        self._size_bytes = 0
+
+    def add(self, line: bytes) -> bool:
+        """Whether so many are held that they should be taken."""
+        self.rows.append(line)
+        self._size_bytes += len(line)
+        return len(self.rows) > _MOST_LINES or (self._size_bytes > _LINES_BYTES and len(self.rows) > 1)
+
+    def take(self) -> Lines:
+        """All but the last."""
+        last = self.rows.pop()
+        taken = Lines(self.rows, self._size_bytes - len(last))
+        self.rows, self._size_bytes = [last], len(last)
+        return taken
+
+
+def _rewritten(table: str) -> SourceConnectionError:
+    return SourceConnectionError("A table was rewritten or emptied while the snapshot was taken.", table=table,
+                                 hint="The snapshot begins again.")
+
+
+def _renamed(table: str) -> SourceConnectionError:
+    return SourceConnectionError("A table was renamed while the snapshot was taken, and another one took its name.",
+                                 table=table, hint="The snapshot begins again.")
+
+
 _UNDEFINED: Final = frozenset({"42703", "42P01", "3F000"})
-"""Column, table, schema: they were there when the snapshot was planned."""
+"""SQLSTATEs of an undefined column, table and schema. All existed when the snapshot was planned."""
 
 
 def _expect(result: Any, status: pq.ExecStatus) -> None:
     if result is None:
-        raise SourceConnectionError("the server ended the snapshot's COPY without a result")
+        raise SourceConnectionError("The server ended the snapshot's COPY without a result.")
     if result.status != status:
         raise map_error(psycopg.errors.error_from_result(result, encoding="utf-8"))

@@ -1,7 +1,7 @@
 """Transactions that arrive before their end is known: streamed in progress, or prepared.
 
-Their frames wait here, in memory while small and in an unnamed temporary file beyond, so that memory stays bounded
-whatever the size of a transaction. Nothing here survives a restart, and need not: such a transaction was not
+A `Spill` keeps their frames: in memory while they are small, beyond that in an unnamed temporary file. So memory stays
+bounded for a transaction of any size. The frames are lost at a restart. That is safe: such a transaction was not
 confirmed, so the server sends it again.
 """
 
@@ -17,7 +17,7 @@ from typing import IO, Any
 from cdc.core.errors import SourceError
 
 MEMORY_BYTES = 1 << 20
-"""What one transaction keeps in memory before it goes to a file; of several, the later ones keep less."""
+"""How much one transaction keeps in memory before it uses a file. If there are several, the later ones keep less."""
 
 LEAST_MEMORY_BYTES = 1 << 15
 
@@ -36,7 +36,7 @@ class _Spooled:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A prepared transaction that is not decided. `relations` are those that its changes speak of, by oid."""
+    """A prepared transaction that is not decided. `relations`: by oid, the relations of its changes."""
 
     xid: int
     prepare_lsn: int
@@ -58,7 +58,7 @@ class Spill:
         return sum(each.size_bytes for each in list(self._transactions.values()))  # any thread
 
     def append(self, xid: int, subxid: int, frame: bytes) -> None:
-        """Keep *frame*, written by (sub)transaction *subxid* of *xid*. Raises SourceError when there is no room."""
+        """Keeps *frame*, which (sub)transaction *subxid* of *xid* wrote. Raises SourceError if the disk is full."""
         spooled = self._spooled(xid)
         with self._mapped():
             spooled.file.write(_HEADER.pack(subxid, len(frame)))
@@ -66,11 +66,11 @@ class Spill:
         spooled.size_bytes += len(frame)
 
     def begin(self, xid: int, lsn: int) -> None:
-        """The first block of *xid* begins, at *lsn*."""
+        """The first block of *xid* starts at *lsn*."""
         self._spooled(xid).first_lsn = lsn
 
     def first_lsn(self, xid: int) -> int:
-        """Where *xid* begins, 0 when it is not known."""
+        """The LSN where *xid* starts; 0 if unknown."""
         spooled = self._transactions.get(xid)
         return spooled.first_lsn if spooled is not None else 0
 
@@ -83,37 +83,38 @@ class Spill:
         return spooled
 
     def abort(self, xid: int, subxid: int) -> None:
-        """The transaction, or one subtransaction of it, was rolled back."""
+        """The transaction *xid* was rolled back, or if *subxid* differs, only that subtransaction."""
         if xid == subxid:
             self._drop(xid)
         elif xid in self._transactions:
             self._transactions[xid].aborted.add(subxid)
 
     def prepare(self, gid: str, prepared: Prepared, streamed: bool) -> None:
-        """All of a transaction is here; whether it happens is decided later, under the name *gid*."""
+        """The whole transaction was received. It will be committed or rolled back later, by the name *gid*."""
         self._prepared[gid] = prepared
         if prepared.xid in self._transactions:
             self._transactions[prepared.xid].streamed = streamed
 
     def take_prepared(self, gid: str) -> Prepared | None:
-        """What was prepared as *gid* and is committed now; None when it is not known. It is held until its replay
-        has ended: before that, the server must not forget it."""
+        """The transaction *gid*, which is committed now; None if unknown. It stays held until its replay has ended:
+        before that, the server must keep its log."""
         self._deciding = self._prepared.pop(gid, None)
         return self._deciding
 
     def drop_prepared(self, gid: str) -> None:
-        """It was rolled back."""
+        """The transaction *gid* was rolled back."""
         prepared = self._prepared.pop(gid, None)
         if prepared is not None:
             self._drop(prepared.xid)
 
     def oldest_prepared_lsn(self) -> int:
-        """Where the oldest undecided transaction was prepared, 0 when there is none."""
+        """The LSN where the oldest undecided transaction was prepared; 0 without one."""
         deciding = [self._deciding] if self._deciding is not None else []
         return min((each.prepare_lsn for each in (*self._prepared.values(), *deciding)), default=0)
 
     def replay(self, xid: int) -> Iterator[tuple[bytes, bool]]:
-        """The frames of *xid* that count, with whether each carries an xid; forgets the transaction at the end."""
+        """The frames of *xid* without those that were rolled back, each with whether it came in a stream block. At the
+        end all frames of *xid* are removed."""
         spooled = self._transactions.get(xid)
         try:
             if spooled is not None:
@@ -148,7 +149,7 @@ class Spill:
 
     @contextmanager
     def _mapped(self) -> Iterator[None]:
-        """OSError as SourceError: retriable, for a full disk may be cleared."""
+        """Turns OSError into SourceError. It is retriable: somebody may make room on a full disk."""
         try:
             yield
         except OSError as exc:

@@ -1,7 +1,7 @@
 """PostgreSQL types to Connect schemas and codecs.
 
-`resolve` is asked once for each column of each version of a table. What it gives follows Debezium's "PostgreSQL
-connector" documentation, sections "Data type mappings"; a type that has no mapping is left out of the row.
+Call `resolve` once for each column of each version of a table. It follows Debezium's "PostgreSQL connector"
+documentation, "Data type mappings". Columns of a type without a mapping are left out of the row.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
-from cdc.codecs import pgtext, pgvalues
-from cdc.codecs.pgarray import ArrayCodec
-from cdc.codecs.pgbinary import binary_codec
-from cdc.codecs.pgtime import MICROS, MILLIS, NANOS
+from cdc.codecs.postgres import text as pgtext
+from cdc.codecs.postgres import values as pgvalues
+from cdc.codecs.postgres.array import ArrayCodec
+from cdc.codecs.postgres.binary import binary_codec
+from cdc.codecs.text import DecimalCodec, TextCodec
+from cdc.codecs.time import MICROS, MILLIS, NANOS
 from cdc.core.codec import Codec
 from cdc.core.errors import DecodeError
 from cdc.core.schema import (
@@ -34,8 +36,8 @@ from cdc.core.schema import (
     semantic,
     struct,
 )
+from cdc.sources.shared.conversions import placeholder_bytes
 
-from ..options import placeholder_bytes
 from . import jdbc
 
 
@@ -43,8 +45,9 @@ from . import jdbc
 class TypeInfo:
     """A row of pg_type. `kind` is typtype: b base, c composite, d domain, e enum, r range, m multirange, p pseudo.
 
-    `base_oid` and `base_typmod` say what a domain rests on (0 and -1 elsewhere); `element_oid` is an array's element
-    type, 0 for what is no array; `labels` an enum's, in sort order.
+    `base_oid`, `base_typmod`: a domain's base type and its modifier; 0 and -1 for other types.
+    `element_oid`: an array's element type; 0 for other types.
+    `labels`: an enum's labels, in sort order.
     """
 
     oid: int
@@ -61,10 +64,11 @@ class TypeInfo:
 class ColumnType:
     """How columns of a type appear in events.
 
-    `schema` is the required form. `unchanged` is the Connect value that stands for an out-of-line value the log left
-    out, None where Debezium has none. `always_optional`: the field is optional whatever the column says. `type_name`,
-    `length`, `scale` and `is_character` describe the column as the JDBC driver does, for column mappers. `null_value`
-    stands for a null in a required field without default, None for what stands for it in every source.
+    `schema`: the form of a required field.
+    `unchanged`: the Connect value for an out-of-line value that the log left out; None where Debezium has none.
+    `always_optional`: the field is optional even if the column is NOT NULL.
+    `type_name`, `length`, `scale`, `is_character`: the column as the JDBC driver describes it, for column mappers.
+    `null_value`: the value for a null in a required field without a default; None for the one that all sources use.
     """
 
     schema: Schema
@@ -80,7 +84,7 @@ class ColumnType:
 
 
 class TypeConfig(Protocol):
-    """The options that types depend on; see options.py for each."""
+    """The options that types depend on; options.py documents them."""
 
     @property
     def decimal_handling_mode(self) -> str: ...
@@ -98,14 +102,17 @@ class TypeConfig(Protocol):
     def include_unknown_datatypes(self) -> bool: ...
     @property
     def unavailable_value_placeholder(self) -> str: ...
+    @property
+    def cdc_debezium_faults(self) -> bool: ...
 
 
 def resolve(type_info: TypeInfo, typmod: int, *, config: TypeConfig,
-            types: Mapping[int, TypeInfo]) -> ColumnType | None:
-    """How a column of *type_info* with the modifier *typmod* appears; None: not at all.
+            types: Mapping[int, TypeInfo], money_shift: int = 0) -> ColumnType | None:
+    """How a column of *type_info* with the modifier *typmod* appears in events; None if it does not appear.
 
-    *types* knows domains' bases and arrays' elements by oid. Without an entry there, or without a mapping, a column
-    appears only with include.unknown.datatypes, as binary.handling.mode shows the text.
+    *types*: by oid, at least a domain's base and an array's element. A column whose type is not there or has no mapping
+    appears only with include.unknown.datatypes; its text is then written as binary.handling.mode says.
+    *money_shift*: see `pgvalues.MoneyCodec`.
     """
     root, root_typmod = _root(type_info, typmod, types)
     found = _array(root, root_typmod, config, types) if root.element_oid else _scalar(root, root_typmod, config)
@@ -113,10 +120,12 @@ def resolve(type_info: TypeInfo, typmod: int, *, config: TypeConfig,
         if not config.include_unknown_datatypes or _never_shown(root, types):
             return None
         found = _unknown(root, config)
+    if isinstance(found.codec, pgvalues.MONEY):
+        found.codec.shift = money_shift
     sized = types.get(root.element_oid, root) if root.element_oid else root
     length = (jdbc.domain_length if type_info.kind == "d" else jdbc.length)(sized.name, root_typmod)
     return ColumnType(
-        schema=found.schema, codec=found.codec, binary_codec=_binary(root, sized, found.codec, config),
+        schema=found.schema, codec=found.codec, binary_codec=_binary(root, sized, found.codec),
         unchanged=_unchanged(root, found.schema, config, types), always_optional=found.always_optional,
         type_name=type_info.name, length=length, scale=jdbc.scale(sized.name, root_typmod),
         is_character=jdbc.is_character(root.name, root.kind == "e"),
@@ -125,12 +134,12 @@ def resolve(type_info: TypeInfo, typmod: int, *, config: TypeConfig,
 
 
 def _never_shown(root: TypeInfo, types: Mapping[int, TypeInfo]) -> bool:
-    """Not even with include.unknown.datatypes."""
+    """Whether a type is left out even with include.unknown.datatypes."""
     return root.element_oid in types and types[root.element_oid].name in _NO_ARRAYS
 
 
 def _null_value(root: TypeInfo, typmod: int, config: TypeConfig) -> str | None:
-    """See `ColumnType.null_value`. In other modes, and in other types, the common ones do."""
+    """`ColumnType.null_value`."""
     if root.name in ("json", "jsonb"):
         return ""
     if config.decimal_handling_mode != "string" or root.name not in ("numeric", "money"):
@@ -139,20 +148,19 @@ def _null_value(root: TypeInfo, typmod: int, config: TypeConfig) -> str | None:
     return "0." + "0" * digits if digits else "0"
 
 
-def _binary(root: TypeInfo, sized: TypeInfo, codec: Codec, config: TypeConfig) -> Codec | None:
-    """The codec for what the type's send function gives, *sized* being an array's element type or *root* itself.
+def _binary(root: TypeInfo, sized: TypeInfo, codec: Codec) -> Codec | None:
+    """The codec for the type's binary format. *sized* is an array's element type, or *root* itself.
 
-    None where the server sends, or we read, nothing but text: composites, arrays shown as their text.
+    None if the server sends, or we read, only text: for composites, and arrays that are written as their text.
     """
     is_array = root.element_oid != 0
     if sized.kind not in ("b", "e", "r") or is_array != isinstance(codec, ArrayCodec):
         return None
-    return binary_codec(sized.name, codec, is_enum=sized.kind == "e", is_array=is_array,
-                        money_fraction_digits=config.money_fraction_digits)
+    return binary_codec(sized.name, codec, is_enum=sized.kind == "e", is_array=is_array)
 
 
 def _root(info: TypeInfo, typmod: int, types: Mapping[int, TypeInfo]) -> tuple[TypeInfo, int]:
-    """What a domain rests on in the end, with the modifier nearest to the column."""
+    """The type under all domains, with the modifier nearest to the column."""
     while info.kind == "d" and info.base_oid in types:
         typmod = info.base_typmod if typmod == -1 else typmod
         info = types[info.base_oid]
@@ -160,7 +168,7 @@ def _root(info: TypeInfo, typmod: int, types: Mapping[int, TypeInfo]) -> tuple[T
 
 
 class WithheldCodec(Codec):
-    """Refuses every value, so that a null stands for it; *reason* says why."""
+    """Refuses every value with *reason*, so that a null is written."""
 
     def __init__(self, schema: Schema, reason: str) -> None:
         Codec.__init__(self, schema)
@@ -184,7 +192,7 @@ _Maker = Callable[[TypeInfo, int, TypeConfig], Codec]
 
 def _scalar(info: TypeInfo, typmod: int, config: TypeConfig) -> _Found | None:
     if info.kind == "e":
-        return _Found(pgtext.TextCodec(semantic(STRING, "io.debezium.data.Enum", allowed=",".join(info.labels))))
+        return _Found(TextCodec(semantic(STRING, "io.debezium.data.Enum", allowed=",".join(info.labels))))
     maker = _MAKERS.get(info.name)
     if maker is None or info.kind not in ("b", "r"):
         return None
@@ -220,10 +228,10 @@ def _unknown(info: TypeInfo, config: TypeConfig) -> _Found:
 
 
 _SPACED_LISTS: Final = frozenset({"int2vector", "oidvector"})
-"""Arrays in the catalog, but not in what they print."""
+"""The catalog calls these arrays, but they print as lists with spaces."""
 
 _NO_ARRAYS: Final = frozenset({"money", "name", "interval", "varbit", "xml", "point", "refcursor"})
-"""Debezium leaves arrays of these out. To those of `bit` it gives a single value's schema, which no value fits."""
+"""Debezium leaves arrays of these types out. It gives arrays of `bit` the schema of one value, which no value fits."""
 
 _GEOMETRIC: Final = frozenset({"box", "circle", "line", "lseg", "path", "polygon"})
 
@@ -244,7 +252,7 @@ def _int(type_: str, low: int, high: int) -> _Maker:
 
 def _text(name: str | None = None) -> _Maker:
     schema = semantic(STRING, name) if name else Schema(STRING)
-    return lambda info, typmod, config: pgtext.TextCodec(schema)
+    return lambda info, typmod, config: TextCodec(schema)
 
 
 def _bool(info: TypeInfo, typmod: int, config: TypeConfig) -> Codec:
@@ -275,14 +283,13 @@ def _numeric(info: TypeInfo, typmod: int, config: TypeConfig) -> Codec:
     precision, scale = numeric_modifier(typmod)
     schema = Schema(BYTES, name=DECIMAL, version=1,
                     parameters=(("scale", str(scale)), ("connect.decimal.precision", str(precision))))
-    return pgtext.DecimalCodec(schema, scale)
+    return DecimalCodec(schema, scale)
 
 
 def numeric_modifier(typmod: int) -> tuple[int, int]:
     """Precision and scale of numeric(p, s). src/backend/utils/adt/numeric.c, `numeric_typmod_scale`.
 
-    A negative scale (PostgreSQL 15) has no place in an Avro decimal: such a column holds whole numbers of p - s
-    digits.
+    PostgreSQL 15 allows a negative scale, an Avro decimal does not: such a column has whole numbers of p - s digits.
     """
     precision = (typmod - 4) >> 16 & 0xFFFF
     scale = (((typmod - 4) & 0x7FF) ^ 0x400) - 0x400
@@ -299,7 +306,7 @@ def _money(info: TypeInfo, typmod: int, config: TypeConfig) -> Codec:
 
 
 def _bits(info: TypeInfo, typmod: int, config: TypeConfig) -> Codec:
-    """bit without modifier is bit(1), and so in the catalog; varbit without modifier has no limit."""
+    """`bit` is bit(1), also in the catalog; `varbit` without a modifier has no limit."""
     length = typmod if typmod > 0 else (1 if info.name == "bit" else jdbc.UNLIMITED)
     if length == 1:
         return pgtext.BoolCodec(Schema(BOOLEAN), b"1", b"0")
@@ -313,7 +320,7 @@ def _bytea(info: TypeInfo, typmod: int, config: TypeConfig) -> Codec:
 
 
 def _precision(typmod: int) -> int:
-    """Fraction digits of a time or timestamp; 6 when undeclared."""
+    """Fraction digits of a time or timestamp; 6 unless declared."""
     return 6 if typmod < 0 else typmod
 
 
@@ -439,33 +446,71 @@ _MAKERS: Final[Mapping[str, _Maker]] = {
     "halfvec": _vector(FLOAT32, "io.debezium.data.FloatVector"),
     "sparsevec": _sparse,
 }
-"""By pg_type.typname; the extensions' types (hstore, citext, isbn, ltree, PostGIS, pgvector) have no fixed oid."""
+"""By pg_type.typname: types of extensions (hstore, citext, isbn, ltree, PostGIS, pgvector) have no fixed oid."""
+
+
+EXTENSION_TYPES: Final = frozenset({
+    "citext", "geography", "geometry", "halfvec", "hstore", "isbn", "ltree", "sparsevec", "vector",
+})
 
 
 def _unchanged(info: TypeInfo, schema: Schema, config: TypeConfig, types: Mapping[int, TypeInfo]) -> Any:
-    """What stands for an unchanged out-of-line value; None where no value of the schema can be told from real ones.
+    """The placeholder for an unchanged out-of-line value; None for types whose values are never out of line.
 
-    Differs from Debezium where that would give a null, which means something else: in the base64 modes (the plain
-    text, as in mode hex) and for arrays of further text types (one element, as for text[]).
+    Where Debezium has a placeholder, ours is the same. Where it writes a null, which would mean something else, ours
+    is made of the same text or bytes, see `_placeholder`; but not with `cdc.debezium.faults`.
     """
     raw = placeholder_bytes(config.unavailable_value_placeholder)
     text = raw.decode("utf-8", "replace")
-    if schema.type == ARRAY and info.element_oid:
-        return _unchanged_array(types[info.element_oid], schema, raw, text)
     if info.name == "hstore":
         return {text: text} if schema.type == MAP else pgvalues.json_text({text: text})
+    element = types[info.element_oid] if schema.type == ARRAY and info.element_oid else None
+    if element is not None and element.name == "uuid":
+        return [str(uuid.UUID(bytes=hashlib.md5(raw, usedforsecurity=False).digest(), version=3))]
+    if config.cdc_debezium_faults and not _as_debezium(schema, element):
+        return None
+    withheld = element is None and info.element_oid in types and types[info.element_oid].name == "bit"
+    return None if withheld or not raw else _placeholder(schema, raw, text)
+
+
+def _as_debezium(schema: Schema, element: TypeInfo | None) -> bool:
+    """Whether Debezium has a placeholder for *schema*, or we had one before `cdc.debezium.faults`."""
+    items = schema if element is None else schema.items
+    assert items is not None
+    if element is not None and element.name in ("int4", "int8", "date") and items.type in (INT32, INT64):
+        return True
+    return items.type == STRING or (items.type == BYTES and items.name is None)
+
+
+def _placeholder(schema: Schema, raw: bytes, text: str) -> Any:
+    """The text, or its bytes *raw*: as bytes (of a decimal, these are its digits; of bits, these are the bits), as the
+    numbers of a list, as the bits of a list of booleans. As a number, it is that of the decimal."""
+    if schema.type == ARRAY:
+        items = schema.items
+        assert items is not None
+        if items.type == BOOLEAN:
+            return [bool(byte >> bit & 1) for byte in raw for bit in range(7, -1, -1)]
+        if items.type in (FLOAT32, FLOAT64):
+            return [float(byte) for byte in raw]
+        if items.type in (INT16, INT32, INT64):
+            return [byte - 256 if byte > 127 else byte for byte in raw]
+        return [_placeholder(items, raw, text)]
     if schema.type == STRING:
         return text
-    return raw if schema.type == BYTES and schema.name is None else None
+    if schema.type == BYTES:
+        return raw
+    if schema.type == FLOAT64:
+        return float(int.from_bytes(raw[:_MOST_OF_A_FLOAT], signed=True))
+    return _STRUCTS[schema.name or ""](raw) if schema.name in _STRUCTS else None
 
 
-def _unchanged_array(element: TypeInfo, schema: Schema, raw: bytes, text: str) -> Any:
-    items = schema.items
-    assert items is not None
-    if element.name in ("int4", "int8", "date") and items.type in (INT32, INT64):
-        return [byte - 256 if byte > 127 else byte for byte in raw]
-    if element.name == "uuid":
-        return [str(uuid.UUID(bytes=hashlib.md5(raw, usedforsecurity=False).digest(), version=3))]
-    if items.type == STRING:
-        return [text]
-    return [raw] if items.type == BYTES and items.name is None else None
+_MOST_OF_A_FLOAT: Final = 100
+"""So many bytes of a placeholder are a number that a FLOAT64 can hold."""
+
+_STRUCTS: Final[Mapping[str, Callable[[bytes], Any]]] = {
+    "io.debezium.data.VariableScaleDecimal": lambda raw: (0, raw),
+    "io.debezium.data.SparseDoubleVector": lambda raw: (
+        min(len(raw), 32767), {index: float(byte) for index, byte in enumerate(raw[:32767], 1)}),
+    "io.debezium.data.geometry.Geometry": lambda raw: (raw, None),
+    "io.debezium.data.geometry.Geography": lambda raw: (raw, None),
+}

@@ -16,8 +16,8 @@ class Counter:
     def __init__(self) -> None:
         self.count = 0
 
-    def delivered(self) -> None:
-        self.count += 1
+    def delivered(self, count: int = 1) -> None:
+        self.count += count
 
     def failed(self, error: Exception) -> None:
         self.error = error

@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,51 +17,11 @@ from cdc import about
 from cdc.core.errors import ConfigError, SourceError, StateError
 from cdc.core.record import Message
 from cdc.core.schema import INT64, STRING, Schema, semantic, struct
-from cdc.metrics import TaskMetrics
 from cdc.rest.app import App
 from cdc.rest.server import RestServer, parse_listeners
-from cdc.runtime.tap import LISTENERS, EventTap
+from cdc.runtime.tap import LISTENERS
 
-SECRET = "hunter2-geheim"
-
-
-class Worker:
-    """A worker as the HTTP side sees it."""
-
-    def __init__(self) -> None:
-        self.tap = EventTap()
-        self.answer = ("healthy", "All is well.")
-        self.metrics = [TaskMetrics("a", server="srv")]
-        self.metrics[0].state = "streaming"
-        self.configs: dict[str, dict[str, str | None]] = {"a": {
-            "name": "a", "database.password": SECRET, "database.user": "${env:U}", "ssl.key.password": "${env:K}",
-            "value.converter.schema.registry.url": f"http://u:{SECRET}@h:1",
-        }}
-        self.statuses: dict[str, dict[str, Any]] = {"a": {
-            "name": "a", "connector": {"state": "RUNNING", "worker_id": "h:8083", "version": "0.1.0"},
-            "tasks": [{"id": 0, "state": "FAILED", "worker_id": "h:8083", "version": "0.1.0",
-                       "trace": f"lost postgresql://u:{SECRET}@h/db"}], "type": "source"}}
-        self.problem: Exception | None = None
-
-    def kafka_cluster_id(self) -> str:
-        return "cluster"
-
-    def health(self) -> tuple[str, str]:
-        return self.answer
-
-    def connectors(self) -> Sequence[str]:
-        if self.problem:
-            raise self.problem
-        return list(self.configs)
-
-    def config(self, name: str) -> Mapping[str, str | None] | None:
-        return self.configs.get(name)
-
-    def status(self, name: str) -> Mapping[str, Any] | None:
-        return self.statuses.get(name)
-
-    def tasks(self) -> Sequence[TaskMetrics]:
-        return self.metrics
+from .fakes import SECRET, Plugins, Worker
 
 
 class Answer:
@@ -93,7 +53,7 @@ class Client:
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[Client, App]]:
-    app = App(Worker())
+    app = App(Worker(), Plugins())
     server = RestServer(app, "http://127.0.0.1:0")
     yield Client(server.start()[0]), app
     server.stop()
@@ -149,9 +109,25 @@ def test_ready_means_every_task_works_or_was_asked_not_to(client: Client, worker
             {"connector": "a", "task": 0, "state": state, "reason": "lost postgresql://h"}]}
 
 
+@pytest.mark.parametrize(("state", "code"), [("streaming", 503), ("snapshotting", 503), ("paused", 200)])
+def test_a_task_whose_offsets_cannot_be_stored_is_not_ready(client: Client, worker: Worker, state: str,
+                                                            code: int) -> None:
+    worker.metrics[0].state = state
+    worker.metrics[0].commit_failure = "The offset file cannot be written: database or disk is full."
+    answer = client.get("/readyz")
+    assert answer.status == code
+    assert code == 200 or answer.json["reasons"] == [
+        {"connector": "a", "task": 0, "state": state, "reason": worker.metrics[0].commit_failure}]
+    worker.metrics[0].commit_failure = ""
+    assert client.get("/readyz").status == 200
+
+
 def test_a_connector_without_tasks_is_not_ready_unless_it_was_stopped(client: Client, worker: Worker) -> None:
     worker.metrics = []
     assert client.get("/readyz").json["reasons"][0]["connector"] == "a"
+    worker.statuses["a"]["connector"] = {"state": "FAILED", "trace": f"no file at http://u:{SECRET}@h"}
+    assert client.get("/readyz").json["reasons"] == [
+        {"connector": "a", "state": "failed", "reason": "no file at http://h"}]
     worker.statuses["a"]["connector"]["state"] = "STOPPED"
     assert client.get("/readyz").status == 200
 
@@ -177,7 +153,9 @@ def test_secrets_are_in_no_answer(client: Client) -> None:
         assert SECRET not in client.get(path).text, path
     config = client.get("/connectors/a/config").json
     assert config == {"name": "a", "database.password": "[hidden]", "database.user": "${env:U}",
-                      "ssl.key.password": "${env:K}", "value.converter.schema.registry.url": "http://h:1"}
+                      "ssl.key.password": "${env:K}", "value.converter.schema.registry.url": "http://h:1",
+                      "producer.override.ssl.key.pem": "[hidden]", "value.converter.request.header.Cookie": "[hidden]",
+                      "http.proxy": "http://h:1", "heartbeat.action.query": "select 1 /* identified by [hidden] */"}
 
 
 def test_a_connector_has_name_config_tasks_type(client: Client) -> None:
@@ -207,13 +185,14 @@ def test_a_slash_within_a_name_is_refused(client: Client) -> None:
 
 def test_a_wrong_verb_is_405_and_says_which_are_right(client: Client) -> None:
     answer = client("PATCH", "/connectors")
-    assert (answer.status, answer.headers["allow"]) == (405, "HEAD, GET, OPTIONS")
+    assert (answer.status, answer.headers["allow"]) == (405, "HEAD, GET, POST, OPTIONS")
     assert answer.json == {"error_code": 405, "message": "HTTP 405 Method Not Allowed"}
 
 
 def test_options_lists_the_verbs(client: Client) -> None:
     answer = client("OPTIONS", "/connectors")
-    assert (answer.status, answer.headers["allow"], answer.text) == (200, "HEAD, GET, OPTIONS", "HEAD, GET, OPTIONS")
+    allowed = "HEAD, GET, POST, OPTIONS"
+    assert (answer.status, answer.headers["allow"], answer.text) == (200, allowed, allowed)
 
 
 def test_head_works_where_get_does(client: Client) -> None:
@@ -315,7 +294,7 @@ def test_tail_has_a_limited_number_of_onlookers(client: Client, worker: Worker) 
 
 def test_the_server_stops_quickly_while_somebody_listens() -> None:
     worker = Worker()
-    server = RestServer(App(worker), "http://127.0.0.1:0")
+    server = RestServer(App(worker, Plugins()), "http://127.0.0.1:0")
     stream = Stream(Client(server.start()[0]))
     stream.block()
     started = time.monotonic()
@@ -330,25 +309,25 @@ def test_a_taken_port_is_a_config_error_with_the_way_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError) as caught:
-            RestServer(App(Worker()), f"http://127.0.0.1:0,http://127.0.0.1:{port}").start()
+            RestServer(App(Worker(), Plugins()), f"http://127.0.0.1:0,http://127.0.0.1:{port}").start()
     assert str(port) in caught.value.message
     assert f"http://127.0.0.1:{port + 1}" in caught.value.hint
 
 
 def test_an_address_of_another_machine_is_a_config_error() -> None:
     with pytest.raises(ConfigError, match="cannot be opened"):
-        RestServer(App(Worker()), "http://192.0.2.1:0").start()
+        RestServer(App(Worker(), Plugins()), "http://192.0.2.1:0").start()
 
 
 @pytest.mark.parametrize(("text", "found"), [
-    ("http://:8083", [("", 8083)]), ("http://127.0.0.1:0", [("127.0.0.1", 0)]), ("HTTP://[::1]:1/", [("::1", 1)]),
-    ("http://a:1, http://b:2", [("a", 1), ("b", 2)]),
+    ("http://:8083", [("", 8083, False)]), ("http://127.0.0.1:0", [("127.0.0.1", 0, False)]),
+    ("HTTP://[::1]:1/", [("::1", 1, False)]), ("http://a:1, HTTPS://b:2", [("a", 1, False), ("b", 2, True)]),
 ])
-def test_listeners_are_read_as_kafka_connect_reads_them(text: str, found: list[tuple[str, int]]) -> None:
-    assert parse_listeners(text) == found
+def test_listeners_are_read_as_kafka_connect_reads_them(text: str, found: list[tuple[str, int, bool]]) -> None:
+    assert [tuple(each) for each in parse_listeners(text)] == found
 
 
-@pytest.mark.parametrize("text", ["", "8083", "http://h", "http://h:99999", "https://h:1", "http://h:1/x", "://:1"])
+@pytest.mark.parametrize("text", ["", "8083", "http://h", "http://h:99999", "ftp://h:1", "http://h:1/x", "://:1"])
 def test_bad_listeners_are_config_errors(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_listeners(text)
@@ -357,7 +336,7 @@ def test_bad_listeners_are_config_errors(text: str) -> None:
 
 
 def test_all_interfaces_can_be_served() -> None:
-    server = RestServer(App(Worker()), "http://:0")
+    server = RestServer(App(Worker(), Plugins()), "http://:0")
     try:
         assert Client(server.start()[0]).get("/healthz").status == 200
     finally:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from cdc import plugins
+from cdc.assembly import parse_worker, read_worker
 from cdc.core.errors import ConfigError
-from cdc.runtime.options import WORKER_OPTIONS, WorkerConfig, parse_connector, parse_worker, read_connector, read_worker
+from cdc.runtime.options import WorkerConfig, parse_connector, read_connector
 
 LEAST = {"bootstrap.servers": "b:9092", "offset.storage.file.filename": "/tmp/o"}
 CONNECTOR = {"name": "shop", "connector.class": "PostgresConnector"}
@@ -43,14 +45,15 @@ DISTRIBUTED = {
 
 
 @pytest.mark.parametrize("config", [STANDALONE, DISTRIBUTED])
-def test_kafka_connects_worker_files_hold_no_key_that_nobody_knows(config: dict[str, str]) -> None:
+def test_kafka_connects_worker_files_hold_no_key_that_is_unknown(config: dict[str, str]) -> None:
     parse_worker(config, strict=True)
 
 
 def test_the_least_worker_has_the_documented_defaults() -> None:
     config = worker()
     assert config.listeners == ("http://127.0.0.1:8083",)
-    assert (config.sink_type, config.offset_flush_interval_ms, config.offset_store) == ("kafka", 60_000, "file")
+    assert (config.sink_type, config.offset_flush_interval_ms) == ("kafka", 60_000)
+    assert [each.class_name for each in plugins.offset_stores(config.raw)] == ["file"]
 
 
 def test_listeners_are_addresses() -> None:
@@ -71,7 +74,7 @@ def test_what_the_sink_and_the_store_need_is_required() -> None:
 
 def test_offsets_are_in_the_topic_when_there_is_no_file() -> None:
     config, _ = parse_worker({"bootstrap.servers": "b", "offset.storage.topic": "x"})
-    assert config.offset_store == "kafka"
+    assert [each.class_name for each in plugins.offset_stores(config.raw)] == ["kafka"]
 
 
 def test_a_misspelt_worker_key_is_told_the_nearest_known_one() -> None:
@@ -162,4 +165,8 @@ def test_the_plugins_own_keys_are_left_alone() -> None:
 
 
 def test_every_worker_option_has_a_text() -> None:
-    assert [each.key for each in WORKER_OPTIONS.options if not each.doc] == []
+    assert [each.key for each in plugins.worker_options().options if not each.doc] == []
+
+
+def test_the_home_of_nobody_is_an_error_and_not_a_crash() -> None:
+    assert problems({**LEAST, "cdc.rest.allowed.paths": "~nobody-of-this-name/x"}) == ["cdc.rest.allowed.paths"]

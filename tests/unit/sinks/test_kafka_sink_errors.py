@@ -7,9 +7,11 @@ from confluent_kafka import KafkaError
 
 from cdc.core.errors import SinkConnectionError, SinkRefusedError
 from cdc.core.interfaces import Outgoing
-from cdc.sinks import kafka
-from cdc.sinks.kafka import KafkaSink, _BrokerState, key_text
-from cdc.sinks.kafka_errors import sink_error
+from cdc.kafka.client import Undelivered
+from cdc.kafka.errors import sink_error
+from cdc.runtime.inflight import Inflight
+from cdc.sinks.kafka import KafkaSink, key_text
+from cdc.sinks.transactions import Transactions
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,7 @@ def test_a_fatal_error_is_retriable_by_a_new_producer() -> None:
 @pytest.mark.parametrize(
     ("code", "hint"),
     [(KafkaError.TOPIC_AUTHORIZATION_FAILED, "WRITE"), (KafkaError._UNKNOWN_TOPIC, "topic.creation"),
+     (KafkaError._UNKNOWN_PARTITION, "partition.topic.num"),
      (KafkaError._AUTHENTICATION, "sasl.jaas.config"), (KafkaError.INVALID_RECORD, "")],
 )
 def test_a_no_is_refused_with_what_to_do(code: int, hint: str) -> None:
@@ -37,38 +40,26 @@ def test_a_no_is_refused_with_what_to_do(code: int, hint: str) -> None:
     assert hint in error.hint
 
 
-class Report:
-    """What a delivery callback gets as its message."""
-
-    def __init__(self, key: bytes | None, value: bytes | None) -> None:
-        self._key, self._value = key, value
-
-    def topic(self) -> str:
-        return "shop.public.orders"
-
-    def key(self) -> bytes | None:
-        return self._key
-
-    def value(self) -> bytes | None:
-        return self._value
+def report(key: bytes | None, value: bytes | None) -> Undelivered:
+    return Undelivered("shop.public.orders", key, len(key or b""), len(value or b""))
 
 
 @pytest.fixture
 def sink() -> KafkaSink:
     sink = KafkaSink({"bootstrap.servers": "127.0.0.1:1"})
-    sink._opened("shop.public.orders", "public.orders")
+    sink.opened("shop.public.orders", "public.orders")
     return sink
 
 
 def test_a_failed_report_names_topic_and_table_but_no_content(sink: KafkaSink) -> None:
-    error = sink._explain(KafkaError(KafkaError.INVALID_RECORD), Report(b"key-content", b"value-content"))
+    error = sink.undelivered(KafkaError(KafkaError.INVALID_RECORD), report(b"key-content", b"value-content"))
     assert "public.orders" in str(error)
     assert "topic shop.public.orders" in str(error)
     assert "content" not in str(error)
 
 
 def test_too_large_at_the_broker_names_the_key_and_the_topics_limit(sink: KafkaSink) -> None:
-    error = sink._explain(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), Report(b'{"id":7}', b"x" * 500_000))
+    error = sink.undelivered(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), report(b'{"id":7}', b"x" * 500_000))
     assert isinstance(error, SinkRefusedError)
     assert 'key {"id":7}' in error.message
     assert "max.message.bytes" in error.hint
@@ -86,8 +77,8 @@ def test_too_large_for_us_names_our_limit_first(sink: KafkaSink) -> None:
 
 def test_a_topic_of_many_tables_names_a_few(sink: KafkaSink) -> None:
     for number in range(9):
-        sink._opened("shop.public.orders", f"public.t{number}")
-    error = sink._explain(KafkaError(KafkaError.INVALID_RECORD), Report(None, None))
+        sink.opened("shop.public.orders", f"public.t{number}")
+    error = sink.undelivered(KafkaError(KafkaError.INVALID_RECORD), report(None, None))
     assert "public.orders, public.t0, public.t1 or 7 more" in str(error)
 
 
@@ -100,55 +91,21 @@ def test_keys_are_shown_as_text_or_hexadecimal_and_short(key: bytes | None, text
     assert key_text(key) == text
 
 
-class Log:
-    def __init__(self) -> None:
-        self.events: list[str] = []
-
-    def __getattr__(self, level: str) -> Any:
-        return lambda event, **_: self.events.append(event)
-
-
-@pytest.fixture
-def log(monkeypatch: pytest.MonkeyPatch) -> Log:
-    log = Log()
-    monkeypatch.setattr(kafka, "log", log)
-    return log
-
-
-def test_repeated_errors_are_logged_once_until_brokers_answer_again(log: Log) -> None:
-    state = _BrokerState("a:1")
-    for _ in range(50):
-        state.on_error(KafkaError(KafkaError._TRANSPORT))
-        state.on_error(KafkaError(KafkaError._ALL_BROKERS_DOWN))
-        state.served(3)
-        state.log(20, "FAIL %s", "thread")
-        state.served(1)
-    assert [event for event in log.events if event != "librdkafka"] == ["kafka_error", "kafka_error"]
-    assert state.unreachable
-    state.served(1)
-    assert log.events[-1] == "kafka_reachable"
-    assert not state.unreachable
-    state.on_error(KafkaError(KafkaError._TRANSPORT))
-    assert log.events[-1] == "kafka_error"
-
-
-def test_refused_credentials_are_remembered_until_a_delivery(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 100.0
-    monkeypatch.setattr("cdc.sinks.kafka.time.monotonic", lambda: now)
-    state = _BrokerState("a:1")
-    state.on_error(KafkaError(KafkaError._AUTHENTICATION))
-    now += 31
-    state.on_error(KafkaError(KafkaError._AUTHENTICATION))
-    state.served(2)
-    assert state.denied_for_s() == 31
-    assert log.events == ["kafka_refused"]
-    state.served(1)
-    assert state.denied is None
-    assert state.denied_for_s() == 0
-
-
-def test_what_is_purged_for_refused_credentials_says_so(sink: KafkaSink, log: Log) -> None:
+def test_what_is_purged_for_refused_credentials_says_so(sink: KafkaSink) -> None:
     sink._state.on_error(KafkaError(KafkaError._AUTHENTICATION))
-    error = sink._explain(KafkaError(KafkaError._PURGE_QUEUE), Report(b"k", b"v"))
+    error = sink.undelivered(KafkaError(KafkaError._PURGE_QUEUE), report(b"k", b"v"))
     assert isinstance(error, SinkRefusedError)
     assert "sasl.jaas.config" in error.hint
+
+
+def test_a_producer_that_failed_while_nothing_waited_is_told_with_the_next_record() -> None:
+    """Else the task would offer that record for ever."""
+    sink = KafkaSink({"bootstrap.servers": "localhost:1"}, fencing="on", transactional_id="t")
+    producer: Any = None
+    sink._transactions = Transactions(producer, lambda error: SinkConnectionError("not committed"))
+    sink._transactions.failed(SinkConnectionError("the producer ended"))
+    inflight = Inflight()
+    delivery = inflight.add(None, 2)  # type: ignore[arg-type]
+    batch = [Outgoing("t", None, b"{}", -1, (), "s.t")] * 2
+    assert sink.send(batch, 0, delivery) == 1
+    assert "the producer ended" in str(inflight.error)

@@ -21,7 +21,8 @@ from cdc.core.schema import (
     Schema,
     semantic,
 )
-from cdc.sources.postgres.defaults import Default, default_value
+from cdc.sources.postgres.defaults import default_value
+from cdc.sources.shared.columns import Default
 
 
 class Text(Codec):

@@ -5,14 +5,17 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from cdc.core.errors import PositionLostError, SourceConnectionError, SourceError, SourceRefusedError
+from cdc.config.secrets import HIDDEN
+from cdc.core.errors import PositionLostError, SourceBusyError, SourceConnectionError, SourceError, SourceRefusedError
+from cdc.sources.postgres.checks import check_slot
+from cdc.sources.postgres.errors import map_error
 from cdc.sources.postgres.lsn import Lsn
-from cdc.sources.postgres.server import Slot, check_slot, map_error
+from cdc.sources.postgres.slots import Slot
 
 
 @pytest.mark.parametrize(("state", "kind"), [
     ("08006", SourceConnectionError), ("57P01", SourceConnectionError), ("57P02", SourceConnectionError),
-    ("57P03", SourceConnectionError), ("53300", SourceConnectionError), ("55006", SourceConnectionError),
+    ("57P03", SourceConnectionError), ("53300", SourceConnectionError), ("55006", SourceBusyError),
     ("40001", SourceConnectionError), ("57014", SourceConnectionError),
     ("53400", SourceRefusedError), ("42501", SourceRefusedError), ("42704", SourceRefusedError),
     ("28P01", SourceRefusedError), ("3D000", SourceRefusedError), ("55000", SourceRefusedError),
@@ -36,7 +39,7 @@ def test_unknown_sqlstate_is_refused() -> None:
     ('ERROR:  can no longer get changes from replication slot "s"\nDETAIL:  invalidated', PositionLostError),
     ('ERROR:  can no longer access replication slot "s"', PositionLostError),
     ('ERROR:  unrecognized pgoutput option: x', SourceRefusedError),
-    ('ERROR:  replication slot "s" is active for PID 12', SourceConnectionError),
+    ('ERROR:  replication slot "s" is active for PID 12', SourceBusyError),
     ("FATAL:  terminating connection due to administrator command", SourceConnectionError),
     ("server closed the connection unexpectedly", SourceConnectionError),
     ("connection failed: FATAL:  the database system is starting up", SourceConnectionError),
@@ -75,3 +78,14 @@ def test_usable_slot_passes() -> None:
 def test_unusable_slot_says_why(facts: dict[str, object], kind: type[SourceError]) -> None:
     with pytest.raises(kind):
         check_slot(slot(**facts), "d")
+
+
+@pytest.mark.parametrize(("kind", "text", "said"), [
+    (psycopg.errors.InvalidTextRepresentation, 'invalid input syntax for type integer: "geh"eim"',
+     f"Invalid input syntax for type integer: {HIDDEN}."),
+    (psycopg.errors.DatetimeFieldOverflow, 'date/time field value out of range: "geheim"',
+     f"Date/time field value out of range: {HIDDEN}."),
+    (psycopg.errors.UndefinedTable, 'relation "t" does not exist', 'Relation "t" does not exist.'),
+])
+def test_values_are_left_out(kind: type[psycopg.Error], text: str, said: str) -> None:
+    assert map_error(kind(text)).message == f"PostgreSQL: {said}"

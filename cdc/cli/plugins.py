@@ -1,0 +1,93 @@
+"""`cdc plugins`."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from cdc.core.errors import ConfigError
+
+from .output import print_json, terminal_width
+
+
+@click.group()
+def plugins() -> None:
+    """List connectors, transforms, converters, sinks and offset stores, and describe their options."""
+
+
+@plugins.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per plugin.")
+def list_plugins(as_json: bool) -> None:
+    """List the plugins. A configuration names one by its Java class, as in Kafka Connect, or by a name in brackets."""
+    from cdc.plugins import PLUGINS, installed
+
+    for plugin in (*PLUGINS, *installed()):
+        if as_json:
+            print_json({"class": plugin.class_name, "type": plugin.kind, "aliases": plugin.aliases,
+                         "available": plugin.available})
+        elif plugin.available:
+            aliases = ", ".join(alias for alias in plugin.aliases if alias != plugin.class_name)
+            click.echo(f"{plugin.kind:<13} {click.style(plugin.class_name, bold=True)}"
+                       f"{f'  ({aliases})' if aliases else ''}")
+
+
+@plugins.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per option.")
+def describe(name: str, as_json: bool) -> None:
+    """Describe the connector, transform or predicate NAME, or the `worker`: its options, and differences from
+    Debezium."""
+    for found in _option_table(name).describe():
+        if as_json:
+            print_json(found)
+        else:
+            click.echo(_described(found, terminal_width()))
+    if not as_json:
+        _print_documentation(name)
+
+
+def _option_table(name: str) -> Any:
+    """The `OptionTable` of the plugin called *name*. Raises ConfigError."""
+    if name.lower() == "worker":
+        from cdc.plugins import worker_options
+
+        return worker_options()
+    from cdc.plugins import PLUGINS, find
+
+    named = [plugin for plugin in PLUGINS if plugin.goes_by(name)]
+    for plugin in named:
+        if plugin.kind in ("connector", "transform", "predicate") and plugin.options:
+            return plugin.load_options()
+    if named:
+        raise ConfigError(f"{name} has no list of options.", hint=(
+            "Connectors, transforms, predicates and `worker` have one."))
+    return find("connector", name).load_options()
+
+
+def _print_documentation(name: str) -> None:
+    from cdc import docs
+    from cdc.plugins import PLUGINS
+
+    plugin = next((each for each in PLUGINS if each.goes_by(name)), None)
+    page = docs.reference(plugin.aliases if plugin else (name,))
+    if not page:
+        return
+    differences = docs.differences(page)
+    if differences:
+        click.echo(f"\n{click.style('Differences from Debezium', bold=True)}\n\n{differences}")
+    click.echo(f"\nThe same as a page: cdc docs {page}" + ("; cdc docs differences" if differences else ""))
+
+
+def _described(found: Mapping[str, Any], width: int) -> str:
+    default = "required" if found["required"] else f"default {found['default_value']!r}"
+    if not found["required"] and found["default_value"] is None:
+        default = "no default"
+    effect = {"inert": "accepted, without effect", "later": "not available yet"}.get(found["effect"], "")
+    facts = ", ".join(part for part in (found["type"].lower(), default, effect) if part)
+    allowed = f" One of: {', '.join(found['allowed'])}." if found["allowed"] else ""
+    text = textwrap.fill(f"{found['documentation']}{allowed}".strip(), width, initial_indent="    ",
+                         subsequent_indent="    ", break_on_hyphens=False)
+    return f"{click.style(found['name'], bold=True)}  {click.style(facts, dim=True)}\n{text}"

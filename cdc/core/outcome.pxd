@@ -1,0 +1,5 @@
+from cdc.core.record cimport Record
+
+cdef class Shaped:
+    cdef readonly Record record
+    cdef readonly object outcome

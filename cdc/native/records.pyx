@@ -1,0 +1,373 @@
+"""A batch of changes as C arrays, the plans by which C encodes them, and the records that others see of it."""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdlib cimport calloc, free, realloc
+from libc.string cimport memset
+
+from cdc.native.batch cimport CDC_NULL, CDC_OK, CDC_TOO_LARGE, OutBatch, cdc_out_raw
+
+from cdc.core.avro import Writer
+from cdc.core.errors import NoValue
+from cdc.core.record import Record
+from cdc.core.row import Row
+
+OPS = {
+    "text": CDC_OP_TEXT, "decimal": CDC_OP_DECIMAL,
+    "pg_integer": CDC_OP_PG_INTEGER, "pg_boolean": CDC_OP_PG_BOOLEAN, "pg_float": CDC_OP_PG_FLOAT,
+    "pg_bytea": CDC_OP_PG_BYTEA, "pg_date": CDC_OP_PG_DATE, "pg_time": CDC_OP_PG_TIME,
+    "pg_timestamp": CDC_OP_PG_TIMESTAMP, "pg_timestamptz": CDC_OP_PG_TIMESTAMPTZ,
+    "mysql_int": CDC_OP_MYSQL_INT, "mysql_bool": CDC_OP_MYSQL_BOOL,
+    "mysql_unsigned_decimal": CDC_OP_MYSQL_UNSIGNED_DECIMAL, "mysql_float": CDC_OP_MYSQL_FLOAT,
+    "mysql_decimal": CDC_OP_MYSQL_DECIMAL, "mysql_decimal_text": CDC_OP_MYSQL_DECIMAL_TEXT,
+    "mysql_decimal_double": CDC_OP_MYSQL_DECIMAL_DOUBLE, "mysql_bytes": CDC_OP_MYSQL_BYTES,
+    "mysql_bit": CDC_OP_MYSQL_BIT, "mysql_bits": CDC_OP_MYSQL_BITS, "mysql_date": CDC_OP_MYSQL_DATE,
+    "mysql_time": CDC_OP_MYSQL_TIME, "mysql_datetime": CDC_OP_MYSQL_DATETIME,
+    "mysql_timestamp": CDC_OP_MYSQL_TIMESTAMP, "mysql_year": CDC_OP_MYSQL_YEAR, "mysql_enum": CDC_OP_MYSQL_ENUM,
+    "mysql_set": CDC_OP_MYSQL_SET, "mysql_charset": CDC_OP_MYSQL_CHARSET, "mysql_vector": CDC_OP_MYSQL_VECTOR,
+    "mysql_text_int": CDC_OP_MYSQL_TEXT_INT, "mysql_text_bool": CDC_OP_MYSQL_TEXT_BOOL,
+    "mysql_text_date": CDC_OP_MYSQL_TEXT_DATE, "mysql_text_time": CDC_OP_MYSQL_TEXT_TIME,
+    "mysql_text_datetime": CDC_OP_MYSQL_TEXT_DATETIME, "mysql_text_timestamp": CDC_OP_MYSQL_TEXT_TIMESTAMP,
+    "mysql_text_year": CDC_OP_MYSQL_TEXT_YEAR, "mysql_text_enum": CDC_OP_MYSQL_TEXT_ENUM,
+    "mysql_text_set": CDC_OP_MYSQL_TEXT_SET,
+}
+"""The codecs that C has, by the name that `cdc/codecs/native.py` uses."""
+
+FIELDS = {
+    "ts_ms": CDC_FIELD_TS_MS, "ts_us": CDC_FIELD_TS_US, "ts_ns": CDC_FIELD_TS_NS, "xid": CDC_FIELD_XID,
+    "lsn": CDC_FIELD_LSN, "pg_sequence": CDC_FIELD_PG_SEQUENCE, "mysql_server_id": CDC_FIELD_MYSQL_SERVER_ID,
+    "mysql_gtid": CDC_FIELD_MYSQL_GTID, "mysql_file": CDC_FIELD_MYSQL_FILE, "mysql_pos": CDC_FIELD_MYSQL_POS,
+    "mysql_row": CDC_FIELD_MYSQL_ROW, "mysql_thread": CDC_FIELD_MYSQL_THREAD, "mysql_query": CDC_FIELD_MYSQL_QUERY,
+}
+"""The fields of a source block that C writes, by the name that a source gives them."""
+
+cdef enum:
+    TEXT_FORM = 4
+    BINARY_FORM = 5
+
+cdef list _writers = []  # those that no call uses now; several tasks of a process may encode at once
+cdef uint64_t _batches = 0
+
+
+cdef int python_codec(cdc_out *out, const uint8_t *p, size_t n, const cdc_colop *op) noexcept with gil:
+    """Has the Python codec write the value; refuses if that raises another error than NoValue."""
+    try:
+        writer = _writers.pop() if _writers else Writer()
+        (<object>op.object).encode(writer, PyBytes_FromStringAndSize(<const char *>p, n), 0, n)
+        written = <bytes>writer.take()
+        _writers.append(writer)
+    except NoValue:
+        return CDC_NO_VALUE
+    except Exception:
+        return CDC_REFUSED
+    cdc_out_raw(out, PyBytes_AS_STRING(written), PyBytes_GET_SIZE(written))
+    return CDC_WRITTEN
+
+
+cdef class Plan:
+    """How C writes keys and values of one table.
+
+    *columns*, *keys*: for each column `(index, branch, null, unchanged, text, binary)`: ready bytes for a null and for a
+    value that the log left out, or None; then for each wire format None, a Python codec, or a tuple of the name in `OPS`
+    and its parameters (numbers, or bytes for its table). *keys* is None if the table has no key. *pieces*: the bytes of
+    the source block around its own fields. *fields*: for each of those its name in `FIELDS`, and whether it is optional.
+    """
+
+    def __init__(self, bytes key_prefix, bytes key_tail, bytes value_prefix, list columns, list keys, list pieces,
+                 list fields):
+        self.kept = []
+        self.c.has_key = keys is not None
+        self.c.key_prefix = self.keep(key_prefix)
+        self.c.key_tail = self.keep(key_tail)
+        self.c.value_prefix = self.keep(value_prefix)
+        self.c.text = self.operations(columns, TEXT_FORM)
+        self.c.binary = self.operations(columns, BINARY_FORM)
+        self.c.column_count = len(columns)
+        if keys is not None:
+            self.c.key_text = self.operations(keys, TEXT_FORM)
+            self.c.key_binary = self.operations(keys, BINARY_FORM)
+            self.c.key_count = len(keys)
+            for index in range(self.c.key_count):
+                self.c.key_text[index].as_key = self.c.key_binary[index].as_key = 1
+        self.c.pieces = <cdc_bytes *>calloc(len(pieces) + 1, sizeof(cdc_bytes))
+        self.c.fields = <cdc_field *>calloc(len(fields) + 1, sizeof(cdc_field))
+        if self.c.pieces == NULL or self.c.fields == NULL:
+            raise MemoryError
+        if len(pieces) != len(fields) + 1:
+            raise ValueError("one piece more than fields is needed")
+        for index, piece in enumerate(pieces):
+            self.c.pieces[index] = self.keep(piece)
+        for index, (name, optional) in enumerate(fields):
+            self.c.fields[index].number = FIELDS[name]
+            self.c.fields[index].optional = optional
+        self.c.field_count = len(fields)
+
+    def __dealloc__(self):
+        free(self.c.text)
+        free(self.c.binary)
+        free(self.c.key_text)
+        free(self.c.key_binary)
+        free(self.c.pieces)
+        free(self.c.fields)
+
+    cdef cdc_bytes keep(self, bytes data) except *:
+        cdef cdc_bytes found
+        self.kept.append(data)
+        found.data = <const uint8_t *>PyBytes_AS_STRING(data)
+        found.size = PyBytes_GET_SIZE(data)
+        return found
+
+    cdef cdc_colop *operations(self, list columns, int form) except? NULL:
+        cdef cdc_colop *found = <cdc_colop *>calloc(len(columns) + 1, sizeof(cdc_colop))
+        cdef cdc_colop *op
+        cdef cdc_bytes ready
+        if found == NULL:
+            raise MemoryError
+        for at, column in enumerate(columns):
+            op = found + <Py_ssize_t>at
+            op.index = column[0]
+            op.branch = column[1]
+            ready = self.keep(column[2])
+            op.null_data, op.null_len = ready.data, ready.size
+            op.unchanged_len = CDC_NULL
+            if column[3] is not None:
+                ready = self.keep(column[3])
+                op.unchanged, op.unchanged_len = ready.data, ready.size
+            codec = column[form]
+            if isinstance(codec, tuple):
+                op.codec = cdc_codec_of(OPS[codec[0]])
+                for number, parameter in enumerate(codec[1:]):
+                    if isinstance(parameter, bytes):
+                        op.data = self.keep(parameter).data
+                    else:
+                        op.params[<int>number] = parameter
+            elif codec is not None:
+                self.kept.append(codec)
+                op.codec = python_codec
+                op.object = <void *>codec
+        return found
+
+
+def written(tuple codec, bytes data):
+    """What C writes for the bytes of one value: the Avro bytes; None if it refuses, "" if they are no value. *codec*:
+    its name in `OPS` and its parameters."""
+    cdef Plan plan = Plan(b"", b"", b"", [(0, CDC_NO_BRANCH, b"", None, codec, None)], None, [b""], [])
+    cdef cdc_out out
+    cdef int outcome
+    memset(&out, 0, sizeof(out))
+    outcome = plan.c.text.codec(&out, <const uint8_t *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), plan.c.text)
+    try:
+        if out.error != CDC_OK:
+            raise MemoryError
+        if outcome == CDC_WRITTEN:
+            return PyBytes_FromStringAndSize(<const char *>out.data, out.size)
+        return "" if outcome == CDC_NO_VALUE else None
+    finally:
+        free(out.data)
+
+
+cdef class Table:
+    """A table as the log describes it. *state* is the source's; `cache` belongs to whoever encodes.
+
+    *template*: a SourceContext whose varying fields are those that *fields* names, as `FIELDS` does.
+    """
+
+    def __init__(self, schema, template, tuple fields, state):
+        self.schema = schema
+        self.template = template
+        self.fields = fields
+        self.state = state
+
+
+cdef class Tables:
+    """The tables that records refer to by number. It only grows."""
+
+    def __cinit__(self):
+        self.items = []
+        self.none.none = 1
+
+    def __dealloc__(self):
+        free(self.plans)
+
+    def __len__(self):
+        return len(self.items)
+
+    cdef Py_ssize_t add(self, Table table) except -1:
+        cdef Py_ssize_t number = len(self.items)
+        cdef cdc_plan **grown
+        if number == self.capacity:
+            grown = <cdc_plan **>realloc(self.plans, (number * 2 + 16) * sizeof(cdc_plan *))
+            if grown == NULL:
+                raise MemoryError
+            self.plans = grown
+            self.capacity = number * 2 + 16
+        self.plans[number] = NULL
+        self.items.append(table)
+        return number
+
+
+cdef class RecordBatch:
+    """Records in order: as C arrays, and those that only Python could read as objects among them.
+
+    To others it is a sequence of records, each made when it is asked for; it keeps the frames' bytes as long as it lives.
+    *make_context(state, time_us, xid)* returns the SourceContext of a table's changes in one transaction.
+    """
+
+    def __init__(self, Tables tables, list frames, make_context):
+        self.tables = tables
+        self.frame_list = frames
+        self.make_context = make_context
+        self.foreign = []
+        self.contexts = {}
+
+    def __dealloc__(self):
+        cdc_records_free(&self.records)
+        free(self.frames)
+
+    def __len__(self):
+        return self.records.rec_count
+
+    def __getitem__(self, Py_ssize_t index):
+        if index < 0:
+            index += self.records.rec_count
+        if index < 0 or index >= self.records.rec_count:
+            raise IndexError("no such record")
+        return self.view(index)
+
+    def __iter__(self):
+        for index in range(self.records.rec_count):
+            yield self.view(index)
+
+    def append(self, record):
+        """Adds a Record or a Message behind all others."""
+        self.add_foreign(record)
+
+    def foreign_count(self):
+        """How many of the records are Python objects."""
+        return len(self.foreign)
+
+    cdef Py_ssize_t load_frames(self, Py_ssize_t start, Py_ssize_t most) except -1:
+        """Has C see at most *most* frames from *start* on, which is never before an earlier one; returns how many these
+        are."""
+        cdef Py_ssize_t count = min(len(self.frame_list) - start, most), at
+        cdef Py_ssize_t offset = start - self.first_frame
+        cdef cdc_frame *grown
+        if offset + count > self.frame_capacity:
+            grown = <cdc_frame *>realloc(self.frames, 2 * (offset + count) * sizeof(cdc_frame))
+            if grown == NULL:
+                raise MemoryError
+            self.frames = grown
+            self.frame_capacity = 2 * (offset + count)
+        for at in range(max(0, self.loaded - start), count):
+            frame = <bytes?>self.frame_list[start + at]
+            if PyBytes_GET_SIZE(frame) > 0x7FFFFFFF:
+                count = at
+                break
+            self.frames[offset + at].data = <const uint8_t *>PyBytes_AS_STRING(frame)
+            self.frames[offset + at].size = PyBytes_GET_SIZE(frame)
+        self.loaded = max(self.loaded, start + count)
+        self.records.frames = self.frames
+        return count
+
+    cdef add_foreign(self, record):
+        cdef cdc_rec *rec
+        if cdc_records_room(&self.records, 1, 0, 0) != CDC_OK:
+            raise MemoryError
+        rec = self.records.recs + self.records.rec_count
+        rec.op = CDC_FOREIGN
+        rec.lsn = len(self.foreign)
+        self.foreign.append(record)
+        self.records.rec_count += 1
+
+    cdef bytes frame_of(self, cdc_rec *rec):
+        """The bytes that the record's cells refer to."""
+        cdef const cdc_frame *frame = self.records.frames + rec.frame
+        given = <bytes>self.frame_list[self.first_frame + rec.frame]
+        if frame.data == <const uint8_t *>PyBytes_AS_STRING(given):
+            return given
+        return PyBytes_FromStringAndSize(<const char *>frame.data, frame.size)
+
+    cdef row(self, bytes data, cdc_rec *rec, uint32_t first):
+        if first == CDC_NO_ROW:
+            return None
+        made = Row(data, rec.columns)
+        for index in range(rec.columns):
+            made.put(index, self.records.kinds[first + index], self.records.cells[first + index].start,
+                     self.records.cells[first + index].end)
+        return made
+
+    cdef view(self, Py_ssize_t index):
+        """Record *index* as the Python reader would have made it."""
+        cdef cdc_rec *rec = self.records.recs + index
+        cdef cdc_tx *tx
+        if rec.op == CDC_FOREIGN:
+            return self.foreign[rec.lsn]
+        data = self.frame_of(rec)
+        table = <Table>self.tables.items[rec.table]
+        before, after = self.row(data, rec, rec.before), self.row(data, rec, rec.after)
+        if not table.fields:
+            return Record(chr(rec.op), table.schema, before, after, after, table.template, ())
+        tx = self.records.txs + rec.tx
+        place = (rec.tx, rec.table)
+        context = self.contexts.get(place)
+        if context is None:
+            context = self.contexts[place] = self.make_context(table.state, tx.time_us, tx.xid)
+        values = (f'{tx.head[:tx.head_len].decode("ascii")}{rec.lsn}"]', <long long>rec.lsn)
+        op = "" if rec.op == CDC_TOMBSTONE else chr(rec.op)
+        hidden = rec.flags & CDC_BEFORE_HIDDEN
+        record = Record(op, table.schema, None if hidden else before, after, after if after is not None else before,
+                        context, values)
+        if hidden:
+            record.other = before
+        return record
+
+
+def encode(RecordBatch batch, plan_of, convert, bytes clocks, bint tolerant):
+    """The records of *batch* as an OutBatch, in order.
+
+    *plan_of(table)* gives a Plan, or None if the table's records are not for C, and the topic, the table's name and the
+    headers. *convert(record)* gives the Outgoing of a record that C refuses, or None if it failed: then, unless
+    *tolerant*, the records before it are all. *clocks* ends each value. Raises what these two raise, and MemoryError.
+    """
+    global _batches
+    cdef OutBatch out = OutBatch()
+    cdef Tables tables = batch.tables
+    cdef uint32_t following = 0, made, number
+    cdef cdc_bytes ending
+    cdef int outcome
+    cdef uint64_t this_batch
+    _batches += 1
+    this_batch = _batches
+    ending.data = <const uint8_t *>PyBytes_AS_STRING(clocks)
+    ending.size = PyBytes_GET_SIZE(clocks)
+    out.reserve(batch.records.rec_count)
+    while True:
+        made = out.count
+        with nogil:
+            outcome = cdc_encode(&batch.records, tables.plans, this_batch, ending, &out.arena, out.msgs, &following, &made)
+        out.count = made
+        if outcome == CDC_ENCODED:
+            return out
+        if outcome == CDC_NEEDS_MEMORY:
+            out.check()
+        elif outcome == CDC_NEEDS_PYTHON:
+            outgoing = convert(batch.view(following))
+            following += 1
+            if outgoing is not None:
+                out.append(outgoing)
+            elif not tolerant:
+                return out
+        else:
+            number = batch.records.recs[following].table
+            table = <Table>tables.items[number]
+            plan, topic, name, headers = plan_of(table)
+            set_plan(tables, number, plan, this_batch, 0 if plan is None else out.add_route(topic, name, headers))
+
+
+cdef set_plan(Tables tables, uint32_t number, plan, uint64_t batch, uint32_t route):
+    if plan is None:
+        tables.none.batch = batch
+        tables.plans[number] = &tables.none
+    else:
+        (<Plan>plan).c.batch = batch
+        (<Plan>plan).c.route = route
+        tables.plans[number] = &(<Plan>plan).c

@@ -1,0 +1,1 @@
+"""Records and events as people see them: consoles, `cdc tail`, messages. Nothing here goes to a topic."""

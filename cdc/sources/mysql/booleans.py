@@ -1,0 +1,75 @@
+"""The option `converters`: of Debezium's custom converters, one is available.
+
+Debezium sources: TinyIntOneToBooleanConverter, CustomConverterRegistry; Debezium docs, "Custom converters".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from cdc.codecs.mysql.binary import ShownCodec
+from cdc.config.regex import JavaRegex, compile_list
+from cdc.config.table import Parsed
+from cdc.core.errors import ConfigError
+from cdc.core.schema import BOOLEAN, Schema
+from cdc.core.table import TableId
+from cdc.sources.mysql.ddl.structure import ColumnDef
+
+from .types import ColumnType
+
+_TINYINT_TO_BOOLEAN: Final = tuple(
+    f"io.debezium.connector.{package}.converters.TinyIntOneToBooleanConverter" for package in ("mysql", "binlog"))
+_TYPES: Final = ("TINYINT", "TINYINT UNSIGNED")
+_OWN: Final = ("type", "selector", "length.checker")
+
+
+@dataclass(frozen=True, slots=True)
+class TinyIntToBoolean:
+    """The columns that become booleans; every number except 0 is true. Without *selector*, all columns do."""
+
+    selector: tuple[JavaRegex, ...] = ()
+    only_length_one: bool = True
+
+    def takes(self, id: TableId, column: ColumnDef) -> bool:
+        if column.type_name not in _TYPES or (self.only_length_one and column.length != 1):
+            return False
+        name = f"{id}.{column.name}"
+        return not self.selector or any(each.fullmatch(name) for each in self.selector)
+
+
+def shown_as_boolean(found: ColumnType) -> ColumnType:
+    """*found*, the type of an integer column, as a BOOLEAN."""
+    schema = Schema(BOOLEAN)
+    return replace(found, schema=schema, codec=ShownCodec(schema, found.codec, bool),
+                   binary_codec=ShownCodec(schema, found.binary_codec, bool))
+
+
+def read_converters(parsed: Parsed, config: Mapping[str, str]) -> tuple[TinyIntToBoolean, ...]:
+    """The converters that `converters` names, in that order. Problems are added to *parsed*."""
+    names = [name.strip() for name in config.get("converters", "").split(",") if name.strip()]
+    made = []
+    for name in names:
+        class_name = config.get(f"{name}.type", "").strip()
+        if class_name in _TINYINT_TO_BOOLEAN:
+            made.append(_tinyint_to_boolean(name, parsed, config))
+        elif class_name:
+            parsed.problem(f"{name}.type", f"{class_name} is not available, and would change the events.",
+                           f"There is {_TINYINT_TO_BOOLEAN[0]}.")
+        else:
+            parsed.problem(f"{name}.type", "the converter's class is missing.", f"There is {_TINYINT_TO_BOOLEAN[0]}.")
+    return tuple(made)
+
+
+def _tinyint_to_boolean(name: str, parsed: Parsed, config: Mapping[str, str]) -> TinyIntToBoolean:
+    own = {f"{name}.{key}" for key in _OWN}  # only this function reads these keys
+    parsed.notes[:] = [note for note in parsed.notes if note.kind != "unknown" or note.option not in own]
+    parsed.problems[:] = [problem for problem in parsed.problems if problem.option not in own]
+    selector: tuple[JavaRegex, ...] = ()
+    try:
+        selector = compile_list(config.get(f"{name}.selector", ""), f"{name}.selector")
+    except ConfigError as exc:
+        parsed.problem(f"{name}.selector", exc.message, exc.hint)
+    checked = config.get(f"{name}.length.checker", "").strip().lower()
+    return TinyIntToBoolean(selector, checked in ("", "true"))

@@ -1,0 +1,131 @@
+"""Rows of a text result, many at a time, as C finds them in what the connection has received (`cdc.native.mysql`).
+
+PyMySQL reads the connection through a buffer. We look at what is in it: the packets there that are whole and rows of
+the result are taken together. All others are left to PyMySQL: the one that is not yet whole, the end of the result, an
+error, a row of 16 MB or more.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from typing import Any, Final, Protocol
+
+import pymysql
+from pymysql.constants import CR
+
+from cdc.core.record import SourceContext
+from cdc.core.row import Row
+from cdc.core.table import TableSchema
+from cdc.native import module
+from cdc.sources.snapshot.initial import Lines
+
+from .connection import Connection
+from .textrow import text_row
+
+_BUFFER_BYTES: Final = 1 << 18
+
+
+class TextRead(Protocol):
+    """A table and the result that its rows come in: the fields are the row image's columns *indexes*."""
+
+    @property
+    def table(self) -> TableSchema: ...
+    @property
+    def indexes(self) -> tuple[int, ...]: ...
+    @property
+    def column_count(self) -> int: ...
+
+
+class TextLines(Lines):
+    """Lines whose *rows* are a `native.mysql.TextRows`."""
+
+    def split(self, count: int) -> tuple[Lines, Lines]:
+        return lines(self.rows.split(count)), lines(self.rows)
+
+
+def lines(rows: Any) -> TextLines:
+    return TextLines(rows, rows.size_bytes)
+
+
+class NativeText:
+    """Reads results from *conn*, which waits for nothing now. Implements `sources.snapshot.initial.NativeRows`."""
+
+    def __init__(self, conn: Connection, mysql: Any, records: Any) -> None:
+        own: Any = conn
+        self._conn = own
+        self._mysql = mysql
+        self._records = records
+        self._table: tuple[SourceContext, Any] | None = None
+        own._rfile = own._sock.makefile("rb", _BUFFER_BYTES)
+
+    def rows(self, read: TextRead) -> Iterator[Row | Lines]:
+        """The rows of the result that comes now, to its end: Lines, and the first and the last row by themselves.
+        Raises pymysql.MySQLError, ProtocolError."""
+        select = self._mysql.Select(read.indexes, read.column_count)
+        first, held = True, None
+        while True:
+            many = self._take(select)
+            if first and many is not None:
+                first = False
+                yield self._row(many.split(1).packet(), read)
+                many = many if many.count else None
+            elif many is None:
+                packet = self._conn._read_packet()
+                if packet.is_eof_packet():
+                    break
+                first = False
+                if held is not None:
+                    yield lines(held)
+                held = None
+                yield self._row(packet.get_all_data(), read)
+            if many is not None:
+                if held is not None:
+                    yield lines(held)
+                held = many
+        if held is not None:
+            if held.count > 1:
+                yield lines(held.split(held.count - 1))
+            yield self._row(held.packet(), read)
+
+    def _row(self, packet: bytes, read: TextRead) -> Row:
+        return text_row(packet, read.indexes, read.column_count)
+
+    def _take(self, select: Any) -> Any:
+        """The next rows, a `native.mysql.TextRows`; None if the next packet is for PyMySQL."""
+        conn = self._conn
+        rows, size_bytes, conn._next_seq_id = self._mysql.text_rows(select, self._received(), conn._next_seq_id)
+        if rows is not None:
+            conn._rfile.read(size_bytes)
+        return rows
+
+    def _received(self) -> bytes:
+        """What was received and not read yet; waits until that is something. The errors are those of PyMySQL."""
+        conn = self._conn
+        if conn._current_timeout != conn._read_timeout:
+            conn._sock.settimeout(conn._read_timeout)
+            conn._current_timeout = conn._read_timeout
+        while True:
+            try:
+                received: bytes = conn._rfile.peek()
+                return received
+            except OSError as exc:
+                if exc.errno == errno.EINTR:
+                    continue
+                conn._force_close()
+                raise pymysql.OperationalError(
+                    CR.CR_SERVER_LOST, f"Lost connection to MySQL server during query ({exc})") from exc
+
+    def batch(self) -> Any:
+        return self._mysql.Batch([])
+
+    def add(self, batch: Any, read: TextRead, lines: Lines, context: SourceContext) -> None:
+        if self._table is None or self._table[0] is not context:
+            self._table = context, self._records.Table(read.table, context, (), None)
+        batch.add_text(lines.rows, self._table[1], context)
+
+
+def native_text(conn: Connection) -> NativeText | None:
+    """None if this installation has no native modules."""
+    mysql, records = module("mysql"), module("records")
+    return None if mysql is None or records is None else NativeText(conn, mysql, records)

@@ -1,0 +1,169 @@
+"""How a snapshot begins: one point of the log, the structures there, and the SELECT of each table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Final, overload
+
+from cdc.core.errors import SourceConnectionError
+from cdc.core.record import Message
+from cdc.core.table import TableId
+from cdc.debezium.filters import Filters
+from cdc.debezium.naming import TopicNaming
+from cdc.log import get_logger
+from cdc.sources.mysql.ddl.schema_change_text import SchemaChange
+from cdc.sources.shared.selection import SnapshotSelection, captured_tables, unmatched_entries
+
+from . import catalog, connection, grants, schema_changes, snapshot
+from .lookup import Lookup
+from .options import MySqlConfig
+from .position import MySqlPosition
+from .source_block import SourceBlock
+from .tables import TableBuilder
+
+log = get_logger(__name__)
+
+_ATTEMPTS: Final = 10
+
+
+class SnapshotPlan:
+    """For one connector. `begin` first; `close` closes its connections, unless a snapshot took them over."""
+
+    def __init__(self, config: MySqlConfig, lookup: Lookup, filters: Filters, builder: TableBuilder) -> None:
+        self._config = config
+        self._lookup = lookup
+        self._filters = filters
+        self._builder = builder
+        self._made_at: Mapping[TableId, Any] = {}
+        self._conn: connection.Connection | None = None
+        self._point: snapshot.Point | None = None
+
+    def begin(self, *, locks: bool = True) -> tuple[connection.Connection, snapshot.Point, catalog.Catalog]:
+        """A connection with an open transaction, the point of the log that it sees, and the structures at that point.
+        Without *locks*, the point may be too early.
+
+        The structures are read before the transaction opens, so that no lock is held for them; if one was changed until
+        it is open, all begins again. Raises SourceConnectionError after ten attempts.
+        """
+        for _ in range(_ATTEMPTS):
+            marks = self._lookup.marks()
+            found = self._lookup.read_catalog()
+            captured = [id for id in found.creates if self._filters.table(id)]
+            self._made_at = catalog.creation_times(self._lookup.connection(), captured)
+            self._conn = conn = self._lookup.connect(query_timeout=False)
+            try:
+                point = self._point = snapshot.begin(
+                    conn, flavor=self._config.flavor,
+                    locking_mode=self._config.snapshot_locking_mode if locks else "none",
+                    lock_timeout_ms=self._config.snapshot_lock_timeout_ms, tables=captured,
+                    connect=lambda: self._lookup.connect(query_timeout=False))
+                if catalog.same(marks, self._lookup.marks(conn)):
+                    return conn, point, found
+            except BaseException:
+                self.close()
+                raise
+            self.close()
+            log.info("snapshot_begins_again", reason="a table's structure was changed meanwhile")
+        raise SourceConnectionError(
+            f"The snapshot could not start: table structures changed during each of {_ATTEMPTS} attempts.")
+
+    def check_lists(self, found: catalog.Catalog) -> None:
+        """Warn of the entries of the include lists that match nothing; tables may be made later, so the stream goes
+        on. Raises SourceRefusedError when the user cannot see any table."""
+        captured = [str(id) for id in found.creates if self._filters.table(id)]
+        if not captured:
+            grants.check_sees_tables(self._lookup.connection(), self._lookup.facts)
+            log.warning("no_table_captured", hint="Check the include and exclude lists, and the user's SELECT grants.")
+        databases = [each.name for each in found.databases]
+        config, filters = self._config, self._filters
+        for option, entries, patterns, names in (
+                ("database.include.list", config.database_include_list, filters.databases.include, databases),
+                ("table.include.list", config.table_include_list, filters.tables.include, captured)):
+            for entry in unmatched_entries(entries, patterns, names):
+                log.warning("include_list_entry_matches_nothing", option=option, entry=entry,
+                            reason="there is no such name yet, or the user may not see it")
+
+    def check_same_tables(self) -> None:
+        """Whether each table is still the one of the beginning, also those that looked empty: online schema changes
+        swap tables. The snapshot's transaction holds the names of those that were read. Raises SourceConnectionError.
+        """
+        self._check_same(self._made_at)
+
+    def check_same_table(self, id: TableId) -> None:
+        """The same for one table, whose rows are being read: a table that took its name after the transaction began may
+        look empty to it, or as if it had few rows."""
+        if id in self._made_at:
+            self._check_same([id])
+
+    def _check_same(self, ids: Collection[TableId]) -> None:
+        now = catalog.creation_times(self._lookup.connection(), ids)
+        swapped = [id for id, made in now.items() if made != self._made_at[id]
+                   and made is not None and self._made_at[id] is not None]  # None: MariaDB, while it is locked
+        if swapped:
+            raise SourceConnectionError(
+                "A table was swapped for another one while the snapshot was taken, so the snapshot begins again.",
+                tables=", ".join(map(str, swapped[:20])))
+
+    def tables(self, found: catalog.Catalog) -> list[TableId]:
+        """The tables to copy, in order."""
+        selection = SnapshotSelection.from_config(self._config)
+        return selection.tables(captured_tables(found.creates, self._filters), found.row_estimates)
+
+    def reads(self, found: catalog.Catalog) -> snapshot.ReadPlan:
+        return snapshot.ReadPlan(found.structures, self._builder, SnapshotSelection.from_config(self._config))
+
+    def messages(self, found: catalog.Catalog, position: MySqlPosition, events: SourceBlock, naming: TopicNaming,
+                 schemas: schema_changes.SchemaChangeSchemas) -> Sequence[Message]:
+        """The schema changes that a snapshot sends: as if everything captured were created at *position*."""
+        facts = self._lookup.facts
+        names = {id.catalog for id in found.creates}
+        databases = [each for each in found.databases if each.name in names]
+        tables = [(structure, create) for id, create in found.creates.items()
+                  if (structure := found.structures.get(id)) is not None]
+
+        def message(change: SchemaChange) -> Message:
+            now_us = time.time_ns() // 1000
+            table = change.change.id.table if change.change is not None else None
+            values = events.source_values(now_us, database=change.database, table=table, file=position.file,
+                                          pos=position.pos, snapshot="true")
+            return schema_changes.make_message(
+                change, naming.schema_change_topic(), schemas, values, now_us // 1000, flavor=self._config.flavor,
+                comments=self._config.keep_comments)
+
+        return Messages(message, schema_changes.snapshot_changes(facts.charset, facts.collation, databases, tables))
+
+    def interrupt(self) -> None:
+        """End what the server is doing for the snapshot's connection. From any thread."""
+        if self._conn is not None:
+            connection.interrupt(self._conn)
+
+    def close(self) -> None:
+        """Idempotent."""
+        if self._conn is not None:
+            connection.close(self._conn)
+        if self._point is not None and self._point.locker is not None:
+            connection.close(self._point.locker)
+        self._conn = self._point = None
+
+
+class Messages(Sequence[Message]):
+    """Made one at a time: very many tables have more messages than fit into memory well."""
+
+    def __init__(self, make: Callable[[SchemaChange], Message], changes: Sequence[SchemaChange]) -> None:
+        self._make = make
+        self._changes = changes
+
+    def __len__(self) -> int:
+        return len(self._changes)
+
+    @overload
+    def __getitem__(self, place: int) -> Message: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Messages: ...
+
+    def __getitem__(self, place: int | slice) -> Message | Messages:
+        if isinstance(place, slice):
+            return Messages(self._make, self._changes[place])
+        return self._make(self._changes[place])

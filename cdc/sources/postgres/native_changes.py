@@ -1,0 +1,194 @@
+"""Has C read the frames that it can, and the ChangeReader all others, in one order into one batch.
+
+C reads what most frames are: Begin, Insert, Update, Delete and Commit of transactions that are read from their start.
+It refuses a frame that needs more, before it has changed anything, and that frame is fed to the ChangeReader, which
+is also the reader where there is no native module. What both must know is carried over before and after.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from cdc.core.record import CREATE, DELETE, UPDATE, SourceContext
+from cdc.native import module
+
+from . import protocol
+from .changes import SKIP_ALL, ChangeReader, RelationState, Transaction
+from .protocol import XLOG_HEADER
+from .source_block import NATIVE_FIELDS
+
+_MOST_LABELS: Final = 256
+"""C compares a value with one label after the other."""
+_SPARE_TABLES: Final = 1000
+_OID: Final = slice(XLOG_HEADER + 1, XLOG_HEADER + 5)
+_OF_A_RELATION: Final = frozenset((protocol.LOGICAL_REP_MSG_RELATION, protocol.LOGICAL_REP_MSG_INSERT,
+                                   protocol.LOGICAL_REP_MSG_UPDATE, protocol.LOGICAL_REP_MSG_DELETE))
+
+
+def native_changes(reader: ChangeReader) -> NativeChanges | None:
+    """What reads natively for *reader*; None if this installation cannot, or if events have a transaction block."""
+    pgoutput, records = module("pgoutput"), module("records")
+    if pgoutput is None or records is None or reader.transaction_metadata:
+        return None
+    return NativeChanges(reader, pgoutput, records)
+
+
+class _Origin:
+    """A transaction, as `SourceBlock.context` wants it: without a replication origin."""
+
+    origin = origin_lsn = None
+    counters: Any = None
+
+    def __init__(self, commit_time_us: int, xid: int) -> None:
+        self.commit_time_us = commit_time_us
+        self.xid = xid
+
+
+class NativeChanges:
+    """Makes batches for *reader*. Between calls, *reader* has all of the state."""
+
+    def __init__(self, reader: ChangeReader, pgoutput: Any, records: Any) -> None:
+        self._reader = reader
+        self._records = records
+        self._state = pgoutput.State()
+        emitter = reader.emitter
+        self._decoder = pgoutput.Decoder(
+            skip_create=emitter.skip_create, skip_update=emitter.skip_update, skip_delete=emitter.skip_delete,
+            tombstones=emitter.tombstones, skip_unchanged=emitter.skip_unchanged, whole_keys=emitter.whole_keys,
+            null_keys=reader.null_keys)
+        self._known: dict[int, tuple[RelationState, list[int]]] = {}
+        self._relations = reader.relations
+        self._xmin = reader.events.xmin
+
+    def run(self, frames: list[bytes], start: int, max_records: int, max_bytes: int) -> tuple[int, int, Any]:
+        """As `ChangeReader.run`; returns the batch as well, a `native.records.RecordBatch`."""
+        reader, decoder = self._reader, self._decoder
+        self._look_again()
+        batch = self._records.RecordBatch(decoder.tables, frames, self._context)
+        reader.answer_wanted = False
+        number, size = start, 0
+        while len(batch) < max_records and size < max_bytes:
+            if reader.replay is not None:
+                size += reader.step()
+                self._take(batch)
+                if reader.replay is None:
+                    self._forget()
+                continue
+            if number >= len(frames):
+                break
+            if self._plain():
+                before = number
+                number, size, refused = self._decode(batch, number, max_records, size, max_bytes)
+                if not refused and number > before:
+                    continue
+            size += self._feed(frames[number])
+            number += 1
+            self._take(batch)
+        for table, created, updated, deleted in decoder.take_counts():
+            reader.emitter.add_counts(table.state.collection,
+                                      ((CREATE, created), (UPDATE, updated), (DELETE, deleted)))
+        return number, size, batch
+
+    def _plain(self) -> bool:
+        """Whether C may be asked at all."""
+        reader = self._reader
+        tx = reader.transaction
+        return (reader.due is None and not reader.apart and not reader.doubtful
+                and (tx is None or (not tx.skip and not tx.skip_before_lsn and tx.origin is None)))
+
+    # -- what C does ----------------------------------------------------------------------------------------------
+
+    def _decode(self, batch: Any, number: int, max_records: int, size: int, max_bytes: int) -> tuple[int, int, bool]:
+        reader, state, resumed = self._reader, self._state, self._reader.resumed
+        self._decoder.resume(resumed.end_lsn, resumed.tx_lsn, (resumed.xid or 0) if resumed.skip_before_lsn else 0)
+        tx = reader.transaction
+        state.transaction = None if tx is None else (
+            tx.final_lsn, tx.commit_time_us, tx.xid, tx.changes, tx.sequence_head, True)
+        state.last_lsn, state.last_kind, state.last_time_us = reader.last_lsn, reader.last_kind, reader.last_time_us
+        state.end_lsn, state.commit_lsn, state.caught_up = reader.end_lsn, reader.commit_lsn, reader.caught_up
+        state.window = reader.emitter.window()
+        outcome: tuple[int, int, bool] = self._decoder.decode(batch, state, number, max_records, size, max_bytes)
+        self._carry_back(state)
+        return outcome
+
+    def _carry_back(self, state: Any) -> None:
+        reader = self._reader
+        reader.last_lsn, reader.last_kind, reader.last_time_us = state.last_lsn, state.last_kind, state.last_time_us
+        reader.end_lsn, reader.commit_lsn, reader.caught_up = state.end_lsn, state.commit_lsn, state.caught_up
+        if state.shown is not None:
+            reader.shown = state.shown
+        reader.transactions += state.transactions
+        reader.emitter.filtered += state.filtered
+        reader.emitter.set_window(state.commits, state.window)
+        if state.transaction is None:
+            reader.transaction = None
+            return
+        final_lsn, commit_time_us, xid, changes, head, made = state.transaction
+        if not made:
+            reader.transaction = Transaction(final_lsn, commit_time_us, xid, 0, SKIP_ALL, 0)
+            reader.transaction.sequence_head = head
+        assert reader.transaction is not None
+        reader.transaction.changes = changes
+
+    # -- what the ChangeReader does -------------------------------------------------------------------------------
+
+    def _feed(self, frame: bytes) -> int:
+        reader = self._reader
+        if frame[:1] == b"k":
+            reader.answer_wanted = reader.keepalive(frame) or reader.answer_wanted
+            return len(frame)
+        doubtful = bool(reader.doubtful)
+        reader.feed(frame)
+        if doubtful or reader.relations is not self._relations:
+            self._forget()
+        elif frame[XLOG_HEADER] in _OF_A_RELATION:
+            self._look_at(int.from_bytes(frame[_OID]))
+        return len(frame)
+
+    def _take(self, batch: Any) -> None:
+        for record in self._reader.emitter.take():
+            batch.append(record)
+
+    # -- relations ------------------------------------------------------------------------------------------------
+
+    def _look_again(self) -> None:
+        """Before a batch: begins a new list of tables if the xmin has changed, or the list has become long."""
+        if (self._xmin != self._reader.events.xmin or self._relations is not self._reader.relations
+                or len(self._decoder.tables) > 2 * len(self._reader.relations) + _SPARE_TABLES):
+            self._xmin = self._reader.events.xmin
+            self._relations = self._reader.relations
+            self._known = {}
+            self._decoder.clear()
+
+    def _forget(self) -> None:
+        """All relations may be others now: C refuses their next changes, and `_look_at` then tells it."""
+        self._relations = self._reader.relations
+        for oid in self._known:
+            self._decoder.set_table(oid, None, columns=0, captured=False, native=False)
+        self._known = {}
+
+    def _look_at(self, oid: int) -> None:
+        """Tells C how the rows of relation *oid* are read, if that has changed."""
+        state = self._reader.relations.get(oid)
+        if state is None:
+            if self._known.pop(oid, None) is not None:
+                self._decoder.set_table(oid, None, columns=0, captured=False, native=False)
+            return
+        labels = [len(known) for _, known, _ in state.enums]
+        if self._known.get(oid) == (state, labels):
+            return
+        self._known[oid] = state, labels
+        if state.table is None:
+            self._decoder.set_table(oid, None, columns=state.column_count, captured=False, native=True)
+            return
+        template = self._reader.events.native_template(state)
+        fields = tuple(NATIVE_FIELDS[index] for index in template.varying)
+        table = self._records.Table(state.table, template, fields, state)
+        self._decoder.set_table(
+            oid, table, columns=state.column_count, captured=True, native=not labels or max(labels) <= _MOST_LABELS,
+            required=state.required, key=state.emitted.key,
+            enums=[(index, tuple(known)) for index, known, _ in state.enums])
+
+    def _context(self, state: RelationState, time_us: int, xid: int) -> SourceContext:
+        context: SourceContext = self._reader.events.context(state, _Origin(time_us, xid))
+        return context

@@ -1,0 +1,96 @@
+"""The queue between the thread that reads a socket and the task: bounded in bytes, errors in their place.
+
+One thread puts what it reads (frames, events) in chunks; the task takes them. When the queue is full the reader stops
+reading, so the server waits. How the reader learns that there is room again is its own choice: it either sleeps in
+`wait_for_room`, or has *on_room* called, to leave a `poll` it waits in.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+ITEM_OVERHEAD_BYTES = 64
+"""What an item costs beyond its bytes."""
+
+
+class Handoff:
+    """Items from one reader to one taker, in order. Full from *max_bytes* on; the last chunk may go beyond it.
+
+    *on_room* is called by the taker's thread each time the queue stops being full. It must not block.
+    """
+
+    def __init__(self, max_bytes: int, on_room: Callable[[], None] | None = None) -> None:
+        self._max_bytes = max_bytes
+        self._on_room = on_room
+        self._chunks: deque[tuple[list[bytes], int]] = deque()
+        self._changed = threading.Condition()
+        self._error: Exception | None = None
+        self._closed = False
+        self.queued_bytes = 0
+        """Bytes that were put and not taken yet."""
+
+    @property
+    def full(self) -> bool:
+        return self.queued_bytes >= self._max_bytes
+
+    # -- the reader's side ---------------------------------------------------------------------------------------
+
+    def put(self, items: list[bytes], size: int) -> None:
+        """Add *items*, which count as *size* bytes. Never blocks: the reader asks `full` or `wait_for_room` first."""
+        with self._changed:
+            self._chunks.append((items, size))
+            self.queued_bytes += size
+            self._changed.notify_all()
+
+    def fail(self, error: Exception) -> None:
+        """The reader has ended with *error*: `take` raises it after the last item."""
+        with self._changed:
+            self._error = error
+            self._changed.notify_all()
+
+    def wait_for_room(self) -> bool:
+        """Wait while the queue is full. False when it was closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or not self.full)
+            return not self._closed
+
+    # -- the taker's side ----------------------------------------------------------------------------------------
+
+    def wait_for_first(self, timeout: float) -> None:
+        """Wait until something was put, at most *timeout* seconds. Raises the reader's error when it came first."""
+        with self._changed:
+            self._changed.wait_for(self._has_news, timeout)
+            if self._error is not None and not self._chunks:
+                raise self._error
+
+    def take(self, timeout: float, max_bytes: int) -> list[bytes]:
+        """Whole chunks in order until they are *max_bytes* or more; [] when *timeout* seconds brought none. Raises the
+        reader's error once everything that was put before it was taken."""
+        with self._changed:
+            self._changed.wait_for(self._has_news, timeout)
+            items: list[bytes] = []
+            taken = 0
+            while self._chunks and taken < max_bytes:
+                chunk, size = self._chunks.popleft()
+                items += chunk
+                taken += size
+            if not items and self._error is not None:
+                raise self._error
+            was_full = self.full
+            self.queued_bytes -= taken
+            if was_full and not self.full:
+                self._changed.notify_all()
+                if self._on_room is not None:
+                    self._on_room()
+        return items
+
+    def close(self) -> None:
+        """Wake the reader out of `wait_for_room`: nobody takes any more. Idempotent."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _has_news(self) -> bool:
+        return bool(self._chunks) or self._error is not None

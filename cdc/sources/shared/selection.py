@@ -1,0 +1,62 @@
+"""Which of the tables that a database has are captured or copied, and in what order. Pure.
+
+Debezium docs, the options `table.include.list`, `snapshot.include.collection.list`,
+`snapshot.select.statement.overrides` and `snapshot.tables.order.by.row.count`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from cdc.config.regex import compile_items
+from cdc.core.table import TableId
+from cdc.debezium.filters import Filters, NameFilter, Patterns, table_names
+
+from .options import SourceConfig
+
+
+def captured_tables(ids: Iterable[TableId], filters: Filters) -> list[TableId]:
+    """The captured tables among *ids*, in Debezium's order: by the first entry of the include list that matches, then
+    by name."""
+    include = filters.tables.include
+
+    def rank(id: TableId) -> tuple[int, str, str, str]:
+        first = next((number for number, pattern in enumerate(include) if pattern.fullmatch(str(id))), len(include))
+        return first, id.catalog, id.schema, id.table
+
+    return sorted((id for id in ids if filters.table(id)), key=rank)
+
+
+def unmatched_entries(entries: Sequence[str], patterns: Patterns, names: Collection[str]) -> list[str]:
+    """The *entries* of an include list, compiled to *patterns*, that match none of *names*."""
+    return [entry for entry, pattern in zip(entries, patterns, strict=True)
+            if not any(pattern.fullmatch(name) for name in names)]
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotSelection:
+    """Which captured tables a snapshot copies, in what order, and which with a SELECT of the user's own."""
+
+    only: NameFilter
+    order: str
+    overrides: Mapping[str, str]
+
+    @classmethod
+    def from_config(cls, config: SourceConfig) -> SnapshotSelection:
+        """Raises ConfigError for a bad regular expression."""
+        only = NameFilter(compile_items(config.snapshot_include_collection_list, "snapshot.include.collection.list"))
+        return cls(only, config.snapshot_tables_order_by_row_count, dict(config.snapshot_select_statement_overrides))
+
+    def tables(self, captured: Iterable[TableId], row_counts: Mapping[TableId, int]) -> list[TableId]:
+        """The tables to copy among *captured*, whose order decides where row counts do not. *row_counts* are the
+        database's estimates; a table without one counts as the smallest."""
+        chosen = [id for id in captured if self.only(*table_names(id))]
+        if self.order != "disabled":
+            chosen.sort(key=lambda id: row_counts.get(id, -1), reverse=self.order == "descending")
+        return chosen
+
+    def override(self, id: TableId) -> str | None:
+        """The SELECT that was configured for the rows of *id*, without a semicolon at its end."""
+        statement = next((self.overrides[name] for name in table_names(id) if self.overrides.get(name)), None)
+        return statement.strip().rstrip(";") if statement else None

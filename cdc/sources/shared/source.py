@@ -1,0 +1,359 @@
+"""The shell around every database with a log: a snapshot if one is asked for, then the stream.
+
+`LogSource` keeps the states, the delays, the heartbeats and the metrics. A database fills in the abstract methods: it
+knows how to connect, where snapshot and stream meet, and how bytes of its log become records.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
+
+from cdc.core.errors import CdcError, PositionLostError, SourceConnectionError
+from cdc.core.position import Offset, Position
+from cdc.core.record import Batch, Message
+from cdc.log import get_logger
+from cdc.sources.snapshot.initial import BATCH_BYTES
+from cdc.sources.snapshot.progress import Progress
+
+from .warnings import Warnings
+
+log = get_logger(__name__)
+
+_SNAPSHOT_MODES: Final = frozenset({"initial", "initial_only"})
+_CONTEXT: Final = "__debezium.context."
+_SILENCE_S: Final = 60.0
+
+
+class LogPosition(Position, Protocol):
+    """What the shell asks of a database's position."""
+
+    @property
+    def snapshot(self) -> str | None:
+        """`INITIAL` while the snapshot is not complete: the stream cannot begin yet."""
+        ...
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far that snapshot is; None if the position does not tell."""
+        ...
+
+
+class Settings(Protocol):
+    """What the shell asks of a connector's settings."""
+
+    @property
+    def topic_prefix(self) -> str: ...
+    @property
+    def snapshot_mode(self) -> str: ...
+    @property
+    def snapshot_delay_ms(self) -> int: ...
+    @property
+    def streaming_delay_ms(self) -> int: ...
+    @property
+    def heartbeat_interval_ms(self) -> int: ...
+    @property
+    def max_batch_size(self) -> int: ...
+
+
+class SnapshotReader(Protocol):
+    """A snapshot being read (`cdc.sources.snapshot`)."""
+
+    done: bool
+    final: Any
+    """The position to stream from."""
+    table_count: int
+    row_count: int
+    started_at: float
+
+    def poll(self, timeout: float) -> Batch | None: ...
+
+    def metrics(self) -> Mapping[str, float]: ...
+
+    def close(self) -> None: ...
+
+
+class Reader(Protocol):
+    """The thread that keeps the server's socket served."""
+
+    @property
+    def queued_bytes(self) -> int: ...
+
+    def take(self, timeout: float, max_bytes: int) -> list[bytes]: ...
+
+    def stop(self) -> None: ...
+
+
+class Watcher(Protocol):
+    """What asks the server now and then (`monitor.Monitor`)."""
+
+    @property
+    def numbers(self) -> Mapping[str, float]: ...
+
+    @property
+    def failure(self) -> CdcError | None: ...
+
+    def wake(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+P = TypeVar("P", bound=LogPosition)
+
+
+class LogSource(ABC, Generic[P]):
+    """One log, one reader. Built for one run: after `stop` make a new one. Implements `core.interfaces.Source`."""
+
+    always_snapshots: ClassVar[bool] = False
+    """Whether a first start takes a snapshot in every mode: MySQL's and MariaDB's table structures come from it."""
+
+    def __init__(self, settings: Settings, connector: str) -> None:
+        """*connector* is Debezium's name for it: `postgresql`, `mysql`, `mariadb`."""
+        self._settings = settings
+        self._connector = connector
+        self.warnings = Warnings()
+        self._snapshot: SnapshotReader | None = None
+        self._resumed_snapshot = False
+        self._snapshot_numbers: Mapping[str, float] = {}
+        self._reader: Reader | None = None
+        self._monitor: Watcher | None = None
+        self._interrupted = threading.Event()
+        self._frames: list[bytes] = []
+        self._next_frame = 0
+        self._next_heartbeat = 0.0
+        self._heartbeat_at = 0.0
+        self._finished = False
+        self._copies_rows = settings.snapshot_mode in _SNAPSHOT_MODES
+        self._streams = settings.snapshot_mode != "initial_only"
+        self._state = "snapshotting" if self._copies_rows or self.always_snapshots else "streaming"
+
+    # -- what a database fills in ---------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _stored_position(self, offset: Offset) -> P:
+        """The position of a stored *offset*. Raises PositionLostError."""
+
+    @abstractmethod
+    def _prepare(self, position: P | None) -> None:
+        """Connect, and check or make what snapshot and stream need. *position*: the stored one, also that of a snapshot
+        to go on with. May be called again with None after PositionLostError. Raises SourceError."""
+
+    @abstractmethod
+    def _open_snapshot(self, begun: P | None) -> SnapshotReader:
+        """A snapshot that is ready to be read: a new one, or what is left of the one that *begun* belongs to. Raises
+        SourceError."""
+
+    @abstractmethod
+    def _check_log(self, begun: P) -> None:
+        """Whether the server still has the log from where the snapshot of *begun* began. Raises PositionLostError."""
+
+    @abstractmethod
+    def _open_reader(self, position: P | None, *, after_snapshot: bool) -> Reader:
+        """Start to read the log from *position*; None is where the server keeps it from. *after_snapshot*: it is where
+        the snapshot that was just read in one go began. Raises SourceError."""
+
+    @abstractmethod
+    def _open_monitor(self) -> Watcher:
+        """Start to watch the server."""
+
+    @abstractmethod
+    def _pending(self) -> bool:
+        """Whether frames that were taken still hold records, so that nothing needs to be read first."""
+
+    @abstractmethod
+    def _read_batch(self, frames: list[bytes], first: int) -> tuple[int, Batch]:
+        """Make a batch of *frames* from index *first* on; returns the next index with it."""
+
+    @abstractmethod
+    def _heartbeat_record(self) -> Message: ...
+
+    @abstractmethod
+    def _cancel(self) -> None:
+        """End whatever a server was asked before the stream. From any thread."""
+
+    @abstractmethod
+    def _close(self) -> None:
+        """Close all connections. Called once reader, monitor and snapshot have stopped; may be called again."""
+
+    @abstractmethod
+    def _numbers(self) -> dict[str, float]:
+        """The database's own metrics."""
+
+    def _stream_silence_s(self) -> float:
+        """`silence_s`, while the log is read."""
+        return _SILENCE_S
+
+    def _check_snapshot(self, snapshot: SnapshotReader) -> None:
+        """The last row was read: whether the snapshot holds. Raises SourceConnectionError when it must begin again."""
+
+    def _take(self, reader: Reader, timeout: float) -> list[bytes]:
+        return reader.take(timeout, BATCH_BYTES)
+
+    # -- Source ---------------------------------------------------------------------------------------------------
+
+    def partition(self) -> Mapping[str, Any]:
+        return {"server": self._settings.topic_prefix}
+
+    def state(self) -> str:
+        return self._state
+
+    def finished(self) -> bool:
+        return self._finished
+
+    def silence_s(self) -> float:
+        return _SILENCE_S if self._reader is None else self._stream_silence_s()
+
+    def context_headers(self, run_id: str) -> list[tuple[str, str]]:
+        """`extended.headers.enabled`: the headers of every change, in Debezium's order."""
+        return [(f"{_CONTEXT}connectorLogicalName", self._settings.topic_prefix), (f"{_CONTEXT}taskId", "0"),
+                (f"{_CONTEXT}connectorName", self._connector), (f"{_CONTEXT}runId", run_id)]
+
+    def check_offset(self, offset: Offset) -> None:
+        self._stored_position(offset)
+
+    def start(self, offset: Offset | None) -> None:
+        position = self._stored_position(offset) if offset else None
+        begun = None
+        if position is not None and position.snapshot:
+            begun, position = self._begun(position), None
+        if position is not None and not self._streams:
+            log.info("snapshot_skipped", reason="it was completed before")
+            self._finished = True
+            return
+        try:
+            self._prepare(position or begun)
+            if begun is not None:
+                self._check_log(begun)
+        except PositionLostError as exc:
+            if begun is None:
+                raise
+            self._starts_over(exc.message)
+            begun = None
+            self._prepare(None)
+        if position is None and (self._copies_rows or self.always_snapshots):
+            self._begin_snapshot(begun)
+        else:
+            self._begin_stream(position, after_snapshot=False)
+
+    def _begun(self, position: P) -> P | None:
+        """*position*, if its snapshot can be gone on with: the stream will begin where that snapshot began, and bring
+        what has changed since."""
+        if not self._copies_rows:
+            return None
+        if not self._streams:
+            self._starts_over("only a stream brings what has changed since its rows were read")
+        elif position.progress is None:
+            self._starts_over("its offset does not tell how far it was")
+        else:
+            return position
+        return None
+
+    def _starts_over(self, reason: str) -> None:
+        log.warning("snapshot_starts_over", reason=reason,
+                    hint="If the last attempt sent rows that are deleted by now, they stay in the topics.")
+
+    def poll(self, timeout: float) -> Batch | None:
+        if self._finished:
+            return None
+        if self._snapshot is not None:
+            return self._poll_snapshot(self._snapshot, timeout)
+        return self._poll_stream(timeout)
+
+    def interrupt(self) -> None:
+        """Also ends a wait for the server: a new replication slot, for example, waits for every open transaction."""
+        self._interrupted.set()
+        self._cancel()
+
+    def stop(self) -> None:
+        if self._monitor is not None:
+            self._monitor.stop()
+        if self._reader is not None:
+            self._reader.stop()
+        if self._snapshot is not None:
+            self._snapshot.close()
+        self._close()
+
+    def metrics(self) -> Mapping[str, float]:
+        found = {**self._snapshot_numbers, **self._numbers()}
+        if self._heartbeat_at:
+            found["cdc_last_heartbeat_timestamp_seconds"] = self._heartbeat_at
+        reader, monitor, snapshot = self._reader, self._monitor, self._snapshot
+        if reader is not None:
+            found["cdc_queue_bytes"] = reader.queued_bytes
+        if monitor is not None:
+            found.update(monitor.numbers)
+        if snapshot is not None:
+            found.update(snapshot.metrics())
+        return found
+
+    # -- snapshot -------------------------------------------------------------------------------------------------
+
+    def _begin_snapshot(self, begun: P | None) -> None:
+        self._pause(self._settings.snapshot_delay_ms)
+        if self._interrupted.is_set():
+            raise SourceConnectionError("The connector was stopped before the snapshot began.")
+        self._resumed_snapshot = begun is not None
+        self._snapshot = self._open_snapshot(begun)
+        if begun is not None and begun.progress is not None:
+            log.info("snapshot_resumed", tables_done=begun.progress.count, table=begun.progress.table or None)
+        self._state = "snapshotting"
+
+    def _poll_snapshot(self, snapshot: SnapshotReader, timeout: float) -> Batch | None:
+        batch = snapshot.poll(timeout)
+        if batch is None or not snapshot.done:
+            return batch
+        self._check_snapshot(snapshot)
+        self._snapshot_numbers = dict(snapshot.metrics())
+        snapshot.close()
+        self._snapshot = None
+        log.info("snapshot_completed", rows=snapshot.row_count, seconds=round(time.time() - snapshot.started_at, 3))
+        if self._streams:
+            self._pause(self._settings.streaming_delay_ms)
+            self._begin_stream(snapshot.final, after_snapshot=not self._resumed_snapshot)
+        else:
+            self._finished = True
+        if self._settings.heartbeat_interval_ms:
+            batch.records.append(self._heartbeat())
+        return replace(batch, commit_soon=True)
+
+    def _pause(self, milliseconds: int) -> None:
+        """Wait, unless the task is to stop."""
+        if milliseconds:
+            self._interrupted.wait(milliseconds / 1000)
+
+    # -- stream ---------------------------------------------------------------------------------------------------
+
+    def _begin_stream(self, position: P | None, *, after_snapshot: bool) -> None:
+        self._reader = self._open_reader(position, after_snapshot=after_snapshot)
+        self._monitor = self._open_monitor()
+        self._state = "streaming"
+        self._next_heartbeat = time.monotonic() + self._settings.heartbeat_interval_ms / 1000
+
+    def _poll_stream(self, timeout: float) -> Batch | None:
+        reader, monitor = self._reader, self._monitor
+        assert reader is not None, "not started"
+        if monitor is not None and monitor.failure is not None:
+            raise monitor.failure
+        if self._next_frame >= len(self._frames) and not self._pending():
+            self._frames = self._take(reader, timeout)
+            self._next_frame = 0
+            if not self._frames and not self._heartbeat_due():
+                return None
+        self._next_frame, batch = self._read_batch(self._frames, self._next_frame)
+        if self._heartbeat_due():
+            batch.records.append(self._heartbeat())
+        return batch
+
+    def _heartbeat_due(self) -> bool:
+        return self._settings.heartbeat_interval_ms > 0 and time.monotonic() >= self._next_heartbeat
+
+    def _heartbeat(self) -> Message:
+        self._heartbeat_at = time.time()
+        self._next_heartbeat = time.monotonic() + self._settings.heartbeat_interval_ms / 1000
+        if self._monitor is not None:
+            self._monitor.wake()
+        return self._heartbeat_record()

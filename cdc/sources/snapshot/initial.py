@@ -1,0 +1,278 @@
+"""The first copy of the tables: one table after the other, as marked records in bounded batches.
+
+A database supplies a `TableReader`: the rows of one table, on a connection whose transaction sees all tables as of one
+point of the log. So a stream that starts there joins without gap or overlap. Until the last row is delivered, the
+position of a batch tells what was read (`progress.py`), and a restart reads the rest.
+
+The tables are read in order on one reader. Of very many tables most are empty: the reader finds those together, and
+plans the read of a table (a `TableRead`) only when it has rows. Several readers, or parts of tables, would change
+`_rows` alone: markers, batches and positions depend on the order of rows only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
+
+from cdc.core.position import Position
+from cdc.core.record import READ, Batch, Message, Record, SourceContext
+from cdc.core.row import Row
+from cdc.core.table import TableSchema
+from cdc.log import get_logger
+
+from .markers import marked
+from .progress import CHUNK_ROWS, Place, Progress
+
+log = get_logger(__name__)
+
+BATCH_BYTES: Final = 1 << 20
+"""About how many bytes, of rows or of the log, one batch is made of."""
+_MESSAGE_BYTES: Final = 1000
+"""What a message counts towards the bytes of a batch."""
+_END: Final = object()
+
+
+class Lines(NamedTuple):
+    """Rows of one table as the server sent them, neither its first nor its last; `size_bytes` in all. *rows*: a list of
+    bytes, or what the reader's `NativeRows` understands; its `len` is their number."""
+
+    rows: Any
+    size_bytes: int
+
+    def split(self, count: int) -> tuple[Lines, Lines]:
+        """The first *count* rows, and the others."""
+        first, rest = self.rows[:count], self.rows[count:]
+        size_bytes = sum(map(len, first))
+        return Lines(first, size_bytes), Lines(rest, self.size_bytes - size_bytes)
+
+
+class TableRead(Protocol):
+    """One table to read. What else a reader needs to know of it is the reader's own."""
+
+    @property
+    def table(self) -> TableSchema: ...
+
+
+R = TypeVar("R", bound=TableRead)
+R_contra = TypeVar("R_contra", bound=TableRead, contravariant=True)
+T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
+P = TypeVar("P", bound=Position)
+
+
+class TableReader(Protocol[T_contra, R]):
+    """Reads tables on one connection, as of one point of the log. All methods raise SourceErrors."""
+
+    def begin(self) -> None:
+        """Called once, before the first row."""
+
+    def reads(self, tables: Sequence[T_contra], /) -> Iterator[R | int | None]:
+        """The reads of *tables*, in their order. A number stands for so many tables without rows, which need no read;
+        None where the server has not answered yet. Each read is read before the next one is asked for."""
+
+    def rows(self, read: R, after: Place | None, /) -> Iterator[Row | Lines | Place | None]:
+        """The table's rows; None where the server has none to give yet. A reader whose rows go to a `NativeRows`
+        may give Lines, between the first and the last row. A Place follows the rows before it.
+
+        *after*: where an earlier attempt was, whose later rows are wanted. The reader gives all rows if it cannot tell
+        them. Raises SourceConnectionError when the table is not the one any more that the snapshot was planned for."""
+
+    def context(self, read: R, marker: str, /) -> SourceContext:
+        """The source block of the table's rows that are marked *marker*."""
+
+    def close(self) -> None:
+        """Close the connection. Idempotent; raises nothing."""
+
+
+class NativeRows(Protocol[R_contra]):
+    """Makes batches in which C reads the Lines (`cdc.native`)."""
+
+    def batch(self) -> Any:
+        """An empty `native.records.RecordBatch`."""
+
+    def add(self, batch: Any, read: R_contra, lines: Lines, context: SourceContext) -> None:
+        """Adds a read record for each of the *lines* of *read* to *batch*. Raises ProtocolError."""
+
+
+class _Block(NamedTuple):
+    read: Any
+    lines: Lines
+    context: SourceContext
+
+    def split(self, count: int) -> tuple[tuple[_Block, int], tuple[_Block, int] | None]:
+        """At most *count* of its rows, and the others, each with its bytes."""
+        if len(self.lines.rows) <= count:
+            return (self, self.lines.size_bytes), None
+        first, rest = self.lines.split(count)
+        return (self._replace(lines=first), first.size_bytes), (self._replace(lines=rest), rest.size_bytes)
+
+
+def unchanged(message: Message) -> Message:
+    return message
+
+
+class InitialSnapshot(Generic[P]):
+    """Reads *tables* with *reader*, which it owns. Not for several threads.
+
+    `poll` gives batches until `done` is set; the last one carries *final*, the position to stream from, the others
+    what *during* makes of the progress. Only the row after it says whether a row was the last, so one row is always
+    held back. *progress*: that of an earlier attempt; *tables* are those that are left.
+
+    *messages* go out before the rows. Where there are no rows the last message is the snapshot's last record, and
+    goes through *as_last*.
+    """
+
+    def __init__(self, reader: TableReader[T, R], tables: Sequence[T], *, during: Callable[[Progress], P], final: P,
+                 max_records: int, messages: Sequence[Message] = (), as_last: Callable[[Message], Message] = unchanged,
+                 native: NativeRows[R] | None = None, progress: Progress | None = None) -> None:
+        self.final = final
+        self.done = False
+        self.table_count = len(tables)
+        self.remaining = len(tables)
+        self.row_count = 0
+        self.started_at = time.time()
+        self._during = during
+        self._progress = progress or Progress()
+        self._reached = self._progress
+        self._uncommitted = 0
+        self._max_records = max_records
+        self._native = native
+        self._reader = reader
+        self._items = self._with_messages(messages, as_last, self._records(reader, tables))
+        self._rest: tuple[_Block, int] | None = None
+
+    def poll(self, timeout: float) -> Batch | None:
+        """The next records; None when there were none within *timeout* seconds."""
+        records: Any = [] if self._native is None else self._native.batch()
+        counts: dict[tuple[str, str], int] = {}
+        size = 0
+        deadline = time.monotonic() + timeout
+        while size < BATCH_BYTES and len(records) < self._max_records:
+            try:
+                item = next(self._items) if self._rest is None else self._rest
+            except StopIteration:
+                self.done = True
+                break
+            if item is None:
+                if time.monotonic() >= deadline:
+                    break
+                continue
+            if isinstance(item, Progress):
+                self._reached = item
+                if not records and time.monotonic() >= deadline:
+                    break  # long stretches of a table may be without rows
+                continue
+            self._rest = None
+            if isinstance(item[0], _Block):
+                item, self._rest = item[0].split(self._max_records - len(records))
+            record, length = item
+            size += length
+            before = len(records)
+            if isinstance(record, _Block) and self._native is not None:
+                self._native.add(records, *record)
+                table = record.read.table
+            else:
+                records.append(record)
+                table = getattr(record, "table", None)
+            if table is not None:
+                counter = (str(table.id), READ)
+                counts[counter] = counts.get(counter, 0) + len(records) - before
+        if not records and not self.done:
+            return None
+        self._uncommitted += len(records)
+        worth = self._uncommitted >= CHUNK_ROWS
+        if worth:
+            self._uncommitted = 0
+        position = self.final if self.done else self._during(self._reached)
+        return Batch(records, position, size, time.time_ns() // 1000, counts, commit_soon=worth,
+                     native=None if self._native is None else records)
+
+    def metrics(self) -> dict[str, float]:
+        """Numbers by their metrics' names."""
+        return {
+            "cdc_snapshot_tables": self.table_count,
+            "cdc_snapshot_tables_remaining": self.remaining,
+            "cdc_snapshot_duration_seconds": time.time() - self.started_at,
+        }
+
+    def close(self) -> None:
+        self._reader.close()
+
+    def _with_messages(self, messages: Sequence[Message], as_last: Callable[[Message], Message],
+                       records: Iterator[tuple[Record | _Block, int] | Progress | None],
+                       ) -> Iterator[tuple[Record | _Block | Message, int] | Progress | None]:
+        """*messages*, then *records*; the last message waits until it is known whether a record follows."""
+        for number in range(len(messages) - 1):
+            yield messages[number], _MESSAGE_BYTES
+        if messages:
+            first: Any = next(records, _END)
+            passed: list[Progress] = []
+            while first is None or isinstance(first, Progress):
+                if first is None:
+                    yield None
+                else:
+                    passed.append(first)
+                first = next(records, _END)
+            if first is _END:
+                yield as_last(messages[-1]), _MESSAGE_BYTES
+                return
+            yield messages[-1], _MESSAGE_BYTES
+            yield from passed
+            yield first
+        yield from records
+
+    def _records(self, reader: TableReader[T, R], tables: Sequence[T],
+                 ) -> Iterator[tuple[Record | _Block, int] | Progress | None]:
+        """Marked records and the bytes of their rows, in order; None as from the reader."""
+        reader.begin()
+        last: R | None = None
+        contexts: dict[str, SourceContext] = {}
+        begun = self._progress
+        for item in marked(self._rows(reader, tables), resumed=begun.begun(), within=bool(begun.table)):
+            if item is None or isinstance(item, Progress):
+                yield item
+                continue
+            read, row, marker = item
+            if read is not last:
+                last, contexts = read, {}
+            context = contexts.get(marker)
+            if context is None:
+                context = contexts[marker] = reader.context(read, marker)
+            if isinstance(row, Lines):
+                yield _Block(read, row, context), row.size_bytes
+            else:
+                yield Record(READ, read.table, None, row, row, context, ()), len(row.data)
+
+    def _rows(self, reader: TableReader[T, R], tables: Sequence[T],
+              ) -> Iterator[tuple[R, Row | Lines] | Progress | None]:
+        empty = 0
+        for read in reader.reads(tables):
+            if read is None or isinstance(read, int):
+                empty += read or 0
+                self.remaining -= read or 0
+                yield None
+                continue
+            yield from self._table(reader, read)
+            self.remaining -= 1
+        if empty:
+            log.info("snapshot_tables_empty", tables=empty)
+
+    def _table(self, reader: TableReader[T, R], read: R) -> Iterator[tuple[R, Row | Lines] | Progress | None]:
+        started = time.monotonic()
+        before = self.row_count
+        name = str(read.table.id)
+        resumed = self._progress.table == name
+        for row in reader.rows(read, Place(self._progress.place) if resumed else None):
+            if row is None:
+                yield None
+            elif isinstance(row, Place):
+                self._progress = self._progress.within(name, row)
+                yield self._progress
+            else:
+                self.row_count += len(row.rows) if isinstance(row, Lines) else 1
+                yield read, row
+        self._progress = self._progress.after_table(name)
+        yield self._progress
+        log.info("snapshot_table_read", table=name, rows=self.row_count - before, resumed=resumed,
+                 seconds=round(time.monotonic() - started, 3))

@@ -1,0 +1,81 @@
+"""How far an initial snapshot is, so that a restart goes on with the tables and rows that are left.
+
+Each attempt reads in a transaction of its own, but the stream that follows begins where the first attempt began. So
+whatever changed after a row was read, and whatever was read later than that, comes in the stream as well, and its last
+event tells the row's present state. What a restart leaves out was delivered, and was read whole.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, NamedTuple, TypeVar
+
+from cdc.core.errors import PositionLostError
+from cdc.core.packing import pack, unpack
+
+KEY: Final = "snapshot_progress"
+"""The offset's key."""
+
+CHUNK_ROWS: Final = 20_000
+CHUNK_BYTES: Final = 16 << 20
+"""After about so many rows, or bytes of them, a reader names a `Place`."""
+
+T = TypeVar("T")
+
+
+class Place(NamedTuple):
+    """A place in a table: all rows before it were read. Only the reader of this database understands the text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The first `count` of `names` are the tables that were read whole. `names` only grows, and is shared.
+
+    `table`, `place`: the table that was read in part, and the place that was reached. Empty if there is none.
+    """
+
+    names: list[str] = field(default_factory=list, repr=False)
+    count: int = 0
+    table: str = ""
+    place: str = ""
+
+    def begun(self) -> bool:
+        return self.count > 0 or self.table != ""
+
+    def after_table(self, name: str) -> Progress:
+        """Table *name* was read whole. To be called on the newest progress only."""
+        assert len(self.names) == self.count, "another progress goes on from here"
+        self.names.append(name)
+        return Progress(self.names, self.count + 1)
+
+    def within(self, name: str, place: Place) -> Progress:
+        return replace(self, table=name, place=place.text)
+
+    def left(self, tables: Iterable[T], name: Callable[[T], str]) -> list[T]:
+        """Those of *tables* that were not read whole, the one that was read in part first."""
+        done = set(self.names[:self.count])
+        found = [each for each in tables if name(each) not in done]
+        return sorted(found, key=lambda each: name(each) != self.table)
+
+    def offset(self) -> dict[str, Any]:
+        """For the offset store."""
+        parts = {"done": self.names[:self.count], "table": self.table, "place": self.place}
+        return {KEY: pack(json.dumps(parts, separators=(",", ":")))}
+
+    @classmethod
+    def from_offset(cls, offset: Mapping[str, Any]) -> Progress | None:
+        """None if the offset has none. Raises PositionLostError if it is damaged."""
+        if not offset.get(KEY):
+            return None
+        try:
+            parts = json.loads(unpack(str(offset[KEY])))
+            names = [str(each) for each in parts["done"]]
+            return cls(names, len(names), str(parts["table"]), str(parts["place"]))
+        except (ValueError, KeyError, TypeError) as exc:
+            raise PositionLostError(
+                "The progress of the snapshot that is stored with the offset is damaged.",
+                hint="Reset the connector's offset to start with a new snapshot.") from exc

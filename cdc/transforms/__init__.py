@@ -1,0 +1,3 @@
+"""Record to record: Kafka Connect's single message transforms and predicates. This room knows neither sources nor
+converters; it sees records through `core.view`.
+"""

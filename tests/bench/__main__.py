@@ -1,0 +1,153 @@
+"""One command for all figures of speed.
+
+    python -m tests.bench [W1 W2 …] [--databases postgres mysql mariadb] [--rows 1000000] [--pairs 3]
+                          [--pure] [--set KEY=VALUE …]
+
+Drains one backlog by workload with `cdc run` into Kafka, and beside it, in turn, what reads the same log into nothing
+(`pg_recvlogical`, `mysqlbinlog --raw`, COPY) and a bare producer of the same messages. It prints each rate, CPU time by
+thread, memory and bytes, and the medians of the paired ratios. A sample is void unless its topic is right (`gate.py`).
+W7 is latency at 1000 transactions a second, W8 the start. Say the load of the machine with the figures; it is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from cdc import about
+from cdc.kafka.client import unavailable
+from tests.servers.kafka import KafkaServer
+from tests.servers.mariadb import MariaDbServer
+from tests.servers.mysql import MySqlServer
+from tests.servers.registry import RegistryServer
+
+from . import gate, timing
+from .common import Drained, Measured, Sinks
+from .mysql import MySql
+from .postgres import Postgres
+from .workloads import WORKLOADS, Database, Workload
+
+_LATENCY_S = 20.0
+_PER_SECOND = 1000
+
+
+def main() -> None:
+    args = _arguments()
+    with contextlib.ExitStack() as stack:
+        kafka = stack.enter_context(KafkaServer(heap="1g", quick_start=False))
+        registry = stack.enter_context(RegistryServer())
+        settings = dict(each.split("=", 1) for each in args.set)
+        sinks = Sinks(kafka, registry, pure=args.pure, settings=settings)
+        core = "python" if args.pure else about.core()
+        client = "python" if args.pure or unavailable() else "native"
+        print(f"core: {core}, Kafka client: {settings.get('sink.kafka.client', client)}", flush=True)
+        for name in args.databases:
+            with contextlib.ExitStack() as one:
+                bench = Bench(_database(name, one), sinks, args.rows, args.pairs, args.seconds)
+                for workload in args.workloads or bench.database.kinds:
+                    if workload in bench.database.kinds:
+                        bench.run(workload)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench")
+    parser.add_argument("workloads", nargs="*", metavar="W", help="all, if none is named")
+    parser.add_argument("--databases", nargs="+", choices=("postgres", "mysql", "mariadb"),
+                        default=["postgres", "mysql", "mariadb"])
+    parser.add_argument("--rows", type=int, default=1_000_000, help="at most 1,000,000")
+    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=_LATENCY_S, help="how long W7 writes")
+    parser.add_argument("--pure", action="store_true", help="the uncompiled core")
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="keys of the worker or connector")
+    args = parser.parse_args()
+    unknown = set(args.workloads) - {*WORKLOADS, "W7", "W8"}
+    if unknown:
+        parser.error(f"there is no workload {', '.join(sorted(unknown))}")
+    return args
+
+
+def _database(name: str, stack: contextlib.ExitStack) -> Database:
+    if name == "postgres":
+        made = Postgres()
+        stack.enter_context(made.server)
+        return made
+    options: dict[str, Any] = {"innodb_buffer_pool_size": "512M", "max_binlog_size": "1G"}
+    server = MariaDbServer(**options) if name == "mariadb" else MySqlServer(**options)
+    stack.enter_context(server)
+    return MySql(server)
+
+
+class Bench:
+    """The workloads of one database."""
+
+    def __init__(self, database: Database, sinks: Sinks, rows: int, pairs: int, seconds: float) -> None:
+        self.database = database
+        self.sinks = sinks
+        self.rows = rows
+        self.pairs = pairs
+        self.seconds = seconds
+        self._usual: Drained | None = None
+
+    def run(self, kind: str) -> None:
+        load = os.getloadavg()[0]
+        if kind in WORKLOADS:
+            rows = max(1000, int(self.rows * WORKLOADS[kind].share))
+            print(f"{kind} {self.database.name}: {WORKLOADS[kind].title}, {rows} rows, load {load:.1f}", flush=True)
+            self._drains(kind, WORKLOADS[kind], rows)
+            return
+        print(f"{kind} {self.database.name}, load {load:.1f}", flush=True)
+        self.database.prepare(WORKLOADS["W1"], 1000)
+        if kind == "W7":
+            print(f"  {timing.latency(self.sinks, self.database, self._name(kind, 0), self.seconds, _PER_SECOND)}")
+        else:
+            took = [timing.start(self.sinks, self.database, self._name(kind, pair)) for pair in range(self.pairs)]
+            print(f"  `cdc run` to the first record, s: {timing.median(took)}", flush=True)
+
+    def _drains(self, kind: str, workload: Workload, rows: int) -> None:
+        self.database.prepare(workload, rows)
+        self._drain(self._name(kind, "warmup"), workload, rows)
+        rounds = []
+        for pair in range(self.pairs):
+            name = self._name(kind, pair)
+            floor = self.database.floor(workload, rows)
+            ours = self._drain(name, workload, rows)
+            bare = self.sinks.produce(f"{name}.produce", self.database.topic(name), rows)
+            rounds.append((ours, {"bare producer": bare, **({floor[0]: floor[1]} if floor else {})}))
+            print(f"  {'cdc':22}{ours}", flush=True)
+            for yardstick, measured in rounds[-1][1].items():
+                print(f"  {yardstick:22}{measured}", flush=True)
+        for yardstick in rounds[0][1]:
+            _print_ratio(yardstick, [(ours, others[yardstick]) for ours, others in rounds])
+        largest = max((ours for ours, _ in rounds), key=lambda ours: ours.peak_kib)
+        if self._usual is not None:
+            print(f"  memory against the first: {(largest.peak_kib - self._usual.peak_kib) / 1024:+.0f} MB", flush=True)
+        self._usual = self._usual or largest
+
+    def _drain(self, name: str, workload: Workload, rows: int) -> Drained:
+        topic = self.database.topic(name)
+        with self.database.draining(name, workload) as connector:
+            drained = self.sinks.drain(name, connector, topic, rows,
+                                       lambda path: None if workload.snapshot else self.database.offsets(path, name))
+        plain = gate.check(self.database, workload, self.sinks.kafka.bootstrap, self.sinks.registry.url, topic, rows)
+        print(f"  {topic}: right; bytes a record {plain / rows:.0f}, at the broker "
+              f"{self.sinks.log_bytes(topic) / rows:.0f}", flush=True)
+        return drained
+
+    def _name(self, kind: str, part: object) -> str:
+        return f"{self.database.name}_{kind}_{part}".lower()
+
+
+def _print_ratio(yardstick: str, pairs: list[tuple[Drained, Measured]]) -> None:
+    rates: Mapping[str, list[float]] = {
+        "rate": [ours.rate / other.rate for ours, other in pairs],
+        "CPU time": [ours.cpu_per_million / other.cpu_per_million for ours, other in pairs if other.cpu_s]}
+    for what, ratios in rates.items():
+        if ratios and (what == "rate" or yardstick == "bare producer"):
+            print(f"  {what} against {yardstick}: {timing.median(ratios)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""One suite for each interface of core/interfaces.py, run over every implementation."""

@@ -1,0 +1,178 @@
+"""A database with many tables, most of them empty: queries, locks and offsets that do not grow with their number.
+
+The tests count, with few tables; `tests/bench/many_tables.py` measures, with 20,000.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from cdc.core.record import Record
+from cdc.sources.mysql import catalog, connection, snapshot_plan
+from cdc.sources.mysql.source import MySqlSource
+from cdc.sources.postgres.snapshot import CopyReader
+from cdc.stores.parts import Splitter
+from tests.conftest import BinlogDatabase, Database
+from tests.integration import mysql_source, pg_source
+
+COUNT = 120
+
+
+def names(count: int) -> list[str]:
+    return [f"t{number:03}" for number in range(count)]
+
+
+def fill(execute: Callable[[str], Any], count: int) -> None:
+    """So many tables; the first, one in the middle and the last have rows."""
+    for name in names(count):
+        execute(f"CREATE TABLE {name} (id int PRIMARY KEY, name_{name} varchar(20))")
+    for name in filled(count):
+        execute(f"INSERT INTO {name} VALUES (1, 'x'), (2, 'y')")
+
+
+def filled(count: int) -> list[str]:
+    return [names(count)[place] for place in (0, count // 2, count - 1)]
+
+
+def tables_of(records: list[Any]) -> list[str]:
+    return [each.table.id.table for each in records if isinstance(each, Record)]
+
+
+def test_postgres_asks_for_a_hundred_tables_at_once(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(database.execute, COUNT)
+    asked: list[object] = []
+    ask = CopyReader._ask
+
+    def counted(reader: CopyReader, query: Any) -> Any:
+        asked.append(query)
+        return ask(reader, query)
+
+    monkeypatch.setattr(CopyReader, "_ask", counted)
+    options = {"snapshot.mode": "initial", "publication.name": f"pub_{database.name}"}
+    with pg_source.running(database, options) as reading:
+        records = reading.until(lambda _: reading.source.state() == "streaming")
+        made = len(reading.source._builder._made)
+    assert tables_of(records) == [name for name in filled(COUNT) for _ in range(2)]
+    assert made == 3
+    assert len(asked) <= 5 * 2 + 4 * 3
+
+
+def test_postgres_holds_no_locks_of_tables_that_it_has_read(database: Database) -> None:
+    """The server has room for about 6,400 locks, and 20,000 tables have twice as many with their indexes."""
+    fill(database.execute, COUNT)
+    options = {"snapshot.mode": "initial", "publication.name": f"pub_{database.name}", "max.batch.size": "1"}
+    with pg_source.running(database, options) as reading:
+        seen = []
+        while reading.source.state() != "streaming":
+            if reading.batch():
+                seen.append(database.execute(
+                    "SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation AND l.database ="
+                    " (SELECT oid FROM pg_database WHERE datname = current_database()) WHERE c.relname ~ '^t[0-9]'"))
+    assert max(count for (count,), in seen) <= 2
+
+
+def test_postgres_finds_an_empty_table_that_was_rewritten(database: Database) -> None:
+    """To the snapshot's transaction it looks empty, but it was not at our point of the log."""
+    fill(database.execute, COUNT)
+    options = {"snapshot.mode": "initial", "publication.name": f"pub_{database.name}", "max.batch.size": "1"}
+    with pg_source.running(database, options) as reading:
+        reading.batch()
+        database.execute(f"TRUNCATE {filled(COUNT)[2]}")
+        with pytest.raises(Exception, match="rewritten or emptied"):
+            reading.until(lambda _: reading.source.state() == "streaming")
+
+
+def questions(database: BinlogDatabase) -> int:
+    return int(database.execute("SHOW GLOBAL STATUS LIKE 'Questions'")[0][1])
+
+
+@pytest.mark.parametrize("captured", ["all", "three"])
+def test_mysql_asks_for_many_tables_at_once(binlog_database: BinlogDatabase, captured: str,
+                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(binlog_database.execute, COUNT)
+    asked: list[str] = []
+    for module in (connection, catalog):
+        for name in ("query", "query_bytes"):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, _noted(getattr(module, name), asked))
+    options = {"snapshot.mode": "initial"}
+    if captured == "three":
+        options["table.include.list"] = ",".join(f"{binlog_database.name}.{name}" for name in filled(COUNT))
+    before = questions(binlog_database)
+    source = mysql_source.make_source(binlog_database, options)
+    try:
+        source.start(None)
+        records = drain(source)
+    finally:
+        source.stop()
+    used = questions(binlog_database) - before
+    assert tables_of(records) == [name for name in filled(COUNT) for _ in range(2)]
+    assert not any("TABLE_ROWS" in statement for statement in asked)
+    assert len(source._builder._made) == 3
+    assert used < (COUNT if captured == "all" else 0) + 150
+
+
+def _noted(query: Callable[..., Any], asked: list[str]) -> Callable[..., Any]:
+    def run(conn: Any, statement: str, *arguments: Any) -> Any:
+        asked.append(statement)
+        return query(conn, statement, *arguments)
+
+    return run
+
+
+def drain(source: MySqlSource) -> list[Any]:
+    records: list[Any] = []
+    while source.state() != "streaming":
+        batch = source.poll(0.5)
+        records += batch.records if batch is not None else []
+    return records
+
+
+def test_a_structure_changed_while_many_are_read_is_noticed(binlog_database: BinlogDatabase,
+                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each kind of change, in turn: the snapshot begins again until a start without one."""
+    fill(binlog_database.execute, COUNT)
+    changes = [
+        "ALTER TABLE t001 ADD COLUMN extra int", "ALTER TABLE t002 MODIFY name_t002 varchar(30)",
+        "ALTER TABLE t003 RENAME COLUMN name_t003 TO other", "ALTER TABLE t004 ADD UNIQUE KEY by_name (name_t004)",
+        "ALTER TABLE t005 ALTER COLUMN name_t005 SET DEFAULT 'x'", "ALTER TABLE t006 COMMENT 'new'",
+        "DROP TABLE t007", "CREATE TABLE u000 (id int)",
+    ]
+    expected = len(changes)
+    read = catalog.read_catalog
+
+    def read_and_change(*arguments: Any, **named: Any) -> Any:
+        found = read(*arguments, **named)
+        if changes:
+            binlog_database.execute(changes.pop(0))
+        return found
+
+    monkeypatch.setattr(catalog, "read_catalog", read_and_change)
+    begun: list[str] = []
+    monkeypatch.setattr(snapshot_plan.log, "info", lambda event, **_: begun.append(event))
+    source = mysql_source.make_source(binlog_database, {"snapshot.mode": "initial"})
+    try:
+        source.start(None)
+        drain(source)
+    finally:
+        source.stop()
+    assert begun.count("snapshot_begins_again") == expected
+
+
+def test_an_offset_of_many_tables_has_a_small_record(binlog_database: BinlogDatabase) -> None:
+    for name in names(COUNT):
+        binlog_database.execute(f"CREATE TABLE {name} (id int PRIMARY KEY, {columns(name)})")
+    with mysql_source.running(binlog_database, {"snapshot.mode": "initial"}) as reading:
+        offset = reading.offset
+    split = Splitter().split("place", offset)
+    assert len(str(split.record)) < 32 << 10
+    with mysql_source.running(binlog_database, offset=offset) as reading:
+        binlog_database.execute(f"INSERT INTO {names(COUNT)[7]} (id) VALUES (1)")
+        assert len(reading.changes(1)) == 1
+
+
+def columns(table: str) -> str:
+    return ", ".join(f"{table}_column_{number} varchar(20) DEFAULT '{table}'" for number in range(30))

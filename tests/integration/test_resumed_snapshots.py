@@ -1,0 +1,282 @@
+"""A first copy that ends early: the next start reads what is left, and the stream has what changed meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+import pytest
+
+from cdc.core.errors import SourceConnectionError
+from cdc.core.record import Record
+from cdc.sources.mysql import snapshot as mysql_snapshot
+from cdc.sources.mysql.source import MySqlSource
+from cdc.sources.postgres import chunks
+from cdc.sources.postgres.source import PostgresSource
+from tests.conftest import BinlogDatabase, Database
+from tests.integration import mysql_source, pg_source
+
+ROWS = 400
+CHUNK = 50
+LONG = "md5(n::text) || md5((n + 1)::text)"
+
+
+@pytest.fixture(autouse=True)
+def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "CHUNK_ROWS", CHUNK)
+    monkeypatch.setattr(mysql_snapshot, "CHUNK_ROWS", CHUNK)
+
+
+class Attempt:
+    """The rows that one start reads: `ids` of each table. `offset`: of the last batch."""
+
+    def __init__(self, source: PostgresSource | MySqlSource, offset: Mapping[str, Any] | None) -> None:
+        self.source = source
+        self.ids: dict[str, list[Any]] = {}
+        self.changes: list[tuple[str, Any]] = []
+        self.offset: dict[str, Any] = {}
+        try:
+            source.start(offset)
+        except BaseException:
+            source.stop()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.source.stop()
+
+    def batch(self) -> None:
+        batch = self.source.poll(0.5)
+        if batch is None:
+            return
+        self.offset = dict(batch.position.offset())
+        for record in batch.records:
+            if isinstance(record, Record):
+                id = (pg_source.cells(record) or pg_source.cells(record, "before") or {})["id"]
+                if record.op == "r":
+                    self.ids.setdefault(record.table.id.table, []).append(id)
+                else:
+                    self.changes.append((record.op, id))
+
+    def until(self, done: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 60
+        while not done():
+            assert time.monotonic() < deadline, (self.ids, self.changes)
+            self.batch()
+
+    def rows(self, count: int) -> dict[str, Any]:
+        """Read about so many rows, and return the offset of the last batch."""
+        self.until(lambda: sum(map(len, self.ids.values())) >= count)
+        return self.offset
+
+    def to_stream(self) -> None:
+        self.until(lambda: self.source.state() == "streaming")
+
+    def to_change(self, change: tuple[str, Any]) -> None:
+        self.until(lambda: change in self.changes)
+
+
+# -- PostgreSQL --------------------------------------------------------------------------------------------------------
+
+OPTIONS = {"snapshot.mode": "initial", "max.batch.size": "20"}
+
+
+def postgres(database: Database, offset: Mapping[str, Any] | None = None, **more: str) -> Attempt:
+    options = {**OPTIONS, **{key.replace("_", "."): value for key, value in more.items()}}
+    return Attempt(pg_source.make_source(database, options), offset)
+
+
+@pytest.fixture
+def shop(database: Database) -> Database:
+    for table in ("a", "b", "c"):
+        database.execute(f"CREATE TABLE {table} (id int PRIMARY KEY, note text)")
+        database.execute(f"INSERT INTO {table} SELECT n, {LONG} FROM generate_series(1, {ROWS}) n")
+    database.execute("ANALYZE")
+    return database
+
+
+def interrupted(database: Database, count: int, **more: str) -> dict[str, Any]:
+    with postgres(database, None, **more) as first:
+        return first.rows(count)
+
+
+def test_what_was_read_is_left_out_and_what_changed_comes_in_the_stream(shop: Database) -> None:
+    offset = interrupted(shop, ROWS + ROWS // 2)
+    shop.execute("DELETE FROM a WHERE id = 1")  # read
+    shop.execute("UPDATE b SET note = 'moved' WHERE id = 399")  # not read yet, and now in another block
+    shop.execute("CREATE TABLE d (id int PRIMARY KEY)")
+    shop.execute("INSERT INTO d VALUES (7)")
+    with postgres(shop, offset) as again:
+        again.to_stream()
+        assert again.offset["read_lsn"] > again.offset["begin_lsn"]
+        assert "a" not in again.ids
+        assert 399 in again.ids["b"]
+        assert ROWS // 2 - CHUNK <= len(again.ids["b"]) <= ROWS // 2 + 2 * CHUNK
+        assert (sorted(again.ids["c"]), again.ids["d"]) == (list(range(1, ROWS + 1)), [7])
+        again.to_change(("c", 7))
+        assert again.changes[0] == ("d", 1), "the stream begins where the first attempt began"
+        assert ("u", 399) in again.changes
+        assert "snapshot" not in again.offset
+
+
+@pytest.mark.parametrize("change", [
+    ["VACUUM FULL b"],
+    ["ALTER TABLE b ALTER note SET STORAGE EXTERNAL", "UPDATE b SET note = repeat('x', 9000) WHERE id = 1"],
+], ids=["new file", "values outside of rows"])
+def test_a_table_whose_places_do_not_hold_is_read_again(shop: Database, change: list[str]) -> None:
+    offset = interrupted(shop, ROWS + ROWS // 2)
+    for statement in change:
+        shop.execute(statement)
+    with postgres(shop, offset) as again:
+        again.to_stream()
+        assert "a" not in again.ids
+        assert len(again.ids["b"]) == ROWS
+
+
+def test_where_the_stream_leaves_out_updates_a_table_is_read_again(shop: Database) -> None:
+    offset = interrupted(shop, ROWS + ROWS // 2, skipped_operations="u,t")
+    with postgres(shop, offset, skipped_operations="u,t") as again:
+        again.to_stream()
+        assert ("a" in again.ids, len(again.ids["b"])) == (False, ROWS)
+
+
+def test_without_the_slot_everything_is_read_again(shop: Database) -> None:
+    offset = interrupted(shop, ROWS + ROWS // 2)
+    shop.execute(f"SELECT pg_drop_replication_slot('{pg_source.slot_of(shop)}')")
+    with postgres(shop, offset) as again:
+        again.to_stream()
+        assert [len(again.ids[table]) for table in "abc"] == [ROWS] * 3
+
+
+def test_a_table_whose_updates_told_all_values_only_later_is_read_again(shop: Database) -> None:
+    shop.execute("ALTER TABLE b ALTER note SET STORAGE EXTERNAL")
+    shop.execute("UPDATE b SET note = repeat('x', 9000)")
+    shop.execute("ANALYZE b")
+    offset = interrupted(shop, ROWS + ROWS // 2)
+    shop.execute("ALTER TABLE b REPLICA IDENTITY FULL")
+    with postgres(shop, offset) as again:
+        again.to_stream()
+        assert len(again.ids["b"]) == ROWS
+
+
+def test_a_table_that_takes_the_name_of_another_one_is_read(shop: Database) -> None:
+    shop.execute("CREATE SCHEMA hidden; CREATE SCHEMA attic")
+    shop.execute("CREATE TABLE hidden.b (LIKE b INCLUDING ALL)")
+    with postgres(shop, schema_include_list="public") as first:
+        shop.execute(f"INSERT INTO hidden.b SELECT n, 'new' FROM generate_series(1001, {1000 + ROWS}) n")
+        shop.execute("ALTER TABLE b SET SCHEMA attic; ALTER TABLE hidden.b SET SCHEMA public")
+        with pytest.raises(SourceConnectionError, match="another one took its name"):
+            first.to_stream()
+    with postgres(shop, first.offset, schema_include_list="public") as again:
+        again.to_stream()
+        assert sorted(again.ids["b"]) == list(range(1001, 1001 + ROWS))
+
+
+def test_a_copy_does_not_go_on_over_a_gap_that_the_stream_may_have(shop: Database) -> None:
+    offset = interrupted(shop, ROWS + ROWS // 2)
+    shop.execute("DROP PUBLICATION pub")
+    shop.execute("UPDATE b SET note = 'moved' WHERE id = 399")  # not published
+    shop.execute("CREATE PUBLICATION pub FOR ALL TABLES")
+    with postgres(shop, offset, offset_mismatch_strategy="trust_slot") as again:
+        again.to_stream()
+        assert [len(again.ids[table]) for table in "abc"] == [ROWS] * 3
+
+
+# -- MySQL and MariaDB -------------------------------------------------------------------------------------------------
+
+
+def binlog(database: BinlogDatabase, offset: Mapping[str, Any] | None = None, **more: str) -> Attempt:
+    options = {**OPTIONS, **{key.replace("_", "."): value for key, value in more.items()}}
+    return Attempt(mysql_source.make_source(database, options), offset)
+
+
+KEYS: dict[str, tuple[str, Callable[[int], str]]] = {
+    "numbers": ("id bigint unsigned PRIMARY KEY", lambda n: str(2 * n)),
+    "texts": ("id varchar(40) COLLATE utf8mb4_general_ci PRIMARY KEY", lambda n: f"'Key''{n % 7}\\\\ é{n}'"),
+    "latin": ("id char(20) CHARACTER SET latin1 PRIMARY KEY", lambda n: f"'ß{n:04}'"),
+    "bytes": ("id varbinary(20) PRIMARY KEY", lambda n: f"x'{n:04x}00'"),
+    "times": ("id datetime(3) PRIMARY KEY", lambda n: f"'2026-01-01 00:00:{n % 60:02}.{n:03}'"),
+    "decimals": ("id decimal(10,2) PRIMARY KEY", lambda n: f"{n - 200}.5"),
+}
+COMPOSITE = "id int, part varchar(10), PRIMARY KEY (part, id)"
+
+
+def fill(database: BinlogDatabase, table: str, columns: str, rows: list[str]) -> None:
+    database.execute(f"CREATE TABLE {table} ({columns}, note varchar(100) NOT NULL DEFAULT 'n') CHARACTER SET utf8mb4")
+    names = "id, part" if columns == COMPOSITE else "id"
+    database.execute(f"INSERT INTO {table} ({names}) VALUES " + ", ".join(f"({row})" for row in rows))
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_a_table_goes_on_behind_the_last_key(binlog_database: BinlogDatabase, kind: str) -> None:
+    columns, key = KEYS[kind]
+    fill(binlog_database, "t", columns, [key(n) for n in range(1, ROWS + 1)])
+    with binlog(binlog_database) as first:
+        offset = first.rows(ROWS // 2)
+    with binlog(binlog_database, offset) as again:
+        again.to_stream()
+        both = [*first.ids["t"], *again.ids["t"]]
+        assert len(set(both)) == ROWS
+        assert ROWS <= len(both) <= ROWS + 2 * CHUNK
+
+
+def test_what_changed_meanwhile_comes_in_the_stream(binlog_database: BinlogDatabase) -> None:
+    fill(binlog_database, "a", "id int PRIMARY KEY", [str(n) for n in range(1, ROWS + 1)])
+    fill(binlog_database, "b", COMPOSITE, [f"{n}, '{'xyz'[n % 3]}'" for n in range(1, ROWS + 1)])
+    with binlog(binlog_database) as first:
+        offset = first.rows(ROWS + ROWS // 2)
+    binlog_database.execute("DELETE FROM a WHERE id = 1")
+    binlog_database.execute("UPDATE b SET part = 'a' WHERE id = 398")  # 'z', not read yet; 'a' is before all others
+    binlog_database.execute("INSERT INTO b (id, part) VALUES (1000, 'zz')")
+    with binlog(binlog_database, offset) as again:
+        again.rows(1)
+        assert (again.offset["read_file"], again.offset["read_pos"]) > (offset["file"], offset["pos"])
+        again.to_stream()
+        assert "read_file" not in again.offset
+        assert "a" not in again.ids
+        assert 398 not in again.ids["b"]
+        assert {*first.ids["b"], *again.ids["b"]} == {*range(1, ROWS + 1), 1000} - {398}
+        again.to_change(("c", 1000))
+        assert again.changes == [("d", 1), ("d", 398), ("c", 398), ("c", 1000)]
+
+
+def test_a_table_that_is_swapped_for_another_one_is_read(binlog_database: BinlogDatabase) -> None:
+    for table in "abc":
+        fill(binlog_database, table, "id int PRIMARY KEY", [str(n) for n in range(ROWS)])
+    time.sleep(1.1)  # the server has creation times in whole seconds
+    fill(binlog_database, "shadow", "id int PRIMARY KEY", ["2"])
+    lists = rf"{binlog_database.name}\.[abc]"
+    with binlog(binlog_database, table_include_list=lists) as first:
+        binlog_database.execute("INSERT INTO shadow (id) VALUES (3)")
+        binlog_database.execute("RENAME TABLE b TO old, shadow TO b")
+        with pytest.raises(SourceConnectionError, match="swapped"):
+            first.to_stream()
+    with binlog(binlog_database, first.offset, table_include_list=lists) as again:
+        again.to_stream()
+        assert again.ids["b"] == [2, 3]
+
+
+def test_a_table_whose_keys_follow_those_of_another_one_is_read_again(binlog_database: BinlogDatabase) -> None:
+    rows = [str(n) for n in range(1, ROWS + 1)]
+    fill(binlog_database, "a", "id int PRIMARY KEY", rows)
+    fill(binlog_database, "b", "id int PRIMARY KEY, FOREIGN KEY (id) REFERENCES a (id) ON UPDATE CASCADE", rows)
+    with binlog(binlog_database) as first:
+        offset = first.rows(ROWS + ROWS // 2)
+    binlog_database.execute(f"UPDATE a SET id = 0 WHERE id = {ROWS}")  # of b the log has nothing
+    with binlog(binlog_database, offset) as again:
+        again.to_stream()
+        assert again.ids["b"] == list(range(ROWS))
+
+
+@pytest.mark.parametrize("change", ["ALTER TABLE b MODIFY id int unsigned NOT NULL", "ALTER TABLE b DROP PRIMARY KEY"])
+def test_a_table_whose_key_is_another_is_read_again(binlog_database: BinlogDatabase, change: str) -> None:
+    fill(binlog_database, "b", "id int PRIMARY KEY", [str(n) for n in range(1, ROWS + 1)])
+    with binlog(binlog_database) as first:
+        offset = first.rows(ROWS // 2)
+    binlog_database.execute(change)
+    with binlog(binlog_database, offset, message_key_columns=f"{binlog_database.name}.b:id") as again:
+        again.to_stream()
+        assert len(again.ids["b"]) == ROWS

@@ -1,0 +1,116 @@
+"""JSON from Avro bytes is the JSON that the converter makes of the values."""
+
+from __future__ import annotations
+
+import random
+import struct as packing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cdc.converters.json import JsonConverter
+from cdc.core.avro import Writer, write_field
+from cdc.core.errors import ConvertError
+from cdc.core.schema import (
+    ARRAY,
+    BOOLEAN,
+    BYTES,
+    DECIMAL,
+    FLOAT32,
+    FLOAT64,
+    INT64,
+    MAP,
+    STRING,
+    Schema,
+    optional,
+    struct,
+)
+from tests.unit.converters.connect_json import golden_files, golden_records, schema_of, value_of
+
+SEED = 20_261
+LONGEST = [0, 1, -1, 63, 64, -65, 1 << 31, (1 << 63) - 1, -(1 << 63)]
+DOUBLES = [0.0, -0.0, 1.5, 1e-3, 9.99e-4, 1e7, 1e21, 4.9e-324, float("nan"), float("inf"), float("-inf")]
+TEXTS = ["", "a", 'say "no"\\', "\x00\x01\x1f\x7f\n\t\r\b\f", "é€𝄞", "x" * 5000 + '"']
+AMOUNT = Schema(BYTES, name=DECIMAL, version=1, parameters=(("scale", "2"),))
+VALUES: list[tuple[Schema, list[Any]]] = [
+    (Schema(INT64), LONGEST), (Schema(FLOAT64), DOUBLES), (Schema(FLOAT32), [0.1, 3.4e38, float("nan")]),
+    (Schema(STRING), TEXTS), (Schema(BOOLEAN), [True, False]), (Schema(BYTES), [b"", b"\x00", b"ab", b"abc" * 9]),
+    (AMOUNT, [b"\x00", b"\xff", b"\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00"]),
+]
+SETTINGS = [{}, {"schemas.enable": "false"}, {"decimal.format": "NUMERIC"}, {"replace.null.with.default": "false"}]
+
+
+def converter(settings: dict[str, str]) -> JsonConverter:
+    made = JsonConverter()
+    made.configure(settings, False)
+    return made
+
+
+def avro(schema: Schema, value: Any, null_is_default: bool = True) -> bytes:
+    out = Writer()
+    write_field(out, schema, value, null_is_default)
+    return out.take()
+
+
+@pytest.mark.parametrize("path", golden_files(), ids=lambda path: path.name)
+def test_golden_records_are_the_same_from_avro(path: Path) -> None:
+    made = converter({})
+    for record in golden_records(path):
+        for side in ("key", "value"):
+            found = record.get(side)
+            if found is not None:
+                schema = schema_of(found["schema"])
+                value = value_of(schema, found["payload"])
+                assert made.printer(schema).printed(avro(schema, value)) == made.from_connect("t", schema, value)
+
+
+def some_value(rng: random.Random, depth: int) -> tuple[Schema, Any]:
+    kind = rng.randrange(10) if depth else 0
+    if kind == 1:
+        item, value = some_value(rng, depth - 1)
+        return Schema(ARRAY, items=item), [value] * rng.randrange(3)
+    if kind in (2, 3):
+        key, name = some_value(rng, 0) if kind == 2 else (Schema(STRING), rng.choice(TEXTS))
+        item, value = some_value(rng, depth - 1)
+        if isinstance(name, float):
+            return item, value
+        return Schema(MAP, keys=replace(key, default=None), items=item), {name: value} if rng.random() < 0.8 else {}
+    if kind in (4, 5, 6):
+        fields = [some_value(rng, depth - 1) for _ in range(rng.randrange(4))]
+        return struct("s", [(f'f"{index}', schema) for index, (schema, _) in enumerate(fields)]), tuple(
+            value for _, value in fields)
+    schema, values = rng.choice(VALUES)
+    schema = replace(schema, optional=rng.random() < 0.5, default=rng.choice([None, values[0]]))
+    return schema, rng.choice([None, *values]) if schema.optional else rng.choice(values)
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_any_value_is_the_same_from_avro(settings: dict[str, str]) -> None:
+    rng = random.Random(SEED)
+    made = converter(settings)
+    for _ in range(1500):
+        schema, value = some_value(rng, 3)
+        written = avro(schema, value, made.null_is_default)
+        if not made.null_is_default and schema.type in (ARRAY, MAP, "STRUCT"):
+            continue  # inside of these, Avro always writes the default
+        assert made.printer(schema).printed(written) == made.from_connect("t", schema, value), (schema, value)
+
+
+def test_a_null_that_was_written_in_spite_of_a_default_is_the_default() -> None:
+    schema = replace(optional(STRING), default="d")
+    assert converter({}).printer(schema).printed(b"\x02").endswith(b'"payload":"d"}')
+    assert converter(SETTINGS[3]).printer(schema).printed(b"\x02").endswith(b'"payload":null}')
+
+
+def test_bytes_that_are_no_value_of_the_schema_are_an_error() -> None:
+    schema = struct("s", [("a", Schema(STRING)), ("b", optional(FLOAT64)), ("c", Schema(ARRAY, items=Schema(BYTES)))])
+    good = avro(schema, ("text", 1.5, [b"x"]))
+    printer = converter({}).printer(schema)
+    wanted = printer.printed(good)
+    for broken in (*(good[:size] for size in range(len(good))), good + b"\0", b"\x01" + good[1:], b"\xff" * 30,
+                   packing.pack("<q", -1)):
+        with pytest.raises(ConvertError):
+            printer.printed(broken)
+        assert printer.printed(good) == wanted

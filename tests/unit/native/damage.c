@@ -1,0 +1,280 @@
+/* Feeds damaged bytes to the plain C of cdc/native, for AddressSanitizer to watch: test_asan.py builds and runs it.
+
+   Standard input has the pgoutput frames of one stream, each with its length before it (4 bytes of this machine).
+   Arguments: the number of rounds, and a seed. Each frame and each value is a block of its own, so that a byte beyond it
+   is found. */
+#include "encode.h"
+#include "mysql_rows.h"
+#include "pg_copy.h"
+#include "pg_decode.h"
+
+#include <stdio.h>
+
+#define MOST_FRAMES 4096
+#define TABLES 5
+
+static uint64_t seed;
+
+static uint32_t pick(uint32_t below) {
+    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)(seed >> 33) % below;
+}
+
+static uint8_t *copied(const uint8_t *data, size_t size) {
+    uint8_t *copy = malloc(size);
+    memcpy(copy, data, size);
+    return copy;
+}
+
+static uint8_t *damaged(const uint8_t *data, uint32_t *size) {
+    static const uint8_t telling[] = {0, 1, 0x7F, 0x80, 0xFF, 'u', 'n', 't', 'b', 'K', 'O', 'N'};
+    uint32_t times = 1 + pick(3), at, cut = pick(3) == 0 ? pick(*size) : 0;
+    uint8_t *copy = copied(data, *size);
+    while (times-- > 0) {
+        at = pick(*size);
+        copy[at] = pick(2) ? telling[pick(sizeof telling)] : (uint8_t)pick(256);
+    }
+    if (cut) {
+        data = copied(copy, *size = cut);
+        free(copy);
+        copy = (uint8_t *)data;
+    }
+    return copy;
+}
+
+/* The table of a codec that has one. */
+static const uint8_t *table_of(int number) {
+    static const struct {
+        uint32_t count, places[4];
+        char texts[6];
+    } labels = {3, {0, 0, 2, 6}, {'o', 'k', 'l', 'a', 's', 't'}};
+    static uint8_t charset[1024];
+    uint32_t byte;
+    for (byte = 0; byte < 256; byte++) {
+        charset[4 * byte] = (uint8_t)(1 + byte % 3);
+        charset[4 * byte + 1] = (uint8_t)byte;
+    }
+    return number == CDC_OP_MYSQL_CHARSET ? charset : (const uint8_t *)&labels;
+}
+
+/* A plan that writes each column with another codec; its key is the first column. */
+static cdc_plan plan_of(uint32_t columns, cdc_colop *text, cdc_colop *binary, cdc_bytes *pieces, cdc_field *fields) {
+    cdc_plan plan = {0};
+    uint32_t at;
+    for (at = 0; at < columns; at++) {
+        cdc_colop op = {0};
+        int number;
+        do op.codec = cdc_codec_of(number = 1 + (int)pick(CDC_OP_COUNT - 1));
+        while (op.codec == NULL);
+        op.data = table_of(number);
+        op.params[0] = pick(2) ? INT32_MIN : pick(7);
+        op.params[1] = INT32_MAX;
+        op.null_data = op.unchanged = (const uint8_t *)"\0";
+        op.null_len = 1;
+        op.unchanged_len = pick(2) ? 1 : CDC_NULL;
+        op.index = (int32_t)at;
+        op.branch = pick(2) ? 2 : CDC_NO_BRANCH;
+        text[at] = binary[at] = op;
+    }
+    for (at = 0; at < 6; at++) {
+        fields[at].number = (uint8_t)(at + 1);
+        fields[at].optional = (uint8_t)pick(2);
+    }
+    for (at = 0; at < 7; at++) pieces[at] = (cdc_bytes){(const uint8_t *)"piece", 5};
+    plan.batch = 1;
+    plan.has_key = columns > 0;
+    plan.column_count = columns;
+    plan.key_count = columns > 0;
+    plan.text = plan.key_text = text;
+    plan.binary = plan.key_binary = binary;
+    plan.field_count = 6;
+    plan.fields = fields;
+    plan.pieces = pieces;
+    return plan;
+}
+
+static void codecs(void) {
+    static const char *texts[] = {"2024-02-29 23:59:59.123456+00", "-123456789012345678.25", "1.7976931348623157e+308",
+                                  "\\x00ff80", "12:34:56.789", "na\xc3\xafve \xe2\x98\x83", "-9223372036854775808", "t"};
+    cdc_out out = {0};
+    int number;
+    for (number = 0; number < CDC_OP_COUNT; number++) {
+        cdc_codec codec = cdc_codec_of(number);
+        const char *text = texts[pick(8)];
+        uint32_t size = (uint32_t)strlen(text);
+        cdc_colop op = {0};
+        uint8_t *data;
+        if (codec == NULL) continue;
+        data = damaged((const uint8_t *)text, &size);
+        op.data = table_of(number);
+        op.params[0] = pick(8);
+        op.params[1] = pick(1000);
+        out.size = 0;
+        codec(&out, data, size, &op);
+        free(data);
+    }
+    free(out.data);
+}
+
+static void lines(void) {
+    static const char *texts[] = {"1\tnote\t3\n", "12\t\\N\ta\\tb\\\\x\n", "\t\t\n", "1\tna\xc3\xafve\\r\t\\x41", "\\N\t\\N\t\\N\n"};
+    static const int32_t indexes[] = {2, 0, 3};
+    static cdc_colop text[4], binary[4];
+    static cdc_bytes pieces[7];
+    static cdc_field fields[6];
+    static cdc_msg msgs[64];
+    cdc_frame frames[32];
+    cdc_plan plan = plan_of(4, text, binary, pieces, fields), *pointer = &plan;
+    cdc_records records = {0};
+    cdc_out out = {0};
+    uint32_t next = 0, made = 0, at;
+    void *given[32];
+    plan.field_count = 0;
+    for (at = 0; at < 32; at++) {
+        const char *line = texts[pick(5)];
+        frames[at].size = (uint32_t)strlen(line);
+        frames[at].data = given[at] = damaged((const uint8_t *)line, &frames[at].size);
+    }
+    records.frames = frames;
+    while (next < 32)
+        if (pg_copy_rows(&records, frames, &next, 32, 0, 4, indexes, 3) != PG_COPIED) next++;
+    for (next = 0; next < records.rec_count;)
+        if (cdc_encode(&records, &pointer, 1, (cdc_bytes){(const uint8_t *)"clocks", 6}, &out, msgs, &next, &made)) next++;
+    for (at = 0; at < 32; at++) free(given[at]);
+    free(out.data);
+    cdc_records_free(&records);
+}
+
+/* A rows event and a text result of four columns. */
+static void rows(void) {
+    static const uint8_t prefixes[] = {0, 1, 2, 0}, present[] = {0xFF}, some[] = {0x05};
+    static const uint8_t images[] = "\0\x2a\0\0\0\4note\3\0bin12345678\2\x2b\0\0\0\2\0ab87654321";
+    static const uint8_t packets[] = "\x0b\0\0\5\00212\4note\0021x\4\0\0\6\xfb\0\1y\5\0\0\7\xfe\0\0\2\0";
+    static const uint32_t sizes[] = {4, 0, 0, 8}, keys[] = {0, 1}, indexes[] = {2, 0, 3};
+    static cdc_colop text[4], binary[4];
+    static cdc_bytes pieces[7];
+    static cdc_field fields[6];
+    static cdc_msg msgs[512];
+    cdc_mysql_layout layout = {4, prefixes, sizes};
+    cdc_mysql_key key = {keys, 2};
+    cdc_mysql_select select = {indexes, 3, 4};
+    cdc_plan plan = plan_of(4, text, binary, pieces, fields), *pointer = &plan;
+    cdc_records records = {0};
+    cdc_rec like = {0};
+    cdc_tx tx = {0};
+    cdc_out out = {0};
+    uint8_t kinds[8], sequence = 5;
+    cdc_cell cells[8];
+    cdc_mysql_images found = {kinds, cells};
+    uint32_t size = sizeof images - 1, made = 0, next = 0, count;
+    size_t at = 0;
+    int tombstones = (int)pick(2);
+    uint8_t *data = damaged(images, &size);
+    cdc_mysql_event event = {data, size, NULL, NULL, 0, 0};
+    cdc_frame frame = {data, size};
+    for (at = 0; at < 6; at++) fields[at].number = (uint8_t)(CDC_FIELD_MYSQL_QUERY - at);
+    at = 0;
+    if (pick(2)) event.before_present = pick(2) ? present : some;
+    if (event.before_present == NULL || pick(2)) event.after_present = pick(2) ? present : some;
+    event.before_count = event.before_present == some ? 2 : 4;
+    event.after_count = event.after_present == some ? 2 : 4;
+    like.op = 'c';
+    like.before = like.after = CDC_NO_ROW;
+    records.frames = &frame;
+    records.txs = &tx;
+    count = cdc_mysql_plain_rows(&layout, &event, &key, &at, found);
+    cdc_mysql_add_rows(&records, &layout, &event, 0, count, &like, tombstones);
+    while (next < records.rec_count)
+        if (cdc_encode(&records, &pointer, 1, (cdc_bytes){(const uint8_t *)"clocks", 6}, &out, msgs, &next, &made)) next++;
+    free(data);
+    size = sizeof packets - 1;
+    frame.data = data = damaged(packets, &size);
+    frame.size = size;
+    at = 0;
+    records.rec_count = records.cell_count = next = made = 0;
+    count = cdc_mysql_text_rows(&select, data, size, &at, &sequence);
+    cdc_mysql_add_text_rows(&records, &select, data, 0, count, &like);
+    while (next < records.rec_count)
+        if (cdc_encode(&records, &pointer, 1, (cdc_bytes){(const uint8_t *)"clocks", 6}, &out, msgs, &next, &made)) next++;
+    free(data);
+    free(out.data);
+    records.txs = NULL;
+    cdc_records_free(&records);
+}
+
+static void stream(const cdc_frame *frames, uint32_t count) {
+    static const int32_t indexes[] = {0, 1};
+    static const uint8_t labels[] = {2, 0, 0, 0, 'o', 'k'};
+    static const uint16_t columns[TABLES] = {0, 21, 3, 2, 2};
+    static cdc_colop text[TABLES][32], binary[TABLES][32];
+    static cdc_bytes pieces[TABLES][7];
+    static cdc_field fields[TABLES][6];
+    static cdc_msg msgs[2 * MOST_FRAMES];
+    pg_enum mood = {1, sizeof labels, labels};
+    pg_table tables[TABLES] = {{0}};
+    uint32_t oids[16] = {0}, slots[16] = {0}, next = 0, made = 0, at;
+    uint64_t size = 0;
+    cdc_frame *copies = calloc(count, sizeof *copies);
+    cdc_plan plans[TABLES], *pointers[TABLES];
+    pg_reader reader = {0};
+    cdc_records records = {0};
+    cdc_out out = {0};
+    for (at = 0; at < TABLES; at++) {
+        static const uint32_t of[TABLES] = {4, 1, 2, 3, 5};
+        uint32_t place = (of[at] * 2654435761u) & 15;
+        plans[at] = plan_of(columns[at], text[at], binary[at], pieces[at], fields[at]);
+        pointers[at] = plans + at;
+        tables[at] = (pg_table){.native = 1, .captured = at > 0, .columns = columns[at], .required = indexes,
+                                .required_count = at > 0, .key = indexes, .key_count = at > 0, .enums = &mood,
+                                .enum_count = at == 4};
+        while (oids[place]) place = (place + 1) & 15;
+        oids[place] = of[at];
+        slots[place] = at;
+    }
+    reader.plain = 1;
+    reader.tombstones = (uint8_t)pick(2);
+    reader.whole_keys = (uint8_t)pick(2);
+    reader.null_keys = (uint8_t)pick(2);
+    reader.tables = tables;
+    reader.oids = oids;
+    reader.slots = slots;
+    reader.mask = 15;
+    reader.tx_number = CDC_NO_ROW;
+    for (at = 0; at < count; at++) {
+        copies[at].size = frames[at].size;
+        copies[at].data = pick(10) ? copied(frames[at].data, frames[at].size)
+                                   : damaged(frames[at].data, &copies[at].size);
+    }
+    records.frames = copies;
+    while (next < count)
+        if (pg_decode(&reader, &records, &next, count, 2 * MOST_FRAMES - 2, &size, UINT64_MAX) != PG_DONE) next++;
+    for (next = 0; next < records.rec_count;)
+        if (cdc_encode(&records, pointers, 1, (cdc_bytes){(const uint8_t *)"clocks", 6}, &out, msgs, &next, &made)) next++;
+    for (at = 0; at < count; at++) free((void *)copies[at].data);
+    free(copies);
+    free(out.data);
+    free(reader.commits);
+    cdc_records_free(&records);
+}
+
+int main(int argc, char **argv) {
+    static cdc_frame frames[MOST_FRAMES];
+    uint32_t count = 0, size;
+    long rounds = argc > 2 ? atol(argv[1]) : 1;
+    seed = argc > 2 ? (uint64_t)atol(argv[2]) : 1;
+    while (count < MOST_FRAMES && fread(&size, 4, 1, stdin) == 1) {
+        uint8_t *data = malloc(size);
+        if (fread(data, 1, size, stdin) != size) return 2;
+        frames[count].data = data;
+        frames[count++].size = size;
+    }
+    while (rounds-- > 0) {
+        stream(frames, count);
+        codecs();
+        lines();
+        rows();
+    }
+    while (count > 0) free((void *)frames[--count].data);
+    puts("done");
+    return 0;
+}

@@ -1,0 +1,43 @@
+"""Which part of a table a later attempt of the first copy may leave out."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from cdc.sources.postgres import chunks
+from cdc.sources.postgres.chunks import Chunks, Extent
+from cdc.sources.snapshot.progress import Place
+
+
+def places(extent: Extent, after: Place | None = None) -> list[str | None]:
+    return [place.text if place is not None else None for _, place in extent.after(after)]
+
+
+def test_a_copy_goes_on_at_its_place_in_the_same_file() -> None:
+    assert places(Extent(7, 10, 4, True)) == ["[7, 4]", "[7, 8]", None]
+    assert places(Extent(7, 10, 4, True), Place("[7, 8]")) == [None]
+    assert places(Extent(8, 10, 4, True), Place("[7, 8]")) == ["[8, 4]", "[8, 8]", None]
+
+
+def test_no_place_is_named_while_updates_may_lack_values() -> None:
+    """The identity may be FULL by the next attempt, but was not while rows moved to blocks that were read."""
+    assert places(Extent(7, 10, 4, False)) == [None]
+
+
+@pytest.mark.parametrize(("options", "whole"), [
+    ({}, True), ({"skipped_operations": ("t",)}, True), ({"skipped_operations": ("d",)}, False),
+    ({"skip_messages_without_change": True}, False), ({"slot_stream_params": (("origin", "none"),)}, False),
+    ({"slot_stream_params": (("publication_names", "other"),)}, False), ({"published": False}, False),
+], ids=str)
+def test_a_place_needs_a_stream_of_all_changes(
+        monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], whole: bool) -> None:
+    published = options.get("published", True)
+    monkeypatch.setattr(chunks, "query", lambda conn, text, *values: [(published,)])
+    config = SimpleNamespace(**{"cdc_debezium_faults": False, "publication_name": "p", "skipped_operations": (),
+                                "skip_messages_without_change": False, "slot_stream_params": (), **options})
+    conn = SimpleNamespace(info=SimpleNamespace(server_version=170000))
+    extent = Chunks(cast(Any, conn), cast(Any, config)).extent([[b"7", b"10", b"10", b"1000", b"1", b"1"]])
+    assert extent.whole == whole

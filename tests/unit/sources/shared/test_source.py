@@ -1,0 +1,293 @@
+"""The shell of every log source, over a database of the imagination: states, order of calls, heartbeats, delays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from cdc.core.errors import CdcError, PositionLostError, SourceConnectionError, SourceRefusedError
+from cdc.core.record import Batch, Message
+from cdc.sources.shared.source import LogSource
+from cdc.sources.snapshot.progress import Progress
+
+HEARTBEAT = Message("heartbeats", None, None, None, 1)
+CHANGE = Message("changes", None, None, None, 2)
+
+
+@dataclass(frozen=True)
+class Place:
+    number: int
+    snapshot: str | None = None
+    progress: Progress | None = None
+
+    def offset(self) -> dict[str, Any]:
+        return {"number": self.number}
+
+
+@dataclass(frozen=True)
+class Config:
+    topic_prefix: str = "shop"
+    snapshot_mode: str = "initial"
+    snapshot_delay_ms: int = 0
+    streaming_delay_ms: int = 0
+    heartbeat_interval_ms: int = 0
+    max_batch_size: int = 10
+
+
+@dataclass
+class Copy:
+    """A snapshot of so many batches."""
+
+    batches: int = 1
+    closed: bool = False
+    done: bool = False
+    final: Place = Place(7)
+    table_count: int = 1
+    row_count: int = 3
+    started_at: float = 0.0
+
+    def poll(self, timeout: float) -> Batch | None:
+        self.batches -= 1
+        self.done = self.batches <= 0
+        return Batch([CHANGE], self.final, 1)
+
+    def metrics(self) -> Mapping[str, float]:
+        return {"cdc_snapshot_tables": self.table_count}
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@dataclass
+class Reader:
+    frames: list[list[bytes]] = field(default_factory=list)
+    stopped: bool = False
+    queued_bytes: int = 5
+
+    def take(self, timeout: float, max_bytes: int) -> list[bytes]:
+        return self.frames.pop(0) if self.frames else []
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+@dataclass
+class Watcher:
+    woken: int = 0
+    stopped: bool = False
+    failure: CdcError | None = None
+
+    @property
+    def numbers(self) -> Mapping[str, float]:
+        return {"cdc_retained_bytes": 3.0}
+
+    def wake(self) -> None:
+        self.woken += 1
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+class Source(LogSource[Place]):
+    def __init__(self, config: Config = Config(), copy: Copy | None = None) -> None:
+        super().__init__(config, "imagined")
+        self.calls: list[str] = []
+        self.copy = copy or Copy()
+        self.reader = Reader()
+        self.watcher = Watcher()
+        self.check: Exception | None = None
+        self.lost: Exception | None = None
+
+    def _stored_position(self, offset: Mapping[str, Any]) -> Place:
+        return Place(offset["number"], offset.get("snapshot"), offset.get("progress"))
+
+    def _prepare(self, position: Place | None) -> None:
+        self.calls.append("prepare")
+
+    def _open_snapshot(self, begun: Place | None) -> Copy:
+        self.calls.append(f"rest of {begun.number}" if begun is not None else "snapshot")
+        return self.copy
+
+    def _check_log(self, begun: Place) -> None:
+        if self.lost is not None:
+            raise self.lost
+
+    def _open_reader(self, position: Place | None, *, after_snapshot: bool) -> Reader:
+        self.calls.append(f"stream from {position.number if position else None}{' after it' if after_snapshot else ''}")
+        return self.reader
+
+    def _open_monitor(self) -> Watcher:
+        return self.watcher
+
+    def _pending(self) -> bool:
+        return False
+
+    def _read_batch(self, frames: list[bytes], first: int) -> tuple[int, Batch]:
+        """One frame a batch."""
+        if first >= len(frames):
+            return first, Batch([], Place(1), 0)
+        return first + 1, Batch([CHANGE], Place(first), len(frames[first]), 99)
+
+    def _heartbeat_record(self) -> Message:
+        return HEARTBEAT
+
+    def _cancel(self) -> None:
+        self.calls.append("cancel")
+
+    def _close(self) -> None:
+        self.calls.append("close")
+
+    def _numbers(self) -> dict[str, float]:
+        return {"cdc_own": 1.0}
+
+    def _check_snapshot(self, snapshot: Any) -> None:
+        if self.check is not None:
+            raise self.check
+
+
+class Eager(Source):
+    always_snapshots = True
+
+
+def test_a_first_start_copies_then_streams_from_where_the_copy_ends() -> None:
+    source = Source(copy=Copy(batches=2))
+    source.start(None)
+    assert (source.calls, source.state()) == (["prepare", "snapshot"], "snapshotting")
+    first = source.poll(0)
+    assert first is not None
+    assert (first.commit_soon, source.state()) == (False, "snapshotting")
+    last = source.poll(0)
+    assert last is not None
+    assert (last.commit_soon, source.copy.closed, source.state()) == (True, True, "streaming")
+    assert source.calls[-1] == "stream from 7 after it"
+    assert not source.finished()
+
+
+def test_a_stored_position_is_streamed_from_without_a_copy() -> None:
+    source = Source()
+    source.start({"number": 3})
+    assert (source.calls, source.state()) == (["prepare", "stream from 3"], "streaming")
+
+
+def test_a_copy_that_was_not_completed_goes_on_and_then_streams_from_where_it_began() -> None:
+    source = Source(copy=Copy(final=Place(3)))
+    source.start({"number": 3, "snapshot": "INITIAL", "progress": Progress()})
+    assert (source.calls, source.state()) == (["prepare", "rest of 3"], "snapshotting")
+    source.poll(0)
+    assert source.calls[-1] == "stream from 3"
+
+
+@pytest.mark.parametrize(("config", "progress", "lost"), [
+    (Config(), None, None),
+    (Config(snapshot_mode="initial_only"), Progress(), None),
+    (Config(), Progress(), PositionLostError("The slot is gone.")),
+], ids=["progress unknown", "no stream follows", "log gone"])
+def test_a_copy_that_nothing_can_complete_begins_again(config: Config, progress: Progress | None,
+                                                       lost: Exception | None) -> None:
+    source = Source(config)
+    source.lost = lost
+    source.start({"number": 3, "snapshot": "INITIAL", "progress": progress})
+    assert source.calls == ["prepare", *(["prepare"] if lost else []), "snapshot"]
+    source.poll(0)
+    assert source.finished() or source.calls[-1] == "stream from 7 after it"
+
+
+def test_initial_only_finishes_with_the_copy_and_does_nothing_later() -> None:
+    source = Source(Config(snapshot_mode="initial_only"))
+    source.start(None)
+    assert source.poll(0) is not None
+    assert source.finished()
+    assert source.poll(0) is None
+    again = Source(Config(snapshot_mode="initial_only"))
+    again.start({"number": 7})
+    assert (again.calls, again.finished(), again.poll(0)) == ([], True, None)
+
+
+@pytest.mark.parametrize(("kind", "calls"), [(Source, ["prepare", "stream from None"]),
+                                             (Eager, ["prepare", "snapshot"])])
+def test_no_data_copies_nothing_unless_structures_come_from_the_copy(kind: type[Source], calls: list[str]) -> None:
+    source = kind(Config(snapshot_mode="no_data"))
+    source.start(None)
+    assert source.calls == calls
+
+
+def test_a_copy_that_does_not_hold_is_an_error_before_its_last_batch_is_given() -> None:
+    source = Source()
+    source.check = SourceConnectionError("A table was swapped.")
+    source.start(None)
+    with pytest.raises(SourceConnectionError):
+        source.poll(0)
+    assert source.calls == ["prepare", "snapshot"]
+
+
+def test_frames_are_taken_only_when_the_ones_before_are_used_up() -> None:
+    source = Source()
+    source.reader.frames = [[b"a", b"bc"], [b"d"]]
+    source.start({"number": 3})
+    sizes = [batch.size_bytes for batch in iter(lambda: source.poll(0), None)]
+    assert sizes == [1, 2, 1]
+
+
+def test_what_the_monitor_finds_wrong_ends_the_stream_before_more_is_given() -> None:
+    source = Source()
+    source.reader.frames = [[b"a"], [b"b"]]
+    source.start({"number": 3})
+    assert source.poll(0) is not None
+    source.watcher.failure = SourceRefusedError("A table is not published any more.")
+    with pytest.raises(SourceRefusedError, match="not published"):
+        source.poll(0)
+    assert source.reader.frames == [[b"b"]]
+
+
+def test_a_heartbeat_goes_with_the_next_batch_wakes_the_monitor_and_has_no_source_time() -> None:
+    source = Source(Config(heartbeat_interval_ms=1))
+    source.start({"number": 3})
+    source._next_heartbeat = 0.0
+    batch = source.poll(0)
+    assert batch is not None
+    assert (batch.records, batch.source_ts_us, source.watcher.woken) == ([HEARTBEAT], 0, 1)
+
+
+def test_a_heartbeat_ends_the_copy() -> None:
+    source = Source(Config(heartbeat_interval_ms=60_000))
+    source.start(None)
+    batch = source.poll(0)
+    assert batch is not None
+    assert batch.records == [CHANGE, HEARTBEAT]
+
+
+def test_an_interrupt_ends_the_delays_and_no_copy_begins_after_it() -> None:
+    source = Source(Config(snapshot_delay_ms=60_000))
+    source.interrupt()
+    with pytest.raises(SourceConnectionError):
+        source.start(None)
+    assert source.calls == ["cancel", "prepare"]
+
+
+def test_stop_stops_all_parts_and_may_be_called_again() -> None:
+    source = Source()
+    source.start({"number": 3})
+    source.stop()
+    source.stop()
+    assert source.reader.stopped
+    assert source.watcher.stopped
+    assert source.calls[-2:] == ["close", "close"]
+
+
+def test_metrics_join_the_parts() -> None:
+    source = Source()
+    source.start(None)
+    assert source.metrics() == {"cdc_own": 1.0, "cdc_snapshot_tables": 1}
+    source.poll(0)
+    assert source.metrics() == {"cdc_own": 1.0, "cdc_queue_bytes": 5, "cdc_retained_bytes": 3.0,
+                                "cdc_snapshot_tables": 1}, "a snapshot's figures stay after its end"
+
+
+def test_context_headers_are_in_debeziums_order() -> None:
+    prefix = "__debezium.context."
+    assert Source().context_headers("r") == [
+        (f"{prefix}connectorLogicalName", "shop"), (f"{prefix}taskId", "0"),
+        (f"{prefix}connectorName", "imagined"), (f"{prefix}runId", "r")]

@@ -1,0 +1,63 @@
+"""Plugins of other packages, which entry points offer: tests/unit/example_package is one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cdc import plugins
+from cdc.core.errors import ConfigError
+from cdc.core.interfaces import SinkSettings
+from tests.unit.converters.tables import NOW_US
+from tests.unit.transforms.worlds import change, converter, kept, message, one_step, problems
+
+PACKAGE = Path(__file__).parent / "example_package"
+
+
+@pytest.fixture(autouse=True)
+def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.syspath_prepend(str(PACKAGE))
+    plugins.installed.cache_clear()
+    yield
+    plugins.installed.cache_clear()
+    sys.modules.pop("acme_cdc", None)
+
+
+def test_a_transform_and_a_predicate_are_named_by_the_old_java_class() -> None:
+    config = one_step("com.acme.kafka.Label", header="how") | {
+        "predicates": "k", "predicates.k.type": "HasKey", "transforms.x.predicate": "k"}
+    view = kept(config, change())
+    assert [(header.name, header.value) for header in view.headers] == [("ctx", "mysql"), ("how", "c")]
+    assert list(converter().convert([view], NOW_US)[0].headers) == [("ctx", b"mysql"), ("how", b"c")]
+    assert kept(config, message("x")).headers == []
+
+
+def test_its_options_are_checked_with_ours() -> None:
+    assert list(problems(one_step("Label"))) == ["transforms.x.header"]
+
+
+def test_a_converter_and_a_sink_are_found_and_listed() -> None:
+    made = plugins.find("converter", "hex").load()()
+    assert made.from_connect("t", None, "ab") == b"6162"
+    assert "acme" in plugins.worker_options()["sink.type"].one_of
+    sink = plugins.find("sink", "acme").load()(SinkSettings({}, {}, {}, {}, made))
+    assert sink.flush(0) == 0
+    assert plugins.find("transform", "label") in plugins.available("transform")
+
+
+def test_a_package_that_does_not_load_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        value = "acme_broken:PLUGINS"
+
+        def load(self) -> Any:
+            raise ImportError("no module named acme_broken")
+
+    monkeypatch.setattr(metadata, "entry_points", lambda group: [Broken()])
+    plugins.installed.cache_clear()
+    with pytest.raises(ConfigError, match=r"acme_broken:PLUGINS cannot be loaded: ImportError"):
+        plugins.find("transform", "Label")

@@ -1,0 +1,64 @@
+"""A gate against slow code: the CPU time of an event on a pgoutput trace, in units of a piece of plain Python that runs
+beside it. The limits leave room for other machines and versions of Python, not for twice the work.
+
+`python -m tests.bench.trace` prints the figures.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cdc import about, native
+
+ROOT = Path(__file__).parents[2]
+
+LIMITS = {
+    "compiled": {"decode_us": 20.0, "convert_us": 25.0, "native_us": 16.0},
+    "python": {"decode_us": 120.0, "convert_us": 320.0},
+}
+"""The most that an event may cost, in calibrations. Measured on CPython 3.11, idle and on a machine with 20 processes
+in its queue: compiled 7 to 16, 11 to 17 and 6 to 12, plain 62 to 77 and 170 to 200."""
+GAINS = {"decode_us": 3.0, "convert_us": 6.0}
+"""How many times as long plain Python takes, at least. Measured: 4 to 11 and 10 to 18."""
+NATIVE_GAIN = 1.5
+"""How many times as long decoding and converting one by one takes, at least. Measured: 2.6 to 4."""
+
+
+def measured(events: int, **environment: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "tests.bench.trace", "--events", str(events), "--rounds", "10"]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True,
+                          check=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.fixture(scope="module")
+def ours() -> dict[str, Any]:
+    return measured(10_000 if about.core() == "compiled" else 2_000)
+
+
+@pytest.mark.skipif(about.core() == "mixed", reason="only some modules are compiled")
+def test_an_event_costs_no_more_than_it_did(ours: dict[str, Any]) -> None:
+    limits = LIMITS[ours["core"]]
+    cost = {stage: ours[stage] / ours["calibration_us"] for stage in limits if stage in ours}
+    assert all(cost[stage] <= limits[stage] for stage in cost), f"{cost} calibrations, at most {limits}"
+
+
+@pytest.mark.skipif(native.module("pgoutput") is None or about.core() != "compiled", reason="the core is not compiled")
+def test_whole_batches_cost_less_than_events_one_by_one(ours: dict[str, Any]) -> None:
+    assert (ours["decode_us"] + ours["convert_us"]) / ours["native_us"] >= NATIVE_GAIN, ours
+
+
+@pytest.mark.skipif(about.core() != "compiled", reason="the core is not compiled")
+def test_compiled_code_is_many_times_as_fast_as_plain(ours: dict[str, Any]) -> None:
+    plain = measured(2_000, CDC_PURE="1")
+    gains = {stage: plain[stage] / ours[stage] for stage in GAINS}
+    assert all(gains[stage] >= GAINS[stage] for stage in GAINS), f"{gains}, at least {GAINS}"
+    assert plain["core"] == "python"
