@@ -24,10 +24,10 @@ UNKNOWN_TOPIC: Final = frozenset({
 })
 FENCED: Final = frozenset({
     KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError._FATAL,
-    KafkaError.INVALID_PRODUCER_ID_MAPPING,
+    KafkaError.INVALID_PRODUCER_ID_MAPPING, KafkaError._STATE,
 })
 """A transactional producer that may send nothing more. librdkafka gives a transaction that the coordinator ended after
-its time the same codes."""
+its time the same codes. `_STATE` is its answer to a record after such an error (rd_kafka_txn_may_enq_msg)."""
 PURGED: Final = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT, KafkaError._DESTROY})
 _AWAY: Final = PURGED | frozenset({
     KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT,
