@@ -117,7 +117,7 @@ def _format(command: list[str], properties: str) -> None:
         config = folder / "server.properties"
         config.write_text(properties)
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        fetch.run(*command, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", config)
+        fetch.run(*command, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", config)
     finally:
         remove_folder(folder)
 

@@ -189,15 +189,15 @@ class BinlogServer(Server):
 
     def purge_binlogs(self) -> None:
         """Leaves one new file; the place of the last transaction is kept."""
-        self.execute("FLUSH BINARY LOGS")
-        last = self.binlog_files()[-1]
-
         def purged() -> bool:
-            # MariaDB keeps the file before until its engines have told that they do not need it for recovery.
+            # MariaDB keeps the file before until its engines have told that they do not need it for recovery, and both
+            # keep what a client reads that is gone, until they have something to send to it.
+            self.execute("FLUSH BINARY LOGS")
+            last = self.binlog_files()[-1]
             self.execute(f"PURGE BINARY LOGS TO '{last}'")
             return self.binlog_files() == [last]
 
-        wait_until(purged, 10, "older binary logs to go")
+        wait_until(purged, 60, "older binary logs to go", 0.2)
 
     def reset_binlogs(self) -> None:
         """Forgets every transaction: the first file again, no GTID executed."""
