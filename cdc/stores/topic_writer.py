@@ -51,7 +51,9 @@ class TopicWriter:
             **settings, "enable.idempotence": "true", "acks": "all", "partitioner": "murmur2_random",
             "linger.ms": "0", "message.timeout.ms": str(int(timeout_s * 1000)),
             "queue.buffering.max.kbytes": str(2 * QUEUE_BYTES >> 10), "batch.size": str(PART_BYTES),
-            **({"transactional.id": transactional_id} if transactional_id else {}),
+            # What a process leaves open that was stopped within a write hides later records until the brokers end it.
+            **({"transactional.id": transactional_id,
+                "transaction.timeout.ms": str(int(timeout_s * 1000) + 1000)} if transactional_id else {}),
         }
         self.transactional = bool(transactional_id)
         self.broken = self.transactional
