@@ -249,17 +249,18 @@ class Reader:
         self._settings = {"bootstrap.servers": bootstrap, "group.id": "reader", "enable.auto.commit": False,
                           "auto.offset.reset": "earliest", "allow.auto.create.topics": False,
                           "enable.partition.eof": True}
+        self._counting: Consumer | None = None
         self._deserialize = AvroDeserializer(SchemaRegistryClient({"url": registry_url, "timeout": 3}))
 
     def count(self, topic: str) -> int:
         """Messages in partition 0 now; 0 when there is no topic yet or no broker."""
-        consumer = Consumer(self._settings)
+        self._counting = consumer = self._counting or Consumer(self._settings)
         try:
             return int(consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=5)[1])
         except Exception:
+            consumer.close()  # a new one finds a broker that is back at once
+            self._counting = None
             return 0
-        finally:
-            consumer.close()
 
     def events(self, topic: str, last: int | None = None) -> Iterator[Event]:
         """All of partition 0, or the *last* so many, up to the end as it is now."""

@@ -121,15 +121,8 @@ def wait_for_end(server: PostgresServer, database: str, pipeline: Pipeline, read
     server.execute("INSERT INTO items VALUES (99999999, 'the end', 0, now())", database)
     end = json.dumps({"id": 99999999})
 
-    def arrived() -> bool:
-        last = reader.count(topic)
-        return last > 0 and any(json.dumps(event.key) == end for event in _tail(reader, topic, last))
-
-    wait_until(arrived, 180, "the last change to arrive", 1.0)
-
-
-def _tail(reader: Reader, topic: str, last: int) -> list[Event]:
-    return [event for event in reader.events(topic) if event.kafka_offset >= last - 5]
+    wait_until(lambda: any(json.dumps(event.key) == end for event in reader.events(topic, 5)), 180,
+               "the last change to arrive", 0.5)
 
 
 def equals_table(server: PostgresServer, database: str, events: list[Event]) -> None:
