@@ -7,17 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from cdc.codecs.native import native_op
 from cdc.core.avro import Writer
 from cdc.core.errors import RecordError
+from cdc.core.interfaces import Failed, Outgoing, Transforms
+from cdc.core.outcome import CLOCK, CONSTANT, OPERATION, SOURCE, Extra
 from cdc.native import module
 
-from .plan import AvroPlan, FieldOp, source_pieces
+from .plan import AvroPlan, FieldOp, put_field, source_pieces
 
 records: Any = module("records")
 """None if this installation has no native modules."""
+
+_NEVER: Final[tuple[Any, ...]] = (None, "", "", ())
+"""In place of a plan and its route: each record has to be looked at, be it to raise an error for it."""
+_MAY_BE_NULL: Final = ("mysql_gtid", "mysql_thread", "mysql_query")
+_CLOCKS: Final = {1_000_000: "clock_ms", 1_000: "clock_us", 1: "clock_ns"}
 
 
 class Converter(Protocol):
@@ -25,6 +32,7 @@ class Converter(Protocol):
 
     plans: dict[Any, Any]
     tolerant: bool
+    shaped: Any
 
     def plan_for(self, table: Any) -> Any: ...
 
@@ -33,13 +41,31 @@ class Converter(Protocol):
     def one(self, record: Any, now_us: int, failed: Any) -> Any: ...
 
 
-def encode(converter: Converter, batch: Any, now_us: int, failed: Any) -> Any:
-    """The records of *batch*, a RecordBatch, as an OutBatch. Raises what *converter* raises."""
-    return records.encode(batch, partial(_plan_of, converter), lambda record: converter.one(record, now_us, failed),
-                          _clocks(now_us), converter.tolerant)
+def encode(converter: Converter, batch: Any, now_us: int, failed: list[Failed] | None,
+           transforms: Transforms | None) -> Any:
+    """The records of *batch*, a RecordBatch, as an OutBatch. Raises what *converter* and *transforms* raise."""
+    ending = _ending(now_us)
+    if transforms is None:
+        def convert(record: Any) -> Sequence[Outgoing] | None:
+            made = converter.one(record, now_us, failed)
+            return None if made is None else (made,)
+
+        return records.encode(batch, partial(_plan_of, converter), convert, ending, now_us, converter.tolerant)
+
+    def transformed(record: Any) -> Sequence[Outgoing] | None:
+        before = 0 if failed is None else len(failed)
+        found = []
+        for each in transforms.apply((record,), now_us, failed):
+            made = converter.one(each, now_us, failed)
+            if made is not None:
+                found.append(made)
+        return None if failed is not None and len(failed) > before else found
+
+    return records.encode(batch, partial(_shape_of, converter, transforms), transformed, ending, now_us,
+                          converter.tolerant, True)
 
 
-def _clocks(now_us: int) -> bytes:
+def _ending(now_us: int) -> bytes:
     """The end of each envelope: the connector's clock in ms, us and ns."""
     out = Writer()
     for number in (now_us // 1000, now_us, now_us * 1000):
@@ -48,18 +74,37 @@ def _clocks(now_us: int) -> bytes:
     return out.take()
 
 
-def _plan_of(converter: Converter, table: Any) -> tuple[Any, str, str, Sequence[Any]]:
-    """The plan for a `native.records.Table`, with topic, name and headers of its records; the plan is None if each
-    record has to be looked at, be it to raise an error for it."""
+def _plan_of(converter: Converter, table: Any, op: None) -> tuple[Any, str, str, Sequence[Any]]:
+    """The plan for a `native.records.Table`, with topic, name and headers of its records."""
     schema = table.schema
     try:
         plan = converter.plans.get(schema) or converter.plan_for(schema)
         headers = converter.headers_for(schema.topic)
     except RecordError:
-        return None, "", "", ()
+        return _NEVER
     if table.cache is None or table.cache[0] is not plan:
         table.cache = plan, compile_plan(plan.avro, table.template, table.fields)
     return table.cache[1], schema.topic, plan.name, headers
+
+
+def _shape_of(converter: Converter, transforms: Transforms, table: Any, op: str) -> tuple[Any, str, str, Sequence[Any]]:
+    """The same behind *transforms*, for the records with this *op*."""
+    outcome = transforms.outcome(table.schema, op)
+    if outcome is None:
+        return _NEVER
+    if outcome.dropped:
+        return records.DROPPED, "", "", ()
+    try:
+        shape = converter.shaped.plan_of(outcome)
+        headers = converter.shaped.headers_of(outcome.topic)
+    except RecordError:
+        return _NEVER
+    if table.cache is None:
+        table.cache = {}
+    known = table.cache.get(op)
+    if known is None or known[0] is not shape:
+        known = table.cache[op] = shape, compile_shape(shape, table.template, table.fields)
+    return known[1], outcome.topic, shape.name, headers
 
 
 def compile_plan(avro: AvroPlan, template: Any, fields: tuple[str, ...]) -> Any:
@@ -67,16 +112,79 @@ def compile_plan(avro: AvroPlan, template: Any, fields: tuple[str, ...]) -> Any:
 
     *template*: a SourceContext of the table, whose varying fields are the *fields*.
     """
-    ops = [FieldOp(field.schema) for field in template.schema.fields]
-    varying = [ops[index] for index in template.varying]
-    if not all(op.text or op.integer for op in varying):
+    return _envelope(avro, avro if avro.table.key_schema is not None else None, template, fields)
+
+
+def compile_shape(shape: Any, template: Any, fields: tuple[str, ...]) -> Any:
+    """The same for a `shaped.ShapePlan`."""
+    if shape.value is None:
+        return _made(shape.key, None, [b""], [], "null", shape.null)
+    if shape.row is None:
+        return _envelope(shape.value, shape.key, template, fields)
+    pieces, between = _extras(shape, template, fields)
+    if pieces is None:
         return None
-    has_key = avro.table.key_schema is not None
+    return _made(shape.key, shape.value, pieces, between, "before" if shape.before else "after",
+                 start=b"\x02" if shape.row.optional else b"")
+
+
+def _envelope(value: AvroPlan, key: AvroPlan | None, template: Any, fields: tuple[str, ...]) -> Any:
+    ops = [FieldOp(field.schema) for field in template.schema.fields]
+    varying = [(name, ops[index]) for name, index in zip(fields, template.varying, strict=True)]
+    if not all(_writes(name, op) for name, op in varying):
+        return None
+    return _made(key, value, source_pieces(template, ops, value.null_is_default),
+                 [(name, op.optional) for name, op in varying], "envelope")
+
+
+def _made(key: AvroPlan | None, value: AvroPlan | None, pieces: list[bytes], fields: list[tuple[str, bool]], image: str,
+          null: bytes | None = None, start: bytes = b"") -> Any:
     return records.Plan(
-        avro.key_prefix, avro.key_tail, avro.value_prefix, [_column(op) for op in avro.columns],
-        [_column(op) for op in avro.keys] if has_key else None,
-        source_pieces(template, ops, avro.null_is_default),
-        [(name, op.optional) for name, op in zip(fields, varying, strict=True)])
+        b"" if key is None else key.key_prefix, b"" if key is None else key.key_tail,
+        b"" if value is None else value.value_prefix + start,
+        [] if value is None else [_column(op) for op in value.columns],
+        None if key is None else [_column(op) for op in key.keys], pieces, fields, image, null)
+
+
+def _extras(shape: Any, template: Any, fields: tuple[str, ...]) -> tuple[list[bytes] | None, list[tuple[str, bool]]]:
+    """What follows a row: the bytes around fields, and these; None if C cannot write one of them."""
+    pieces: list[bytes] = []
+    between: list[tuple[str, bool]] = []
+    out = Writer()
+    for extra, op in zip(shape.extras, shape.row.fields, strict=True):
+        name = _field(extra, template, fields)
+        if name is None:
+            try:
+                put_field(out, op, _constant(extra, shape.op, template), True)
+            except RecordError:  # for each record
+                return None, []
+        elif _writes(name, op):
+            pieces.append(out.take())
+            between.append((name, op.optional))
+        else:
+            return None, []
+    return [*pieces, out.take()], between
+
+
+def _field(extra: Extra, template: Any, fields: tuple[str, ...]) -> str | None:
+    """The name of what C writes for *extra*; None if all records have the same."""
+    if extra.kind == CLOCK:
+        return _CLOCKS[extra.number]
+    varying: tuple[int, ...] = template.varying
+    return fields[varying.index(extra.number)] if extra.kind == SOURCE and extra.number in varying else None
+
+
+def _constant(extra: Extra, op: str, template: Any) -> Any:
+    if extra.kind == CONSTANT:
+        return extra.constant
+    if extra.kind == OPERATION:
+        return op
+    return template.values[extra.number] if extra.kind == SOURCE else None  # C knows no transaction blocks
+
+
+def _writes(name: str, op: Any) -> bool:
+    """Whether C writes such a field."""
+    return bool((op.text or op.integer) and (op.optional or name not in _MAY_BE_NULL))
 
 
 def _column(op: Any) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ import cython
 
 from cdc.core.avro import Writer
 from cdc.core.errors import RecordError
-from cdc.core.interfaces import AvroPrinter, Converter, Failed, Outgoing, PrefixedAvro, PrintsAvro
+from cdc.core.interfaces import AvroPrinter, Converter, Failed, Outgoing, PrefixedAvro, PrintsAvro, Transforms
 from cdc.core.outcome import Shaped, Transformed
 from cdc.core.record import TOMBSTONE, Message, Record
 from cdc.core.row import Row
@@ -111,9 +111,11 @@ class RecordConverter:
         return (isinstance(self.key, PrefixedAvro) and isinstance(self.value, PrefixedAvro)
                 and native.records is not None)
 
-    def encode(self, batch: Any, now_us: int, failed: list[Failed] | None = None) -> Any:
-        """As `convert`, for *batch*, a `native.records.RecordBatch`; returns a `native.batch.OutBatch`."""
-        return native.encode(self, batch, now_us, failed)
+    def encode(self, batch: Any, now_us: int, failed: list[Failed] | None = None,
+               transforms: Transforms | None = None) -> Any:
+        """As `convert`, for what *transforms* leave of *batch*, a `native.records.RecordBatch`; returns a
+        `native.batch.OutBatch`."""
+        return native.encode(self, batch, now_us, failed, transforms)
 
     def stage_of(self, record: Transformed) -> str:
         """Kafka Connect's name for the converter that fails on *record*: the key's if it fails alone."""

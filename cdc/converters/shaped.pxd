@@ -7,22 +7,23 @@ from cdc.converters.plan cimport AvroPlan, FieldOp, put_field
 
 cdef class RowPlan:
     cdef AvroPlan plan
-    cdef bint optional
-    cdef list fields
+    cdef readonly bint optional
+    cdef readonly list fields
     @cython.locals(plan=AvroPlan, out=Writer, op=FieldOp, position=Py_ssize_t, data=bytes)
     cpdef bytes value(self, Record record, bint before, tuple extra)
 
 cdef class ShapePlan:
-    cdef str name
-    cdef str topic
-    cdef AvroPlan key
+    cdef readonly str name
+    cdef readonly str op
+    cdef readonly str topic
+    cdef readonly AvroPlan key
     cdef object print_key
-    cdef AvroPlan value
+    cdef readonly AvroPlan value
     cdef object print_value
-    cdef object null
-    cdef bint before
-    cdef tuple extras
-    cdef RowPlan row
+    cdef readonly object null
+    cdef readonly bint before
+    cdef readonly tuple extras
+    cdef readonly RowPlan row
     @cython.locals(data=bytes)
     cpdef bytes value_of(self, Record record, long long now_us)
     @cython.locals(found=list, kind=int, number=int)
@@ -48,8 +49,10 @@ cdef class ShapedConverter:
     cdef public dict headers
     @cython.locals(record=Record, plan=ShapePlan, other=Row)
     cpdef object outgoing(self, Shaped shaped, long long now_us)
+    cpdef list headers_of(self, str topic)
     cpdef list key_headers(self, Record record, str topic)
+    cpdef ShapePlan plan_of(self, object outcome)
     @cython.locals(key=Side, value=Side)
-    cpdef object plan_for(self, Record record, object outcome)
+    cpdef object plan_for(self, object outcome)
     @cython.locals(plan=AvroPlan)
     cpdef Side side(self, object converter, str topic, object schema, object outcome)

@@ -53,6 +53,7 @@ class ShapePlan:
 
     def __init__(self, outcome: Outcome, name: str, key: Side | None, value: Side | None, null: bytes | None) -> None:
         self.name = name
+        self.op = outcome.op
         self.topic = outcome.topic
         self.key: Any = None if key is None else key.plan
         self.print_key = None if key is None else key.printer
@@ -128,9 +129,7 @@ class ShapedConverter:
             made: Outgoing = self.viewed.outgoing(shaped.view(now_us))
             return made
         record = shaped.record
-        plan = self.plans.get(shaped.outcome)
-        if plan is None:
-            plan = self.plan_for(record, shaped.outcome)
+        plan = self.plan_of(shaped.outcome)
         key = None
         if plan.key is not None:
             other = record.before if record.other is None and record.key_row is record.after else record.other
@@ -138,15 +137,20 @@ class ShapedConverter:
             if plan.print_key is not None and key is not None:
                 key = plan.print_key.printed(key)
         value = plan.value_of(record, now_us)
-        headers = self.headers.get(plan.topic)
-        if headers is None:
-            headers = self.headers_for(plan.topic)
-            if len(self.headers) >= MAX_PLANS:
-                self.headers.clear()
-            self.headers[plan.topic] = headers
+        headers = self.headers_of(plan.topic)
         if record.key_headers:
             headers = [*self.key_headers(record, plan.topic), *headers]
         return _new_outgoing(Outgoing, (plan.topic, key, value, -1, headers, plan.name, -1))
+
+    def headers_of(self, topic: str) -> list[tuple[str, bytes | None]]:
+        """The constant headers of *topic*."""
+        headers = self.headers.get(topic)
+        if headers is None:
+            headers = self.headers_for(topic)
+            if len(self.headers) >= MAX_PLANS:
+                self.headers.clear()
+            self.headers[topic] = headers
+        return headers
 
     def key_headers(self, record: Record, topic: str) -> list[tuple[str, bytes | None]]:
         values = ValuePlan(record.table, self.failures)
@@ -154,8 +158,14 @@ class ShapedConverter:
         return [(name, self.header_converter.from_connect(topic, schema, key_in_header(values, record, row)))
                 for name, row in record.key_headers]
 
-    def plan_for(self, record: Record, outcome: Outcome) -> ShapePlan:
-        table = record.table
+    def plan_of(self, outcome: Outcome) -> ShapePlan:
+        """Raises RegistryError."""
+        plan = self.plans.get(outcome)
+        if plan is None:
+            plan = self.plan_for(outcome)
+        return plan
+
+    def plan_for(self, outcome: Outcome) -> ShapePlan:
         key = value = None
         if outcome.key_schema is not None:
             key = self.side(self.key, outcome.topic, outcome.key_schema, outcome)
@@ -165,7 +175,7 @@ class ShapedConverter:
             null = self.value.from_connect(outcome.topic, outcome.value_schema, None)
         elif outcome.value_schema is not None:
             value = self.side(self.value, outcome.topic, outcome.value_schema, outcome)
-        plan = ShapePlan(outcome, str(table.id), key, value, null)
+        plan = ShapePlan(outcome, str(outcome.table.id), key, value, null)
         if len(self.plans) >= MAX_PLANS:
             self.plans.clear()
         self.plans[outcome] = plan

@@ -30,11 +30,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from .errors import RecordError
-from .outcome import Shaped, Transformed
+from .outcome import Outcome, Shaped, Transformed
 from .owner import Claim
 from .position import Offset, Position
 from .record import Batch, Message, Record
 from .schema import Schema
+from .table import TableSchema
 from .view import RecordView
 
 
@@ -193,6 +194,10 @@ class Transforms(Protocol):
               ) -> Sequence[Transformed]:
         """What is left of *records*, in order. *now_us*: the connector's clock, µs since 1970. Raises
         TransformError, ConvertError."""
+        ...
+
+    def outcome(self, table: TableSchema, op: str) -> Outcome | None:
+        """What all records of *table* with *op* become; None if that depends on the record."""
         ...
 
 

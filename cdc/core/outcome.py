@@ -75,10 +75,10 @@ class Outcome:
         return {DELETE: "before", TRUNCATE: ""}.get(self.op, "after")
 
 
-def untransformed(record: Record) -> Outcome:
-    """The outcome of a chain without transforms, for all records with the record's table and op."""
-    table, tombstone = record.table, record.op == TOMBSTONE
-    return Outcome(table, record.op, table.topic, None if tombstone else table.envelope_schema, table.key_schema,
+def untransformed(table: TableSchema, op: str) -> Outcome:
+    """The outcome of a chain without transforms."""
+    tombstone = op == TOMBSTONE
+    return Outcome(table, op, table.topic, None if tombstone else table.envelope_schema, table.key_schema,
                    "null" if tombstone else "envelope")
 
 

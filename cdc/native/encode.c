@@ -68,15 +68,19 @@ static int is_null(const cdc_tx *tx, uint8_t field) {
 
 static int64_t floor_div(int64_t number, int64_t by) { return number / by - (number % by < 0); }
 
-static void source(const cdc_records *in, const cdc_rec *rec, const cdc_plan *plan, cdc_out *out) {
-    const cdc_tx *tx = plan->field_count ? in->txs + rec->tx : NULL;
+/* The plan's pieces, and the fields between them. */
+static int fields(const cdc_records *in, const cdc_rec *rec, const cdc_plan *plan, int64_t now_us, cdc_out *out) {
+    const cdc_tx *tx = rec->tx < in->tx_count ? in->txs + rec->tx : NULL;
     uint32_t at;
     for (at = 0; at < plan->field_count; at++) {
-        int null = is_null(tx, plan->fields[at].number);
+        uint8_t number = plan->fields[at].number;
+        int null;
+        if (tx == NULL && number < CDC_FIELD_CLOCK_MS) return CDC_REFUSED;
+        null = is_null(tx, number);
         put(out, plan->pieces[at]);
         if (plan->fields[at].optional) cdc_out_byte(out, null ? 0 : 2);
         if (null) continue;
-        switch (plan->fields[at].number) {
+        switch (number) {
         case CDC_FIELD_TS_MS: cdc_out_long(out, floor_div(tx->time_us, 1000)); break;
         case CDC_FIELD_TS_US: cdc_out_long(out, tx->time_us); break;
         case CDC_FIELD_TS_NS: cdc_out_long(out, tx->time_us * 1000); break;
@@ -90,9 +94,13 @@ static void source(const cdc_records *in, const cdc_rec *rec, const cdc_plan *pl
         case CDC_FIELD_MYSQL_ROW: cdc_out_long(out, (int64_t)rec->lsn); break;
         case CDC_FIELD_MYSQL_THREAD: cdc_out_long(out, tx->thread); break;
         case CDC_FIELD_MYSQL_QUERY: cdc_out_bytes(out, tx->query.data, tx->query.size); break;
+        case CDC_FIELD_CLOCK_MS: cdc_out_long(out, floor_div(now_us, 1000)); break;
+        case CDC_FIELD_CLOCK_US: cdc_out_long(out, now_us); break;
+        case CDC_FIELD_CLOCK_NS: cdc_out_long(out, now_us * 1000); break;
         }
     }
     put(out, plan->pieces[at]);
+    return CDC_WRITTEN;
 }
 
 static int key(const cdc_records *in, const cdc_rec *rec, const cdc_plan *plan, cdc_out *out) {
@@ -104,7 +112,18 @@ static int key(const cdc_records *in, const cdc_rec *rec, const cdc_plan *plan, 
     return CDC_WRITTEN;
 }
 
-static int value(const cdc_records *in, const cdc_rec *rec, const cdc_plan *plan, cdc_bytes clocks, cdc_out *out) {
+/* A row as the whole value, and what follows it. */
+static int row_value(const cdc_records *in, const cdc_rec *rec, const cdc_plan *plan, int64_t now_us, cdc_out *out) {
+    int before = plan->image == CDC_IMAGE_BEFORE;
+    uint32_t first = before ? rec->before : rec->after;
+    if (first == CDC_NO_ROW) return CDC_REFUSED;
+    put(out, plan->value_prefix);
+    if (row(in, rec, plan->text, plan->binary, plan->column_count, first, before ? CDC_NO_ROW : rec->before, out))
+        return CDC_REFUSED;
+    return fields(in, rec, plan, now_us, out);
+}
+
+static int envelope(const cdc_records *in, const cdc_rec *rec, const cdc_plan *plan, cdc_bytes ending, cdc_out *out) {
     uint8_t op[3] = {0, 2, rec->op}; /* no transaction block; one letter */
     put(out, plan->value_prefix);
     if (rec->before == CDC_NO_ROW || rec->flags & CDC_BEFORE_HIDDEN) {
@@ -121,44 +140,57 @@ static int value(const cdc_records *in, const cdc_rec *rec, const cdc_plan *plan
         if (row(in, rec, plan->text, plan->binary, plan->column_count, rec->after, rec->before, out))
             return CDC_REFUSED;
     }
-    source(in, rec, plan, out);
+    if (fields(in, rec, plan, 0, out)) return CDC_REFUSED;
     cdc_out_raw(out, op, sizeof op);
-    put(out, clocks);
+    put(out, ending);
     return CDC_WRITTEN;
 }
 
-int cdc_encode(const cdc_records *in, cdc_plan *const *plans, uint64_t batch, cdc_bytes clocks, cdc_out *out,
+/* The message of one record, which the plan does not drop. */
+static int message(const cdc_records *in, const cdc_rec *rec, const cdc_plan *plan, const cdc_clock *clock,
+                   cdc_out *out, cdc_msg *msg) {
+    msg->route = plan->route;
+    msg->partition = -1;
+    msg->timestamp_ms = -1;
+    msg->key = (uint32_t)out->size;
+    msg->key_len = msg->val_len = CDC_NULL;
+    if (plan->has_key) {
+        if (key(in, rec, plan, out)) return CDC_REFUSED;
+        msg->key_len = (uint32_t)(out->size - msg->key);
+    }
+    msg->val = (uint32_t)out->size;
+    if (plan->image == CDC_IMAGE_NULL) {
+        if (!plan->has_null) return CDC_WRITTEN;
+        put(out, plan->null);
+    } else if (rec->op == CDC_TOMBSTONE) {
+        return plan->image == CDC_IMAGE_ENVELOPE ? CDC_WRITTEN : CDC_REFUSED;
+    } else if (plan->image == CDC_IMAGE_ENVELOPE ? envelope(in, rec, plan, clock->ending, out)
+                                                 : row_value(in, rec, plan, clock->now_us, out)) {
+        return CDC_REFUSED;
+    }
+    msg->val_len = (uint32_t)(out->size - msg->val);
+    return CDC_WRITTEN;
+}
+
+int cdc_encode(const cdc_records *in, cdc_plan *const *plans, uint64_t batch, cdc_clock clock, cdc_out *out,
                cdc_msg *msgs, uint32_t *next, uint32_t *made) {
     for (; *next < in->rec_count; ++*next) {
         const cdc_rec *rec = in->recs + *next;
-        cdc_msg *msg = msgs + *made;
         const cdc_plan *plan;
         size_t size = out->size;
+        int refused;
         if (rec->op == CDC_FOREIGN) return CDC_NEEDS_PYTHON;
-        plan = plans[rec->table];
+        plan = plans[(size_t)rec->table * CDC_SLOTS + cdc_slot(rec->op)];
         if (plan == NULL || plan->batch != batch) return CDC_NEEDS_PLAN;
         if (plan->none) return CDC_NEEDS_PYTHON;
-        msg->route = plan->route;
-        msg->partition = -1;
-        msg->timestamp_ms = -1;
-        msg->key = (uint32_t)size;
-        msg->key_len = msg->val_len = CDC_NULL;
-        if (plan->has_key) {
-            if (key(in, rec, plan, out)) goto refused;
-            msg->key_len = (uint32_t)(out->size - msg->key);
-        }
-        msg->val = (uint32_t)out->size;
-        if (rec->op != CDC_TOMBSTONE) {
-            if (value(in, rec, plan, clocks, out)) goto refused;
-            msg->val_len = (uint32_t)(out->size - msg->val);
-        }
+        if (plan->dropped) continue;
+        refused = message(in, rec, plan, &clock, out, msgs + *made);
         if (out->error) return CDC_NEEDS_MEMORY;
+        if (refused) {
+            out->size = size;
+            return CDC_NEEDS_PYTHON;
+        }
         ++*made;
-        continue;
-    refused:
-        if (out->error) return CDC_NEEDS_MEMORY;
-        out->size = size;
-        return CDC_NEEDS_PYTHON;
     }
     return CDC_ENCODED;
 }

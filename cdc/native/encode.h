@@ -19,8 +19,17 @@ enum {
     CDC_FIELD_MYSQL_POS,
     CDC_FIELD_MYSQL_ROW,
     CDC_FIELD_MYSQL_THREAD,
-    CDC_FIELD_MYSQL_QUERY
+    CDC_FIELD_MYSQL_QUERY,
+    CDC_FIELD_CLOCK_MS, /* the connector's clock; from here on no field is the transaction's */
+    CDC_FIELD_CLOCK_US,
+    CDC_FIELD_CLOCK_NS
 };
+
+/* What a value is. A tombstone's is null, whatever its plan says. */
+enum { CDC_IMAGE_ENVELOPE, CDC_IMAGE_BEFORE, CDC_IMAGE_AFTER, CDC_IMAGE_NULL };
+
+/* A table has a plan for each op, which may all be the same. */
+#define CDC_SLOTS 5
 
 typedef struct {
     const uint8_t *data;
@@ -34,21 +43,41 @@ typedef struct {
 typedef struct {
     uint64_t batch; /* the encoding for which `route` holds */
     uint32_t route;
-    uint8_t has_key, none; /* none: all records are for the other code */
+    uint8_t has_key, image;
+    uint8_t none;     /* all records are for the other code */
+    uint8_t dropped;  /* no record becomes a message */
+    uint8_t has_null; /* a value that is null has the bytes `null` */
     uint32_t column_count, key_count, field_count;
-    cdc_bytes key_prefix, key_tail, value_prefix;
+    cdc_bytes key_prefix, key_tail, value_prefix, null;
     cdc_colop *text, *binary;         /* `column_count` of each */
     cdc_colop *key_text, *key_binary; /* `key_count` of each */
-    cdc_bytes *pieces;                /* of the source block: one more than `field_count` */
+    cdc_bytes *pieces;                /* of the source block, or of what follows a row: one more than `field_count` */
     cdc_field *fields;                /* between them */
 } cdc_plan;
 
+/* The connector's clock: µs since 1970, and the end of each envelope. */
+typedef struct {
+    int64_t now_us;
+    cdc_bytes ending;
+} cdc_clock;
+
 enum { CDC_ENCODED = 0, CDC_NEEDS_PYTHON = 1, CDC_NEEDS_PLAN = 2, CDC_NEEDS_MEMORY = 3 };
 
-/* Writes records from *next* on; each adds one message at *made*, for which *msgs* has room. Returns CDC_NEEDS_PYTHON if
-   record *next* is one for the other code, and CDC_NEEDS_PLAN if there is no plan yet for its table, or if its route is
-   not known yet in encoding *batch*. *clocks*: the end of each value. */
-int cdc_encode(const cdc_records *in, cdc_plan *const *plans, uint64_t batch, cdc_bytes clocks, cdc_out *out,
+/* The place of *op* among the CDC_SLOTS plans of a table. */
+static inline uint32_t cdc_slot(uint8_t op) {
+    switch (op) {
+    case 'c': return 0;
+    case 'u': return 1;
+    case 'd': return 2;
+    case 'r': return 3;
+    default: return 4; /* a tombstone */
+    }
+}
+
+/* Writes records from *next* on; each adds one message at *made*, for which *msgs* has room, unless it is dropped.
+   *plans*: CDC_SLOTS for each table. Returns CDC_NEEDS_PYTHON if record *next* is one for the other code, and
+   CDC_NEEDS_PLAN if there is no plan yet for its table and op, or if its route is not known yet in encoding *batch*. */
+int cdc_encode(const cdc_records *in, cdc_plan *const *plans, uint64_t batch, cdc_clock clock, cdc_out *out,
                cdc_msg *msgs, uint32_t *next, uint32_t *made);
 
 #endif

@@ -115,6 +115,14 @@ cdef extern from "encode.h" nogil:
         CDC_FIELD_MYSQL_ROW
         CDC_FIELD_MYSQL_THREAD
         CDC_FIELD_MYSQL_QUERY
+        CDC_FIELD_CLOCK_MS
+        CDC_FIELD_CLOCK_US
+        CDC_FIELD_CLOCK_NS
+        CDC_IMAGE_ENVELOPE
+        CDC_IMAGE_BEFORE
+        CDC_IMAGE_AFTER
+        CDC_IMAGE_NULL
+        CDC_SLOTS
         CDC_ENCODED
         CDC_NEEDS_PYTHON
         CDC_NEEDS_PLAN
@@ -127,16 +135,20 @@ cdef extern from "encode.h" nogil:
     ctypedef struct cdc_plan:
         uint64_t batch
         uint32_t route
-        uint8_t has_key, none
+        uint8_t has_key, image, none, dropped, has_null
         uint32_t column_count, key_count, field_count
-        cdc_bytes key_prefix, key_tail, value_prefix
+        cdc_bytes key_prefix, key_tail, value_prefix, null
         cdc_colop *text
         cdc_colop *binary
         cdc_colop *key_text
         cdc_colop *key_binary
         cdc_bytes *pieces
         cdc_field *fields
-    int cdc_encode(const cdc_records *records, cdc_plan **plans, uint64_t batch, cdc_bytes clocks, cdc_out *out,
+    ctypedef struct cdc_clock:
+        int64_t now_us
+        cdc_bytes ending
+    uint32_t cdc_slot(uint8_t op)
+    int cdc_encode(const cdc_records *records, cdc_plan **plans, uint64_t batch, cdc_clock clock, cdc_out *out,
                    cdc_msg *msgs, uint32_t *next, uint32_t *made)
 
 cdef class Plan:
@@ -156,7 +168,7 @@ cdef class Tables:
     cdef readonly list items
     cdef cdc_plan **plans
     cdef Py_ssize_t capacity
-    cdef cdc_plan none
+    cdef cdc_plan none, dropped
     cdef Py_ssize_t add(self, Table table) except -1
 
 cdef class RecordBatch:

@@ -9,10 +9,13 @@ from .batch import OutBatch
 
 OPS: dict[str, int]
 FIELDS: dict[str, int]
+IMAGES: dict[str, int]
+DROPPED: Any
 
 class Plan:
     def __init__(self, key_prefix: bytes, key_tail: bytes, value_prefix: bytes, columns: list[tuple[Any, ...]],
-                 keys: list[tuple[Any, ...]] | None, pieces: list[bytes], fields: list[tuple[str, bool]]) -> None: ...
+                 keys: list[tuple[Any, ...]] | None, pieces: list[bytes], fields: list[tuple[str, bool]],
+                 image: str = ..., null: bytes | None = ...) -> None: ...
 
 class Table:
     schema: TableSchema
@@ -37,5 +40,6 @@ class RecordBatch:
     def foreign_count(self) -> int: ...
 
 def written(codec: tuple[Any, ...], data: bytes) -> bytes | str | None: ...
-def encode(batch: RecordBatch, plan_of: Callable[[Table], tuple[Plan | None, str, str, Sequence[Any]]],
-           convert: Callable[[Record | Message], Outgoing | None], clocks: bytes, tolerant: bool) -> OutBatch: ...
+def encode(batch: RecordBatch, plan_of: Callable[[Table, str | None], tuple[Plan | None, str, str, Sequence[Any]]],
+           convert: Callable[[Record | Message], Sequence[Outgoing] | None], ending: bytes, now_us: int, tolerant: bool,
+           by_op: bool = ...) -> OutBatch: ...

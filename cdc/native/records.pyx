@@ -37,8 +37,12 @@ FIELDS = {
     "lsn": CDC_FIELD_LSN, "pg_sequence": CDC_FIELD_PG_SEQUENCE, "mysql_server_id": CDC_FIELD_MYSQL_SERVER_ID,
     "mysql_gtid": CDC_FIELD_MYSQL_GTID, "mysql_file": CDC_FIELD_MYSQL_FILE, "mysql_pos": CDC_FIELD_MYSQL_POS,
     "mysql_row": CDC_FIELD_MYSQL_ROW, "mysql_thread": CDC_FIELD_MYSQL_THREAD, "mysql_query": CDC_FIELD_MYSQL_QUERY,
+    "clock_ms": CDC_FIELD_CLOCK_MS, "clock_us": CDC_FIELD_CLOCK_US, "clock_ns": CDC_FIELD_CLOCK_NS,
 }
-"""The fields of a source block that C writes, by the name that a source gives them."""
+"""The fields of a source block that C writes, by the name that a source gives them; and the connector's clock."""
+
+IMAGES = {"envelope": CDC_IMAGE_ENVELOPE, "before": CDC_IMAGE_BEFORE, "after": CDC_IMAGE_AFTER, "null": CDC_IMAGE_NULL}
+"""What a value is, by the name that `core.outcome.Outcome` has for it."""
 
 cdef enum:
     TEXT_FORM = 4
@@ -64,17 +68,23 @@ cdef int python_codec(cdc_out *out, const uint8_t *p, size_t n, const cdc_colop 
 
 
 cdef class Plan:
-    """How C writes keys and values of one table.
+    """How C writes keys and values of one table, or of its records with one op.
 
     *columns*, *keys*: for each column `(index, branch, null, unchanged, text, binary)`: ready bytes for a null and for a
     value that the log left out, or None; then for each wire format None, a Python codec, or a tuple of the name in `OPS`
-    and its parameters (numbers, or bytes for its table). *keys* is None if the table has no key. *pieces*: the bytes of
-    the source block around its own fields. *fields*: for each of those its name in `FIELDS`, and whether it is optional.
+    and its parameters (numbers, or bytes for its table). *keys* is None if the records have no key. *pieces*: the bytes
+    of the source block around its own fields, or of what follows a row that is the whole value. *fields*: for each field
+    its name in `FIELDS`, and whether it is optional. *image*: as in `IMAGES`. *null*: the bytes of a value that is null;
+    None for Kafka's null.
     """
 
     def __init__(self, bytes key_prefix, bytes key_tail, bytes value_prefix, list columns, list keys, list pieces,
-                 list fields):
+                 list fields, str image="envelope", bytes null=None):
         self.kept = []
+        self.c.image = IMAGES[image]
+        if null is not None:
+            self.c.null = self.keep(null)
+            self.c.has_null = 1
         self.c.has_key = keys is not None
         self.c.key_prefix = self.keep(key_prefix)
         self.c.key_tail = self.keep(key_tail)
@@ -184,6 +194,7 @@ cdef class Tables:
     def __cinit__(self):
         self.items = []
         self.none.none = 1
+        self.dropped.dropped = 1
 
     def __dealloc__(self):
         free(self.plans)
@@ -195,12 +206,12 @@ cdef class Tables:
         cdef Py_ssize_t number = len(self.items)
         cdef cdc_plan **grown
         if number == self.capacity:
-            grown = <cdc_plan **>realloc(self.plans, (number * 2 + 16) * sizeof(cdc_plan *))
+            grown = <cdc_plan **>realloc(self.plans, (number * 2 + 16) * CDC_SLOTS * sizeof(cdc_plan *))
             if grown == NULL:
                 raise MemoryError
             self.plans = grown
             self.capacity = number * 2 + 16
-        self.plans[number] = NULL
+        memset(self.plans + number * CDC_SLOTS, 0, CDC_SLOTS * sizeof(cdc_plan *))
         self.items.append(table)
         return number
 
@@ -321,53 +332,68 @@ cdef class RecordBatch:
         return record
 
 
-def encode(RecordBatch batch, plan_of, convert, bytes clocks, bint tolerant):
+DROPPED = object()
+"""In place of a plan: no record becomes a message."""
+
+
+def encode(RecordBatch batch, plan_of, convert, bytes ending, long long now_us, bint tolerant, bint by_op=False):
     """The records of *batch* as an OutBatch, in order.
 
-    *plan_of(table)* gives a Plan, or None if the table's records are not for C, and the topic, the table's name and the
-    headers. *convert(record)* gives the Outgoing of a record that C refuses, or None if it failed: then, unless
-    *tolerant*, the records before it are all. *clocks* ends each value. Raises what these two raise, and MemoryError.
+    *plan_of(table, op)* gives a Plan, DROPPED, or None if the records are not for C; and the topic, the table's name and
+    the headers. *op* is "" for a tombstone, and None unless *by_op*: the plan is then for all ops.
+    *convert(record)* gives the Outgoings of a record that C refuses, or None if it failed: then, unless *tolerant*, the
+    records before it are all. *ending*: the end of each envelope. Raises what these two raise, and MemoryError.
     """
     global _batches
     cdef OutBatch out = OutBatch()
     cdef Tables tables = batch.tables
-    cdef uint32_t following = 0, made, number
-    cdef cdc_bytes ending
+    cdef uint32_t following = 0, made
+    cdef cdc_rec *rec
+    cdef cdc_clock clock
     cdef int outcome
     cdef uint64_t this_batch
     _batches += 1
     this_batch = _batches
-    ending.data = <const uint8_t *>PyBytes_AS_STRING(clocks)
-    ending.size = PyBytes_GET_SIZE(clocks)
+    clock.now_us = now_us
+    clock.ending.data = <const uint8_t *>PyBytes_AS_STRING(ending)
+    clock.ending.size = PyBytes_GET_SIZE(ending)
     out.reserve(batch.records.rec_count)
     while True:
         made = out.count
         with nogil:
-            outcome = cdc_encode(&batch.records, tables.plans, this_batch, ending, &out.arena, out.msgs, &following, &made)
+            outcome = cdc_encode(&batch.records, tables.plans, this_batch, clock, &out.arena, out.msgs, &following, &made)
         out.count = made
         if outcome == CDC_ENCODED:
             return out
         if outcome == CDC_NEEDS_MEMORY:
             out.check()
         elif outcome == CDC_NEEDS_PYTHON:
-            outgoing = convert(batch.view(following))
+            outgoings = convert(batch.view(following))
             following += 1
-            if outgoing is not None:
-                out.append(outgoing)
-            elif not tolerant:
+            if outgoings is None and not tolerant:
                 return out
+            for outgoing in outgoings or ():
+                out.append(outgoing)
+            out.reserve(out.count + batch.records.rec_count - following)
         else:
-            number = batch.records.recs[following].table
-            table = <Table>tables.items[number]
-            plan, topic, name, headers = plan_of(table)
-            set_plan(tables, number, plan, this_batch, 0 if plan is None else out.add_route(topic, name, headers))
+            rec = batch.records.recs + following
+            op = None if not by_op else "" if rec.op == CDC_TOMBSTONE else chr(rec.op)
+            plan, topic, name, headers = plan_of(<Table>tables.items[rec.table], op)
+            set_plan(tables, rec, by_op, plan, this_batch, 0 if plan is None or plan is DROPPED
+                     else out.add_route(topic, name, headers))
 
 
-cdef set_plan(Tables tables, uint32_t number, plan, uint64_t batch, uint32_t route):
+cdef set_plan(Tables tables, cdc_rec *rec, bint by_op, plan, uint64_t batch, uint32_t route):
+    cdef cdc_plan *c
+    cdef cdc_plan **place = tables.plans + <size_t>rec.table * CDC_SLOTS
+    cdef int slot
     if plan is None:
-        tables.none.batch = batch
-        tables.plans[number] = &tables.none
+        c = &tables.none
+    elif plan is DROPPED:
+        c = &tables.dropped
     else:
-        (<Plan>plan).c.batch = batch
-        (<Plan>plan).c.route = route
-        tables.plans[number] = &(<Plan>plan).c
+        c = &(<Plan>plan).c
+    c.batch, c.route = batch, route
+    for slot in range(CDC_SLOTS):
+        if not by_op or slot == <int>cdc_slot(rec.op):
+            place[slot] = c

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
 from cdc.core.errors import (
@@ -59,7 +60,8 @@ class Convert(Protocol):
 class Encode(Convert, Protocol):
     """The same, of a task whose source has been told `prefer_native`."""
 
-    def encode(self, batch: Any, now_us: int, failed: list[Failed] | None = None) -> Any: ...
+    def encode(self, batch: Any, now_us: int, failed: list[Failed] | None = None,
+               transforms: Transforms | None = None) -> Any: ...
 
 
 class Judge(Protocol):
@@ -232,15 +234,17 @@ class Task:
         records: Sequence[Transformed] = batch.records
         failed: list[Failed] = []
         clock, spent = time.perf_counter, self.metrics.spent
-        if self.parts.transforms is not None and batch.records:
+        transforms, listened = self.parts.transforms, self.tap is not None and self.tap.active
+        native = None if transforms is not None and listened else batch.native  # who listens wants each record
+        if native is None and transforms is not None and batch.records:
             began = clock()
-            records = self._retried(self.parts.transforms.apply, batch.records, failed)
+            records = self._retried(transforms.apply, batch.records, failed)
             spent("transform", clock() - began)
         began = clock()
-        native = batch.native if self.parts.transforms is None else None
         outgoing: Any = []
         if native is not None:
-            outgoing = self._retried(cast(Encode, self.parts.converter).encode, native, failed)
+            encode = cast(Encode, self.parts.converter).encode
+            outgoing = self._retried(partial(encode, transforms=transforms), native, failed)
         elif records:
             outgoing = self._retried(self.parts.converter.convert, records, failed)
         spent("convert", clock() - began)
@@ -250,8 +254,8 @@ class Task:
         # What precedes the record that ends the task is still sent. One answer is missing then, so that the batch is
         # never committed.
         delivery = self.commits.add(batch, len(outgoing) + len(letters) + (error is not None))
-        if self.tap is not None and self.tap.active:
-            self.tap.offer(records)
+        if listened:
+            cast(EventTap, self.tap).offer(records)
         began = clock()
         if native is None:
             self._send(outgoing, self.parts.sink.send, delivery)

@@ -124,7 +124,7 @@ class Chain:
             if shapes and isinstance(record, Record):
                 known = outcomes.get((record.table, record.op), _UNKNOWN)
                 if known is _UNKNOWN:
-                    known = self._outcome(record)
+                    known = self.outcome(record.table, record.op)
                 if known is not None:
                     if not known.dropped:
                         kept.append(Shaped(record, known))
@@ -142,9 +142,12 @@ class Chain:
                     kept.append(view)
         return kept
 
-    def _outcome(self, record: Record) -> Outcome | None:
-        """That of all records with the record's table and op; None if it depends on the record."""
-        found: Outcome | None = untransformed(record)
+    def outcome(self, table: TableSchema, op: str) -> Outcome | None:
+        """That of all records with this *table* and *op*; None if it depends on the record."""
+        found: Outcome | None = self._outcomes.get((table, op), _UNKNOWN)
+        if found is not _UNKNOWN:
+            return found
+        found = untransformed(table, op)
         for step in self.steps:
             if found is None or found.dropped:
                 break
@@ -153,8 +156,12 @@ class Chain:
             found = replace(found, view=self._viewed)
         if len(self._outcomes) >= MAX_OUTCOMES:
             self._outcomes.clear()
-        self._outcomes[record.table, record.op] = found
+        self._outcomes[table, op] = found
         return found
+
+    def may_know(self) -> bool:
+        """Whether each step can have an outcome, for some tables at least."""
+        return all(hasattr(step.transform, "outcome") or hasattr(step.predicate, "decided") for step in self.steps)
 
     def _viewed(self, record: Record, now_us: int) -> RecordView:
         found = self._through(self._view(record, now_us))

@@ -115,12 +115,16 @@ class Bench:
             floor = self.database.floor(workload, rows)
             ours = self._drain(name, workload, rows)
             bare = self.sinks.produce(f"{name}.produce", self.database.topic(name), rows)
-            rounds.append((ours, {"bare producer": bare, **({floor[0]: floor[1]} if floor else {})}))
+            others: dict[str, Measured] = {"bare producer": bare, **({floor[0]: floor[1]} if floor else {})}
+            if workload.against:
+                others[workload.against] = self._drain(f"{name}_plain", WORKLOADS[workload.against], rows)
+            rounds.append((ours, others))
             print(f"  {'cdc':22}{ours}", flush=True)
             for yardstick, measured in rounds[-1][1].items():
                 print(f"  {yardstick:22}{measured}", flush=True)
         for yardstick in rounds[0][1]:
-            _print_ratio(yardstick, [(ours, others[yardstick]) for ours, others in rounds])
+            _print_ratio(yardstick, [(ours, others[yardstick]) for ours, others in rounds],
+                         cpu=yardstick in ("bare producer", workload.against))
         largest = max((ours for ours, _ in rounds), key=lambda ours: ours.peak_kib)
         if self._usual is not None:
             print(f"  memory against the first: {(largest.peak_kib - self._usual.peak_kib) / 1024:+.0f} MB", flush=True)
@@ -140,12 +144,13 @@ class Bench:
         return f"{self.database.name}_{kind}_{part}".lower()
 
 
-def _print_ratio(yardstick: str, pairs: list[tuple[Drained, Measured]]) -> None:
+def _print_ratio(yardstick: str, pairs: list[tuple[Drained, Measured]], *, cpu: bool) -> None:
+    """*cpu*: compare CPU times, too."""
     rates: Mapping[str, list[float]] = {
         "rate": [ours.rate / other.rate for ours, other in pairs],
         "CPU time": [ours.cpu_per_million / other.cpu_per_million for ours, other in pairs if other.cpu_s]}
     for what, ratios in rates.items():
-        if ratios and (what == "rate" or yardstick == "bare producer"):
+        if ratios and (what == "rate" or cpu):
             print(f"  {what} against {yardstick}: {timing.median(ratios)}", flush=True)
 
 

@@ -36,8 +36,8 @@ def check(database: Database, workload: Workload, bootstrap: str, registry: str,
         if number % step:
             continue
         event = decode(message.value)
-        last[number] = _state(event["after"], workload)
-        source = event["source"]
+        last[number] = _state(event.get("after", event), workload)
+        source = event.get("source") or {name.removeprefix("__source_"): each for name, each in event.items()}
         places.append((source["lsn"],) if "lsn" in source else (source["file"], source["pos"]))
     assert workload.snapshot or places == sorted(places), f"{topic} is not in the log's order"
     assert last == database.rows(step), "the topic's last states are not the table's"
@@ -52,7 +52,7 @@ def _state(after: dict[str, Any], workload: Workload) -> tuple[object, ...]:
 
 def decoder(workload: Workload, registry: str) -> Decode:
     """Bytes of a key or value to what they say."""
-    return _json if workload.settings else _avro(registry)
+    return _json if "value.converter" in workload.settings else _avro(registry)
 
 
 def _json(data: bytes | None) -> Any:

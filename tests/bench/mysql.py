@@ -50,7 +50,7 @@ class MySql:
         self.server = server
         self.name = server.title
         mariadb = server.flavor == "mariadb"
-        self.kinds: Sequence[str] = ("W1", "W2", "W3", "W4", "W4Z", "W5", "W6", "W7", "W8", "W9")
+        self.kinds: Sequence[str] = ("W1", "W2", "W3", "W4", "W4Z", "W5", "W6", "W7", "W8", "W9", "W10")
         self._begin: dict[str, Any] = {}
         self._gtids = "@@gtid_binlog_pos" if mariadb else "@@gtid_executed"
 

@@ -34,7 +34,7 @@ _TICK: Final = "INSERT INTO ticks (at) VALUES ((extract(epoch FROM clock_timesta
 
 class Postgres:
     name = "PostgreSQL"
-    kinds: Sequence[str] = ("W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W9")
+    kinds: Sequence[str] = ("W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W9", "W10")
 
     def __init__(self) -> None:
         self.server = PostgresServer(15, shared_buffers="512MB", max_wal_size="8GB")

@@ -19,6 +19,7 @@ from cdc import about
 from cdc.converters.plan import ColumnFailures
 from cdc.converters.records import RecordConverter
 from cdc.converters.simple import SimpleHeaderConverter
+from cdc.converters.views import Views
 from cdc.core.table import Column, TableId
 from cdc.debezium.emit import Emitter
 from cdc.debezium.naming import TopicNaming
@@ -30,8 +31,10 @@ from cdc.sources.postgres.protocol import Relation
 from cdc.sources.postgres.source_block import SourceBlock
 from cdc.sources.postgres.spill import Spill
 from cdc.sources.postgres.types import TypeInfo, resolve
+from cdc.transforms.chain import Chain
 from tests.unit.converters.tables import avro
 from tests.unit.sources.postgres.pgoutput_frames import begin, commit, insert, relation, xlog
+from tests.unit.transforms.worlds import steps
 
 ORDERS: Final = (
     ("id", "int8", 20, -1, True), ("customer_id", "int4", 23, -1, True), ("status", "text", 25, -1, True),
@@ -49,6 +52,10 @@ _CONFIG, _ = parse_postgres({"name": "bench", "topic.prefix": "bench", "database
 _NAMING: Final = TopicNaming.from_config(_CONFIG)
 _HEADERS: Final = (("__debezium.context.connectorLogicalName", "bench"), ("__debezium.context.taskId", "0"),
                    ("__debezium.context.connectorName", "postgresql"))
+_TRANSFORMS: Final = {
+    "transforms": "unwrap,route", "transforms.unwrap.type": "io.debezium.transforms.ExtractNewRecordState",
+    "transforms.unwrap.add.fields": "op,source.ts_ms,source.lsn", "transforms.route.type": "RegexRouter",
+    "transforms.route.regex": "bench[.](.*)", "transforms.route.replacement": "$1"}
 
 
 def frames(events: int) -> list[bytes]:
@@ -126,15 +133,23 @@ class Trace:
 
     def native(self) -> None:
         """Both at once, as whole batches in C."""
+        assert self._native(None) > self.bytes, "there are keys beside the values"
+
+    def transformed(self) -> None:
+        """The same, unwrapped and with another topic's name."""
+        self._native(Chain(steps(_TRANSFORMS), Views(ColumnFailures("fail"), _HEADERS).view, shapes=True))
+
+    def _native(self, chain: Chain | None) -> int:
+        """The bytes of all keys and values."""
         found, made = native_changes(reader()), converter()
         assert found is not None
         first = count = size_bytes = 0
         while first < len(self.frames):
             first, _, batch = found.run(self.frames, first, _BATCH, 1 << 30)
-            out = made.encode(batch, 1_700_000_000_000_000)
+            out = made.encode(batch, 1_700_000_000_000_000, None, chain)
             count, size_bytes = count + len(out), size_bytes + out.size_bytes
         assert count == self.events
-        assert size_bytes > self.bytes, "there are keys beside the values"
+        return size_bytes
 
 
 def calibrate() -> None:
@@ -158,12 +173,12 @@ def best(rounds: int, **stages: Callable[[], None]) -> dict[str, float]:
 
 
 def measure(events: int, rounds: int) -> dict[str, Any]:
-    """`decode_us`, `convert_us`, and `native_us` where it was compiled, by event; `calibration_us` by turn of its loop;
-    which core ran."""
+    """`decode_us`, `convert_us`, and `native_us` and `transformed_us` where they were compiled, by event;
+    `calibration_us` by turn of its loop; which core ran."""
     trace = Trace(events)
     stages = {"decode": trace.decode, "convert": trace.convert}
     if native_changes(reader()) is not None:
-        stages["native"] = trace.native
+        stages |= {"native": trace.native, "transformed": trace.transformed}
     took = best(rounds, calibration=calibrate, **stages)
     return {"core": about.core(), "events": events, "bytes": trace.bytes,
             "calibration_us": took["calibration"] / 50_000 * 1e6,

@@ -16,6 +16,11 @@ Table = Literal["narrow", "wide"]
 JSON: Final[Mapping[str, str]] = {
     f"{side}.converter{key}": value for side in ("key", "value")
     for key, value in (("", "org.apache.kafka.connect.json.JsonConverter"), (".schemas.enable", "false"))}
+TRANSFORMS: Final[Mapping[str, str]] = {
+    "transforms": "unwrap,route", "transforms.unwrap.type": "io.debezium.transforms.ExtractNewRecordState",
+    "transforms.unwrap.add.fields": "op,source.lsn,source.file,source.pos", "transforms.route.type": "RegexRouter",
+    "transforms.route.regex": "(.*)[.](.*)", "transforms.route.replacement": "$1.$2"}
+"""Unwrapped rows with their place in the log. The topic keeps its name, so that the gate finds it."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,8 @@ class Workload:
     full_identity: bool = False
     compressed: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
+    against: str = ""
+    """The workload with the same rows that runs in turn with this one."""
 
 
 WORKLOADS: Final[Mapping[str, Workload]] = {
@@ -42,6 +49,7 @@ WORKLOADS: Final[Mapping[str, Workload]] = {
     "W5": Workload("initial snapshot", fill="at_once", snapshot=True),
     "W6": Workload("rows with 100 KB of text", fill="at_once", table="wide", share=0.01),
     "W9": Workload("inserts as JSON without schemas, 1000 in a transaction", settings=JSON),
+    "W10": Workload("inserts, unwrapped and routed, 1000 in a transaction", settings=TRANSFORMS, against="W1"),
 }
 """Those that drain a number of rows. W7, latency, and W8, start, are in `timing.py`."""
 

@@ -77,7 +77,7 @@ static cdc_plan plan_of(uint32_t columns, cdc_colop *text, cdc_colop *binary, cd
         text[at] = binary[at] = op;
     }
     for (at = 0; at < 6; at++) {
-        fields[at].number = (uint8_t)(at + 1);
+        fields[at].number = (uint8_t)(pick(8) ? at + 1 : CDC_FIELD_CLOCK_MS + at % 3);
         fields[at].optional = (uint8_t)pick(2);
     }
     for (at = 0; at < 7; at++) pieces[at] = (cdc_bytes){(const uint8_t *)"piece", 5};
@@ -90,7 +90,22 @@ static cdc_plan plan_of(uint32_t columns, cdc_colop *text, cdc_colop *binary, cd
     plan.field_count = 6;
     plan.fields = fields;
     plan.pieces = pieces;
+    plan.image = (uint8_t)pick(CDC_IMAGE_NULL + 1);
+    plan.has_null = (uint8_t)pick(2);
+    plan.null = (cdc_bytes){(const uint8_t *)"null", 4};
+    plan.dropped = pick(20) == 0;
     return plan;
+}
+
+/* A table's plan for all ops. */
+static void for_all(cdc_plan **slots, cdc_plan *plan) {
+    int slot;
+    for (slot = 0; slot < CDC_SLOTS; slot++) slots[slot] = plan;
+}
+
+static cdc_clock the_clock(void) {
+    cdc_clock clock = {INT64_C(1700000000123456), {(const uint8_t *)"clocks", 6}};
+    return clock;
 }
 
 static void codecs(void) {
@@ -124,12 +139,13 @@ static void lines(void) {
     static cdc_field fields[6];
     static cdc_msg msgs[64];
     cdc_frame frames[32];
-    cdc_plan plan = plan_of(4, text, binary, pieces, fields), *pointer = &plan;
+    cdc_plan plan = plan_of(4, text, binary, pieces, fields), *slots[CDC_SLOTS];
     cdc_records records = {0};
     cdc_out out = {0};
     uint32_t next = 0, made = 0, at;
     void *given[32];
     plan.field_count = 0;
+    for_all(slots, &plan);
     for (at = 0; at < 32; at++) {
         const char *line = texts[pick(5)];
         frames[at].size = (uint32_t)strlen(line);
@@ -139,7 +155,7 @@ static void lines(void) {
     while (next < 32)
         if (pg_copy_rows(&records, frames, &next, 32, 0, 4, indexes, 3) != PG_COPIED) next++;
     for (next = 0; next < records.rec_count;)
-        if (cdc_encode(&records, &pointer, 1, (cdc_bytes){(const uint8_t *)"clocks", 6}, &out, msgs, &next, &made)) next++;
+        if (cdc_encode(&records, slots, 1, the_clock(), &out, msgs, &next, &made)) next++;
     for (at = 0; at < 32; at++) free(given[at]);
     free(out.data);
     cdc_records_free(&records);
@@ -158,10 +174,9 @@ static void rows(void) {
     cdc_mysql_layout layout = {4, prefixes, sizes};
     cdc_mysql_key key = {keys, 2};
     cdc_mysql_select select = {indexes, 3, 4};
-    cdc_plan plan = plan_of(4, text, binary, pieces, fields), *pointer = &plan;
+    cdc_plan plan = plan_of(4, text, binary, pieces, fields), *slots[CDC_SLOTS];
     cdc_records records = {0};
     cdc_rec like = {0};
-    cdc_tx tx = {0};
     cdc_out out = {0};
     uint8_t kinds[8], sequence = 5;
     cdc_cell cells[8];
@@ -181,11 +196,14 @@ static void rows(void) {
     like.op = 'c';
     like.before = like.after = CDC_NO_ROW;
     records.frames = &frame;
-    records.txs = &tx;
+    if (cdc_records_room(&records, 0, 0, 1)) return;
+    memset(records.txs, 0, sizeof *records.txs);
+    records.tx_count = 1;
+    for_all(slots, &plan);
     count = cdc_mysql_plain_rows(&layout, &event, &key, &at, found);
     cdc_mysql_add_rows(&records, &layout, &event, 0, count, &like, tombstones);
     while (next < records.rec_count)
-        if (cdc_encode(&records, &pointer, 1, (cdc_bytes){(const uint8_t *)"clocks", 6}, &out, msgs, &next, &made)) next++;
+        if (cdc_encode(&records, slots, 1, the_clock(), &out, msgs, &next, &made)) next++;
     free(data);
     size = sizeof packets - 1;
     frame.data = data = damaged(packets, &size);
@@ -195,10 +213,9 @@ static void rows(void) {
     count = cdc_mysql_text_rows(&select, data, size, &at, &sequence);
     cdc_mysql_add_text_rows(&records, &select, data, 0, count, &like);
     while (next < records.rec_count)
-        if (cdc_encode(&records, &pointer, 1, (cdc_bytes){(const uint8_t *)"clocks", 6}, &out, msgs, &next, &made)) next++;
+        if (cdc_encode(&records, slots, 1, the_clock(), &out, msgs, &next, &made)) next++;
     free(data);
     free(out.data);
-    records.txs = NULL;
     cdc_records_free(&records);
 }
 
@@ -215,7 +232,7 @@ static void stream(const cdc_frame *frames, uint32_t count) {
     uint32_t oids[16] = {0}, slots[16] = {0}, next = 0, made = 0, at;
     uint64_t size = 0;
     cdc_frame *copies = calloc(count, sizeof *copies);
-    cdc_plan plans[TABLES], *pointers[TABLES];
+    cdc_plan plans[TABLES], *pointers[TABLES * CDC_SLOTS];
     pg_reader reader = {0};
     cdc_records records = {0};
     cdc_out out = {0};
@@ -223,7 +240,7 @@ static void stream(const cdc_frame *frames, uint32_t count) {
         static const uint32_t of[TABLES] = {4, 1, 2, 3, 5};
         uint32_t place = (of[at] * 2654435761u) & 15;
         plans[at] = plan_of(columns[at], text[at], binary[at], pieces[at], fields[at]);
-        pointers[at] = plans + at;
+        for_all(pointers + at * CDC_SLOTS, plans + at);
         tables[at] = (pg_table){.native = 1, .captured = at > 0, .columns = columns[at], .required = indexes,
                                 .required_count = at > 0, .key = indexes, .key_count = at > 0, .enums = &mood,
                                 .enum_count = at == 4};
@@ -249,7 +266,7 @@ static void stream(const cdc_frame *frames, uint32_t count) {
     while (next < count)
         if (pg_decode(&reader, &records, &next, count, 2 * MOST_FRAMES - 2, &size, UINT64_MAX) != PG_DONE) next++;
     for (next = 0; next < records.rec_count;)
-        if (cdc_encode(&records, pointers, 1, (cdc_bytes){(const uint8_t *)"clocks", 6}, &out, msgs, &next, &made)) next++;
+        if (cdc_encode(&records, pointers, 1, the_clock(), &out, msgs, &next, &made)) next++;
     for (at = 0; at < count; at++) free((void *)copies[at].data);
     free(copies);
     free(out.data);

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cdc.codecs.postgres import text as pgtext
@@ -12,7 +12,9 @@ from cdc.codecs.postgres.values import DurationCodec
 from cdc.codecs.text import DecimalCodec, TextCodec
 from cdc.codecs.time import MICROS, MILLIS, NANOS
 from cdc.converters.records import RecordConverter
+from cdc.converters.views import Views
 from cdc.core.codec import Codec
+from cdc.core.outcome import Shaped
 from cdc.core.record import Record
 from cdc.core.schema import (
     BOOLEAN,
@@ -25,6 +27,7 @@ from cdc.core.schema import (
     Schema,
 )
 from cdc.core.table import Column, TableId
+from cdc.core.view import RecordView
 from cdc.debezium.emit import Emitter
 from cdc.debezium.schemas import make_table_schema, postgres_source_schema
 from cdc.sources.postgres.changes import ChangeReader, RelationState
@@ -33,9 +36,11 @@ from cdc.sources.postgres.native_changes import native_changes
 from cdc.sources.postgres.protocol import Relation
 from cdc.sources.postgres.source_block import SourceBlock
 from cdc.sources.postgres.spill import Spill
+from cdc.transforms.chain import Chain
 from tests.unit.converters.test_records import HEADERS, made
 from tests.unit.sources.postgres import pgoutput_frames as frames
 from tests.unit.sources.postgres.test_changes import NAMING
+from tests.unit.transforms.worlds import steps
 
 NOW_US = 1_700_000_000_123_456
 UNCHANGED = frames.UNCHANGED
@@ -140,6 +145,8 @@ class Settings:
     faults: bool = False
     mode: str = "warn"
     tolerant: bool = True
+    transforms: Mapping[str, str] = field(default_factory=dict)
+    """Keys of a chain; without any there is none."""
 
 
 SETTINGS = (
@@ -166,6 +173,24 @@ class Outcome:
         self.converter: RecordConverter = made(
             mode=settings.mode, headers=HEADERS, tolerant=settings.tolerant)
         self.converter.failures.report = lambda *told: self.tolerated.append(told)
+        self.chain: Chain | None = None
+        if settings.transforms:
+            self.chain = Chain(steps(settings.transforms), Views(self.converter.failures, HEADERS).view,
+                               tolerant=settings.tolerant, shapes=True)
+
+    def one_by_one(self, records: Any) -> list[Any]:
+        """The messages of *records*, each of them transformed and converted by Python."""
+        if self.chain is None:
+            return self.converter.convert(records, NOW_US, self.failed)
+        found = []
+        for record in records:  # chain and converter in turn, so that errors have the order of records
+            before = len(self.failed)
+            kept = self.chain.apply([record], NOW_US, self.failed)
+            if len(self.failed) == before:
+                found += self.converter.convert(kept, NOW_US, self.failed)
+            if len(self.failed) > before and not self.converter.tolerant:
+                break
+        return found
 
     def told(self, records: Any, following: int, size: int) -> dict[str, Any]:
         emitter, reader = self.reader.emitter, self.reader
@@ -180,6 +205,8 @@ class Outcome:
 
 
 def _op(record: Any) -> Any:
+    if isinstance(record, RecordView | Shaped):
+        return _op(record.record)
     return (record.op, record.source_values) if isinstance(record, Record) else record
 
 
@@ -190,7 +217,7 @@ def plain(stream: list[bytes], settings: Settings, most: int) -> Iterable[Any]:
         while at < len(stream) or outcome.reader.replay is not None:
             at, size = outcome.reader.run(stream, at, most, 5000)
             records = outcome.reader.emitter.take()
-            yield outcome.told(outcome.converter.convert(records, NOW_US, outcome.failed), at, size)
+            yield outcome.told(outcome.one_by_one(records), at, size)
     except Exception as exc:
         yield type(exc), str(exc)
 
@@ -204,9 +231,9 @@ def native(stream: list[bytes], settings: Settings, most: int, *, views: bool = 
         while at < len(stream) or outcome.reader.replay is not None:
             at, size, batch = changes.run(stream, at, most, 5000)
             if views:
-                found = outcome.converter.convert(batch, NOW_US, outcome.failed)
+                found = outcome.one_by_one(batch)
             else:
-                out = outcome.converter.encode(batch, NOW_US, outcome.failed)
+                out = outcome.converter.encode(batch, NOW_US, outcome.failed, outcome.chain)
                 found = [out.outgoing(index) for index in range(len(out))]
             yield outcome.told(found, at, size)
     except Exception as exc:

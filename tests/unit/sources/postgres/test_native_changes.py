@@ -6,6 +6,7 @@ import itertools
 import random
 import sys
 import threading
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from tests.unit.mutations import mutated
 from tests.unit.sources.postgres import native_world as world
 from tests.unit.sources.postgres import pgoutput_frames as frames
 from tests.unit.sources.postgres.test_damage import by_hand, recorded
+from tests.unit.transforms import test_outcomes
 
 pytestmark = pytest.mark.skipif(native_room.module("pgoutput") is None, reason="no native modules were built")
 
@@ -34,24 +36,62 @@ def test_c_and_python_give_the_same(settings: world.Settings, seed: int) -> None
     compare(world.stream_of(pick), settings, pick.choice((1, 3, 17, 1000)))
 
 
+CHAINS = {**test_outcomes.CHAINS, **{f"unknown-{name}": ((name, options),) for name, options in (
+    ("ReplaceField$Value", {"exclude": "note"}), (test_outcomes.UNWRAP, {"add.headers": "op,source.lsn"}),
+    (test_outcomes.UNWRAP, {"route.by.field": "note"}), ("ExtractField$Value", {"field": "nope"}))}}
+
+
+@pytest.mark.parametrize("tolerant", [True, False])
+@pytest.mark.parametrize("name", CHAINS)
+def test_c_and_python_give_the_same_behind_transforms(name: str, tolerant: bool) -> None:
+    keys = test_outcomes.config(CHAINS[name])
+    for seed in range(4):
+        pick = random.Random(seed)
+        settings = world.Settings(mode=pick.choice(("warn", "fail")), tolerant=tolerant, transforms=keys)
+        compare(world.stream_of(pick), settings, pick.choice((1, 3, 17, 1000)))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_c_and_python_give_the_same_behind_random_chains(seed: int) -> None:
+    pick = random.Random(seed)
+    picked = [step for name in pick.sample(sorted(CHAINS), 2) for step in CHAINS[name]]
+    settings = world.Settings(transforms=test_outcomes.config(tuple(picked)), tombstones=pick.random() < 0.8)
+    compare(world.stream_of(pick), settings, pick.choice((1, 3, 17, 1000)))
+
+
+@pytest.mark.parametrize("name", ["route", "unwrap-rewrite", "logical-plain-key-unwrap", "unwrap-tombstone"])
+def test_what_transforms_make_of_usual_rows_is_written_in_c(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = world.Settings(transforms=test_outcomes.config(CHAINS[name]))
+    batch, outcome = usual_batch(settings, 2)
+    assert outcome.chain is not None
+    monkeypatch.setattr(outcome.chain, "apply", None)
+    assert 53 <= len(outcome.converter.encode(batch, world.NOW_US, None, outcome.chain)) <= 54
+
+
 @pytest.mark.parametrize("stream", [recorded(), by_hand()], ids=["recorded", "by hand"])
 def test_c_and_python_give_the_same_of_recorded_streams(stream: list[bytes]) -> None:
     for most in (1, 2, 100):
         compare(stream, world.Settings(), most)
 
 
-def test_c_reads_nearly_all_of_a_usual_stream() -> None:
-    name, columns, key = world.TABLES[1]
+def usual_batch(settings: world.Settings, oid: int = 1) -> tuple[Any, world.Outcome]:
+    """54 records of one table, with what reads them."""
+    name, columns, key = world.TABLES[oid]
     usual = [world.TYPES[each][1][0] or "x" for each in columns]
-    bodies = [frames.begin(2000, 7), frames.relation(1, name, [(each, 25, each in key) for each in columns]),
-              *(frames.insert(1, *usual) for _ in range(50)), frames.update(1, *usual),
-              frames.update(1, *usual, old=tuple(usual)), frames.delete(1, *usual, full=True),
+    bodies = [frames.begin(2000, 7), frames.relation(oid, name, [(each, 25, each in key) for each in columns]),
+              *(frames.insert(oid, *usual) for _ in range(50)), frames.update(oid, *usual),
+              frames.update(oid, *usual, old=tuple(usual)), frames.delete(oid, *usual, full=True),
               frames.commit(2000, 2010)]
     stream = [frames.xlog(1000 + number, body) for number, body in enumerate(bodies)]
-    outcome = world.Outcome(world.Settings())
+    outcome = world.Outcome(settings)
     changes = native_changes(outcome.reader)
     assert changes is not None
     _, _, batch = changes.run(stream, 0, 1000, 1 << 20)
+    return batch, outcome
+
+
+def test_c_reads_nearly_all_of_a_usual_stream() -> None:
+    batch, _ = usual_batch(world.Settings())
     assert (len(batch), batch.foreign_count()) == (54, 0)
 
 
