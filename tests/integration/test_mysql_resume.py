@@ -47,11 +47,20 @@ def test_an_offset_of_file_and_position_alone_learns_its_gtids(binlog_database: 
         assert keys(reading.changes(1)) == [(3,)]
 
 
-def test_half_of_a_transaction_of_another_programs_offset_is_sent_again(binlog_database: BinlogDatabase) -> None:
+def test_of_a_transaction_that_debezium_has_in_part_the_rest_is_sent(binlog_database: BinlogDatabase) -> None:
+    """Its offset is at BEGIN on MySQL, at the GTID event on MariaDB, and MySQL sends it the statement's text too."""
+    server = binlog_database.server
     binlog_database.execute(_TABLE)
-    file, pos = binlog_database.server.binlog_end()
-    binlog_database.execute("INSERT INTO t VALUES (1), (2), (3)")
-    with running(binlog_database, offset={"file": file, "pos": pos, "event": 2, "row": 1}) as reading:
+    file, end = server.binlog_end()
+    with binlog_database.connect() as connection, connection.cursor() as cursor:
+        if server.flavor == "mysql":
+            cursor.execute("SET SESSION binlog_rows_query_log_events = ON")
+        cursor.execute("INSERT INTO t VALUES (1), (2), (3)")
+    begin = server.execute(f"SHOW BINLOG EVENTS IN '{file}' FROM {end}")[server.flavor == "mysql"][1]
+    event = 3 if server.flavor == "mysql" else 2
+    with running(binlog_database, offset={"file": file, "pos": begin, "event": event, "row": 1}) as reading:
+        assert keys(reading.changes(2)) == [(2,), (3,)]
+    with running(binlog_database, offset={"file": file, "pos": begin, "event": event - 1}) as reading:
         assert keys(reading.changes(3)) == [(1,), (2,), (3,)]
 
 

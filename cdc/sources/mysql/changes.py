@@ -208,6 +208,7 @@ class ChangeReader:
     def rows_query(self, header: Header, message: RowsQuery, start: int) -> None:
         tx = self.stream.transaction
         if tx is not None:
+            self.stream.text_only(tx)
             tx.query = message.sql.decode("utf-8", "replace") if self.settings.include_query else None
             tx.contexts.clear()
 

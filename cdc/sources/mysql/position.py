@@ -57,6 +57,12 @@ class MySqlPosition:
     witness: Witness | None = None
     """What shows that a log is the one that was read up to here."""
 
+    @property
+    def of_debezium(self) -> bool:
+        """Whether another program stored it: `event` counts as Debezium does, with the events that carry only a
+        statement's text, and of MySQL's transactions `pos` is where BEGIN is."""
+        return not (self.server_uuid or self.log_created or self.transaction)
+
     def offset(self) -> dict[str, Any]:
         out: dict[str, Any] = {"file": self.file, "pos": self.pos}
         optional = {"gtids": self.gtids, "event": self.event, "row": self.row, "server_id": self.server_id,

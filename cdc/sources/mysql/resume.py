@@ -125,12 +125,13 @@ def _same_server(facts: MySqlFacts, stored: MySqlPosition) -> bool:
 
 
 def _on_this_server(facts: MySqlFacts, stored: MySqlPosition) -> MySqlPosition:
-    """*stored*, without its place inside a transaction if another server or Debezium counted that place: both divide
-    transactions into other events. A transaction that was delivered in part is then delivered again."""
-    if _same_server(facts, stored):
+    """*stored*, without its place inside a transaction if another server counted that place: it divides transactions
+    into other events. A transaction that was delivered in part is then delivered again. An offset of Debezium's, which
+    names no server, keeps its place: it holds only where a transaction begins at the same byte of the same file."""
+    if _same_server(facts, stored) or stored.of_debezium:
         return stored
     if stored.event or stored.row:
-        log.info("transaction_begun_again", reason="another server or program counted its events")
+        log.info("transaction_begun_again", reason="another server counted its events")
     return replace(stored, event=0, row=0, log_created=0, transaction=None)
 
 

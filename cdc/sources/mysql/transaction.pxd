@@ -11,6 +11,7 @@ cdef class Transaction:
     cdef public long long event
     cdef public long long skip_event
     cdef public long long skip_row
+    cdef public object debezium
     cdef public object thread
     cdef public object query
     cdef public object counters

@@ -1,7 +1,9 @@
 """Where the stream is in the log: the transaction that is being read, and the position to resume from.
 
 As in Debezium's offsets, counting of a transaction's events starts at BEGIN on MySQL and at the GTID event on MariaDB.
-Events that carry only a statement's text are not counted: the server sends them only on request.
+Events that carry only a statement's text are not counted: the server sends them only on request. Debezium counts those
+that it is sent, so an offset of its own is read with them (source: BinlogStreamingChangeEventSource.java,
+`handleEvent`; BinlogOffsetContext.java).
 """
 
 from __future__ import annotations
@@ -32,6 +34,9 @@ from .witness import LastRead
 log = get_logger(__name__)
 
 _WAITING_BYTES = 1 << 20
+_OTHER_LOG_HINT: Final = (
+    "The server's logs were reset, or it is another server. Point the connector back, or reset its offset to start with"
+    " a new snapshot.")
 _SAVEPOINT: Final = re.compile(r"(?P<back>ROLLBACK\s+(WORK\s+)?TO\s+)?(SAVEPOINT\s+)?(?P<name>\S.*)",
                                re.IGNORECASE | re.DOTALL)
 """RELEASE SAVEPOINT is not logged; if it were, it would set a savepoint that nothing returns to."""
@@ -45,6 +50,7 @@ class Transaction:
     `time_us`: when it was committed, if its GTID event says so; else when the statement of the last rows began.
     `event`: events already handled.
     `skip_event`, `skip_row`: delivered before a restart: that many events, and that many rows of the next event.
+    `debezium`: while they are skipped, if Debezium counted them: the position that its offset gives.
     `thread`, `query`: of the source block.
     `contexts`: the source block by table, while it stays the same.
     `maps`: its table maps, by their number in the log.
@@ -68,6 +74,7 @@ class Transaction:
         self.event = 0
         self.skip_event = 0
         self.skip_row = 0
+        self.debezium: MySqlPosition | None = None
         self.thread: int | None = None
         self.query: str | None = None
         self.counters = Counters()
@@ -162,10 +169,14 @@ class Stream:
             return replace(self._unsettled, gtids=gtids, server_id=now.server_id, ts_sec=now.ts_sec)
         if tx is None:
             at = self._resume_at
+            if at is not None and at.of_debezium:
+                return at
             return now if at is None else replace(now, event=at.event, row=at.row, transaction=at.transaction)
         if tx.held:
             return self.start_of(tx, now)
         skipping = tx.event < tx.skip_event
+        if tx.debezium is not None and (skipping or (tx.event == tx.skip_event and tx.skip_row)):
+            return tx.debezium
         return replace(now, file=tx.file, pos=tx.pos, event=max(tx.event, tx.skip_event),
                        row=tx.skip_row if skipping else 0, transaction=tx.gtid,
                        witness=now.witness if skipping
@@ -173,6 +184,8 @@ class Stream:
 
     def start_of(self, tx: Transaction, now: MySqlPosition) -> MySqlPosition:
         """*now*, but before everything that this stream has read of *tx*."""
+        if tx.debezium is not None:
+            return tx.debezium
         return replace(now, file=tx.file, pos=tx.pos, event=tx.skip_event, row=tx.skip_row, transaction=tx.gtid,
                        witness=self._last.witness())
 
@@ -218,8 +231,7 @@ class Stream:
                 raise PositionLostError(
                     f"The binary log {self.file} is not the one that the stored position is in.",
                     stored=self._expected_log[1], created=created,
-                    hint="The server's logs were reset, or it is another server. Point the connector back, or reset "
-                         "its offset to start with a new snapshot.")
+                    hint=_OTHER_LOG_HINT)
             self._expected_log = None
         self.log_created = created
         self._known_place = None
@@ -282,7 +294,7 @@ class Stream:
         self.transaction = tx
         self.last_time_us = time_us
         self._unsettled = None
-        self.skip_delivered(tx)
+        self.skip_delivered(tx, start)
         tx.first = -1 if tx.skip_event else len(self.emitter.records)
         tx.began_at = self.fed_bytes + self.size_bytes
         if self.settings.transaction_metadata and announced and not tx.skip_event and not held:
@@ -292,19 +304,26 @@ class Stream:
             tx.first_rows_us = header.timestamp * 1_000_000
         return tx
 
-    def skip_delivered(self, tx: Transaction) -> None:
-        """Whether the stream was resumed within *tx*. With GTIDs another transaction may come first: each domain of
-        MariaDB has its own order."""
+    def skip_delivered(self, tx: Transaction, start: int) -> None:
+        """Whether the stream was resumed within *tx*, whose BEGIN is at *start*. With GTIDs another transaction may
+        come first: each domain of MariaDB has its own order."""
         at = self._resume_at
         if at is None:
             return
-        here = (at.file, at.pos) == (tx.file, tx.pos)
+        here = (at.file, at.pos) == (tx.file, start if at.of_debezium else tx.pos)
+        if here and at.of_debezium:
+            tx.debezium = at
         if at.transaction == tx.gtid if at.transaction and tx.gtid else here:
             tx.skip_event, tx.skip_row = at.event, at.row
             self._resume_at = None
         elif not at.transaction:
             self._resume_at = None
             log.warning("resume_point_not_found", file=at.file, pos=at.pos, transaction=tx.id)
+
+    def text_only(self, tx: Transaction) -> None:
+        """An event of *tx* that is not counted here, but was by Debezium."""
+        if tx.debezium is not None and tx.event < tx.skip_event:
+            tx.skip_event -= 1
 
     # -- its events ----------------------------------------------------------------------------------------------
 
@@ -347,10 +366,18 @@ class Stream:
         self.over(tx)
 
     def over(self, tx: Transaction) -> None:
+        if tx.debezium is not None and tx.event < tx.skip_event and not self._is_statement(tx):
+            raise PositionLostError(
+                "The transaction at the stored position has fewer events than were delivered of it.", file=tx.file,
+                pos=tx.debezium.pos, delivered=tx.debezium.event, hint=_OTHER_LOG_HINT)
         self.executed(tx)
         self.emitter.mark(tx.time_us)
         self.transaction = None
         self.transactions += 1
+
+    def _is_statement(self, tx: Transaction) -> bool:
+        """Whether it is one statement, without BEGIN; MariaDB says so."""
+        return isinstance(tx.gtid_event, MariaGtid) and tx.gtid_event.standalone
 
     def executed(self, tx: Transaction) -> None:
         """The log goes on after it: it was committed, or prepared."""

@@ -25,6 +25,7 @@ cdef class Transaction:
     cdef public long long skip
     cdef public long long skip_until_lsn
     cdef public long long skip_before_lsn
+    cdef public long long skip_rows
     cdef public long long changes
     cdef public Counters counters
     cdef public dict origins
@@ -78,7 +79,7 @@ cdef class ChangeReader:
     cpdef object control(self, long long lsn, int kind, bint streamed)
     @cython.locals(tx=Transaction, state=RelationState, origin=Origin, live=bint)
     cpdef object change(self, long long lsn, int kind)
-    cpdef bint count(self, Transaction tx, long long lsn) except *
+    cpdef bint count(self, Transaction tx, long long lsn, bint row=*) except *
     @cython.locals(cursor=Cursor, before=Row, after=Row, marker=int)
     cpdef RelationState read_images(self, RelationState state, object oid, int kind)
     @cython.locals(row=Row)

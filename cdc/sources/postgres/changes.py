@@ -72,18 +72,20 @@ class Transaction:
 
     `changes`: changes of it so far, those of other tables included.
     `skip`, `skip_until_lsn`: its first `skip` changes were delivered before a restart, none beyond `skip_until_lsn`.
-    `skip_before_lsn`: its changes before this LSN were delivered; from an offset of another program.
+    `skip_before_lsn`, `skip_rows`: its changes before this LSN were delivered, and so many row changes at it; from an
+    offset of another program. 0 as soon as something new came.
     `sequence_head`: the first part of `source.sequence`.
     """
 
     def __init__(self, final_lsn: int, commit_time_us: int, xid: int, skip: int, skip_until_lsn: int,
-                 skip_before_lsn: int) -> None:
+                 skip_before_lsn: int, skip_rows: int) -> None:
         self.final_lsn = final_lsn
         self.commit_time_us = commit_time_us
         self.xid = xid
         self.skip = skip
         self.skip_until_lsn = skip_until_lsn
         self.skip_before_lsn = skip_before_lsn
+        self.skip_rows = skip_rows
         self.changes = 0
         self.counters = Counters()
         self.origins: dict[RelationState, Origin] = {}
@@ -174,7 +176,7 @@ class ChangeReader:
         tx_lsn = tx_changes = 0
         last_lsn = self.last_lsn or resumed.last_lsn
         xid = tx.xid if tx is not None else 0
-        if tx is not None and tx.skip_before_lsn > self.last_lsn:
+        if tx is not None and tx.skip_before_lsn:
             return resumed  # nothing new so far
         if tx is not None and tx.final_lsn >= resumed.end_lsn:
             tx_lsn, tx_changes = tx.final_lsn, tx.changes
@@ -326,11 +328,19 @@ class ChangeReader:
             raise refused
         self.count(tx, lsn)
 
-    def count(self, tx: Transaction, lsn: int) -> bool:
-        """Counts one more change of *tx*. Returns False if it was delivered before a restart."""
+    def count(self, tx: Transaction, lsn: int, row: bool = True) -> bool:
+        """Counts one more change of *tx*, of a *row* or a logical message. Returns False if it was delivered before a
+        restart."""
         tx.changes += 1
         self.last_lsn = lsn
-        return (tx.changes > tx.skip or lsn > tx.skip_until_lsn) and lsn >= tx.skip_before_lsn
+        if tx.skip_before_lsn:
+            if lsn < tx.skip_before_lsn:
+                return False
+            if lsn == tx.skip_before_lsn and tx.skip_rows:
+                tx.skip_rows -= row
+                return False
+            tx.skip_before_lsn = 0
+        return tx.changes > tx.skip or lsn > tx.skip_until_lsn
 
     def read_images(self, state: RelationState, oid: int, kind: int) -> RelationState:
         """Reads the rest of a change into `before` and `after`, as its markers say. Returns *state*, or one with
@@ -420,7 +430,7 @@ class ChangeReader:
             tx = self.transaction
             if tx is None:
                 raise ProtocolError(f"{type(message).__name__} outside a transaction", offset=XLOG_HEADER)
-            live = self.count(tx, lsn)
+            live = self.count(tx, lsn, kind != protocol.LOGICAL_REP_MSG_MESSAGE)
         control.handle(self, message, lsn, live)
 
     def on_begin(self, message: protocol.Begin, lsn: int, live: bool) -> None:
@@ -433,7 +443,7 @@ class ChangeReader:
         due = self.due
         if due is not None and due.begins(final_lsn, xid, commit_time_us):
             due = self.due = None
-        skip, skip_until, skip_before = 0, SKIP_ALL, 0
+        skip, skip_until, skip_before, skip_rows = 0, SKIP_ALL, 0, 0
         resumed = final_lsn == before.tx_lsn
         if final_lsn >= before.end_lsn:
             self.caught_up = True
@@ -442,8 +452,8 @@ class ChangeReader:
         elif resumed:
             skip, skip_until = before.tx_changes, before.last_lsn
         elif before.skip_before_lsn and before.xid and xid == before.xid and before.time_us in (0, commit_time_us):
-            skip_before = before.skip_before_lsn
-        tx = Transaction(final_lsn, commit_time_us, xid, skip, skip_until, skip_before)
+            skip_before, skip_rows = before.skip_before_lsn, before.skip_rows
+        tx = Transaction(final_lsn, commit_time_us, xid, skip, skip_until, skip_before, skip_rows)
         tx.sequence_head = f'["{self.commit_lsn}","' if self.commit_lsn else '[null,"'
         self.transaction = tx
         self.last_lsn = lsn

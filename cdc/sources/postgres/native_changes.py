@@ -125,7 +125,7 @@ class NativeChanges:
             return
         final_lsn, commit_time_us, xid, changes, head, made = state.transaction
         if not made:
-            reader.transaction = Transaction(final_lsn, commit_time_us, xid, 0, SKIP_ALL, 0)
+            reader.transaction = Transaction(final_lsn, commit_time_us, xid, 0, SKIP_ALL, 0, 0)
             reader.transaction.sequence_head = head
         assert reader.transaction is not None
         reader.transaction.changes = changes

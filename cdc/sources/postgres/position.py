@@ -30,6 +30,9 @@ from .witness import Shown
 
 _MESSAGE_TYPES = {"B": "BEGIN", "C": "COMMIT", "I": "INSERT", "U": "UPDATE", "D": "DELETE", "T": "TRUNCATE",
                   "M": "MESSAGE", "R": "RELATION", "O": "ORIGIN", "Y": "TYPE"}
+_ROWS = frozenset({"INSERT", "UPDATE", "DELETE", "TRUNCATE"})
+"""Debezium's last message was a row's, so its transaction's COMMIT was not read. The row's LSN may be that of the end
+of the commit before, or lie before it, if transactions ran side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class PostgresPosition:
     `published`: what to remember of the publication (`kept.py`).
     `rows`: of the tables' files (`unseen_rows.py`).
     `skip_before_lsn`: from another program's offset: of transaction `xid`, changes before this LSN were delivered.
+    `skip_rows`: and so many row changes at it: those of one COPY can have the same LSN.
     `shown`: the last transaction with changes, or message, that the server showed whole. None if there was none, or if
     the offset does not tell.
     `begin_lsn`: where the stream began. While nothing was shown, everything from there on is new; 0 if unknown.
@@ -66,6 +70,7 @@ class PostgresPosition:
     system_id: str | None = None
     timeline: int | None = None
     skip_before_lsn: int = 0
+    skip_rows: int = 0
     structures: str | None = field(default=None, repr=False)
     published: str | None = field(default=None, repr=False)
     rows: str | None = field(default=None, repr=False)
@@ -159,7 +164,8 @@ class PostgresPosition:
         last = whole(offset.get("lsn_proc") or offset["lsn"])
         end = whole(offset.get("lsn_commit") or last)
         ours = "system_id" in offset or "tx_lsn" in offset
-        mid_transaction = not ours and not snapshot and last > end
+        row = offset.get("messageType") in _ROWS
+        mid_transaction = not ours and not snapshot and (last > end or row)
         completed = str(offset.get("snapshot_completed", "")).lower() == "true" or str(
             offset.get("last_snapshot_record", "")).lower() == "true"
         return cls(
@@ -171,6 +177,7 @@ class PostgresPosition:
             system_id=offset.get("system_id"),
             timeline=whole(offset["timeline"]) if offset.get("timeline") is not None else None,
             skip_before_lsn=last if mid_transaction else 0,
+            skip_rows=max(1, whole(offset.get("lsn_events_processed") or 0)) if mid_transaction and row else 0,
             structures=str(offset["structures"]) if offset.get("structures") else None,
             published=None if offset.get("published") is None else str(offset["published"]),
             rows=None if offset.get("rows") is None else str(offset["rows"]),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from cdc.core.errors import PositionLostError
 from cdc.core.record import Message
 from cdc.core.schema import STRING, Schema
 from cdc.sources.mysql.binlog import const
 from cdc.sources.mysql.binlog.events import MariaGtid, Rotate
 from cdc.sources.mysql.binlog.header import Header
+from cdc.sources.mysql.position import MySqlPosition
 from cdc.sources.mysql.transaction import Stream, Transaction
 from tests.unit.sources.mysql.binlog_files import MARIADB
 from tests.unit.sources.mysql.test_changes import reader_of
@@ -118,3 +120,56 @@ def test_a_transaction_that_a_rotate_cuts_is_taken_back() -> None:
     stream.rotate(Rotate("binlog.000002", 4))
     assert topics(stream) == ["before"]
     assert (stream.transaction, stream.position().file, stream.position().pos) == (None, "binlog.000002", 4)
+
+
+# -- of Debezium's offsets ---------------------------------------------------------------------------------------------
+
+
+def taken_over(event: int, row: int, *, pos: int = START) -> tuple[Stream, Transaction, MySqlPosition]:
+    """A stream that goes on from Debezium's offset, at the GTID event of the transaction 0-1-7."""
+    stream = reader_of(MARIADB).stream
+    stored = MySqlPosition.from_offset({"file": "binlog.000001", "pos": pos, "gtids": "0-1-6", "event": event,
+                                        "row": row, "server_id": 1, "ts_sec": 1_700_000_000})
+    stream.resume(stored, by_gtid=True, server_uuid="7")
+    stream.rotate(Rotate("binlog.000001", 4), made_up=True)
+    assert stream.position().of_debezium
+    stream.gtid(header(), MariaGtid(0, 1, 7, 0, None, None), START)
+    assert stream.transaction is not None
+    return stream, stream.transaction, stored
+
+
+def test_events_that_debezium_delivered_are_counted_as_it_does() -> None:
+    """GTID, text, table map, rows, text, table map, rows of which 2 were delivered."""
+    stream, tx, stored = taken_over(6, 2)
+    counted = []
+    for text in (True, False, False, True, False):
+        stream.text_only(tx) if text else stream.counted()
+        counted.append((tx.event, tx.skip_event))
+        assert stream.position() == stored
+    assert counted == [(1, 5), (2, 5), (3, 5), (3, 4), (4, 4)]
+    assert tx.skip_row == 2
+    stream.counted()
+    assert (stream.position().event, stream.position().row, stream.position().of_debezium) == (5, 0, False)
+    stream.text_only(tx)
+    assert tx.skip_event == 4
+
+
+def test_a_transaction_elsewhere_is_delivered_whole() -> None:
+    stream, tx, _ = taken_over(6, 2, pos=START + 8)
+    assert (tx.skip_event, tx.skip_row, tx.debezium) == (0, 0, None)
+    assert not stream.position().of_debezium
+
+
+def test_a_transaction_with_fewer_events_than_were_delivered_is_another_one() -> None:
+    stream, _, _ = taken_over(6, 2)
+    with pytest.raises(PositionLostError, match="fewer events"):
+        stream.end()
+
+
+def test_a_statement_of_which_debezium_told_ends_nothing() -> None:
+    stream = reader_of(MARIADB).stream
+    stream.resume(MySqlPosition("binlog.000001", START, "0-1-6", event=1), by_gtid=True, server_uuid="7")
+    stream.rotate(Rotate("binlog.000001", 4), made_up=True)
+    stream.gtid(header(), MariaGtid(0, 1, 7, const.FL_STANDALONE, None, None), START)
+    stream.over(stream.begin(header(), START, None))
+    assert (str(stream.gtids), stream.position().of_debezium) == ("0-1-7", False)

@@ -469,6 +469,28 @@ def test_another_programs_offset_drops_that_transactions_changes_before_its_lsn(
     assert [cells(record.after)[0] for record in found + later] == ["1", "2", "3", "9"]
 
 
+@pytest.mark.parametrize(("rows", "left"), [(1, ["3", "4", "9"]), (2, ["4", "9"]), (3, ["9"]), (9, ["9"])])
+def test_another_programs_offset_drops_the_rows_that_it_delivered_at_its_lsn(rows: int, left: list[str]) -> None:
+    """The rows of one COPY have one LSN. Without their number only one of them counts as delivered."""
+    decoder = make()
+    start = PostgresPosition(4008, commit_lsn=4008, xid=9, skip_before_lsn=1012, skip_rows=rows)
+    decoder.resume(start)
+    numbers = [1010, 1011, 1012, 1012, 1012]
+    frames = [xlog(1010, body) for body in (begin(5000, 9), RELATIONS[OID])]
+    frames += [xlog(lsn, insert(OID, str(number), "x")) for number, lsn in enumerate(numbers)]
+    found = []
+    for frame in frames:
+        decoder.feed(frame)
+        records: list[Any] = decoder.emitter.take()
+        found += [cells(record.after)[0] for record in records]
+        assert (decoder.position() is start) is (found == [] and decoder.transaction is not None)
+    for frame in [xlog(5000, commit(5000, 5008)), xlog(5008, begin(6000, 10)), xlog(5008, insert(OID, "9", "x"))]:
+        decoder.feed(frame)
+        records = decoder.emitter.take()
+        found += [cells(record.after)[0] for record in records]
+    assert found == left
+
+
 # -- transactions in progress ------------------------------------------------------------------------------------------
 
 

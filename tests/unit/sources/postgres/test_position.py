@@ -56,6 +56,22 @@ def test_debezium_within_a_transaction() -> None:
     assert read.confirmable() == LSN
 
 
+@pytest.mark.parametrize("behind", [0, 1, 500], ids=["at the last commit", "before it", "far before it"])
+def test_debezium_within_a_transaction_that_began_before_the_last_commit_ended(behind: int) -> None:
+    """Its offset after a row, as recorded: the next transaction's first row has the LSN at which the commit ends."""
+    row = {**DEBEZIUM, "lsn": LSN - behind, "lsn_proc": LSN - behind}
+    read = PostgresPosition.from_offset(row)
+    assert (read.end_lsn, read.xid, read.skip_before_lsn, read.skip_rows) == (LSN, 571, LSN - behind, 1)
+    assert PostgresPosition.from_offset({**row, "lsn_events_processed": 7}).skip_rows == 7
+    assert PostgresPosition.from_offset({**row, "messageType": "BEGIN"}).skip_before_lsn == 0
+
+
+def test_debezium_after_a_logical_message_within_a_transaction() -> None:
+    """A row may follow it at its LSN, so nothing there counts as delivered."""
+    read = PostgresPosition.from_offset({**DEBEZIUM, "messageType": "MESSAGE"})
+    assert (read.skip_before_lsn, read.skip_rows) == (LSN + 40, 0)
+
+
 def test_debezium_after_a_commit() -> None:
     read = PostgresPosition.from_offset({**DEBEZIUM, "lsn": LSN, "lsn_proc": LSN, "messageType": "COMMIT"})
     assert (read.end_lsn, read.skip_before_lsn, read.snapshot) == (LSN, 0, None)

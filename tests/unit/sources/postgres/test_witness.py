@@ -235,7 +235,7 @@ def test_an_offset_of_debezium_within_a_transaction_tells_which() -> None:
                                            "txId": 11})
     reader = reader_at(stored, 4000)
     assert transaction(reader, 5000, 9, "1") == []
-    assert transaction(reader, 6000, 11, "2", "3") == ["3"]
+    assert transaction(reader, 6000, 11, "2", "3", "4") == ["4"]
     for xid, time in ((12, TIME), (11, TIME + 1)):
         with pytest.raises(PositionLostError, match="last transaction"):
             transaction(reader_at(stored, 4000), 6000, xid, "2", "3", time=time)
