@@ -119,6 +119,7 @@ def resolve(reference: str) -> Any:
 
 _POSTGRES: Final = "cdc.sources.postgres"
 _MYSQL: Final = "cdc.sources.mysql"
+_DATAGEN: Final = "cdc.sources.datagen"
 _KAFKA: Final = "org.apache.kafka.connect.transforms"
 _TRANSFORMS: Final = "cdc.transforms"
 _DEBEZIUM: Final = "io.debezium.transforms"
@@ -167,6 +168,10 @@ PLUGINS: Final[tuple[Plugin, ...]] = (
     Plugin(
         "connector", "io.debezium.connector.mariadb.MariaDbConnector", f"{_MYSQL}.source:MySqlSource", (),
         f"{_MYSQL}.options:read_mariadb", f"{_MYSQL}.options:parse_mariadb", f"{_MYSQL}.options:MARIADB_OPTIONS",
+    ),
+    Plugin(
+        "connector", "io.confluent.kafka.connect.datagen.DatagenConnector", f"{_DATAGEN}.source:DatagenSource", (),
+        f"{_DATAGEN}.options:read_datagen", f"{_DATAGEN}.options:parse_datagen", f"{_DATAGEN}.options:OPTIONS",
     ),
     Plugin("converter", "io.confluent.connect.avro.AvroConverter", "cdc.converters.avro.converter:AvroConverter",
            options="cdc.converters.avro.converter:OPTIONS"),

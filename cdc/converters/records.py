@@ -204,6 +204,9 @@ class RecordConverter:
     def message(self, record: Message) -> Outgoing:
         partition = -1 if record.kafka_partition is None else record.kafka_partition
         headers = self.headers_for(record.topic) if record.context_headers else []
+        if record.headers:
+            headers = [*((name, self.header_converter.from_connect(record.topic, schema, value))
+                         for name, schema, value in record.headers), *headers]
         return Outgoing(record.topic, self.key.from_connect(record.topic, record.key_schema, record.key),
                         self.value.from_connect(record.topic, record.value_schema, record.value),
                         partition, headers, record.topic)

@@ -49,7 +49,8 @@ class Views:
 
     def headers(self, record: Record | Message) -> list[Header]:
         if isinstance(record, Message):
-            return [*self._constant] if record.context_headers else []
+            own = [Header(*header) for header in record.headers]
+            return [*own, *self._constant] if record.context_headers else own
         return [*(self._key_header(record, name, row) for name, row in record.key_headers), *self._constant]
 
     def _key_header(self, record: Record, name: str, row: Row) -> Header:

@@ -75,7 +75,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A record that is no row change. It carries its topic, key and value."""
+    """A record that is no row change. It carries its topic, key and value. *headers* are name, schema and value."""
 
     topic: str
     key_schema: Schema | None
@@ -84,6 +84,7 @@ class Message:
     value: Any
     kafka_partition: int | None = None
     context_headers: bool = False
+    headers: tuple[tuple[str, Schema, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from types import FrameType
 
 from cdc import log
 
+from . import mock
 from .embedded import EmbeddedServer
 from .pipeline import Pipeline, connector_config
 from .screen import Screen
@@ -18,12 +19,16 @@ from .sink import ScreenSink
 _WAIT_S = 0.1
 
 
-def play(source: str, seconds: float | None, events: int | None, rate: float, seed: int, as_json: bool) -> int:
+def play(source: str, seconds: float | None, events: int | None, rate: float, seed: int, as_json: bool,
+         quickstart: str = "orders") -> int:
     """Run until *seconds* have passed, *events* changes were shown, or a signal comes. Returns 0. Raises CdcError,
-    OSError."""
+    OSError. *quickstart*: the rows of the source `datagen`."""
     stop = _stop_on_signals()
     log.configure("warning")
     screen = Screen(as_json, stop)
+    if source == "datagen":
+        mock.play_rows(screen, mock.connector_config(quickstart, rate, seed), seconds, events, stop)
+        return 0
     with _server(source, stop) as server:
         screen.say(f"Starting {server.title} with a sample shop…")
         if not server.start():

@@ -94,6 +94,16 @@ def read_changes(process: subprocess.Popen[str], count: int) -> list[str]:
     return lines
 
 
+def test_mock_rows_need_no_database(start: Start, scratch: Path) -> None:
+    demo = start("--source", "datagen", "--quickstart", "users", "--events", "3", "--rate", "1000", "--json")
+    out, err = demo.communicate(timeout=60)
+    assert demo.returncode == 0, err
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [sorted(row["value"]) for row in rows] == [["gender", "regionid", "registertime", "userid"]] * 3
+    assert rows[0]["topic"] == "demo.users"
+    assert list(scratch.iterdir()) == []
+
+
 def test_every_kind_of_change_is_shown_with_before_and_after(start: Start, scratch: Path) -> None:
     process = start("--events", "25", "--rate", "50")
     out, err = process.communicate(timeout=60)

@@ -14,6 +14,7 @@ from cdc.config.table import OptionTable
 from cdc.metrics import connect, debezium
 from cdc.metrics.catalogue import OWN
 from cdc.runtime.options import CONNECTOR_OPTIONS
+from cdc.sources.datagen.options import OPTIONS as DATAGEN_OPTIONS
 from cdc.sources.mysql.options import MARIADB_OPTIONS
 from cdc.sources.mysql.options import OPTIONS as MYSQL_OPTIONS
 from cdc.sources.postgres.options import OPTIONS
@@ -24,7 +25,7 @@ CI = ROOT / ".ci" / "run"
 REFERENCE = docs.FOLDER / "reference"
 TABLES = {
     "worker": plugins.worker_options(), "connector": CONNECTOR_OPTIONS, "postgres": OPTIONS, "mysql": MYSQL_OPTIONS,
-    "mariadb": MARIADB_OPTIONS,
+    "mariadb": MARIADB_OPTIONS, "datagen": DATAGEN_OPTIONS,
 }
 METRICS = {"own": OWN, "debezium": tuple(debezium.METRICS.values()), "connect": tuple(connect.METRICS.values())}
 EFFECTS: tuple[Effect, ...] = ("normal", "inert", "later")
@@ -91,7 +92,7 @@ def test_option_tables_are_current(page: Path) -> None:
     assert page.read_text(encoding="utf-8") == filled(page), "run python -m tests.unit.test_readme"
 
 
-@pytest.mark.parametrize("name", ["worker", "connector", "postgres", "mysql"])
+@pytest.mark.parametrize("name", ["worker", "connector", "postgres", "mysql", "datagen"])
 def test_the_reference_has_every_option(name: str) -> None:
     text = docs.read(f"reference/{name}")
     assert not [option.key for option in TABLES[name].options if f"\n| `{option.key}` |" not in text]

@@ -30,6 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sources/snapshot": PLAIN,
     "sources/postgres": PLAIN | {"native", "sources/shared", "sources/snapshot"},
     "sources/mysql": PLAIN | {"native", "sources/shared", "sources/snapshot"},
+    "sources/datagen": PLAIN | {"sources/shared"},
     "converters": {"config", "codecs", "native"},
     "transforms": {"config", "codecs", "debezium"},
     "kafka": {"config", "native"},
@@ -232,7 +233,8 @@ def tables() -> list[OptionTable]:
             *(each.load_options() for each in plugins.PLUGINS if each.options and each.kind == "connector")]
 
 
-@pytest.mark.parametrize("table", tables(), ids=["worker", "connector", "postgres", "mysql", "mariadb"])
+@pytest.mark.parametrize("table", tables(), ids=["worker", "connector", *(
+    each.short_name for each in plugins.PLUGINS if each.options and each.kind == "connector")])
 def test_every_option_is_documented(table: OptionTable) -> None:
     for option in table.describe():
         assert option["documentation"], option["name"]
