@@ -74,7 +74,7 @@ class Process:
         self.process.kill()
         self.process.wait()
 
-    def stop(self, timeout_s: float = 30) -> int:
+    def stop(self, timeout_s: float = 90) -> int:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout_s)
@@ -84,7 +84,7 @@ class Process:
         assert self.process is not None
         return self.process.wait(timeout_s)
 
-    def complaint(self, code: int, timeout_s: float = 25) -> str:
+    def complaint(self, code: int, timeout_s: float = 90) -> str:
         """The paragraph that a process ends with, which is to exit soon with *code*; the log before it is JSON."""
         assert self.end(timeout_s) == code, self.text()
         text = self.text()
@@ -103,7 +103,7 @@ class Process:
             log.seek(self.started_at if start is None else start)
             return log.read().decode(errors="replace")
 
-    def await_state(self, state: str, timeout_s: float = 30, connector: str = "shop") -> None:
+    def await_state(self, state: str, timeout_s: float = 40, connector: str = "shop") -> None:
         wait_until(lambda: self.state(connector) == state, timeout_s, f"the task to be {state}")
 
     def state(self, connector: str = "shop") -> str:

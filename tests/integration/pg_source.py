@@ -63,7 +63,7 @@ class Reading:
         self.commit_soon = batch.commit_soon
         return list(batch.records)
 
-    def until(self, done: Callable[[list[Any]], bool], timeout: float = 20.0) -> list[Any]:
+    def until(self, done: Callable[[list[Any]], bool], timeout: float = 60.0) -> list[Any]:
         """All records until *done* says so."""
         records: list[Any] = []
         deadline = time.monotonic() + timeout

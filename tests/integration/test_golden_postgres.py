@@ -192,7 +192,7 @@ def _collect(source: PostgresSource, given: dict[str, str], wanted: int, records
         converter.configure({"schemas.enable": "true"}, is_key)
     header = SimpleHeaderConverter()
     both = [RecordConverter(side[True], side[False], header, ColumnFailures(), headers) for side in (plain, avro)]
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     now_us = time.time_ns() // 1000
     while time.monotonic() < deadline and not source.finished():
         batch = source.poll(0.5 if len(records) >= wanted else 1.0)

