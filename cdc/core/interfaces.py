@@ -29,6 +29,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from .control import Notification, Signal, SnapshotStatus
 from .errors import RecordError
 from .outcome import Outcome, Shaped, Transformed
 from .owner import Claim
@@ -160,6 +161,24 @@ class NativeSource(Protocol):
     def prefer_native(self) -> None:
         """Called before `start`: whoever takes the batches does not look at each record. From now on `Batch.native` is
         set if this installation can do it."""
+        ...
+
+
+@runtime_checkable
+class Controlled(Protocol):
+    """What a Source may have besides: operators can talk to it while it runs."""
+
+    def signal(self, signal: Signal) -> None:
+        """Act on *signal* in one of the next calls of `poll`. A signal that is not understood is logged, and changes
+        nothing. Any thread; never blocks."""
+        ...
+
+    def notifications(self) -> Sequence[Notification]:
+        """What has happened since the last call, in order. Those that go to a topic are records of a batch as well."""
+        ...
+
+    def snapshots(self) -> Sequence[SnapshotStatus]:
+        """The snapshots that run or wait, and the last one that has ended. Any thread."""
         ...
 
 

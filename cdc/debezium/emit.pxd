@@ -11,6 +11,7 @@ cdef class Counters:
 cdef class EmittedTable:
     cdef public object table
     cdef public str collection
+    cdef public bint watched
     cdef public tuple captured
     cdef public tuple key
     cdef public dict mapped
@@ -33,6 +34,7 @@ cdef class Emitter:
     cdef public bint tombstones
     cdef public bint skip_unchanged
     cdef public list records
+    cdef public bint watched
     cdef public long long more
     cdef public dict counts
     cdef public long long filtered
@@ -64,4 +66,5 @@ cdef class Emitter:
     @cython.locals(block=tuple, record=Record, context=SourceContext, values=tuple)
     cpdef object emit(self, EmittedTable emitted, Origin origin, str op, Row before, Row after, Row key_row, tuple headers,
                       Row other)
+    cpdef object hide(self, EmittedTable emitted, Origin origin, str op, Row before, Row after)
     cpdef object tombstone(self, EmittedTable emitted, Origin origin, Row row, tuple headers)

@@ -20,6 +20,8 @@ from cdc.core.table import Column, TableSchema
 
 NEW_KEY = "__debezium.newkey"
 OLD_KEY = "__debezium.oldkey"
+HIDDEN: tuple[tuple[str, Any], ...] = ((OLD_KEY, None),)
+"""The `key_headers` of a change of a watched table that is skipped: whoever watches the table takes it out."""
 _TOGETHER_US = 1000
 
 
@@ -39,11 +41,13 @@ class Counters:
 
 
 class EmittedTable:
-    """A captured table, as rows of one structure are emitted. *collection* is its name in counts and metadata."""
+    """A captured table, as rows of one structure are emitted. *collection* is its name in counts and metadata.
+    *watched*: somebody looks at each of its changes, so that none of them is skipped here, or left to C."""
 
-    def __init__(self, table: TableSchema, collection: str) -> None:
+    def __init__(self, table: TableSchema, collection: str, watched: bool = False) -> None:
         self.table = table
         self.collection = collection
+        self.watched = watched
         self.captured = tuple(column.index for column in table.columns)
         self.key = tuple(column.index for column in table.key)
         self.mapped = {column.index: column for column in table.columns if column.codec is not column.key_codec}
@@ -92,6 +96,8 @@ class Emitter:
     *whole_keys*: the event of an update has no old row if the log's image of it lacks a part of the key.
 
     A key column that the old image lacks does not count as changed: its old value is not known.
+
+    `watched`: there may be changes of watched tables among `records`. Those that are skipped have `HIDDEN`.
     """
 
     def __init__(self, *, skipped: frozenset[str], tombstones: bool, skip_unchanged: bool, skip_halves: bool = False,
@@ -106,6 +112,7 @@ class Emitter:
         self.tombstones = tombstones
         self.skip_unchanged = skip_unchanged
         self.records: list[Any] = []
+        self.watched = False
         self.more = 0
         self.counts: dict[tuple[str, str], int] = {}
         self.filtered = 0
@@ -191,7 +198,7 @@ class Emitter:
 
     def undo(self, at: int) -> None:
         """The records from index *at* on are taken back."""
-        undone = sum(each.op != TOMBSTONE if isinstance(each, Record) else each.count
+        undone = sum(each.op != TOMBSTONE and each.key_headers is not HIDDEN if isinstance(each, Record) else each.count
                      for each in self.records[at:] if not isinstance(each, Message))
         self._unmarked = max(0, self._unmarked - undone)
         del self.records[at:]
@@ -206,23 +213,33 @@ class Emitter:
     def create(self, emitted: EmittedTable, origin: Origin, after: Row) -> None:
         if not self.skip_create:
             self.emit(emitted, origin, CREATE, None, after, after, (), None)
+        elif emitted.watched:
+            self.hide(emitted, origin, CREATE, None, after)
 
     def delete(self, emitted: EmittedTable, origin: Origin, before: Row) -> None:
         if not self.skip_delete:
             self.emit(emitted, origin, DELETE, before, None, before, (), None)
             self.tombstone(emitted, origin, before, ())
+        elif emitted.watched:
+            self.hide(emitted, origin, DELETE, before, None)
 
     def update(self, emitted: EmittedTable, origin: Origin, before: Row | None, after: Row) -> None:
         """One update; or for a changed key, a delete with the old key and a create with the new one."""
         if self.skip_update:
+            if emitted.watched:
+                self.hide(emitted, origin, UPDATE, before, after)
             return
         if before is not None and emitted.key and self.key_differs(emitted, before, after):
             new_key = ((NEW_KEY, after),)
             if not self.skip_old_half:
                 self.emit(emitted, origin, DELETE, before, None, before, new_key, None)
                 self.tombstone(emitted, origin, before, new_key)
+            elif emitted.watched:
+                self.hide(emitted, origin, DELETE, before, None)
             if not self.skip_new_half:
                 self.emit(emitted, origin, CREATE, None, after, after, ((OLD_KEY, before),), before)
+            elif emitted.watched:
+                self.hide(emitted, origin, CREATE, None, after)
         elif self.skip_unchanged and before is not None and self.same(emitted, before, after):
             self.filtered += 1
         elif self.whole_keys and before is not None and self.key_lacks(emitted, before):
@@ -282,6 +299,15 @@ class Emitter:
         record.other = other
         self.records.append(record)
         self._count(emitted, op, 1)
+        if emitted.watched:
+            self.watched = True
+
+    def hide(self, emitted: EmittedTable, origin: Origin, op: str, before: Row | None, after: Row | None) -> None:
+        """A change that is skipped, for whoever watches the table."""
+        if origin.live:
+            self.records.append(Record(op, emitted.table, before, after, after if after is not None else before,
+                                       origin.context, origin.values, None, HIDDEN))
+            self.watched = True
 
     def _count(self, emitted: EmittedTable, op: str, changes: int) -> None:
         if self._run_of[0] is not emitted.collection or self._run_of[1] != op:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from cdc.core.errors import ConfigError
-from cdc.core.schema import ARRAY, BYTES, INT64, STRING, STRUCT, Field, Schema, optional, struct
+from cdc.core.schema import ARRAY, BYTES, INT64, MAP, STRING, STRUCT, Field, Schema, optional, struct
 from cdc.core.table import Column, TableId, TableSchema
 
 from .naming import Adjuster, TopicNaming
@@ -19,6 +19,7 @@ _STRING: Final = Schema(STRING)
 _INT64: Final = Schema(INT64)
 _OPTIONAL_STRING: Final = optional(STRING)
 _OPTIONAL_INT64: Final = optional(INT64)
+_OPTIONAL_TEXTS: Final = Schema(MAP, optional=True, keys=_STRING, items=_STRING)
 
 ENVELOPE_VERSION: Final = 2
 
@@ -115,6 +116,19 @@ def heartbeat_key_schema(adjust: Adjuster) -> Schema:
 def heartbeat_value_schema(adjust: Adjuster) -> Schema:
     """Value: `(now in ms,)`."""
     return struct(adjust("io.debezium.connector.common.Heartbeat"), (("ts_ms", _INT64),), version=1)
+
+
+def notification_key_schema(adjust: Adjuster) -> Schema:
+    """Value: `(id,)`."""
+    return struct(adjust("io.debezium.connector.common.NotificationKey"), (("id", _STRING),), version=1)
+
+
+def notification_value_schema(adjust: Adjuster) -> Schema:
+    """Value: `(id, type, aggregate_type, additional data, ms since 1970)`."""
+    return struct(adjust("io.debezium.connector.common.Notification"), (
+        ("id", _STRING), ("type", _STRING), ("aggregate_type", _STRING), ("additional_data", _OPTIONAL_TEXTS),
+        ("timestamp", _INT64),
+    ), version=1)
 
 
 def message_key_schema(adjust: Adjuster) -> Schema:

@@ -37,7 +37,9 @@ class NativeRows:
 
     def reads(self, event: RowsEvent, state: MapState) -> bool:
         """Whether C may be asked for rows of *event*, which have all their columns."""
-        if event.partial or event.op in self._skipped or state.period is not None or state.target is None:
+        if event.partial or event.op in self._skipped or state.period is not None:
+            return False
+        if state.target is None or state.target.watched:
             return False
         if state.native is None:
             layout = state.table_map.layout

@@ -10,7 +10,8 @@ We add: `server_uuid`, `log_created` and `transaction`, which identify the serve
 same name) and the transaction; what `witness.py` describes; `snapshot_progress`, how far a snapshot is that is not
 complete (`progress.py`), and `read_file`, `read_pos`, `read_gtids` and `read_server_uuid`, where a later attempt read;
 and `structures`, the captured tables' structures at the position (compressed, see `kept_structures.py`), so that a
-restart reads the log with the structures of that time, not with today's.
+restart reads the log with the structures of that time, not with today's. `signal_*` and `incremental_snapshot_*` are of
+signals, and of snapshots beside the stream.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any, Final
 
 from cdc.core.errors import PositionLostError
 from cdc.core.position import whole
+from cdc.sources.shared.control import stored
 from cdc.sources.snapshot.progress import Progress
 
 from .witness import Witness
@@ -56,6 +58,8 @@ class MySqlPosition:
     """The file, place and GTIDs as of which its rows were read last, if not at this position; the server's UUID."""
     witness: Witness | None = None
     """What shows that a log is the one that was read up to here."""
+    control: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The keys of signals and of snapshots beside the stream (`Control.offset`)."""
 
     @property
     def of_debezium(self) -> bool:
@@ -71,6 +75,7 @@ class MySqlPosition:
                     **(self.witness.offset() if self.witness is not None else {})}
         out.update((key, value) for key, value in optional.items() if value)
         out.update(self.structures or {})
+        out.update(self.control)
         if self.snapshot and self.progress is not None:
             out.update(self.progress.offset())
         if self.snapshot and self.read is not None:
@@ -101,7 +106,7 @@ class MySqlPosition:
                 structures={key: str(value) for key, value in offset.items() if key.startswith(STRUCTURES)}
                 if offset.get(STRUCTURES) else None,
                 witness=Witness.from_offset(offset), progress=Progress.from_offset(offset) if snapshot else None,
-                read=_read_from(offset) if snapshot else None)
+                read=_read_from(offset) if snapshot else None, control=stored(offset))
         except (KeyError, TypeError, ValueError) as exc:
             raise PositionLostError(
                 "The stored offset cannot be read.", keys=",".join(sorted(map(str, offset))),

@@ -42,3 +42,5 @@ class ReaderSettings:
     """The source's."""
     changed_besides: Callable[[TableId], str | None] = lambda id: None
     """As `Lookup.changed_besides`."""
+    watches: Callable[[TableId], bool] = lambda id: False
+    """Which tables are watched (`EmittedTable.watched`)."""

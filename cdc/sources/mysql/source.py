@@ -77,6 +77,7 @@ class MySqlSource(LogSource[MySqlPosition]):
                                                     self._events.source_schema)
         self._emitter = Emitter(skipped=frozenset(config.skipped_operations), tombstones=config.tombstones_on_delete,
                                 skip_unchanged=config.skip_messages_without_change)
+        self.control = self._make_control(self._emitter, self._filters, self._events)
         self._waits = LockWaits(self.warnings, config.database_query_timeout_ms / 1000)
         self._lookup = Lookup(config, self._filters, self._scope, self._waits)
         self._plan = SnapshotPlan(config, self._lookup, self._filters, self._builder)
@@ -212,7 +213,7 @@ class MySqlSource(LogSource[MySqlPosition]):
             transaction_metadata=config.provide_transaction_metadata, include_query=config.include_query,
             comments=config.keep_comments, on_inconsistency=config.inconsistent_schema_handling_mode,
             clock_us=lambda: time.time_ns() // 1000, warnings=self.warnings,
-            changed_besides=lambda id: self._lookup.changed_besides(id, self._structures))
+            changed_besides=lambda id: self._lookup.changed_besides(id, self._structures), watches=self.control.watches)
         made = ChangeReader(
             settings, emitter=self._emitter, block=self._events, builder=self._builder, structures=self._structures,
             reread=self._reread, xa_log=self._log_again)
@@ -254,7 +255,7 @@ class MySqlSource(LogSource[MySqlPosition]):
         assert changes is not None
         following, size = changes.run(frames, first, limit, 2 * BATCH_BYTES)
         count, place = changes.ready(limit // 2)
-        records = self._emitter.take(count)
+        records = self.control.passed(self._emitter.take(count))
         native = None if changes.native is None else changes.native.batch(records)
         if changes.structures_version != self._structures_version:
             self._structures_version = changes.structures_version

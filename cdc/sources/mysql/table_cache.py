@@ -116,10 +116,11 @@ class TableCache:
         if structure is None or structure.sequence:
             return MapState(message, id, None)
         old = any(code in _OLD_TEMPORAL for code in message.types)
+        watched = self.settings.watches(id)
         inserted = None
         if self.builder.relaxed:
-            inserted = EmittedTable(self.builder.build(structure, old, inserted=True), str(id))
-        return MapState(message, id, EmittedTable(self.builder.build(structure, old), str(id)), inserted,
+            inserted = EmittedTable(self.builder.build(structure, old, inserted=True), str(id), watched)
+        return MapState(message, id, EmittedTable(self.builder.build(structure, old), str(id), watched), inserted,
                         period_of(structure, self.settings.flavor))
 
     def _fits(self, structure: TableStructure, message: TableMap, *, strange: bool = False) -> bool:

@@ -52,10 +52,11 @@ class RelationState:
 
     `enums`: for each column of an enum its index, the values that are known, and what `relabel` needs.
     `doubt`: until when the catalog's key may be newer than the rows.
+    *watched*: as `EmittedTable.watched`.
     """
 
     def __init__(self, relation: protocol.Relation, table: TableSchema | None,
-                 enums: tuple[EnumColumn, ...] = (), doubt: Doubt | None = None) -> None:
+                 enums: tuple[EnumColumn, ...] = (), doubt: Doubt | None = None, *, watched: bool = False) -> None:
         self.relation = relation
         self.table: Any = table
         self.collection = f"{relation.namespace}.{relation.name}"
@@ -64,7 +65,7 @@ class RelationState:
         self.required = tuple(column.index for column in columns if not column.schema.optional)
         self.enums = tuple((each.index, each.known, each) for each in enums)
         self.doubt = doubt
-        self.emitted: Any = EmittedTable(table, self.collection) if table else None
+        self.emitted: Any = EmittedTable(table, self.collection, watched) if table else None
 
 
 class Transaction:

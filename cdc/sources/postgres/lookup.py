@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from cdc.core.errors import SourceConnectionError, SourceRefusedError
 from cdc.core.row import BINARY, Row
-from cdc.core.table import TableSchema
+from cdc.core.table import TableId, TableSchema
 from cdc.log import get_logger
 
 from .catalog import CatalogSnapshot, RelationCatalog, read_catalog, read_types_named, relation_of
@@ -36,9 +36,11 @@ class Lookup:
     `conn`: the connection, None before its first use; `connection` opens it.
     `binary`: whether the stream sends values in binary format (`cdc.binary`).
     `remembered`: what the offset has, and what was learned since.
+    *watches*: which tables are watched (`EmittedTable.watched`).
     """
 
-    def __init__(self, config: PostgresConfig, builder: TableBuilder) -> None:
+    def __init__(self, config: PostgresConfig, builder: TableBuilder,
+                 watches: Callable[[TableId], bool] = lambda id: False) -> None:
         self.conn: Connection | None = None
         self.binary = False
         self.remembered = Remembered()
@@ -47,6 +49,7 @@ class Lookup:
         self._keys_seen: dict[int, tuple[tuple[str, ...], int]] = {}
         self._config = config
         self._builder = builder
+        self._watches = watches
 
     def connection(self) -> Connection:
         """The open connection; a lost one is replaced."""
@@ -81,7 +84,12 @@ class Lookup:
         table = self._builder.build(relation, catalog, merged)
         if self.binary:
             check_binary(table)
-        return RelationState(relation, table, enum_columns(relation, table, catalog.types), doubt)
+        return self._reads(relation, table, catalog, doubt)
+
+    def _reads(self, relation: Relation, table: TableSchema, catalog: CatalogSnapshot, doubt: Doubt | None,
+               ) -> RelationState:
+        return RelationState(relation, table, enum_columns(relation, table, catalog.types), doubt,
+                             watched=self._watches(table.id))
 
     def relax(self, state: RelationState, indexes: list[int]) -> RelationState:
         """*state* with columns that may be null: those at *indexes*, although the catalog calls them NOT NULL."""
@@ -89,7 +97,7 @@ class Lookup:
         names = [relation.columns[index].name for index in indexes]
         catalog = self._catalog_of(relation)
         table = self._builder.relax(relation.oid, names, catalog)
-        return RelationState(relation, table, enum_columns(relation, table, catalog.types), state.doubt)
+        return self._reads(relation, table, catalog, state.doubt)
 
     def relabel(self, state: RelationState, row: Row) -> RelationState:
         """*state*, or one whose schema names the labels in *row* that it does not name. Labels that the catalog does

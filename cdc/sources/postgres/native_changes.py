@@ -7,6 +7,7 @@ is also the reader where there is no native module. What both must know is carri
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from cdc.core.record import CREATE, DELETE, UPDATE, SourceContext
@@ -25,12 +26,20 @@ _OF_A_RELATION: Final = frozenset((protocol.LOGICAL_REP_MSG_RELATION, protocol.L
                                    protocol.LOGICAL_REP_MSG_UPDATE, protocol.LOGICAL_REP_MSG_DELETE))
 
 
-def native_changes(reader: ChangeReader) -> NativeChanges | None:
-    """What reads natively for *reader*; None if this installation cannot, or if events have a transaction block."""
+Pass = Callable[[list[Any]], list[Any]]
+
+
+def as_they_are(items: list[Any]) -> list[Any]:
+    return items
+
+
+def native_changes(reader: ChangeReader, passed: Pass = as_they_are) -> NativeChanges | None:
+    """What reads natively for *reader*; None if this installation cannot, or if events have a transaction block.
+    *passed*: as `Control.passed`; it sees what *reader* reads."""
     pgoutput, records = module("pgoutput"), module("records")
     if pgoutput is None or records is None or reader.transaction_metadata:
         return None
-    return NativeChanges(reader, pgoutput, records)
+    return NativeChanges(reader, passed, pgoutput, records)
 
 
 class _Origin:
@@ -47,8 +56,9 @@ class _Origin:
 class NativeChanges:
     """Makes batches for *reader*. Between calls, *reader* has all of the state."""
 
-    def __init__(self, reader: ChangeReader, pgoutput: Any, records: Any) -> None:
+    def __init__(self, reader: ChangeReader, passed: Pass, pgoutput: Any, records: Any) -> None:
         self._reader = reader
+        self._passed = passed
         self._records = records
         self._state = pgoutput.State()
         emitter = reader.emitter
@@ -56,7 +66,7 @@ class NativeChanges:
             skip_create=emitter.skip_create, skip_update=emitter.skip_update, skip_delete=emitter.skip_delete,
             tombstones=emitter.tombstones, skip_unchanged=emitter.skip_unchanged, whole_keys=emitter.whole_keys,
             null_keys=reader.null_keys)
-        self._known: dict[int, tuple[RelationState, list[int]]] = {}
+        self._known: dict[int, tuple[RelationState, list[int], bool]] = {}
         self._relations = reader.relations
         self._xmin = reader.events.xmin
 
@@ -66,6 +76,7 @@ class NativeChanges:
         self._look_again()
         batch = self._records.RecordBatch(decoder.tables, frames, self._context)
         reader.answer_wanted = False
+        self._take(batch)
         number, size = start, 0
         while len(batch) < max_records and size < max_bytes:
             if reader.replay is not None:
@@ -146,7 +157,7 @@ class NativeChanges:
         return len(frame)
 
     def _take(self, batch: Any) -> None:
-        for record in self._reader.emitter.take():
+        for record in self._passed(self._reader.emitter.take()):
             batch.append(record)
 
     # -- relations ------------------------------------------------------------------------------------------------
@@ -175,9 +186,10 @@ class NativeChanges:
                 self._decoder.set_table(oid, None, columns=0, captured=False, native=False)
             return
         labels = [len(known) for _, known, _ in state.enums]
-        if self._known.get(oid) == (state, labels):
+        watched = state.table is not None and state.emitted.watched
+        if self._known.get(oid) == (state, labels, watched):
             return
-        self._known[oid] = state, labels
+        self._known[oid] = state, labels, watched
         if state.table is None:
             self._decoder.set_table(oid, None, columns=state.column_count, captured=False, native=True)
             return
@@ -185,7 +197,8 @@ class NativeChanges:
         fields = tuple(NATIVE_FIELDS[index] for index in template.varying)
         table = self._records.Table(state.table, template, fields, state)
         self._decoder.set_table(
-            oid, table, columns=state.column_count, captured=True, native=not labels or max(labels) <= _MOST_LABELS,
+            oid, table, columns=state.column_count, captured=True,
+            native=not watched and (not labels or max(labels) <= _MOST_LABELS),
             required=state.required, key=state.emitted.key,
             enums=[(index, tuple(known)) for index, known, _ in state.enums])
 

@@ -14,6 +14,7 @@ The offset has Debezium's keys (`lsn`, `lsn_proc`, `lsn_commit`, `txId`, `ts_use
 `rows`: the captured tables' files and partitions (`unseen_rows.py`).
 `read_lsn`: how far the log was when a later attempt of the snapshot read its rows.
 `snapshot_progress`: how far a snapshot is that is not complete (`progress.py`).
+`signal_*`, `incremental_snapshot_*`: of signals, and of snapshots beside the stream.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any
 
 from cdc.core.errors import PositionLostError
 from cdc.core.position import whole
+from cdc.sources.shared.control import stored
 from cdc.sources.snapshot.progress import Progress
 
 from .witness import Shown
@@ -54,6 +56,7 @@ class PostgresPosition:
     the offset does not tell.
     `begin_lsn`: where the stream began. While nothing was shown, everything from there on is new; 0 if unknown.
     `begin_time_us`: when the snapshot was taken that the stream continues; 0 without one.
+    `control`: keys of signals and of snapshots beside the stream (`Control.offset`).
     """
 
     end_lsn: int
@@ -78,6 +81,7 @@ class PostgresPosition:
     begin_lsn: int = 0
     begin_time_us: int = 0
     progress: Progress | None = field(default=None, repr=False)
+    control: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def confirmable(self) -> int:
         """The LSN up to which the server may remove its log; 0 for none."""
@@ -120,6 +124,7 @@ class PostgresPosition:
             out["published"] = self.published
         if self.rows is not None:
             out["rows"] = self.rows
+        out |= self.control
         return out
 
     def on_server(self, system_id: str, timeline: int) -> PostgresPosition:
@@ -183,7 +188,7 @@ class PostgresPosition:
             rows=None if offset.get("rows") is None else str(offset["rows"]),
             shown=None if snapshot else Shown.from_offset(offset) or _shown_last(offset, end, last),
             begin_lsn=whole(offset.get("begin_lsn", 0)), begin_time_us=whole(offset.get("begin_ts_usec", 0)),
-            progress=Progress.from_offset(offset) if snapshot else None)
+            progress=Progress.from_offset(offset) if snapshot else None, control=stored(offset))
 
 
 def _shown_last(offset: Mapping[str, Any], end: int, last: int) -> Shown | None:

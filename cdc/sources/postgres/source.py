@@ -73,7 +73,12 @@ class PostgresSource(LogSource[PostgresPosition]):
         self._builder = TableBuilder(config, self._naming, self._filters, config.column_mappers,
                                      config.database_dbname, self._events.source_schema)
         self._spill = Spill(config.cdc_spool_directory)
-        self._lookup = Lookup(config, self._builder)
+        self._emitter = Emitter(
+            skipped=frozenset(config.skipped_operations), tombstones=config.tombstones_on_delete,
+            skip_unchanged=config.skip_messages_without_change, skip_halves=True,
+            whole_keys=not config.cdc_debezium_faults)
+        self.control = self._make_control(self._emitter, self._filters, self._events)
+        self._lookup = Lookup(config, self._builder, self.control.watches)
         self._rows = UnseenRows(self.warnings)
         self._changes = self._make_changes()
         self._native: NativeChanges | None = None
@@ -87,19 +92,15 @@ class PostgresSource(LogSource[PostgresPosition]):
 
     def _make_changes(self) -> ChangeReader:
         config = self.config
-        emitter = Emitter(
-            skipped=frozenset(config.skipped_operations), tombstones=config.tombstones_on_delete,
-            skip_unchanged=config.skip_messages_without_change, skip_halves=True,
-            whole_keys=not config.cdc_debezium_faults)
         return ChangeReader(
-            emitter=emitter, resolve=self._lookup.resolve, relax=self._lookup.relax, relabel=self._lookup.relabel,
+            emitter=self._emitter, resolve=self._lookup.resolve, relax=self._lookup.relax, relabel=self._lookup.relabel,
             name_type=self._lookup.name_type,
             truncated=self._rows.truncated if "t" in config.skipped_operations else None,
             events=self._events, spill=self._spill, transaction_metadata=config.provide_transaction_metadata,
             clock_us=lambda: time.time_ns() // 1000, null_keys=config.cdc_debezium_faults)
 
     def prefer_native(self) -> None:
-        self._native = native_changes(self._changes)
+        self._native = native_changes(self._changes, self.control.passed)
         self._native_rows = native_rows()
 
     def confirm(self, position: Position) -> None:
@@ -313,7 +314,7 @@ class PostgresSource(LogSource[PostgresPosition]):
             records = native
         else:
             following, size = changes.run(frames, first, self.config.max_batch_size, BATCH_BYTES)
-            records = changes.emitter.take()
+            records = self.control.passed(changes.emitter.take())
         position = replace(changes.position(), **self._remembered())
         return following, Batch(records, position, size, changes.last_time_us if records else 0,
                                 changes.emitter.take_counts(), changes.emitter.take_commits(changes.last_time_us),

@@ -14,8 +14,7 @@ from cdc.config.options import Effect, Importance, Option, Type
 JVM_CLASS = "it names a Java class"
 JDBC = "it tunes the JDBC driver"
 JMX = "it is about JMX metrics"
-SIGNALS = "signals are not read"
-NOTIFICATIONS = "notifications are not sent"
+SIGNALS = "incremental snapshots are not taken"
 ONE_CONNECTION = "the snapshot uses one connection"
 
 
@@ -83,17 +82,6 @@ INERT: tuple[Option, ...] = (
 )
 
 LATER: tuple[Option, ...] = (
-    _later("signal.enabled.channels", "LIST", "source", "MEDIUM", "Events", "Channels that signals come from.",
-           SIGNALS),
-    _later("signal.poll.interval.ms", "LONG", "5000", "MEDIUM", "Events", "Time between two checks for signals.",
-           SIGNALS),
-    _later("signal.file", "STRING", "file-signals.txt", "LOW", "Events", "File of the file channel.", SIGNALS),
-    family("signal.kafka.*", r"signal\.(kafka|consumer)\..+", "Topic of the kafka channel, and its consumer.", "later",
-           SIGNALS, "Events", private=True, dotted=True),
-    _later("notification.enabled.channels", "LIST", None, "MEDIUM", "Events", "Channels that notifications go to.",
-           NOTIFICATIONS),
-    _later("notification.sink.topic.name", "STRING", None, "HIGH", "Events", "Topic of the notification channel sink.",
-           NOTIFICATIONS),
     _later("incremental.snapshot.chunk.size", "INT", "1024", "MEDIUM", "Connector",
            "Rows per chunk of an incremental snapshot.", SIGNALS),
     _later("incremental.snapshot.watermarking.strategy", "STRING", "INSERT_INSERT", "LOW", "Connector",

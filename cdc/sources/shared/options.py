@@ -11,13 +11,14 @@ from dataclasses import field, fields, replace
 from typing import Any
 
 from cdc.config.checks import at_least
+from cdc.config.control import CONSUMER_OPTIONS, ControlConfig
 from cdc.config.former import Former
 from cdc.config.framework import FRAMEWORK_OPTIONS
 from cdc.config.options import Option, option, settings
 from cdc.config.table import OptionTable
 from cdc.debezium.mappers import Rule
 
-from .accepted_options import INERT, LATER, ONE_CONNECTION, SIGNALS, family
+from .accepted_options import INERT, LATER, ONE_CONNECTION, family
 from .conversions import TOPIC_PART, key_columns, operations, regexes, statements, tags
 from .former_keys import FORMER_KEYS
 
@@ -28,7 +29,7 @@ SERVER = "Server"
 
 
 @settings
-class SourceConfig:
+class SourceConfig(ControlConfig):
     """The settings that every source has, one attribute per key. Times are in milliseconds, as the keys say."""
 
     # Connection
@@ -246,8 +247,9 @@ class SourceConfig:
 
     # Signals
     signal_data_collection: tuple[str, ...] = option(
-        "signal.data.collection", "LIST", default=None, group="Events", effect="later", why=SIGNALS,
-        doc="Name of the signal table.",
+        "signal.data.collection", "LIST", default=None, group="Events",
+        doc="The signal table, schema.table or database.table. It has three text columns: id, type and data. Its"
+            " changes are captured, whatever the lists say; its rows are in no snapshot.",
     )
 
     # Heartbeats
@@ -367,6 +369,7 @@ SHARED: tuple[Option, ...] = (
         doc="How a snapshot reads a table's rows.",
     ),
     family("driver.*", r"driver\.(.+)", "Settings of the JDBC driver; some of them take effect.", private=True),
+    CONSUMER_OPTIONS,
     *INERT,
     *LATER,
 )

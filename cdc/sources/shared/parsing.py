@@ -177,6 +177,11 @@ def _combinations(parsed: Parsed) -> None:
     batch, queue = parsed.values["max_batch_size"], parsed.values["max_queue_size"]
     if isinstance(batch, int) and isinstance(queue, int) and queue <= batch:
         parsed.problem("max.queue.size", f"must be greater than max.batch.size ({batch}).")
+    if "sink" in (parsed.values["notification_enabled_channels"] or ()):
+        topic = (parsed.values["notification_sink_topic_name"] or "").strip()
+        if not topic:
+            parsed.problem("notification.sink.topic.name", "is missing.",
+                           "Name the topic that notification.enabled.channels=sink sends to.")
 
 
 def _empty_lists(parsed: Parsed, config: Mapping[str, str]) -> None:

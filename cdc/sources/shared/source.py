@@ -9,17 +9,22 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar, cast
 
+from cdc.core.control import Notification, Signal, SnapshotStatus
 from cdc.core.errors import CdcError, PositionLostError, SourceConnectionError
 from cdc.core.position import Offset, Position
 from cdc.core.record import Batch, Message
+from cdc.debezium.emit import Emitter
+from cdc.debezium.filters import Filters
 from cdc.log import get_logger
 from cdc.sources.snapshot.initial import BATCH_BYTES
 from cdc.sources.snapshot.progress import Progress
 
+from .control import Control
+from .source_block import SourceBlockBase
 from .warnings import Warnings
 
 log = get_logger(__name__)
@@ -42,6 +47,11 @@ class LogPosition(Position, Protocol):
         """How far that snapshot is; None if the position does not tell."""
         ...
 
+    @property
+    def control(self) -> Mapping[str, Any]:
+        """The offset's keys of signals and of snapshots beside the stream (`control.OFFSET_KEYS`)."""
+        ...
+
 
 class Settings(Protocol):
     """What the shell asks of a connector's settings."""
@@ -58,6 +68,12 @@ class Settings(Protocol):
     def heartbeat_interval_ms(self) -> int: ...
     @property
     def max_batch_size(self) -> int: ...
+    @property
+    def signal_enabled_channels(self) -> Sequence[str]: ...
+    @property
+    def notification_enabled_channels(self) -> Sequence[str]: ...
+    @property
+    def notification_sink_topic_name(self) -> str | None: ...
 
 
 class SnapshotReader(Protocol):
@@ -106,7 +122,11 @@ P = TypeVar("P", bound=LogPosition)
 
 
 class LogSource(ABC, Generic[P]):
-    """One log, one reader. Built for one run: after `stop` make a new one. Implements `core.interfaces.Source`."""
+    """One log, one reader. Built for one run: after `stop` make a new one. Implements `core.interfaces.Source` and
+    `Controlled`."""
+
+    control: Control
+    """Set by the database's `__init__`. All that its emitter gives goes through `control.passed` on its way out."""
 
     always_snapshots: ClassVar[bool] = False
     """Whether a first start takes a snapshot in every mode: MySQL's and MariaDB's table structures come from it."""
@@ -127,6 +147,7 @@ class LogSource(ABC, Generic[P]):
         self._next_heartbeat = 0.0
         self._heartbeat_at = 0.0
         self._finished = False
+        self._reached: LogPosition | None = None
         self._copies_rows = settings.snapshot_mode in _SNAPSHOT_MODES
         self._streams = settings.snapshot_mode != "initial_only"
         self._state = "snapshotting" if self._copies_rows or self.always_snapshots else "streaming"
@@ -193,6 +214,14 @@ class LogSource(ABC, Generic[P]):
     def _take(self, reader: Reader, timeout: float) -> list[bytes]:
         return reader.take(timeout, BATCH_BYTES)
 
+    def _make_control(self, emitter: Emitter, filters: Filters, block: SourceBlockBase) -> Control:
+        settings = self._settings
+        topic = settings.notification_sink_topic_name if "sink" in settings.notification_enabled_channels else None
+        reads = "source" in settings.signal_enabled_channels
+        return Control(settings.topic_prefix, emitter, filters.is_signal_table if reads else lambda id: False,
+                       message=(lambda told: block.notification(topic, told)) if topic else None,
+                       position=self._offset)
+
     # -- Source ---------------------------------------------------------------------------------------------------
 
     def partition(self) -> Mapping[str, Any]:
@@ -218,6 +247,9 @@ class LogSource(ABC, Generic[P]):
     def start(self, offset: Offset | None) -> None:
         position = self._stored_position(offset) if offset else None
         begun = None
+        if position is not None:
+            self._reached = position
+            self.control.restore(position.control)
         if position is not None and position.snapshot:
             begun, position = self._begun(position), None
         if position is not None and not self._streams:
@@ -260,8 +292,32 @@ class LogSource(ABC, Generic[P]):
         if self._finished:
             return None
         if self._snapshot is not None:
-            return self._poll_snapshot(self._snapshot, timeout)
-        return self._poll_stream(timeout)
+            batch = self._poll_snapshot(self._snapshot, timeout)
+        else:
+            batch = self._poll_stream(timeout)
+        return None if batch is None else self._with_control(batch)
+
+    def _with_control(self, batch: Batch) -> Batch:
+        """*batch*, whose position tells how far signals are, too."""
+        kept, soon = self.control.offset(), self.control.taken()
+        self._reached = position = cast(LogPosition, batch.position)
+        if not kept and not soon:
+            return batch
+        self._reached = position = replace(position, control=kept)  # type: ignore[type-var]
+        return replace(batch, position=position, commit_soon=batch.commit_soon or soon)
+
+    def signal(self, signal: Signal) -> None:
+        self.control.signal(signal)
+
+    def notifications(self) -> Sequence[Notification]:
+        return self.control.notifications()
+
+    def snapshots(self) -> Sequence[SnapshotStatus]:
+        return self.control.snapshots()
+
+    def _offset(self) -> Mapping[str, Any]:
+        """Where the source is."""
+        return self._reached.offset() if self._reached is not None else {}
 
     def interrupt(self) -> None:
         """Also ends a wait for the server: a new replication slot, for example, waits for every open transaction."""
@@ -303,6 +359,7 @@ class LogSource(ABC, Generic[P]):
         self._state = "snapshotting"
 
     def _poll_snapshot(self, snapshot: SnapshotReader, timeout: float) -> Batch | None:
+        self.control.turn(streaming=False)
         batch = snapshot.poll(timeout)
         if batch is None or not snapshot.done:
             return batch
@@ -338,10 +395,12 @@ class LogSource(ABC, Generic[P]):
         assert reader is not None, "not started"
         if monitor is not None and monitor.failure is not None:
             raise monitor.failure
+        control = self.control
+        control.turn()
         if self._next_frame >= len(self._frames) and not self._pending():
-            self._frames = self._take(reader, timeout)
+            self._frames = self._take(reader, 0 if control.due else timeout)
             self._next_frame = 0
-            if not self._frames and not self._heartbeat_due():
+            if not self._frames and not control.due and not self._heartbeat_due():
                 return None
         self._next_frame, batch = self._read_batch(self._frames, self._next_frame)
         if self._heartbeat_due():

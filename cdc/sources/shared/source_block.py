@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cdc.codecs.java import java_hash_order
+from cdc.core.control import Notification
 from cdc.core.record import Message
 from cdc.core.schema import Schema
 from cdc.debezium import schemas
@@ -29,6 +30,8 @@ class SourceBlockBase:
         self._transaction_value = schemas.transaction_value_schema(adjust)
         self._heartbeat_key = schemas.heartbeat_key_schema(adjust)
         self._heartbeat_value = schemas.heartbeat_value_schema(adjust)
+        self._notification_key = schemas.notification_key_schema(adjust)
+        self._notification_value = schemas.notification_value_schema(adjust)
 
     def head(self, time_us: int, database: str, snapshot: str | None) -> tuple[Any, ...]:
         """The first values of a source block, which every connector has (`schemas.source_schema`). *snapshot* is the
@@ -55,3 +58,7 @@ class SourceBlockBase:
     def heartbeat(self, now_ms: int) -> Message:
         return Message(self.naming.heartbeat_topic(), self._heartbeat_key, (self.naming.prefix,),
                        self._heartbeat_value, (now_ms,), kafka_partition=0)
+
+    def notification(self, topic: str, told: Notification) -> Message:
+        return Message(topic, self._notification_key, (told.id,), self._notification_value, (
+            told.id, told.type, told.aggregate_type, dict(told.additional_data), told.timestamp_ms))

@@ -232,11 +232,15 @@ def test_keys_for_a_jvm_are_accepted_with_a_note(key: str) -> None:
     assert not found.warning
 
 
-@pytest.mark.parametrize("key", ["signal.data.collection", "signal.file", "signal.kafka.topic", "read.only",
-                                 "notification.enabled.channels", "snapshot.max.threads"])
+@pytest.mark.parametrize("key", ["read.only", "snapshot.max.threads"])
 def test_missing_features_are_warned_about_when_asked_for(key: str) -> None:
-    text = {"read.only": "true", "snapshot.max.threads": "4"}.get(key, "x")
+    text = {"read.only": "true", "snapshot.max.threads": "4"}[key]
     assert notes({key: text})[key].kind == "later"
+
+
+def test_notifications_to_a_topic_need_its_name() -> None:
+    with pytest.raises(ConfigError, match=r"notification\.sink\.topic\.name: is missing"):
+        parse(notification__enabled__channels="log,sink")
 
 
 def test_missing_features_are_not_warned_about_when_left_at_their_defaults() -> None:

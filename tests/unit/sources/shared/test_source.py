@@ -8,9 +8,17 @@ from typing import Any
 
 import pytest
 
+from cdc.core.control import Signal
 from cdc.core.errors import CdcError, PositionLostError, SourceConnectionError, SourceRefusedError
+from cdc.core.interfaces import Controlled
 from cdc.core.record import Batch, Message
+from cdc.debezium import schemas
+from cdc.debezium.emit import Emitter
+from cdc.debezium.filters import Filters
+from cdc.debezium.naming import TopicNaming
+from cdc.sources.shared.control import stored
 from cdc.sources.shared.source import LogSource
+from cdc.sources.shared.source_block import SourceBlockBase
 from cdc.sources.snapshot.progress import Progress
 
 HEARTBEAT = Message("heartbeats", None, None, None, 1)
@@ -22,9 +30,10 @@ class Place:
     number: int
     snapshot: str | None = None
     progress: Progress | None = None
+    control: Mapping[str, Any] = field(default_factory=dict)
 
     def offset(self) -> dict[str, Any]:
-        return {"number": self.number}
+        return {"number": self.number, **self.control}
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,9 @@ class Config:
     streaming_delay_ms: int = 0
     heartbeat_interval_ms: int = 0
     max_batch_size: int = 10
+    signal_enabled_channels: tuple[str, ...] = ("source",)
+    notification_enabled_channels: tuple[str, ...] = ()
+    notification_sink_topic_name: str | None = None
 
 
 @dataclass
@@ -94,6 +106,9 @@ class Watcher:
 class Source(LogSource[Place]):
     def __init__(self, config: Config = Config(), copy: Copy | None = None) -> None:
         super().__init__(config, "imagined")
+        emitter = Emitter(skipped=frozenset(), tombstones=True, skip_unchanged=False)
+        self.control = self._make_control(emitter, Filters(), SourceBlockBase(
+            TopicNaming(config.topic_prefix), "imagined", schemas.source_schema("Source", ())))
         self.calls: list[str] = []
         self.copy = copy or Copy()
         self.reader = Reader()
@@ -102,7 +117,7 @@ class Source(LogSource[Place]):
         self.lost: Exception | None = None
 
     def _stored_position(self, offset: Mapping[str, Any]) -> Place:
-        return Place(offset["number"], offset.get("snapshot"), offset.get("progress"))
+        return Place(offset["number"], offset.get("snapshot"), offset.get("progress"), stored(offset))
 
     def _prepare(self, position: Place | None) -> None:
         self.calls.append("prepare")
@@ -291,3 +306,45 @@ def test_context_headers_are_in_debeziums_order() -> None:
     assert Source().context_headers("r") == [
         (f"{prefix}connectorLogicalName", "shop"), (f"{prefix}taskId", "0"),
         (f"{prefix}connectorName", "imagined"), (f"{prefix}runId", "r")]
+
+
+# -- signals ----------------------------------------------------------------------------------------------------------
+
+def streaming(number: int = 3, **kept: str) -> Source:
+    source = Source()
+    source.start({"number": number, **kept})
+    return source
+
+
+def test_a_signal_that_can_come_again_moves_the_offset_on_soon() -> None:
+    source = streaming()
+    assert isinstance(source, Controlled)
+    assert source.poll(0) is None
+    source.signal(Signal("1", "log", {"message": "x"}, "kafka", {"signal_kafka": "t/0/5"}))
+    batch = source.poll(0)
+    assert batch is not None
+    assert batch.commit_soon
+    assert batch.position.offset() == {"number": 1, "signal_kafka": "t/0/5"}
+    assert source.poll(0) is None
+
+
+def test_later_offsets_keep_how_far_the_signals_are() -> None:
+    source = streaming(signal_kafka="t/0/5")
+    source.reader.frames = [[b"a"]]
+    batch = source.poll(0)
+    assert batch is not None
+    assert not batch.commit_soon
+    assert batch.position.offset() == {"number": 0, "signal_kafka": "t/0/5"}
+
+
+def test_signals_about_snapshots_wait_for_the_stream(caplog: pytest.LogCaptureFixture) -> None:
+    source = Source(copy=Copy(2))
+    source.start(None)
+    source.signal(Signal("1", "execute-snapshot", {}, "kafka", {"signal_kafka": "t/0/5"}))
+    for _ in range(2):
+        batch = source.poll(0)
+        assert batch is not None
+        assert "signal_kafka" not in batch.position.offset()
+    batch = source.poll(0)
+    assert batch is not None
+    assert batch.position.offset()["signal_kafka"] == "t/0/5"

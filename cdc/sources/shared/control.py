@@ -1,0 +1,257 @@
+"""Signals and notifications of one source: what to do with what operators ask for, and telling them what happens.
+
+Signals come from two sides: `signal` queues those that the runtime gathers, and `passed` sees the rows of the signal
+table among the records that the log gives. All of them are acted on in the task's thread, in `turn` or `passed`.
+Debezium sources: SignalProcessor, SourceSignalChannel, NotificationService.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from cdc.core import control
+from cdc.core.control import Notification, Signal, SnapshotStatus
+from cdc.core.errors import DecodeError
+from cdc.core.record import CREATE, Message, Record
+from cdc.core.row import BINARY, NULL
+from cdc.core.table import Column, TableId
+from cdc.debezium.emit import HIDDEN, Emitter
+from cdc.log import get_logger
+
+log = get_logger(__name__)
+
+OFFSET_KEYS: Final = ("signal_", "incremental_snapshot_")
+"""How the offset's keys begin that belong to signals and to snapshots beside the stream."""
+
+_KEPT: Final = 1000
+"""Notifications that nobody fetches."""
+_SNAPSHOTS: Final = frozenset((control.EXECUTE_SNAPSHOT, control.STOP_SNAPSHOT, control.PAUSE_SNAPSHOT,
+                               control.RESUME_SNAPSHOT, control.WINDOW_OPEN, control.WINDOW_CLOSE))
+
+Action = Callable[[Signal], None]
+
+
+class Handler(Protocol):
+    """What takes snapshots beside the stream. Called in the task's thread, apart from `snapshots`.
+
+    In any method it may call `Control.emit` and `Control.notify`: what it emits goes out before the record that is
+    about to.
+    """
+
+    def handle(self, signal: Signal) -> None:
+        """Act on a signal about snapshots. What is wrong with its data is logged; nothing is raised for it."""
+        ...
+
+    def watches(self, id: TableId) -> bool:
+        """Whether it wants to see the changes of table *id*. The sources ask when they look up how a table is read; an
+        answer that has changed since is not noticed before."""
+        ...
+
+    def passed(self, record: Record) -> None:
+        """*record*, of a table that is watched, goes out next, or does not if it has `HIDDEN` (`skipped.operations`).
+        Changes of the signal table come here too, before a signal in them is handled."""
+        ...
+
+    def offset(self) -> Mapping[str, Any]:
+        """Its keys of the offset, as of all that it has emitted; they begin with one of `OFFSET_KEYS`."""
+        ...
+
+    def restore(self, offset: Mapping[str, Any]) -> None:
+        """Go on from what `offset` gave. Called once, before the stream begins."""
+        ...
+
+    def snapshots(self) -> Sequence[SnapshotStatus]:
+        """As `Controlled.snapshots`. Any thread."""
+        ...
+
+
+def stored(offset: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of *offset* that are about signals and snapshots beside the stream."""
+    return {key: value for key, value in offset.items() if key.startswith(OFFSET_KEYS)}
+
+
+class Control:
+    """`handler`: what takes snapshots beside the stream, once there is something. `actions`: what to do, by the type of
+    a signal; a database adds its own."""
+
+    def __init__(self, prefix: str, emitter: Emitter, is_signal_table: Callable[[TableId], bool],
+                 message: Callable[[Notification], Message] | None = None,
+                 position: Callable[[], Mapping[str, Any]] = dict) -> None:
+        """*prefix*: the topic prefix. *is_signal_table*: which tables have signals. *message* makes a record of a
+        notification, if notifications go to a topic. *position*: the present offset, for the signal `log`."""
+        self.handler: Handler | None = None
+        self.actions: dict[str, Action] = {control.LOG: self._log, control.SCHEMA_CHANGES: _refuse_schema_changes}
+        self._prefix = prefix
+        self._emitter = emitter
+        self._is_signal_table = is_signal_table
+        self._message = message
+        self._position = position
+        self._waiting: deque[Signal] = deque()
+        self._told: deque[Notification] = deque(maxlen=_KEPT)
+        self._marks: dict[str, Any] = {}
+        self._out: list[Any] = []
+        self._changed = False
+
+    # -- any thread -----------------------------------------------------------------------------------------------
+
+    def signal(self, signal: Signal) -> None:
+        self._waiting.append(signal)
+
+    def snapshots(self) -> Sequence[SnapshotStatus]:
+        return self.handler.snapshots() if self.handler is not None else ()
+
+    def watches(self, id: TableId) -> bool:
+        """Whether each change of table *id* must come to `passed` as a record."""
+        return self._is_signal_table(id) or (self.handler is not None and self.handler.watches(id))
+
+    # -- the offset -----------------------------------------------------------------------------------------------
+
+    def restore(self, offset: Mapping[str, Any]) -> None:
+        """Go on from what `offset` gave."""
+        self._marks = {key: value for key, value in offset.items() if key.startswith("signal_")}
+        if self.handler is not None:
+            self.handler.restore(offset)
+
+    def offset(self) -> dict[str, Any]:
+        """The offset's keys, as of all that went out so far."""
+        if self.handler is None:
+            return self._marks
+        return {**self._marks, **self.handler.offset()}
+
+    # -- the task's thread ----------------------------------------------------------------------------------------
+
+    def turn(self, *, streaming: bool = True) -> None:
+        """Act on the signals that wait. Before the stream begins, only on those that are not about snapshots."""
+        for _ in range(len(self._waiting)):
+            signal = self._waiting.popleft()
+            if not streaming and signal.type in _SNAPSHOTS:
+                self._waiting.append(signal)
+                continue
+            self._act(signal)
+            if signal.mark:
+                self._marks = {**self._marks, **signal.mark}
+                self._changed = True
+
+    @property
+    def due(self) -> bool:
+        """Whether there is something to send, or the offset has changed."""
+        return self._changed or bool(self._out)
+
+    def taken(self) -> bool:
+        """Whether the offset has changed by a signal that can come again. Asked once for each batch."""
+        changed, self._changed = self._changed, False
+        return changed
+
+    def passed(self, items: list[Any]) -> list[Any]:
+        """*items* of the emitter, which go out now, with all that is emitted meanwhile between them."""
+        emitter = self._emitter
+        if not emitter.watched:
+            if not self._out:
+                return items
+            items, self._out = self._out + items, []
+            return items
+        emitter.watched = bool(emitter.records)  # those that wait for the end of their transaction
+        for item in items:
+            if isinstance(item, Record) and self.watches(item.table.id):
+                self._look(item)
+                if item.key_headers is HIDDEN:
+                    continue
+            self._out.append(item)
+        out, self._out = self._out, []
+        return out
+
+    def emit(self, record: Record | Message) -> None:
+        """*record* goes out next."""
+        self._out.append(record)
+
+    def notify(self, aggregate_type: str, type: str, data: Mapping[str, str] | None = None, *, id: str = "") -> None:
+        """Tell that *type* has happened. *id*: that of the signal, if there was one."""
+        told = self.notification(aggregate_type, type, data, id=id)
+        message = self.told(told)
+        if message is not None:
+            self._out.append(message)
+
+    def notification(self, aggregate_type: str, type: str, data: Mapping[str, str] | None = None, *,
+                     id: str = "") -> Notification:
+        return Notification(id or str(uuid.uuid4()), aggregate_type, type,
+                            {"connector_name": self._prefix, **(data or {})}, time.time_ns() // 1_000_000)
+
+    def told(self, notification: Notification) -> Message | None:
+        """Keep *notification* for `notifications`; returns its record, if it goes to a topic."""
+        self._told.append(notification)
+        return None if self._message is None else self._message(notification)
+
+    def notifications(self) -> Sequence[Notification]:
+        found = []
+        while self._told:
+            found.append(self._told.popleft())
+        return found
+
+    # -- signals --------------------------------------------------------------------------------------------------
+
+    def _act(self, signal: Signal) -> None:
+        action = self.actions.get(signal.type)
+        if action is not None:
+            action(signal)
+        elif signal.type in _SNAPSHOTS and self.handler is not None:
+            self.handler.handle(signal)
+        else:
+            log.warning("signal_ignored", id=signal.id, type=signal.type, channel=signal.channel,
+                        why="this type is not known")
+
+    def _look(self, record: Record) -> None:
+        """*record* of a watched table goes out next."""
+        if self.handler is not None:
+            self.handler.passed(record)
+        if record.op == CREATE and self._is_signal_table(record.table.id):
+            signal = _signal_of(record)
+            if signal is not None:
+                self._act(signal)
+
+    def _log(self, signal: Signal) -> None:
+        """`{}` stands for the present offset."""
+        message = signal.data.get("message")
+        if not isinstance(message, str) or not message:
+            log.warning("signal_ignored", id=signal.id, type=signal.type, channel=signal.channel,
+                        why="its data has no message")
+            return
+        offset = ", ".join(f"{key}={value}" for key, value in self._position().items())
+        log.info("signal_log", id=signal.id, channel=signal.channel, message=message.replace("{}", f"{{{offset}}}", 1))
+
+
+def _refuse_schema_changes(signal: Signal) -> None:
+    log.warning("signal_refused", id=signal.id, type=signal.type, channel=signal.channel,
+                why="structures of tables come from the server and its log, so there is nothing to override")
+
+
+def _signal_of(record: Record) -> Signal | None:
+    """The signal in an inserted row: its three columns are id, type and data."""
+    table, row = record.table, record.after
+    if row is None or len(table.columns) != 3:
+        log.warning("signal_ignored", table=str(table.id), columns=len(table.columns),
+                    why="a signal table has three columns: id, type, data")
+        return None
+    try:
+        id, type, data = (_text(column, record) for column in table.columns)
+        return control.parse_signal({"id": id, "type": type, "data": data}, "source")
+    except (DecodeError, ValueError) as exc:
+        why = exc.message if isinstance(exc, DecodeError) else str(exc)
+        log.warning("signal_ignored", table=str(table.id), channel="source", why=why)
+        return None
+
+
+def _text(column: Column, record: Record) -> str | None:
+    """The column's value, not masked."""
+    row = record.after
+    assert row is not None
+    kind = row.kind(column.index)
+    data = row.raw(column.index)
+    if kind == NULL or data is None:
+        return None
+    codec = column.key_binary_codec if kind == BINARY and column.key_binary_codec else column.key_codec
+    value = codec.value(data, 0, len(data))
+    return value if isinstance(value, str) else str(value)
