@@ -6,12 +6,16 @@ from pathlib import Path
 
 import click
 
+from .explain import explain
 from .output import BAD_CONFIGURATION, OK, printable
 
 
-@click.group()
+@click.group(short_help="Explain keys, and work on configuration files.")
 def config() -> None:
-    """Work on configuration files."""
+    """Explain configuration keys, and work on configuration files."""
+
+
+config.add_command(explain)
 
 
 @config.command()
@@ -22,6 +26,9 @@ def upgrade(file: Path) -> int:
     FILE is a connector's: properties, JSON, YAML, Strimzi's KafkaConnector or Debezium Server's application.properties.
     Comments stay, references to secrets are not resolved, and what has no present name becomes a comment. What was
     changed is told on standard error. Exit code 2 if two names of one key contradict each other.
+
+    \b
+    cdc config upgrade shop.properties > new.properties
     """
     from cdc.config.files import text_of
     from cdc.config.former import Change

@@ -28,6 +28,9 @@ def health(files: tuple[str, ...], url: str | None, live: bool, timeout_s: float
     """Ask the worker that runs on this machine whether it is ready, and print what it waits for.
 
     Exit codes: 0 if it is ready, 3 if it is not, 4 if nothing answers. FILE… are those of `cdc run`.
+
+    \b
+    cdc health worker.properties
     """
     address = _address(url or os.environ.get("CDC_LISTENERS") or _listeners(files) or _DEFAULT)
     try:

@@ -1,8 +1,11 @@
 """The console script: all commands, and what becomes of their errors.
 
-Exit codes: 0 for a clean end, 1 for a failure while running, 2 for wrong usage or configuration, 130 for Ctrl-C;
-`cdc health` has two more. An expected error (CdcError) is printed as one paragraph on standard error, without a stack
-trace.
+Exit codes: 0 for a clean end, 1 for a failure while running, 2 for wrong usage or configuration, 3 if a worker is not
+ready or what was waited for did not come in time, 4 if what was named does not exist, 5 for a conflict with another
+state, 130 for Ctrl-C. `cdc health` has a 4 of its own: nothing answers. An expected error (CdcError) is printed as one
+paragraph on standard error, without a stack trace.
+
+Commands are imported when they are asked for, so the table below has what `cdc --help` says of them.
 """
 
 from __future__ import annotations
@@ -10,26 +13,73 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from cdc.core.errors import CdcError, ConfigError
+from cdc.core.errors import CdcError
 
-from .config import config
-from .demo import demo
-from .docs import docs
-from .health import health
-from .offsets import offsets
-from .output import BAD_CONFIGURATION, FAILED, INTERRUPTED, OK, explain, terminal_width
-from .plugins import plugins
-from .run import run
-from .tail.command import tail
-from .validate import validate
+from .output import INTERRUPTED, OK, exit_code, explain, terminal_width
 from .version import VERSION, version
 
+HERE: Final = {
+    "run": "Run the connectors of FILE… until SIGTERM or Ctrl-C.",
+    "validate": "Check configuration files without connecting to anything.",
+    "config": "Explain keys, and work on configuration files.",
+    "offsets": "Look at stored offsets, back them up, change and forget them.",
+    "plugins": "List plugins that are installed, and describe their options.",
+    "health": "Ask a running worker whether it is ready.",
+    "tail": "Print the events of a running pipeline or a topic.",
+    "demo": "Show live changes of a sample shop.",
+    "docs": "Show a page of the documentation.",
+    "completion": "Print the completion script for bash or zsh.",
+    "version": "Show the version, and whether the compiled core runs.",
+}
+OF_WORKER: Final = {
+    "get": "List connectors, tasks, topics, plugins or loggers of a worker.",
+    "describe": "Show one connector or plugin of a worker, with all about it.",
+    "apply": "Create or change the connectors of files.",
+    "diff": "Show how a worker's connectors differ from files.",
+    "delete": "End connectors and forget their configuration.",
+    "pause": "Let connectors rest; their connections stay.",
+    "resume": "Let connectors that are paused or stopped run again.",
+    "stop": "End the tasks of connectors; keep configuration and offsets.",
+    "restart": "Start connectors and their tasks again.",
+    "loggers": "Show and set how much a running worker logs.",
+    "top": "Watch rates, lag and snapshots of a worker's connectors.",
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+class _Commands(click.Group):
+    def list_commands(self, _context: click.Context) -> list[str]:
+        return [*HERE, *OF_WORKER]
+
+    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        if name == "run":
+            from .run import run
+
+            return run
+        if name == "health":
+            from .health import health
+
+            return health
+        if name == "version":
+            return version
+        if name in OF_WORKER:
+            from .worker.commands import COMMANDS as of_worker
+
+            return of_worker[name]
+        from .commands import COMMANDS
+
+        return COMMANDS.get(name)
+
+    def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, table in (("Commands", HERE), ("Commands for a worker that runs", OF_WORKER)):
+            with formatter.section(title):
+                formatter.write_dl(list(table.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @VERSION
 def cli() -> None:
     """Change data capture for relational databases: Debezium's events and Kafka Connect's interfaces, without the JVM.
@@ -38,11 +88,8 @@ def cli() -> None:
     cdc demo                          see it work, on this machine alone
     cdc run worker.properties pg.json run connectors, as connect-standalone does
     cdc tail                          look at what a running pipeline sends
+    cdc get connectors                ask a running worker, here or at CDC_CLI_URL
     """
-
-
-for command in (run, validate, config, health, offsets, version, demo, tail, plugins, docs):
-    cli.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -60,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = INTERRUPTED
     except CdcError as exc:
         click.echo(explain(exc, terminal_width()), err=True)
-        code = BAD_CONFIGURATION if isinstance(exc, ConfigError) else FAILED
+        code = exit_code(exc)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = OK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,10 +12,14 @@ import click
 
 from cdc.core.errors import ConfigError, OffsetStoreError
 
-from .output import FILES, OK, SET, print_json, require_files
+from .output import FILES, OK, SET, URL_VARIABLE, print_json, require_files
+from .worker.offsets import get_offsets, set_offsets
+from .worker.options import DRY_RUN, connector_names, of_worker
 
 if TYPE_CHECKING:
     from cdc.core.interfaces import OffsetStore
+
+    from .worker.client import Client
 
 _CONNECTOR = click.option("--connector", metavar="NAME", help="Only the offsets of this connector.")
 
@@ -25,27 +30,34 @@ class _Line(NamedTuple):
     offset: dict[str, Any]
 
 
-@click.group()
+@click.group(short_help="Look at stored offsets, back them up, change and forget them.")
 def offsets() -> None:
     """Look at the stored offsets of a worker, back them up, put them back, and forget one.
 
-    FILE… are those of `cdc run`.
+    FILE… are those of `cdc run`: with them, `export`, `import` and `reset` open the store itself, and no worker needs
+    to run. Without them, `export` and `reset` ask the worker that runs, as `get` and `set` do.
     """
 
 
 @offsets.command("export")
+@of_worker
 @FILES
 @SET
 @_CONNECTOR
-def export_offsets(files: tuple[str, ...], flags: tuple[str, ...], connector: str | None) -> int:
+def export_offsets(client: Client, files: tuple[str, ...], flags: tuple[str, ...], connector: str | None) -> int:
     """Print the stored offsets, one JSON object per line. It is safe while the worker runs.
 
-    Each offset is printed as it was at one moment, so the output is a backup that `cdc offsets import` puts back:
+    Each offset is printed as it was at one moment, so the output is a backup that `cdc offsets import` and `cdc offsets
+    set` put back. Without FILE…, the worker that runs is asked:
 
     \b
+    cdc offsets export > offsets.jsonl
     cdc offsets export worker.properties > offsets.jsonl
     """
-    require_files(files, flags)
+    if _of_a_worker(files, flags):
+        from .worker.offsets import export
+
+        return export(client, connector)
     with _opened(files, flags) as store:
         for name, partition in store.stored():
             offset = store.load(name, partition)
@@ -59,10 +71,14 @@ def export_offsets(files: tuple[str, ...], flags: tuple[str, ...], connector: st
 @FILES
 @SET
 @_CONNECTOR
+@DRY_RUN
 @click.option("--replace", is_flag=True, help="Replace offsets that differ from those of BACKUP.")
 def import_offsets(backup: Any, files: tuple[str, ...], flags: tuple[str, ...], connector: str | None,
-                   replace: bool) -> int:
+                   dry_run: bool, replace: bool) -> int:
     """Store the offsets of BACKUP, which `cdc offsets export` printed; - is standard input.
+
+    \b
+    cdc offsets import offsets.jsonl worker.properties --dry-run
 
     The connectors must not run. An older offset makes a connector deliver again what came after it, if the database
     still has it.
@@ -72,7 +88,8 @@ def import_offsets(backup: Any, files: tuple[str, ...], flags: tuple[str, ...], 
     with _opened(files, flags) as store:
         differing = []
         for line in lines:
-            store.hold(line.connector, line.partition)
+            if not dry_run:
+                store.hold(line.connector, line.partition)
             stored = store.load(line.connector, line.partition)
             if stored is not None and stored != line.offset:
                 differing.append(line.connector)
@@ -81,34 +98,62 @@ def import_offsets(backup: Any, files: tuple[str, ...], flags: tuple[str, ...], 
                 f"Other offsets are stored for {', '.join(sorted(set(differing)))}. Nothing was changed.",
                 hint="Repeat the command with --replace to replace them.")
         for line in lines:
-            store.commit(line.connector, line.partition, line.offset)
-    click.echo(f"{len(lines)} offset{'' if len(lines) == 1 else 's'} stored.", err=True)
+            if not dry_run:
+                store.commit(line.connector, line.partition, line.offset)
+    click.echo(f"{len(lines)} offset{'' if len(lines) == 1 else 's'} {'would be ' if dry_run else ''}stored.", err=True)
     return OK
 
 
 @offsets.command("reset")
-@click.argument("connector")
+@of_worker
+@click.argument("connector", shell_complete=connector_names)
 @FILES
 @SET
-def reset_offsets(connector: str, files: tuple[str, ...], flags: tuple[str, ...]) -> int:
+@DRY_RUN
+def reset_offsets(client: Client, connector: str, files: tuple[str, ...], flags: tuple[str, ...],
+                  dry_run: bool) -> int:
     """Forget the stored offsets of CONNECTOR, which must not run. Its next start is as the first one: with a snapshot,
     if its snapshot.mode takes one.
 
-    The offsets are printed first, as by `cdc offsets export`, so that `cdc offsets import` can put them back.
+    The offsets are printed first, as by `cdc offsets export`, so that `cdc offsets import` can put them back. Without
+    FILE…, the worker that runs is asked, in which the connector must be stopped.
+
+    \b
+    cdc stop shop
+    cdc offsets reset shop
     """
-    require_files(files, flags)
+    if _of_a_worker(files, flags):
+        from .worker.offsets import reset
+
+        return reset(client, connector, dry_run)
     with _opened(files, flags) as store:
         places = [partition for name, partition in store.stored() if name == connector]
         if not places:
             known = sorted({name for name, _ in store.stored()})
             raise OffsetStoreError(f"No offset is stored for {connector}.",
                                    hint=f"There are offsets of {', '.join(known)}." if known else "The store is empty.")
-        for partition in places:
+        for partition in places if not dry_run else ():
             store.hold(connector, partition)
         for partition in places:
             print_json({"connector": connector, "partition": partition, "offset": store.load(connector, partition)})
-            store.commit(connector, partition, None)
+            if not dry_run:
+                store.commit(connector, partition, None)
     return OK
+
+
+offsets.add_command(get_offsets)
+offsets.add_command(set_offsets)
+
+
+def _of_a_worker(files: Sequence[str], flags: Sequence[str]) -> bool:
+    """Whether a worker that runs is meant: no file, flag or variable configures a store, or an address is given."""
+    from cdc.config.environment import candidates
+
+    given = click.get_current_context().params
+    asked = bool(given.get("url") or given.get("worker") or os.environ.get(URL_VARIABLE))
+    if asked and (files or flags):
+        raise click.UsageError("Give either FILE…, or the address of a worker.")
+    return asked or not (files or flags or candidates(os.environ, ())[0])
 
 
 @contextmanager

@@ -10,18 +10,37 @@ from typing import Any, Final
 
 import click
 
-from cdc.core.errors import CdcError
+from cdc.core.errors import CdcError, ConfigError, StateError
 
 OK: Final = 0
 FAILED: Final = 1
 BAD_CONFIGURATION: Final = 2
 NOT_READY: Final = 3
 NO_ANSWER: Final = 4
+"""Of `cdc health` alone: nothing answers."""
+NOT_FOUND: Final = 4
+CONFLICT: Final = 5
 INTERRUPTED: Final = 130
+
+URL_VARIABLE: Final = "CDC_CLI_URL"
+"""Where the worker listens that commands ask."""
 
 FILES = click.argument("files", nargs=-1, metavar="FILE…", type=click.Path(path_type=str))
 SET = click.option("--set", "flags", multiple=True, metavar="KEY=VALUE",
                    help="Set a key over the files and the environment; CONNECTOR:KEY=VALUE if there are several.")
+
+
+class NotReadyError(CdcError):
+    """A worker does not answer, has not started yet, or has not done in time what was waited for."""
+
+
+def exit_code(error: CdcError) -> int:
+    """The process's exit code for *error*."""
+    if isinstance(error, StateError):
+        return NOT_FOUND if error.status == 404 else CONFLICT
+    if isinstance(error, NotReadyError):
+        return NOT_READY
+    return BAD_CONFIGURATION if isinstance(error, ConfigError) else FAILED
 
 
 def require_files(files: Sequence[str], flags: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from cdc.core.errors import ConfigError
 from .output import print_json, terminal_width
 
 
-@click.group()
+@click.group(short_help="List plugins that are installed, and describe their options.")
 def plugins() -> None:
     """List connectors, transforms, converters, sinks and offset stores, and describe their options."""
 
@@ -21,7 +21,11 @@ def plugins() -> None:
 @plugins.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per plugin.")
 def list_plugins(as_json: bool) -> None:
-    """List the plugins. A configuration names one by its Java class, as in Kafka Connect, or by a name in brackets."""
+    """List the plugins. A configuration names one by its Java class, as in Kafka Connect, or by a name in brackets.
+
+    \b
+    cdc plugins list
+    """
     from cdc.plugins import PLUGINS, installed
 
     for plugin in (*PLUGINS, *installed()):
@@ -39,7 +43,11 @@ def list_plugins(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per option.")
 def describe(name: str, as_json: bool) -> None:
     """Describe the connector, transform or predicate NAME, or the `worker`: its options, and differences from
-    Debezium."""
+    Debezium.
+
+    \b
+    cdc plugins describe postgres
+    """
     for found in _option_table(name).describe():
         if as_json:
             print_json(found)

@@ -18,6 +18,9 @@ def run(files: tuple[str, ...], flags: tuple[str, ...], strict: bool) -> int:
     properties, JSON or YAML. Variables such as CDC_DATABASE_HOSTNAME go over the files, and --set goes over both; `cdc
     docs environment` has the rules. CDC_LOG_LEVEL (debug, info, warning, error) and CDC_LOG_FORMAT (json, text) set
     the log.
+
+    \b
+    cdc run worker.properties shop.json
     """
     require_files(files, flags)
     from cdc import log

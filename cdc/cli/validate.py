@@ -17,7 +17,11 @@ from .output import BAD_CONFIGURATION, FILES, OK, SET, print_json, printable, re
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per finding.")
 def validate(files: tuple[str, ...], flags: tuple[str, ...], strict: bool, as_json: bool) -> int:
     """Check the configuration in FILE… and the environment without connecting to anything; exit code 2 when it has
-    problems."""
+    problems.
+
+    \b
+    cdc validate worker.properties shop.json --strict
+    """
     require_files(files, flags)
     from cdc.validate import validate_files
 

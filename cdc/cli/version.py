@@ -27,7 +27,11 @@ VERSION = click.option("--version", is_flag=True, is_eager=True, expose_value=Fa
 @click.command()
 @click.option("-v", "--verbose", is_flag=True, help="Also show the libraries in use, and each module of the core.")
 def version(verbose: bool) -> None:
-    """Show the version, and whether the compiled core runs."""
+    """Show the version, and whether the compiled core runs.
+
+    \b
+    cdc version -v
+    """
     from cdc import about
 
     click.echo(short())

@@ -30,16 +30,20 @@ class Document:
 
 def read_documents(path: Path) -> list[Document]:
     """All workers and connectors of one file. Raises ConfigError, with file and line."""
-    values = parse_file(path)
+    return documents_of(parse_file(path), str(path))
+
+
+def documents_of(values: list[Any], source: str) -> list[Document]:
+    """All workers and connectors of what `parse_file` has found in *source*. Raises ConfigError."""
     resources = [value for value in values if _is_resource(value)]
     if not resources:
         if len(values) > 1:
-            raise ConfigError(f"{path} holds {len(values)} YAML documents, which are no resources of Kubernetes.",
+            raise ConfigError(f"{source} holds {len(values)} YAML documents, which are no resources of Kubernetes.",
                               hint="Write one file for each connector.")
-        return _plain(shaped(values[0], str(path)) if values else {}, str(path))
+        return _plain(shaped(values[0], source) if values else {}, source)
     if len(resources) < len(values):
-        raise ConfigError(f"{path}: one of its documents has no apiVersion and kind.")
-    return [_resource(value, str(path)) for value in resources]
+        raise ConfigError(f"{source}: one of its documents has no apiVersion and kind.")
+    return [_resource(value, source) for value in resources]
 
 
 def _plain(config: Config, source: str) -> list[Document]:

@@ -26,8 +26,8 @@ FILE: Final = "_FILE"
 PROPERTIES: Final = "PROPERTIES"
 SEPARATOR: Final = "__"
 _NOT_KEYS: Final = ("CDC_LOG_LEVEL", "CDC_LOG_FORMAT", "CDC_PURE", "CDC_SKIP_COMPILE", "CDC_REQUIRE_COMPILED")
-_NOT_KEYS_EITHER: Final = ("CDC_TEST_", "CDC_DEMO_")
-"""Variables of the process, the tests and the demo, which are no configuration keys."""
+_NOT_KEYS_EITHER: Final = ("CDC_TEST_", "CDC_DEMO_", "CDC_CLI_")
+"""Variables of the process, the tests, the demo and the commands that ask a worker, which are no configuration keys."""
 
 _SERVICE: Final = re.compile(r"((?:CDC|DEBEZIUM)(?:_\w+)?)_SERVICE_(?:HOST|PORT(?:_\w+)?)")
 _SERVICE_PORT: Final = re.compile(r"(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?")

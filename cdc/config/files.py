@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from cdc.core.errors import ConfigError
 
@@ -39,6 +39,18 @@ def parse_file(path: Path) -> list[Any]:
     if ending == ".json" or text.lstrip().startswith("{"):
         return [_parse_json(text, str(path))]
     return [read_properties(text, str(path))]
+
+
+_PROPERTY: Final = re.compile(r"\s*(?![#!])(?:\\.|[^\\=: \t\f])+[ \t\f]*=")
+
+
+def parse_text(text: str, source: str) -> list[Any]:
+    """As `parse_file`, of a text without a file's name: JSON if it begins with `{` or `[`, properties if its first line
+    with a key has `=` after it, else YAML. Raises ConfigError."""
+    if text.lstrip().startswith(("{", "[")):
+        return [_parse_json(text, source)]
+    first = next((line for line in text.splitlines() if line.strip() and line.lstrip()[0] not in "#!"), "")
+    return [read_properties(text, source)] if _PROPERTY.match(first) else parse_yaml(text, source)
 
 
 def text_of(data: bytes) -> str:

@@ -6,9 +6,11 @@ import inspect
 import re
 from pathlib import Path
 
+import click
 import pytest
 
 from cdc import docs, plugins
+from cdc.cli.main import cli
 from cdc.config.options import Effect
 from cdc.config.table import OptionTable
 from cdc.metrics import connect, debezium
@@ -57,6 +59,25 @@ def plugin_sections(kind: plugins.Kind) -> str:
     return "\n" + "".join(sections.values())
 
 
+def command_table() -> str:
+    """All commands with their own commands, and what each says of itself."""
+    lines = ["| Command | What it does |", "| --- | --- |"]
+    context = click.Context(cli, info_name="cdc")
+
+    def add(way: str, command: click.Command) -> None:
+        if isinstance(command, click.Group):
+            for name in command.list_commands(context):
+                below = command.get_command(context, name)
+                assert below is not None
+                if not below.hidden:
+                    add(f"{way} {name}", below)
+        else:
+            lines.append(f"| `{way}` | {command.get_short_help_str(200)} |")
+
+    add("cdc", cli)
+    return "\n".join(lines)
+
+
 def filled(page: Path) -> str:
     text, name = page.read_text(encoding="utf-8"), page.stem
     for effect in EFFECTS:
@@ -69,6 +90,10 @@ def filled(page: Path) -> str:
         head, found, rest = text.partition(start)
         if found:
             text = f"{head}{start}{plugin_sections(kind)}{end}{rest.partition(end)[2]}"
+    start, end = "<!-- commands -->\n", "<!-- end -->"
+    head, found, rest = text.partition(start)
+    if found:
+        text = f"{head}{start}{command_table()}\n{end}{rest.partition(end)[2]}"
     for group, metrics in METRICS.items():
         start, end = f"<!-- metrics: {group} -->\n", "<!-- end -->"
         head, found, rest = text.partition(start)
@@ -80,7 +105,7 @@ def filled(page: Path) -> str:
 
 
 def pages() -> list[Path]:
-    return [REFERENCE / f"{name}.md" for name in (*TABLES, "metrics", "transforms")]
+    return [*(REFERENCE / f"{name}.md" for name in (*TABLES, "metrics", "transforms")), docs.FOLDER / "commands.md"]
 
 
 def commands() -> list[str]:

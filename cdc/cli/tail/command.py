@@ -23,7 +23,7 @@ def tail(url: str | None, topic: str | None, bootstrap_server: str | None, regis
     \b
     cdc tail
     cdc tail http://127.0.0.1:8084 --json -n 10
-    cdc tail --topic shop.public.orders --bootstrap-server localhost:9092 --registry http://localhost:8081
+    cdc tail --topic shop.public.orders --bootstrap-server kafka:9092 --registry http://registry:8081
     """
     if topic and url:
         raise click.UsageError("Give either a URL or --topic.")

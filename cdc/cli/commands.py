@@ -1,0 +1,20 @@
+"""All commands that need no running worker, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import click
+
+from .completion import completion
+from .config import config
+from .demo import demo
+from .docs import docs
+from .offsets import offsets
+from .plugins import plugins
+from .tail.command import tail
+from .validate import validate
+
+COMMANDS: Final[Mapping[str, click.Command]] = {command.name or "": command for command in (
+    completion, config, demo, docs, offsets, plugins, tail, validate)}

@@ -1,0 +1,92 @@
+"""cdc/cli/worker/client.py: where the worker is, and who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cdc.cli.worker.client import Client, address, credentials
+from cdc.core.errors import CdcError, ConfigError
+from cdc.rest.access import tokens_of, users_of
+from cdc.rest.app import App
+from cdc.rest.server import RestServer
+from tests.unit.rest.fakes import Plugins, Worker
+
+TOKEN = "0123456789abcdef-geheim"
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("URL", "TOKEN", "USER", "PASSWORD", "CREDENTIALS"):
+        monkeypatch.delenv(f"CDC_CLI_{name}", raising=False)
+    monkeypatch.delenv("CDC_LISTENERS", raising=False)
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    from cdc.rest.access import Access
+
+    access = Access(users=users_of({"ann": "pa:ss"}, "o"), tokens=tokens_of(TOKEN, "o"))
+    server = RestServer(App(Worker(), Plugins(), access), "http://127.0.0.1:0")
+    yield server.start()[0]
+    server.stop()
+
+
+@pytest.mark.parametrize(("given", "found"), [
+    ("h", "http://h:8083"), ("http://h:1/", "http://h:1"), ("https://h", "https://h:443"),
+    ("http://0.0.0.0:9", "http://127.0.0.1:9"), ("http://[::]:9,https://x", "http://[::1]:9"),
+    ("http://:8083", "http://127.0.0.1:8083"), ("http://h:1/connect/", "http://h:1/connect"),
+])
+def test_addresses_are_read_as_listeners_are_written(given: str, found: str) -> None:
+    assert address(given) == found
+
+
+@pytest.mark.parametrize("given", ["ftp://h", "http://h:x", "http://u:geheim@h", "http://h?a=b", "http://[::"])
+def test_what_is_no_address_is_said_without_a_password(given: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        address(given)
+    assert "geheim" not in str(caught.value)
+
+
+def test_the_nearest_address_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert address(None) == "http://127.0.0.1:8083"
+    monkeypatch.setenv("CDC_LISTENERS", "http://a:1")
+    assert address(None) == "http://a:1"
+    monkeypatch.setenv("CDC_CLI_URL", "http://b:1")
+    assert address(None) == "http://b:1"
+    file = tmp_path / "worker.properties"
+    file.write_text("listeners=http://:7000\n")
+    assert address(None, str(file)) == "http://127.0.0.1:7000"
+    assert address("c:1", str(file)) == "http://c:1"
+
+
+def test_users_and_tokens_come_from_files_and_the_environment(url: str, monkeypatch: pytest.MonkeyPatch,
+                                                              tmp_path: Path) -> None:
+    with pytest.raises(CdcError) as caught:
+        Client(url).get("connectors")
+    assert "CDC_CLI_TOKEN" in caught.value.hint
+    file = tmp_path / "me"
+    file.write_text("user=ann\npassword=pa:ss\n")
+    assert Client(url, credentials(str(file))).get("connectors") == ["a"]
+    monkeypatch.setenv("CDC_CLI_CREDENTIALS", str(file))
+    assert Client(url, credentials()).get("connectors") == ["a"]
+    monkeypatch.setenv("CDC_CLI_TOKEN", TOKEN)
+    assert Client(url, credentials()).get("connectors") == ["a"]
+    assert "geheim" not in repr(credentials())
+    file.write_text("name=x\n")
+    with pytest.raises(ConfigError):
+        credentials()
+
+
+def test_credentials_in_clear_on_a_network_are_warned_about(monkeypatch: pytest.MonkeyPatch,
+                                                            capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("CDC_CLI_TOKEN", TOKEN)
+    Client("http://h:1", credentials())
+    said = capsys.readouterr().err
+    assert "not encrypted" in said
+    assert "geheim" not in said
+    Client("https://h:1", credentials())
+    Client("http://127.0.0.1:1", credentials())
+    assert capsys.readouterr().err == ""
