@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cdc import plugins, privacy
+from cdc.config.control import CONSUMER, ControlConfig
 from cdc.config.files import read_properties
 from cdc.config.former import applied
 from cdc.config.providers import Providers
@@ -44,11 +45,14 @@ from cdc.rest.server import RestServer
 from cdc.rest.tls import server_context
 from cdc.runtime import configfile, kubernetes, standalone
 from cdc.runtime.connectors import Builder, Connectors
+from cdc.runtime.notifications import Notifications
 from cdc.runtime.options import ConnectorConfig, ConverterConfig, WorkerConfig, parse_connector
 from cdc.runtime.overrides import Overrides
 from cdc.runtime.policy import BusyRetries
 from cdc.runtime.runner import Connector
 from cdc.runtime.shared_store import SharedStore
+from cdc.runtime.signal_file import FileSignals
+from cdc.runtime.signals import Channel, Signals
 from cdc.runtime.task import TaskParts, TaskSettings
 from cdc.runtime.task_spec import TaskSpec
 from cdc.runtime.tolerance import Tolerance
@@ -230,15 +234,39 @@ def connector(settings: WorkerConfig, given: Mapping[str, str], shown: Mapping[s
                           queue_bytes=task.max_inflight_bytes, most_tables=settings.cdc_metrics_tables)
     spec = TaskSpec(framework.name, metrics.task, str(uuid.uuid4()), given, settings.raw)
 
+    control = config if isinstance(config, ControlConfig) else ControlConfig()
+    notifications = Notifications(metrics, logs="log" in control.notification_enabled_channels)
+
     def parts(stop: threading.Event) -> TaskParts:
-        return parts_of(spec, metrics, stop)
+        made = parts_of(spec, metrics, stop)
+        made.signals = Signals(channels(control, config.topic_prefix, framework.name, given, settings),
+                               notifications.add)
+        return made
 
     parts(threading.Event()).converter.close()  # so that mistakes show before anything runs
     return Connector(
         framework.name, privacy.public_config(shown, plugin), task, parts, store, metrics, spec=spec,
+        notifications=notifications,
         task_class=f"{plugin.class_name}Task",
         retry_most_s=max(0.5, config.retriable_restart_connector_wait_ms / 1000),
         retry_budget=config.errors_max_retries, busy=BusyRetries(config.busy_retries, config.busy_delay_s))
+
+
+def channels(control: ControlConfig, prefix: str, name: str, given: Mapping[str, str], settings: WorkerConfig,
+             ) -> list[Channel]:
+    """The channels besides the signal table that connector *name* takes signals from. Raises ConfigError."""
+    made: list[Channel] = []
+    if "file" in control.signal_enabled_channels:
+        made.append(FileSignals(control.signal_file, name, control.signal_poll_interval_ms / 1000))
+    if "kafka" in control.signal_enabled_channels:
+        from cdc.kafka.signals import KafkaSignals, consumer_settings  # only if it is needed
+
+        servers = (control.signal_kafka_bootstrap_servers or "").strip()
+        base = {"bootstrap.servers": servers} if servers else {**settings.client(), **settings.client("consumer")}
+        own = {key.removeprefix(CONSUMER): text for key, text in given.items() if key.startswith(CONSUMER)}
+        made.append(KafkaSignals(control.signal_kafka_topic or f"{prefix}-signal", prefix,
+                                 consumer_settings({**base, **own}, control.signal_kafka_groupId)))
+    return made
 
 
 def parts_of(spec: TaskSpec, metrics: TaskMetrics, stop: threading.Event) -> TaskParts:

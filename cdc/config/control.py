@@ -14,7 +14,6 @@ from .options import Option, option, settings
 
 CONSUMER: Final = "signal.consumer."
 GROUP: Final = "Events"
-_LATER: Final = "signals are read from the signal table only"
 
 
 @settings
@@ -28,29 +27,24 @@ class ControlConfig:
     )
     signal_poll_interval_ms: int = option(
         "signal.poll.interval.ms", "LONG", default="5000", check=at_least(1), group=GROUP,
-        effect="later", why=_LATER,
-        doc="Time between two looks at the channels kafka and file.",
+        doc="Time between two looks at the file of the channel file. The other channels are read as signals come.",
     )
     signal_file: str = option(
         "signal.file", default="file-signals.txt", importance="LOW", group=GROUP,
-        effect="later", why=_LATER,
         doc="File of the channel file: one JSON object with id, type and data on each line. It is emptied when it is"
             " read.",
     )
     signal_kafka_topic: str | None = option(
         "signal.kafka.topic", default=None, group=GROUP,
-        effect="later", why=_LATER,
         doc="Topic of the channel kafka, with one partition; by default the topic prefix with -signal. A message's key"
             " is the topic prefix, its value a JSON object with id, type and data.",
     )
     signal_kafka_bootstrap_servers: str | None = option(
         "signal.kafka.bootstrap.servers", default=None, group=GROUP,
-        effect="later", why=_LATER,
         doc="Addresses of the Kafka cluster that has this topic; by default the worker's.",
     )
     signal_kafka_groupId: str = option(
         "signal.kafka.groupId", default="kafka-signal", group=GROUP,
-        effect="later", why=_LATER,
         doc="Consumer group of the channel kafka. Its committed offset counts until this connector's own offset names"
             " a place in the topic.",
     )
@@ -72,5 +66,4 @@ class ControlConfig:
 
 CONSUMER_OPTIONS: Final = Option(
     key="signal.consumer.*", pattern=re.compile(r"signal\.consumer\.(.+)"), group=GROUP, private=True, dotted=True,
-    effect="later", why=_LATER,
     doc="Properties of the channel kafka's consumer, by the names of Java's client.")

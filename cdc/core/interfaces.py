@@ -170,7 +170,7 @@ class Controlled(Protocol):
 
     def signal(self, signal: Signal) -> None:
         """Act on *signal* in one of the next calls of `poll`. A signal that is not understood is logged, and changes
-        nothing. Any thread; never blocks."""
+        nothing. Any thread; never blocks. Raises StateError while too many wait."""
         ...
 
     def notifications(self) -> Sequence[Notification]:

@@ -105,6 +105,7 @@ NUMBERS: Final = {
         Metric("cdc_registry_failures_total", "Requests to the Schema Registry that no address answered."),
         Metric("cdc_registry_seconds_total", "Time spent waiting for the Schema Registry."),
         Metric("cdc_queue_capacity_records", "Limit for the records in flight."),
+        Metric("cdc_notifications_total", "Notifications of the source, of snapshots for example."),
         Metric("cdc_snapshot_tables", "Tables in the snapshot."),
         Metric("cdc_snapshot_tables_remaining", "Tables of the snapshot that are not read yet."),
         Metric("cdc_snapshot_duration_seconds", "Duration of the snapshot, so far or in all."),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from cdc.core.control import Notification, Signal, SnapshotStatus
 from cdc.metrics.task import TaskMetrics
 from cdc.runtime.tap import EventTap
 
@@ -109,6 +110,22 @@ class Commands(Protocol):
         ...
 
 
+class Operating(Protocol):
+    """Signals to running connectors, and what they tell. All raise StateError with 404 for one that does not exist."""
+
+    def signal(self, name: str, signal: Signal) -> None:
+        """Give it to the connector's source, which acts on it soon. Raises StateError with 409 while there is none."""
+        ...
+
+    def snapshots(self, name: str) -> Sequence[SnapshotStatus]:
+        """The snapshots that run or wait, and the last one that has ended."""
+        ...
+
+    def notifications(self, name: str) -> Sequence[Notification]:
+        """The newest ones, the oldest of them first."""
+        ...
+
+
 class PluginView(Protocol):
     """What plugins there are, and how they are configured."""
 
@@ -126,5 +143,5 @@ class PluginView(Protocol):
         ...
 
 
-class Api(WorkerView, Commands, Protocol):
+class Api(WorkerView, Commands, Operating, Protocol):
     """A worker with its commands."""

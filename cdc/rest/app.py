@@ -17,7 +17,7 @@ from cdc.log import get_logger
 from cdc.metrics.names import MIRRORED
 from cdc.metrics.prometheus import WorkerMetrics
 
-from . import admin, connectors, observe, offsets, plugins
+from . import admin, connectors, observe, offsets, operating, plugins
 from .access import Access
 from .api import Api, PluginView
 from .resource import Handler, Resource, Route, Service, error_body, http_error
@@ -27,7 +27,7 @@ log = get_logger(__name__)
 _REFUSED_S: Final = 0.5
 
 ROUTES: tuple[Route, ...] = (
-    *observe.ROUTES, *connectors.ROUTES, *offsets.ROUTES, *plugins.ROUTES, *admin.ROUTES)
+    *observe.ROUTES, *connectors.ROUTES, *offsets.ROUTES, *operating.ROUTES, *plugins.ROUTES, *admin.ROUTES)
 
 
 class App:

@@ -40,11 +40,14 @@ class Commits:
     """
 
     def __init__(self, connector: str, source: Source, store: OffsetStore, metrics: TaskMetrics, interval_s: float,
-                 *, clock: Callable[[], float] = time.monotonic, write: Write | None = None) -> None:
-        """*interval_s* is the time between two commits; *write* runs the store's commit, by default in a thread."""
+                 *, clock: Callable[[], float] = time.monotonic, write: Write | None = None,
+                 confirmed: Callable[[Position], None] = lambda position: None) -> None:
+        """*interval_s* is the time between two commits; *write* runs the store's commit, by default in a thread.
+        *confirmed* gets each position that was confirmed to the source."""
         self.inflight = Inflight()
         self._connector = connector
         self._source = source
+        self._confirmed = confirmed
         self._store = store
         self._metrics = metrics
         self._interval_s = interval_s
@@ -158,6 +161,7 @@ class Commits:
             self._committed = position
             self._metrics.numbers["cdc_commits_total"] = self._metrics.numbers.get("cdc_commits_total", 0) + 1
             self._source.confirm(position)
+            self._confirmed(position)
         elif isinstance(error, OffsetStoreError) and error.retriable:
             wait = self._backoff.next() or 10.0
             self._metrics.error("offsets")

@@ -14,6 +14,7 @@ from typing import Any
 
 from cdc import about
 from cdc.config.secrets import HIDDEN, mask
+from cdc.core.control import Notification, Signal, SnapshotStatus
 from cdc.core.errors import CdcError, ConfigError, OffsetStoreError, StateError
 from cdc.core.interfaces import ConfigStore, Kept, OffsetStore
 from cdc.log import get_logger
@@ -239,6 +240,27 @@ class Connectors:
             if number != 0 or self.worker.runner(name) is None:
                 raise StateError(f"Task {name}-{number} not found", status=404)
             self._run(name)
+
+    # -- signals ---------------------------------------------------------------------------------------------------
+
+    def signal(self, name: str, signal: Signal) -> None:
+        self._entry(name)
+        runner = self.worker.runner(name)
+        if runner is None:
+            raise StateError(f"Connector {name} is stopped and takes no signal.", hint=f"PUT /connectors/{name}/resume"
+                             " starts it.")
+        runner.signal(signal)
+
+    def snapshots(self, name: str) -> Sequence[SnapshotStatus]:
+        self._entry(name)
+        runner = self.worker.runner(name)
+        return () if runner is None else runner.snapshots()
+
+    def notifications(self, name: str) -> Sequence[Notification]:
+        self._entry(name)
+        runner = self.worker.runner(name)
+        told = None if runner is None else runner.connector.notifications
+        return () if told is None else told.newest()
 
     # -- offsets ---------------------------------------------------------------------------------------------------
 

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cdc.core.errors import CdcError
-from cdc.core.interfaces import OffsetStore
+from cdc.core.control import Signal, SnapshotStatus
+from cdc.core.errors import CdcError, StateError
+from cdc.core.interfaces import Controlled, OffsetStore
 from cdc.log import bound, carry, get_logger
 from cdc.metrics.task import TaskMetrics
 
+from .notifications import Notifications
 from .pauses import PauseWatch
 from .policy import NOT_SET, Backoff, BusyRetries, Patience, stage_of
 from .tap import EventTap
@@ -64,6 +66,8 @@ class Connector:
     """The Java class that does the same in Kafka Connect."""
     spec: TaskSpec | None = None
     """What `parts` are made from; None if from something else."""
+    notifications: Notifications | None = None
+    """Those of its sources; None if they are not fetched."""
 
 
 @dataclass(slots=True)
@@ -118,6 +122,24 @@ class Runner:
         """The opposite of `pause`."""
         self._paused.clear()
         self._await_state(lambda state: state != "paused", wait_s)
+
+    def signal(self, signal: Signal) -> None:
+        """Give *signal* to the source. It is lost if the process ends before the source has acted on it. Raises
+        StateError if there is no source now, or one that takes no signals."""
+        task, connector = self._task, self.connector
+        if task is None or not task.started:
+            raise StateError(f"Connector {connector.name} takes no signal now: its task is {connector.metrics.state}.",
+                             hint="Ask again when it runs.")
+        if not isinstance(task.parts.source, Controlled):
+            raise StateError(f"Connector {connector.name} takes no signals.", status=400)
+        task.parts.source.signal(signal)
+
+    def snapshots(self) -> Sequence[SnapshotStatus]:
+        """As `Controlled.snapshots`; empty while no source runs."""
+        task = self._task
+        if task is None or not isinstance(task.parts.source, Controlled):
+            return ()
+        return task.parts.source.snapshots()
 
     def _await_state(self, reached: Callable[[str], bool], wait_s: float) -> None:
         deadline = time.monotonic() + wait_s

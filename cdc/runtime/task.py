@@ -34,6 +34,7 @@ from cdc.metrics.task import TaskMetrics
 from .commits import Commits, in_background
 from .inflight import Delivery
 from .policy import Backoff
+from .signals import Signals
 from .tap import EventTap
 from .tolerance import Tolerance
 
@@ -79,6 +80,7 @@ class TaskParts:
     converter: Convert
     sink: Sink
     tolerance: Judge = field(default_factory=lambda: Tolerance(TaskMetrics("")))
+    signals: Signals = field(default_factory=Signals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,8 @@ class Task:
         self._paused_s = paused_s
         self._paused = paused or threading.Event()
         self._lost = False
-        self.commits = Commits(settings.connector, parts.source, store, metrics, settings.offset_flush_interval_s)
+        self.commits = Commits(settings.connector, parts.source, store, metrics, settings.offset_flush_interval_s,
+                               confirmed=parts.signals.committed)
 
     def unfinished(self) -> bool:
         """Whether a batch that was polled is not yet delivered and committed. It comes again after the next start."""
@@ -141,6 +144,7 @@ class Task:
             self._claim(offset)
             sink.fence()
             self.started = True
+            self.parts.signals.start(source, offset)
             self.metrics.good_starts += 1
             self.metrics.connected(True)
             self.metrics.attach(source.metrics)
@@ -217,6 +221,7 @@ class Task:
         if inflight.size_bytes >= self.settings.max_inflight_bytes:
             self.parts.sink.poll(0.05)
             return
+        self.parts.signals.turn()
         began = time.perf_counter()
         batch = self.parts.source.poll(BUSY_WAIT_S if busy else IDLE_WAIT_S)
         took_s = time.perf_counter() - began
@@ -347,7 +352,8 @@ class Task:
         finally:
             self.metrics.connected(False)
             self.metrics.detach_all()
-            for part in (self.parts.source.stop, self.parts.sink.close, self.parts.converter.close):
+            for part in (self.parts.source.stop, self.parts.signals.close, self.parts.sink.close,
+                         self.parts.converter.close):
                 try:
                     part()
                 except Exception as exc:

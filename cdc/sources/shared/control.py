@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 from cdc.core import control
 from cdc.core.control import Notification, Signal, SnapshotStatus
-from cdc.core.errors import DecodeError
+from cdc.core.errors import DecodeError, StateError
 from cdc.core.record import CREATE, Message, Record
 from cdc.core.row import BINARY, NULL
 from cdc.core.table import Column, TableId
@@ -27,6 +27,7 @@ log = get_logger(__name__)
 OFFSET_KEYS: Final = ("signal_", "incremental_snapshot_")
 """How the offset's keys begin that belong to signals and to snapshots beside the stream."""
 
+_WAITING: Final = 1000
 _KEPT: Final = 1000
 """Notifications that nobody fetches."""
 _SNAPSHOTS: Final = frozenset((control.EXECUTE_SNAPSHOT, control.STOP_SNAPSHOT, control.PAUSE_SNAPSHOT,
@@ -99,6 +100,9 @@ class Control:
     # -- any thread -----------------------------------------------------------------------------------------------
 
     def signal(self, signal: Signal) -> None:
+        if len(self._waiting) >= _WAITING:
+            raise StateError(f"{_WAITING} signals wait, so this one is not taken.", status=503,
+                             hint="Those about snapshots wait for the stream to begin.")
         self._waiting.append(signal)
 
     def snapshots(self) -> Sequence[SnapshotStatus]:
@@ -125,10 +129,13 @@ class Control:
     # -- the task's thread ----------------------------------------------------------------------------------------
 
     def turn(self, *, streaming: bool = True) -> None:
-        """Act on the signals that wait. Before the stream begins, only on those that are not about snapshots."""
+        """Act on the signals that wait. Before the stream begins, those about snapshots go on waiting, and all behind
+        them that come from the same channel: its mark covers what is before it."""
+        held: set[str] = set()
         for _ in range(len(self._waiting)):
             signal = self._waiting.popleft()
-            if not streaming and signal.type in _SNAPSHOTS:
+            if not streaming and (signal.type in _SNAPSHOTS or signal.channel in held):
+                held.add(signal.channel)
                 self._waiting.append(signal)
                 continue
             self._act(signal)

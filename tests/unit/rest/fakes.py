@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cdc.core.control import Notification, Signal, SnapshotStatus, TableCopy
 from cdc.metrics.task import TaskMetrics
 from cdc.runtime.tap import EventTap
 
@@ -108,6 +109,17 @@ class Worker:
 
     def reset_offsets(self, name: str) -> None:
         self._note("reset offsets", name)
+
+    def signal(self, name: str, signal: Signal) -> None:
+        self._note("signal", name, signal)
+
+    def snapshots(self, name: str) -> Sequence[SnapshotStatus]:
+        self._note("snapshots", name)
+        return [SnapshotStatus("s1", "incremental", "running", (TableCopy("s.a", "running", 5, 9, "5", "9"),), 1)]
+
+    def notifications(self, name: str) -> Sequence[Notification]:
+        self._note("notifications", name)
+        return [Notification("s1", "Incremental Snapshot", "IN_PROGRESS", {"last_processed_key": "5"}, 1)]
 
 
 class Plugins:

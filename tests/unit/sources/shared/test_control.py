@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from cdc.codecs.text import TextCodec
 from cdc.core.control import Notification, Signal, SnapshotStatus, parse_signal
+from cdc.core.errors import StateError
 from cdc.core.record import Message, Record, SourceContext
 from cdc.core.row import row_of
 from cdc.core.schema import INT64, STRING, Schema
@@ -172,6 +173,25 @@ def test_the_offset_has_the_marks_and_the_handlers_keys() -> None:
     world.control.turn()
     assert (world.control.taken(), world.control.taken()) == (True, False)
     assert world.control.offset()["signal_kafka"] == "t/0/5"
+
+
+def test_before_the_stream_a_channel_waits_behind_its_signal_about_snapshots() -> None:
+    world = World()
+    for number, type, channel in ((1, "execute-snapshot", "kafka"), (2, "log", "kafka"), (3, "log", "file")):
+        world.control.signal(Signal(str(number), type, {"message": "m"}, channel, {f"signal_{channel}": str(number)}))
+    world.control.turn(streaming=False)
+    assert world.control.offset().keys() & {"signal_kafka", "signal_file"} == {"signal_file"}
+    world.control.turn()
+    assert [each.id for each in world.handler.handled] == ["1"]
+    assert world.control.offset()["signal_kafka"] == "2"
+
+
+def test_signals_that_wait_are_bounded() -> None:
+    world = World()
+    for _ in range(1000):
+        world.control.signal(Signal("", "log", {}, "rest"))
+    with pytest.raises(StateError, match="1000 signals wait"):
+        world.control.signal(Signal("", "log", {}, "rest"))
 
 
 def test_the_signal_log_tells_the_offset() -> None:
