@@ -39,6 +39,7 @@ class Plugin:
     `check` is a sink's or offset store's: it adds to a worker's `Parsed` what the plugin misses there.
     `chosen_by` is the worker's key that chooses an offset store, and `configs` makes the store of connectors that goes
     with it.
+    `handover` is a connector's `Handover`: Debezium's offsets, taken over and given back.
     """
 
     kind: Kind
@@ -52,6 +53,7 @@ class Plugin:
     check: str = ""
     chosen_by: str = ""
     configs: str = ""
+    handover: str = ""
 
     @property
     def available(self) -> bool:
@@ -160,14 +162,17 @@ PLUGINS: Final[tuple[Plugin, ...]] = (
         "connector", "io.debezium.connector.postgresql.PostgresConnector", f"{_POSTGRES}.source:PostgresSource",
         ("postgresql", "PostgreSqlConnector"), f"{_POSTGRES}.options:read_postgres",
         f"{_POSTGRES}.options:parse_postgres", f"{_POSTGRES}.options:OPTIONS",
+        handover=f"{_POSTGRES}.handover:HANDOVER",
     ),
     Plugin(
         "connector", "io.debezium.connector.mysql.MySqlConnector", f"{_MYSQL}.source:MySqlSource", (),
         f"{_MYSQL}.options:read_mysql", f"{_MYSQL}.options:parse_mysql", f"{_MYSQL}.options:OPTIONS",
+        handover=f"{_MYSQL}.handover:HANDOVER",
     ),
     Plugin(
         "connector", "io.debezium.connector.mariadb.MariaDbConnector", f"{_MYSQL}.source:MySqlSource", (),
         f"{_MYSQL}.options:read_mariadb", f"{_MYSQL}.options:parse_mariadb", f"{_MYSQL}.options:MARIADB_OPTIONS",
+        handover=f"{_MYSQL}.handover:HANDOVER",
     ),
     Plugin(
         "connector", "io.confluent.kafka.connect.datagen.DatagenConnector", f"{_DATAGEN}.source:DatagenSource", (),

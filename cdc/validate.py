@@ -39,11 +39,11 @@ def validate_files(files: Sequence[str | Path], strict: bool = False,
         return found
     settings, _ = parse_worker(worker, strict=strict)
     for file, each in connectors:
-        found += _connector_findings(each, settings, file, strict)
+        found += connector_findings(each, settings, file, strict)
     return found
 
 
-def _connector_findings(given: Mapping[str, str], settings: WorkerConfig, file: str,
+def connector_findings(given: Mapping[str, str], settings: WorkerConfig, file: str,
                         strict: bool) -> list[dict[str, str]]:
     parsed = read_connector(given, settings)
     found = _findings(parsed, file)

@@ -27,6 +27,7 @@ HERE: Final = {
     "validate": "Check configuration files without connecting to anything.",
     "config": "Explain keys, and work on configuration files.",
     "offsets": "Look at stored offsets, back them up, change and forget them.",
+    "import": "Take over the connectors of a running Kafka Connect.",
     "plugins": "List plugins that are installed, and describe their options.",
     "health": "Ask a running worker whether it is ready.",
     "tail": "Print the events of a running pipeline or a topic.",

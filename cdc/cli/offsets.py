@@ -44,7 +44,10 @@ def offsets() -> None:
 @FILES
 @SET
 @_CONNECTOR
-def export_offsets(client: Client, files: tuple[str, ...], flags: tuple[str, ...], connector: str | None) -> int:
+@click.option("--format", "form", type=click.Choice(["lines", "connect"]), default="lines", show_default=True,
+              help="connect: one connector's, as Kafka Connect and Debezium take them.")
+def export_offsets(client: Client, files: tuple[str, ...], flags: tuple[str, ...], connector: str | None,
+                   form: str) -> int:
     """Print the stored offsets, one JSON object per line. It is safe while the worker runs.
 
     Each offset is printed as it was at one moment, so the output is a backup that `cdc offsets import` and `cdc offsets
@@ -53,17 +56,38 @@ def export_offsets(client: Client, files: tuple[str, ...], flags: tuple[str, ...
     \b
     cdc offsets export > offsets.jsonl
     cdc offsets export worker.properties > offsets.jsonl
+
+    With --format connect it is what PATCH /connectors/NAME/offsets of Kafka Connect takes, so that Debezium goes on
+    from there. Stop the connector here first. `cdc docs moving` has the steps.
+
+    \b
+    cdc offsets export --connector shop --format connect > shop-offsets.json
     """
     if _of_a_worker(files, flags):
-        from .worker.offsets import export
+        from .worker.offsets import export, export_for_connect
 
-        return export(client, connector)
+        return export(client, connector) if form == "lines" else export_for_connect(client, connector)
     with _opened(files, flags) as store:
+        if form == "connect":
+            _print_for_connect(store, connector)
+            return OK
         for name, partition in store.stored():
             offset = store.load(name, partition)
             if offset is not None and connector in (None, name):
                 print_json({"connector": name, "partition": partition, "offset": offset})
     return OK
+
+
+def _print_for_connect(store: OffsetStore, connector: str | None) -> None:
+    from .worker.offsets import print_for_connect
+
+    places = store.stored()
+    names = sorted({name for name, _ in places})
+    name = connector if connector is not None else names[0] if len(names) == 1 else None
+    if name is None and names:
+        raise click.UsageError(f"There are offsets of {', '.join(names)}. Name one with --connector.")
+    found = [(partition, store.load(each, partition)) for each, partition in places if each == name]
+    print_for_connect(name or "", [{"partition": partition, "offset": offset} for partition, offset in found if offset])
 
 
 @offsets.command("import")

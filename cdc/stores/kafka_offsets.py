@@ -78,7 +78,7 @@ def _topic_config(worker: Mapping[str, str]) -> dict[str, str]:
             if key.startswith(prefix) and key not in ours}
 
 
-def _place_of(key: bytes) -> tuple[str, dict[str, Any]] | None:
+def place_of(key: bytes) -> tuple[str, dict[str, Any]] | None:
     """Connector and partition of an offset's *key*; None for any other record of the topic."""
     try:
         found = json.loads(key)
@@ -204,7 +204,7 @@ class KafkaOffsetStore:
         with self._lock:
             assert self._writer is not None, "not started"
             self._catch_up()
-            return [place for key in sorted(self._read.values) if (place := _place_of(key)) is not None]
+            return [place for key in sorted(self._read.values) if (place := place_of(key)) is not None]
 
     def release(self, connector: str, partition: Mapping[str, Any]) -> None:
         held = self._held.get(offset_key(connector, partition))

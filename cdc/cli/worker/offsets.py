@@ -85,6 +85,31 @@ def export(client: Client, connector: str | None) -> int:
     return OK
 
 
+def export_for_connect(client: Client, connector: str | None) -> int:
+    """`cdc offsets export --format connect` of a worker. Warns if the connector runs."""
+    known = client.get("connectors")
+    if connector is None and len(known) != 1:
+        raise click.UsageError(f"There are connectors {', '.join(known)}. Name one with --connector." if known
+                               else "The worker has no connectors.")
+    name = known[0] if connector is None else connector
+    found = read(client, name)
+    state = client.get("connectors", name, "status")["connector"]["state"]
+    if state != "STOPPED":
+        click.echo(f"warning: {name} is {state}. What it delivers from now on, Kafka Connect delivers again. The "
+                   f"command is: cdc stop {name}.", err=True)
+    print_for_connect(name, found)
+    return OK
+
+
+def print_for_connect(name: str, stored: Sequence[Mapping[str, Any]]) -> None:
+    """The offsets *stored* of connector *name* as the body of a PATCH of Kafka Connect's offsets."""
+    from cdc.operate.giving_back import given_back
+
+    if not stored:
+        raise StateError(f"No offset is stored for {name}." if name else "No offset is stored.", status=404)
+    print_json({"offsets": [{"partition": each["partition"], "offset": given_back(each["offset"])} for each in stored]})
+
+
 def reset(client: Client, name: str, dry_run: bool) -> int:
     """`cdc offsets reset` in a worker."""
     stored = read(client, name)

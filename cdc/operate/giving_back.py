@@ -1,0 +1,24 @@
+"""Our offsets, as Debezium goes on from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cdc import plugins
+from cdc.core.errors import ConfigError, PositionLostError
+
+
+def given_back(offset: Mapping[str, Any]) -> dict[str, Any]:
+    """*offset* of one of our connectors with Debezium's keys alone. Raises ConfigError if Debezium cannot continue it.
+
+    It leaves nothing out. What was delivered of a transaction that is not complete, Debezium delivers again.
+    """
+    for plugin in plugins.available("connector"):
+        if plugin.handover:
+            try:
+                return dict(plugins.resolve(plugin.handover).given_back(offset))
+            except PositionLostError:  # it is another connector's
+                continue
+    raise ConfigError("The offset is none of a connector that Debezium has too.",
+                      hint=f"Its keys are {', '.join(sorted(map(str, offset)))}.")
