@@ -250,6 +250,8 @@ class Emitter:
     def truncate(self, emitted: EmittedTable, origin: Origin) -> None:
         if not self.skip_truncate:
             self.emit(emitted, origin, TRUNCATE, None, None, None, (), None)
+        elif emitted.watched:
+            self.hide(emitted, origin, TRUNCATE, None, None)
 
     def key_differs(self, emitted: EmittedTable, before: Row, after: Row) -> bool:
         for index in emitted.key:

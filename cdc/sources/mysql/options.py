@@ -13,7 +13,7 @@ from cdc.config.checks import at_least, between
 from cdc.config.options import Option, option, settings
 from cdc.config.table import Parsed, Problem
 from cdc.sources.shared import foreign_keys
-from cdc.sources.shared.accepted_options import JDBC, JVM_CLASS, SIGNALS
+from cdc.sources.shared.accepted_options import JDBC, JVM_CLASS
 from cdc.sources.shared.conversions import regexes
 from cdc.sources.shared.options import SourceConfig, option_table, varied
 from cdc.sources.shared.parsing import SourceOptions, refuse_key_stores
@@ -176,7 +176,7 @@ class MySqlConfig(SourceConfig):
     )
     incremental_snapshot_allow_schema_changes: bool = option(
         "incremental.snapshot.allow.schema.changes", "BOOLEAN", default="false", importance="LOW", group="Connector",
-        doc="Continue an incremental snapshot if a table's structure changes.", effect="later", why=SIGNALS,
+        doc="Continue an incremental snapshot if a table's structure changes.", effect="inert", why="it always does",
     )
 
     # Failures

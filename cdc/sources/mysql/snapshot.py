@@ -124,7 +124,7 @@ def _open(conn: Connection, flavor: Flavor) -> MySqlPosition:
     the position first, so such a change is both in the snapshot and after the position: twice, but never lost."""
     position = None if flavor.snapshot_has_position else _log_position(conn)
     query(conn, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
-    return position or _snapshot_position(conn)
+    return position or snapshot_position(conn)
 
 
 def _lock(conn: Connection, timeout_ms: int, tables: Sequence[TableId]) -> None:
@@ -165,7 +165,7 @@ def _log_position(conn: Connection) -> MySqlPosition:
     return MySqlPosition(str(row[0]), int(row[1]), gtids or None)
 
 
-def _snapshot_position(conn: Connection) -> MySqlPosition:
+def snapshot_position(conn: Connection) -> MySqlPosition:
     """MariaDB's status variables tell the position of the snapshot that this session opened. MariaDB docs, "START
     TRANSACTION WITH CONSISTENT SNAPSHOT"."""
     found = {str(name).lower(): value for name, value in query(conn, "SHOW STATUS LIKE 'binlog_snapshot_%'")}

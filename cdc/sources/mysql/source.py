@@ -21,12 +21,14 @@ from cdc.debezium.naming import TopicNaming
 from cdc.log import get_logger
 from cdc.sources.mysql.ddl.structure import Structures, TableStructure
 from cdc.sources.shared.source import LogSource, Reader, SnapshotReader
+from cdc.sources.snapshot.incremental import MARKED_WAIT_S, IncrementalSnapshot
 from cdc.sources.snapshot.initial import BATCH_BYTES, InitialSnapshot
 
 from . import catalog, checks, connection, grants, proof, resume, schema_changes, server, snapshot, watched
 from .builtin import is_builtin
 from .cascades import CascadeWatch
 from .changes import ChangeReader
+from .incremental import MySqlChunks, signal_table
 from .kept_structures import Packed, stored_structures
 from .key_order import KeyOrder
 from .locks import LockWaits
@@ -88,9 +90,33 @@ class MySqlSource(LogSource[MySqlPosition]):
         self._roll = Roll(self._filters, self.warnings)
         self._log_again = _LogAgain(self)
         self._changes: ChangeReader | None = None
+        self.control.handler = self._make_incremental()
         self._prefers_native = False
         self._structures_version = 0
         self._watcher: MySqlMonitor | None = None
+
+    def _make_incremental(self) -> IncrementalSnapshot:
+        marked = signal_table(self.config) is not None
+        chunks = MySqlChunks(
+            self.config, self._lookup, self._builder, self._filters, self._events, changes=self._streaming,
+            structures=lambda: self._structures,
+            position=lambda: self._reached if isinstance(self._reached, MySqlPosition) else None,
+            watch=self._watch_table)
+        return IncrementalSnapshot(chunks, self.control, chunk_rows=self.config.incremental_snapshot_chunk_size,
+                                   wait_s=MARKED_WAIT_S if marked else 0.0, marked=marked)
+
+    def _streaming(self) -> ChangeReader:
+        assert self._changes is not None
+        return self._changes
+
+    def _watch_table(self, id: TableId, watched: bool) -> None:
+        """The changes of table *id* are read one by one from now on, or no longer."""
+        changes = self._streaming()
+        tx = changes.stream.transaction
+        for state in (*changes.tables.states.values(), *(tx.maps.values() if tx is not None else ())):
+            if state.id == id:
+                for target in filter(None, (state.target, state.inserted)):
+                    target.watched = watched or self.control.watches(id)
 
     def prefer_native(self) -> None:
         self._prefers_native = True

@@ -226,7 +226,7 @@ class Statements:
             self._unseen(RowChange(id, "TRUNCATE TABLE", "lost"), start, TRUNCATE_HINT)
         if structure is None:
             return
-        emitted = EmittedTable(self._tables.builder.build(structure), str(id))
+        emitted = EmittedTable(self._tables.builder.build(structure), str(id), self._settings.watches(id))
         tx.time_us = whole_ms(tx.time_us)
         origin = self._stream.origin(tx, emitted, id, start, self._stream.last_row)
         if not self._settings.flavor.truncate_counts:

@@ -153,7 +153,7 @@ class NativeChanges:
         if doubtful or reader.relations is not self._relations:
             self._forget()
         elif frame[XLOG_HEADER] in _OF_A_RELATION:
-            self._look_at(int.from_bytes(frame[_OID]))
+            self.look_at(int.from_bytes(frame[_OID]))
         return len(frame)
 
     def _take(self, batch: Any) -> None:
@@ -172,13 +172,13 @@ class NativeChanges:
             self._decoder.clear()
 
     def _forget(self) -> None:
-        """All relations may be others now: C refuses their next changes, and `_look_at` then tells it."""
+        """All relations may be others now: C refuses their next changes, and `look_at` then tells it."""
         self._relations = self._reader.relations
         for oid in self._known:
             self._decoder.set_table(oid, None, columns=0, captured=False, native=False)
         self._known = {}
 
-    def _look_at(self, oid: int) -> None:
+    def look_at(self, oid: int) -> None:
         """Tells C how the rows of relation *oid* are read, if that has changed."""
         state = self._reader.relations.get(oid)
         if state is None:

@@ -25,6 +25,7 @@ from cdc.debezium.naming import TopicNaming
 from cdc.log import get_logger
 from cdc.sources.shared.selection import SnapshotSelection
 from cdc.sources.shared.source import LogSource, Reader, SnapshotReader
+from cdc.sources.snapshot.incremental import MARKED_WAIT_S, IncrementalSnapshot
 from cdc.sources.snapshot.initial import BATCH_BYTES, InitialSnapshot
 
 from . import checks, connection, publication, resume, server, slots
@@ -33,6 +34,7 @@ from .captured import captured_relations, check_captured, relations_to_copy
 from .catalog import CatalogSnapshot, RelationCatalog, read_catalog, read_unlogged
 from .changes import ChangeReader
 from .chunks import Chunks
+from .incremental import PostgresChunks, signal_table
 from .lookup import Lookup, can_be_binary
 from .lsn import Lsn
 from .monitor import PostgresMonitor, look_at_rows
@@ -81,6 +83,7 @@ class PostgresSource(LogSource[PostgresPosition]):
         self._lookup = Lookup(config, self._builder, self.control.watches)
         self._rows = UnseenRows(self.warnings)
         self._changes = self._make_changes()
+        self.control.handler = self._make_incremental()
         self._native: NativeChanges | None = None
         self._native_rows: NativeCopy | None = None
         self._replication: ReplicationReader | None = None
@@ -98,6 +101,24 @@ class PostgresSource(LogSource[PostgresPosition]):
             truncated=self._rows.truncated if "t" in config.skipped_operations else None,
             events=self._events, spill=self._spill, transaction_metadata=config.provide_transaction_metadata,
             clock_us=lambda: time.time_ns() // 1000, null_keys=config.cdc_debezium_faults)
+
+    def _make_incremental(self) -> IncrementalSnapshot:
+        marked = signal_table(self.config) is not None
+        chunks = PostgresChunks(
+            self.config, self._lookup, self._builder, self._filters, self._changes, self._events,
+            position=lambda: self._reached.end_lsn if isinstance(self._reached, PostgresPosition) else 0,
+            watch=self._watch_table)
+        return IncrementalSnapshot(chunks, self.control, chunk_rows=self.config.incremental_snapshot_chunk_size,
+                                   wait_s=MARKED_WAIT_S if marked else 0.0, marked=marked)
+
+    def _watch_table(self, oid: int, watched: bool) -> None:
+        """The changes of relation *oid* are read one by one from now on, or no longer."""
+        for relations in (self._changes.relations, self._changes.outer_relations or {}):
+            state = relations.get(oid)
+            if state is not None and state.emitted is not None:
+                state.emitted.watched = watched or self.control.watches(state.table.id)
+        if self._native is not None:
+            self._native.look_at(oid)
 
     def prefer_native(self) -> None:
         self._native = native_changes(self._changes, self.control.passed)

@@ -25,6 +25,9 @@ SEQUENCE, LSN = 6, 12
 NATIVE_FIELDS = {3: "ts_ms", SEQUENCE: "pg_sequence", 7: "ts_us", 8: "ts_ns", 11: "xid", LSN: "lsn"}
 """By index: the fields that differ between transactions or records, by the names of `cdc.native.records.FIELDS`."""
 
+MARK_PREFIX = "cdc.snapshot"
+"""Of the logical messages with which a snapshot beside the stream has the log move on. They have no events."""
+
 _MESSAGES = "LOGICAL_DECODING_MESSAGE"
 
 
@@ -95,7 +98,7 @@ class SourceBlock(SourceBlockBase):
         *tx* is None for a non-transactional message. It has no time of its own, so it gets *last_time_us*, the time of
         the last transaction, or *now_us* if that is 0.
         """
-        if not self.wants_prefix(message.prefix):
+        if message.prefix == MARK_PREFIX or not self.wants_prefix(message.prefix):
             return None
         block = None
         if tx is not None and with_block:

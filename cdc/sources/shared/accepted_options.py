@@ -14,7 +14,6 @@ from cdc.config.options import Effect, Importance, Option, Type
 JVM_CLASS = "it names a Java class"
 JDBC = "it tunes the JDBC driver"
 JMX = "it is about JMX metrics"
-SIGNALS = "incremental snapshots are not taken"
 ONE_CONNECTION = "the snapshot uses one connection"
 
 
@@ -82,12 +81,6 @@ INERT: tuple[Option, ...] = (
 )
 
 LATER: tuple[Option, ...] = (
-    _later("incremental.snapshot.chunk.size", "INT", "1024", "MEDIUM", "Connector",
-           "Rows per chunk of an incremental snapshot.", SIGNALS),
-    _later("incremental.snapshot.watermarking.strategy", "STRING", "INSERT_INSERT", "LOW", "Connector",
-           "How an incremental snapshot marks its window.", SIGNALS, ("INSERT_INSERT", "INSERT_DELETE")),
-    _later("read.only", "BOOLEAN", "false", "LOW", "Connector",
-           "Incremental snapshots without writing to the database.", SIGNALS),
     _later("snapshot.max.threads.multiplier", "INT", "1", "MEDIUM", "Connector", "Chunks per thread.", ONE_CONNECTION),
     family("snapshot.max.threads.multiplier.<table>", r"snapshot\.max\.threads\.multiplier\.(.+)",
            "Chunks per thread for one table.", "later", ONE_CONNECTION, "Connector"),

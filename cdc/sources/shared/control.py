@@ -69,6 +69,19 @@ class Handler(Protocol):
         """As `Controlled.snapshots`. Any thread."""
         ...
 
+    @property
+    def active(self) -> bool:
+        """Whether it has something to do, so that `turn` should be called soon."""
+        ...
+
+    def turn(self, *, idle: bool) -> None:
+        """Go on. *idle*: the log has had nothing since the last call."""
+        ...
+
+    def close(self) -> None:
+        """The source stops."""
+        ...
+
 
 def stored(offset: Mapping[str, Any]) -> dict[str, Any]:
     """The keys of *offset* that are about signals and snapshots beside the stream."""
@@ -128,9 +141,9 @@ class Control:
 
     # -- the task's thread ----------------------------------------------------------------------------------------
 
-    def turn(self, *, streaming: bool = True) -> None:
+    def turn(self, *, streaming: bool = True, idle: bool = False) -> None:
         """Act on the signals that wait. Before the stream begins, those about snapshots go on waiting, and all behind
-        them that come from the same channel: its mark covers what is before it."""
+        them that come from the same channel: its mark covers what is before it. *idle*: as in `Handler.turn`."""
         held: set[str] = set()
         for _ in range(len(self._waiting)):
             signal = self._waiting.popleft()
@@ -142,6 +155,13 @@ class Control:
             if signal.mark:
                 self._marks = {**self._marks, **signal.mark}
                 self._changed = True
+        if streaming and self.handler is not None:
+            self.handler.turn(idle=idle)
+
+    @property
+    def active(self) -> bool:
+        """Whether a snapshot goes on beside the stream."""
+        return self.handler is not None and self.handler.active
 
     @property
     def due(self) -> bool:
@@ -156,7 +176,7 @@ class Control:
     def passed(self, items: list[Any]) -> list[Any]:
         """*items* of the emitter, which go out now, with all that is emitted meanwhile between them."""
         emitter = self._emitter
-        if not emitter.watched:
+        if not emitter.watched and not self.active:
             if not self._out:
                 return items
             items, self._out = self._out + items, []

@@ -251,6 +251,20 @@ class SourceConfig(ControlConfig):
         doc="The signal table, schema.table or database.table. It has three text columns: id, type and data. Its"
             " changes are captured, whatever the lists say; its rows are in no snapshot.",
     )
+    incremental_snapshot_chunk_size: int = option(
+        "incremental.snapshot.chunk.size", "INT", default="1024", check=at_least(1), group="Connector",
+        doc="Most rows of a chunk of an incremental snapshot. Chunks of wide rows have fewer: about 8 MB.",
+    )
+    incremental_snapshot_watermarking_strategy: str = option(
+        "incremental.snapshot.watermarking.strategy", default="INSERT_INSERT",
+        one_of=("INSERT_INSERT", "INSERT_DELETE"), importance="LOW", group="Connector",
+        doc="How an incremental snapshot marks its chunks in the signal table: with two rows, or with one that is"
+            " deleted again. Without signal.data.collection, and with read.only, nothing is written to a table.",
+    )
+    read_only: bool = option(
+        "read.only", "BOOLEAN", default="false", importance="LOW", group="Connector",
+        doc="Incremental snapshots write nothing to the database.",
+    )
 
     # Heartbeats
     heartbeat_interval_ms: int = option(

@@ -32,6 +32,8 @@ log = get_logger(__name__)
 _SNAPSHOT_MODES: Final = frozenset({"initial", "initial_only"})
 _CONTEXT: Final = "__debezium.context."
 _SILENCE_S: Final = 60.0
+_TURN_S: Final = 0.01
+"""How long to wait for the log at once, while a snapshot goes on beside it."""
 
 
 class LogPosition(Position, Protocol):
@@ -148,6 +150,7 @@ class LogSource(ABC, Generic[P]):
         self._heartbeat_at = 0.0
         self._finished = False
         self._reached: LogPosition | None = None
+        self._idle = False
         self._copies_rows = settings.snapshot_mode in _SNAPSHOT_MODES
         self._streams = settings.snapshot_mode != "initial_only"
         self._state = "snapshotting" if self._copies_rows or self.always_snapshots else "streaming"
@@ -331,6 +334,8 @@ class LogSource(ABC, Generic[P]):
             self._reader.stop()
         if self._snapshot is not None:
             self._snapshot.close()
+        if self.control.handler is not None:
+            self.control.handler.close()
         self._close()
 
     def metrics(self) -> Mapping[str, float]:
@@ -396,10 +401,13 @@ class LogSource(ABC, Generic[P]):
         if monitor is not None and monitor.failure is not None:
             raise monitor.failure
         control = self.control
-        control.turn()
+        control.turn(idle=self._idle)
+        self._idle = False
         if self._next_frame >= len(self._frames) and not self._pending():
-            self._frames = self._take(reader, 0 if control.due else timeout)
+            wait_s = min(timeout, _TURN_S) if control.active else timeout
+            self._frames = self._take(reader, 0 if control.due else wait_s)
             self._next_frame = 0
+            self._idle = not self._frames
             if not self._frames and not control.due and not self._heartbeat_due():
                 return None
         self._next_frame, batch = self._read_batch(self._frames, self._next_frame)

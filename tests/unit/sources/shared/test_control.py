@@ -62,6 +62,14 @@ class Recording:
     def snapshots(self) -> Sequence[SnapshotStatus]:
         return [SnapshotStatus("1", "incremental", "running")]
 
+    active = False
+
+    def turn(self, *, idle: bool) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
 
 class World:
     def __init__(self, skipped: str = "") -> None:

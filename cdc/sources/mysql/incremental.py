@@ -1,0 +1,316 @@
+"""MySQL's and MariaDB's side of snapshots beside the stream (`sources.snapshot.incremental`): chunks in the order of
+their keys, by the text protocol.
+
+Each chunk has a consistent snapshot of its own. The server refuses to read a table in it that was altered or emptied
+since, and what the table is then, is asked for while the read still keeps it from being altered.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pymysql
+from pymysql.constants import COMMAND, ER
+
+from cdc.core.errors import SourceConnectionError, SourceError, SourceRefusedError
+from cdc.core.record import Record, SourceContext
+from cdc.core.row import Row
+from cdc.core.table import TableId, TableSchema
+from cdc.debezium.filters import Filters
+from cdc.sources.mysql.ddl.structure import Structures, TableStructure
+from cdc.sources.shared.selection import captured_tables
+from cdc.sources.shared.window_rows import WindowRows, signal_table_of
+from cdc.sources.snapshot.background import Background
+from cdc.sources.snapshot.chunk import NO_PRIMARY_KEY, UNKNOWN_SCHEMA, Chunk, Plan, StructureChangedError
+from cdc.sources.snapshot.copies import Copy, Key
+from cdc.sources.snapshot.requests import expand
+
+from . import catalog, connection
+from .changes import ChangeReader
+from .chunk_marks import Began, By, Marks, Shows, began, by
+from .chunk_query import ChunkQuery, key_column
+from .connection import Connection
+from .errors import map_error
+from .lookup import Lookup
+from .options import MySqlConfig
+from .position import MySqlPosition
+from .quoting import quoted, quoted_table
+from .source_block import GTID, POS, ROW, TABLE, SourceBlock
+from .tables import TableBuilder
+from .textrow import text_row
+
+_CLOSE_S: Final = 5.0
+_CHANGED: Final = frozenset({ER.BAD_DB_ERROR, ER.BAD_FIELD_ERROR, ER.NO_SUCH_TABLE, 1412})
+"""1412: ER_TABLE_DEF_CHANGED."""
+_EVERYTHING: Final = (1 << 62, 0)
+"""A place behind every log."""
+_COUNTER: Final = re.compile(r" AUTO_INCREMENT=\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class TablePlan:
+    """How a table is read. *indexes*: the places of the fields in a row of *column_count*; the key's texts follow.
+    *shape*: the CREATE statement. *known*: the structure by the stream."""
+
+    table: TableSchema
+    unique: bool
+    identity: tuple[str, ...]
+    chunk: ChunkQuery
+    indexes: tuple[int, ...]
+    column_count: int
+    shape: str
+    known: TableStructure | None
+
+
+class MySqlChunks:
+    """`incremental.ChunkReader` of one source. The callables give what a source has only once it streams: *changes* and
+    *structures*; *position* is that of what went out so far. *watch* is told when a table begins or ends to be watched.
+    """
+
+    def __init__(self, config: MySqlConfig, lookup: Lookup, builder: TableBuilder, filters: Filters,
+                 events: SourceBlock, *, changes: Callable[[], ChangeReader], structures: Callable[[], Structures],
+                 position: Callable[[], MySqlPosition | None], watch: Callable[[TableId, bool], None]) -> None:
+        self._config = config
+        self._lookup = lookup
+        self._builder = builder
+        self._filters = filters
+        self._events = events
+        self._changes = changes
+        self._structures = structures
+        self._position = position
+        self._watch = watch
+        self._began: Began | None = None
+        self._window: WindowRows | None = None
+        self._closing: Record | None = None
+        self._conn: Connection | None = None
+        self._background: Background[Chunk] = Background("cdc-chunks")
+        self._marks = Marks(signal_table=signal_table(config),
+                            deletes=config.incremental_snapshot_watermarking_strategy == "INSERT_DELETE")
+
+    # -- the task's thread ----------------------------------------------------------------------------------------
+
+    def names(self, patterns: Sequence[str]) -> list[str]:
+        found = catalog.list_tables(self._lookup.connection(), self._filters.table)
+        return expand(patterns, [str(id) for id in captured_tables(found, self._filters)
+                                 if not self._filters.is_signal_table(id)])
+
+    def plan(self, copy: Copy) -> TablePlan | str:
+        database, _, name = copy.name.partition(".")
+        id = TableId(database, "", name)
+        if not self._filters.table(id):
+            return UNKNOWN_SCHEMA
+        structures = self._structures()
+        shape = _shape_of(self._lookup.connection(), id)
+        found = catalog.read_table(self._lookup.connection(), self._lookup.facts, id, structures)
+        if found is None or found[0].sequence:
+            return UNKNOWN_SCHEMA
+        structure = found[0]
+        table = self._builder.build(structure)
+        names = (copy.surrogate,) if copy.surrogate else tuple(each.name for each in table.key)
+        if not names or (not table.key and not any(each.name in names for each in table.columns)):
+            return NO_PRIMARY_KEY
+        columns = []
+        for each in names:
+            column = structure.column(each)
+            if column is None:
+                raise SourceRefusedError(f"Table {copy.name} has no column {each} for surrogate-key.",
+                                         hint="Name one of its columns.")
+            columns.append(column)
+        needed = {column.index for column in (*table.columns, *table.key)} or {0}
+        selects = self._builder.selects(structure)
+        indexes = tuple(index for index in range(len(structure.columns)) if index in needed)
+        fields = ", ".join(selects[index].format(quoted(structure.columns[index].name)) for index in indexes)
+        unique = bool(structure.key) and set(structure.key) <= {column.name for column in columns}
+        chunk = ChunkQuery(fields, quoted_table(structure.id), tuple(map(key_column, columns)), copy.condition)
+        self._watch(structure.id, True)
+        return TablePlan(table, unique, tuple(column.name for column in columns), chunk, indexes,
+                         len(structure.columns), shape, structures.get(structure.id))
+
+    def release(self, plan: Plan) -> None:
+        self._watch(plan.table.id, False)
+
+    def begins(self, plan: Plan) -> None:
+        self._began = began(self._changes().stream)
+
+    def ask(self, plan: Plan, copy: Copy, rows: int, size_bytes: int) -> None:
+        assert isinstance(plan, TablePlan)
+        self._background.ask(lambda: self._read(plan, copy, rows, size_bytes))
+
+    def answer(self, wait_s: float) -> Chunk | None:
+        found = self._background.take(wait_s)
+        if found is not None:
+            self._window, self._closing = found.shows.window, None
+        return found
+
+    def forget(self) -> None:
+        self._background.forget()
+
+    def changed(self, plan: Plan) -> bool:
+        assert isinstance(plan, TablePlan)
+        now = self._structures().get(plan.table.id)
+        if now is plan.known or now == plan.known:
+            return False
+        if now is None:
+            return True
+        table = self._builder.build(now)
+        return table.value_schema != plan.table.value_schema or table.key_schema != plan.table.key_schema
+
+    def joins(self, chunk: Chunk) -> bool:
+        shows: Shows = chunk.shows
+        return self._began is None or self._began.shown_by(shows)
+
+    def by(self, record: Record) -> By:
+        return by(record)
+
+    def sees(self, chunk: Chunk, by: By) -> bool:
+        shows: Shows = chunk.shows
+        return shows.sees(by)
+
+    def reached(self, chunk: Chunk) -> bool:
+        shows: Shows = chunk.shows
+        position = self._position()
+        return position is not None and shows.reached(position)
+
+    def closes(self, record: Record) -> bool:
+        if self._window is None or not self._filters.is_signal_table(record.table.id):
+            return False
+        if not self._window.closed_by(record):
+            return False
+        self._closing = record
+        return True
+
+    def finish(self) -> None:
+        """Debezium writes one more window, without rows."""
+        if signal_table(self._config) is not None:
+            self._background.ask(self._empty_window)
+
+    def context(self, plan: Plan) -> SourceContext:
+        """The place in the log: that of the second mark's row, or where the stream is."""
+        id = plan.table.id
+        values = list(self._events.source_values(time.time_ns() // 1000, database=id.catalog, table=id.table,
+                                                 snapshot="incremental"))
+        if self._closing is not None:
+            closing = self._closing.source.merged(self._closing.source_values)
+            values[TABLE + 1:] = closing[TABLE + 1:]
+        else:
+            position = self._position()
+            if position is not None:
+                values[GTID + 1], values[POS], values[ROW] = position.file, position.pos, 0
+        return SourceContext(self._events.source_schema, tuple(values), ())
+
+    def close(self) -> None:
+        self._background.forget()
+        conn = self._conn
+        if conn is not None:
+            connection.interrupt(conn)
+        self._background.ask(self._closed)
+        self._background.close(_CLOSE_S)
+
+    # -- the helper's thread --------------------------------------------------------------------------------------
+
+    def _connection(self) -> Connection:
+        if self._conn is None or not self._conn.open:
+            self._conn = self._lookup.connect(query_timeout=False)
+        return self._conn
+
+    def _lose(self) -> None:
+        if self._conn is not None:
+            connection.close(self._conn)
+        self._conn = None
+
+    def _closed(self) -> Chunk:
+        self._lose()
+        raise SourceConnectionError("The connector was stopped.")
+
+    def _empty_window(self) -> Chunk:
+        conn = self._connection()
+        window = self._marks.write_open(conn)
+        if window is not None:
+            self._marks.high(conn, Shows(place=(0, 0)), window)
+        raise SourceConnectionError("There is no chunk.")
+
+    def _read(self, plan: TablePlan, copy: Copy, rows: int, size_bytes: int) -> Chunk:
+        try:
+            return self._chunk(self._connection(), plan, copy, rows, size_bytes)
+        except BaseException as exc:
+            self._lose()
+            if isinstance(exc, pymysql.MySQLError):
+                exc = map_error(exc)
+            if isinstance(exc, UnicodeError):
+                exc = SourceRefusedError("A key is no text, so a chunk cannot begin after it.", table=copy.name)
+            if isinstance(exc, SourceError) and exc.context.get("errno") in _CHANGED and (
+                    _shape_of(self._connection(), plan.table.id) != plan.shape or exc.context["errno"] == 1412):
+                raise StructureChangedError from exc
+            raise exc
+
+    def _chunk(self, conn: Connection, plan: TablePlan, copy: Copy, rows: int, size_bytes: int) -> Chunk:
+        facts = self._lookup.facts
+        upto = copy.upto or self._greatest(conn, plan)
+        if upto is None:
+            return Chunk((), None, True, 0, Shows(place=_EVERYTHING))
+        low = self._marks.low(conn, facts)
+        window = self._marks.write_open(conn)
+        shows = self._marks.open(conn, facts, low)
+        found: list[tuple[Key, Row]] = []
+        size, whole = 0, True
+        width = plan.column_count + len(plan.chunk.key)
+        indexes = (*plan.indexes, *range(plan.column_count, width))
+        for packet in _packets(conn, plan.chunk.rows(copy.after, upto, rows)):
+            row = text_row(packet, indexes, width)
+            found.append((tuple(_text(row.raw(index)) for index in range(plan.column_count, width)), row))
+            size += len(packet)
+            if size > size_bytes and len(found) < rows:
+                whole = False
+                break
+        if not whole:
+            self._lose()  # the rest is not wanted
+            conn = self._connection()
+        elif _shape_of(conn, plan.table.id) != plan.shape:
+            raise StructureChangedError
+        else:
+            connection.query(conn, "COMMIT")
+        return Chunk(found, upto, whole and len(found) < rows, size, self._marks.high(conn, shows, window))
+
+    def _greatest(self, conn: Connection, plan: TablePlan) -> Key | None:
+        width = len(plan.chunk.key)
+        rows = [text_row(packet, tuple(range(width)), width) for packet in _packets(conn, plan.chunk.greatest())]
+        return tuple(_text(rows[0].raw(index)) for index in range(width)) if rows else None
+
+
+def signal_table(config: MySqlConfig) -> tuple[str, str] | None:
+    """The database and name of the table that marks are written to; None if they are not."""
+    return None if config.read_only else signal_table_of(config.signal_data_collection)
+
+
+def _shape_of(conn: Connection, id: TableId) -> str:
+    """The CREATE statement, without the counter that every insert changes; empty if the table does not exist."""
+    try:
+        rows = connection.query_bytes(conn, f"SHOW CREATE TABLE {quoted_table(id)}")
+    except SourceError as exc:
+        if exc.context.get("errno") in _CHANGED:
+            return ""
+        raise
+    return _COUNTER.sub("", (rows[0][1] or b"").decode("utf-8", "replace"))
+
+
+def _text(raw: bytes | None) -> str | None:
+    return None if raw is None else raw.decode()
+
+
+def _packets(conn: Any, text: str) -> Iterator[bytes]:
+    """The rows of *text*, as they come, each with the bytes of its packet; texts in their columns' character sets."""
+    connection.query(conn, "SET SESSION character_set_results = NULL")
+    conn._execute_command(COMMAND.COM_QUERY, text)
+    columns = int(conn._read_packet().read_length_encoded_integer())
+    for _ in range(columns + 1):  # the definitions, and the EOF after them
+        conn._read_packet()
+    while True:
+        packet = conn._read_packet()
+        if packet.is_eof_packet():
+            break
+        yield packet.get_all_data()
+    connection.query(conn, "SET SESSION character_set_results = utf8mb4")

@@ -1,0 +1,105 @@
+"""What an incremental snapshot asks of a database: how a table is read in chunks, and what each chunk shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from cdc.core.record import Record, SourceContext
+from cdc.core.row import Row
+from cdc.core.table import TableSchema
+
+from .copies import Copy, Key
+
+SUCCEEDED: Final = "SUCCEEDED"
+EMPTY: Final = "EMPTY"
+NO_PRIMARY_KEY: Final = "NO_PRIMARY_KEY"
+UNKNOWN_SCHEMA: Final = "UNKNOWN_SCHEMA"
+SQL_EXCEPTION: Final = "SQL_EXCEPTION"
+"""How the copy of a table ended: Debezium's TableScanCompletionStatus."""
+
+
+class Plan(Protocol):
+    """How one table is read."""
+
+    @property
+    def table(self) -> TableSchema: ...
+    @property
+    def unique(self) -> bool:
+        """Whether no two rows have the same key to go by."""
+        ...
+    @property
+    def identity(self) -> Sequence[str]:
+        """The columns that tell rows apart, if the table has no message key."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Rows in the order of their keys. *upto*: the greatest key of the table; None if it has no rows. *ended*: nothing
+    follows them. *shows*: the database's own: which transactions the chunk shows, and where the log was."""
+
+    rows: Sequence[tuple[Key, Row]]
+    upto: Key | None
+    ended: bool
+    size_bytes: int
+    shows: Any
+
+
+class StructureChangedError(Exception):
+    """The table has another structure than the one that the plan was made for."""
+
+
+class ChunkReader(Protocol):
+    """A database's side. `answer` and the questions before it are about one chunk at a time; it is read on a connection
+    of its own, in a thread of its own, and that connection is replaced when it is lost."""
+
+    def names(self, patterns: Sequence[str]) -> list[str]:
+        """The captured tables that *patterns* name, in their order. A pattern that names none stands for itself."""
+
+    def plan(self, copy: Copy) -> Plan | str:
+        """How to read a table, as it is now; or why it cannot be read. From now on its changes are watched. Raises
+        SourceError."""
+
+    def release(self, plan: Plan) -> None:
+        """The table is no longer watched."""
+
+    def ask(self, plan: Plan, copy: Copy, rows: int, size_bytes: int) -> None:
+        """Begin to read the *rows* rows after `copy.after`, up to `copy.upto`, but not many more than *size_bytes*.
+        Without `copy.upto`, find that out first."""
+
+    def answer(self, wait_s: float) -> Chunk | None:
+        """What was asked for, if it is there within *wait_s* seconds. Raises SourceError, StructureChangedError."""
+
+    def forget(self) -> None:
+        """What was asked for is no longer wanted."""
+
+    def changed(self, plan: Plan) -> bool:
+        """Whether the stream has another structure of the table since `plan`."""
+
+    def begins(self, plan: Plan) -> None:
+        """Changes of the table are seen from now on; those that the stream brought before are not known."""
+
+    def joins(self, chunk: Chunk) -> bool:
+        """Whether *chunk* shows all that the stream told before `begins`."""
+
+    def by(self, record: Record) -> Any:
+        """The transaction of *record*."""
+
+    def sees(self, chunk: Chunk, by: Any) -> bool:
+        """Whether *chunk* shows what the transaction *by* did."""
+
+    def reached(self, chunk: Chunk) -> bool:
+        """Whether the stream has told all that *chunk* shows."""
+
+    def closes(self, record: Record) -> bool:
+        """Whether *record*, of a watched table, is the high mark of the chunk that was read last."""
+
+    def finish(self) -> None:
+        """All copies are complete."""
+
+    def context(self, plan: Plan) -> SourceContext:
+        """The source block of a row that goes out now."""
+
+    def close(self) -> None: ...

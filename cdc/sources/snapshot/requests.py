@@ -1,0 +1,99 @@
+"""What a signal asks of snapshots beside the stream. Debezium docs, "Sending signals", "Ad hoc snapshots"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cdc.core.control import Signal
+
+
+class RequestError(ValueError):
+    """The signal's data is not understood; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`execute-snapshot`. *patterns*: names of tables, or regular expressions for them. *conditions*: pairs of such a
+    pattern and a filter: for a blocking snapshot the whole SELECT, else a condition."""
+
+    id: str
+    patterns: tuple[str, ...]
+    blocking: bool = False
+    conditions: tuple[tuple[str, str], ...] = ()
+    surrogate: str | None = None
+
+    def condition(self, name: str) -> str | None:
+        """The filter for table *name*."""
+        return next((text for pattern, text in self.conditions if matches(pattern, name)), None)
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Whether *pattern* names the table *name*; case does not matter."""
+    return pattern.lower() == name.lower() or re.fullmatch(pattern, name, re.IGNORECASE) is not None
+
+
+def parse_request(signal: Signal) -> Request:
+    """Raises RequestError."""
+    data = signal.data
+    patterns = _patterns(data)
+    if not patterns:
+        raise RequestError("data-collections is missing or empty; it lists the tables")
+    kind = str(data.get("type") or "incremental").lower()
+    if kind not in ("incremental", "blocking"):
+        raise RequestError(f"type is {kind}, which is neither incremental nor blocking")
+    surrogate = data.get("surrogate-key")
+    if surrogate is not None and (not isinstance(surrogate, str) or kind == "blocking"):
+        raise RequestError("surrogate-key names one column, for an incremental snapshot")
+    return Request(signal.id, patterns, kind == "blocking", tuple(_conditions(data)), surrogate or None)
+
+
+def parse_stop(signal: Signal) -> tuple[str, ...] | None:
+    """The patterns of a `stop-snapshot`; None for all tables. Raises RequestError."""
+    kind = str(signal.data.get("type") or "incremental").lower()
+    if kind != "incremental":
+        raise RequestError(f"type is {kind}; only incremental snapshots can be stopped")
+    return _patterns(signal.data) or None
+
+
+def _patterns(data: Mapping[str, Any]) -> tuple[str, ...]:
+    listed = data.get("data-collections") or ()
+    if not isinstance(listed, Sequence) or isinstance(listed, str) or not all(isinstance(each, str) for each in listed):
+        raise RequestError("data-collections is not a list of texts")
+    found = tuple(each.strip() for each in listed if each.strip())
+    for each in found:
+        _check(each)
+    return found
+
+
+def _conditions(data: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+    listed = data.get("additional-conditions") or ()
+    if not isinstance(listed, Sequence) or isinstance(listed, str):
+        raise RequestError("additional-conditions is not a list")
+    found = []
+    for each in listed:
+        pattern, text = (each.get(name) for name in ("data-collection", "filter")) if isinstance(each, Mapping) else (
+            None, None)
+        if not isinstance(pattern, str) or not isinstance(text, str) or not text.strip():
+            raise RequestError("each of additional-conditions needs a data-collection and a filter")
+        _check(pattern)
+        found.append((pattern.strip(), text.strip()))
+    return found
+
+
+def _check(pattern: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as exc:
+        raise RequestError(f"{pattern!r} is no regular expression: {exc}") from exc
+
+
+def expand(patterns: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The tables of *names* that *patterns* name, in the patterns' order; a pattern that names none stands for itself,
+    so that somebody hears of it."""
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        found.update(dict.fromkeys([name for name in names if matches(pattern, name)] or [pattern]))
+    return list(found)

@@ -1,0 +1,141 @@
+"""The rows of a chunk that wait until the stream has come to where they were read, by what tells rows apart.
+
+A row and a change of it come from different wire formats, so they are compared by the Connect values of their keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, Final, cast
+
+from cdc.core.errors import DecodeError
+from cdc.core.record import DELETE, TOMBSTONE, TRUNCATE, UPDATE, Record
+from cdc.core.row import ABSENT, BINARY, NULL, UNCHANGED, Row
+from cdc.core.table import Column, TableSchema
+
+MOST_TOUCHED: Final = 200_000
+"""Keys that are remembered while a chunk is read: some 50 MB."""
+
+
+class UnknownKeyError(Exception):
+    """A change does not tell which row it is of."""
+
+
+class Identity:
+    """Tells rows of one table apart: by the message key, or by the columns *names* of a table that has none. For one
+    table; it may have several structures."""
+
+    def __init__(self, names: Sequence[str] = ()) -> None:
+        self._names = tuple(names)
+        self._columns: dict[TableSchema, tuple[Column, ...]] = {}
+
+    def of(self, table: TableSchema, row: Row) -> Hashable:
+        """Raises UnknownKeyError."""
+        columns = self._columns.get(table)
+        if columns is None:
+            if len(self._columns) > 100:
+                self._columns.clear()
+            columns = self._columns[table] = self._columns_of(table)
+        return tuple([_value(each, row) for each in columns])
+
+    def _columns_of(self, table: TableSchema) -> tuple[Column, ...]:
+        if not self._names:
+            return table.key
+        found = {each.name: each for each in table.columns}
+        missing = [name for name in self._names if name not in found]
+        if missing:
+            raise UnknownKeyError(missing[0])
+        return tuple(found[name] for name in self._names)
+
+    def touched(self, record: Record) -> list[Hashable]:
+        """The rows that *record* changes. Raises UnknownKeyError, also for a change of all rows."""
+        if record.op == TRUNCATE:
+            raise UnknownKeyError(record.op)
+        if record.op == TOMBSTONE:
+            return []
+        rows = [record.key_row] if record.table.key and not self._names else []
+        if not rows or record.op in (UPDATE, DELETE):  # an update may have changed the key without an event for the old
+            rows += [record.before, record.after]
+        found = []
+        for row in rows:
+            if row is None:
+                continue
+            try:
+                found.append(self.of(record.table, row))
+            except UnknownKeyError:
+                if row is record.key_row or self._names:
+                    raise
+        if not found or (self._names and record.op == UPDATE and record.before is None):
+            raise UnknownKeyError(record.op)
+        return found
+
+
+def _value(column: Column, row: Row) -> Hashable:
+    kind = row.kind(column.index)
+    if kind == NULL:
+        return None
+    data = row.raw(column.index)
+    if kind in (ABSENT, UNCHANGED) or data is None:
+        raise UnknownKeyError(column.name)
+    codec = column.key_binary_codec if kind == BINARY and column.key_binary_codec else column.key_codec
+    try:
+        return _hashable(codec.value(data, 0, len(data)))
+    except (DecodeError, ValueError) as exc:
+        raise UnknownKeyError(column.name) from exc
+
+
+def _hashable(value: Any) -> Hashable:
+    """Equal for equal keys; two keys that differ may be equal at worst, as 1 and 1.0 are."""
+    if isinstance(value, float) and value != value:
+        return "NaN"
+    if isinstance(value, Mapping):
+        return tuple(sorted((str(name), _hashable(each)) for name, each in value.items()))
+    if isinstance(value, list | tuple):
+        return tuple(map(_hashable, value))
+    return bytes(value) if isinstance(value, bytearray | memoryview) else cast(Hashable, value)
+
+
+class Touched:
+    """The rows that the stream has changed since the copy of a table began, as far as a chunk may not show the change.
+
+    `full`: more of them than are remembered.
+    """
+
+    def __init__(self, most: int = MOST_TOUCHED) -> None:
+        self._most = most
+        self._by: dict[Hashable, tuple[int, Any]] = {}
+        self._asked_at = 0
+        self._number = 0
+        self._all_at = -1
+        self._all_by: Any = None
+        self.full = False
+
+    def add(self, key: Hashable, by: Any) -> None:
+        """The transaction *by* has changed the row *key*."""
+        self._number += 1
+        if not self.full:
+            self._by[key] = (self._number, by)
+            self.full = len(self._by) > self._most
+
+    def add_all(self, by: Any) -> None:
+        """It may have changed any row."""
+        self._number += 1
+        self._all_at, self._all_by = self._number, by
+
+    def ask(self) -> None:
+        """A chunk is about to be read."""
+        self._asked_at = self._number
+
+    def settle(self, sees: Callable[[Any], bool]) -> None:
+        """A chunk was read that shows what the transactions did for which *sees* is true. Those that were over before
+        it was asked for are forgotten."""
+        self._by = {key: (number, by) for key, (number, by) in self._by.items()
+                    if number > self._asked_at or not sees(by)}
+        if 0 <= self._all_at <= self._asked_at and sees(self._all_by):
+            self._all_at = -1
+
+    def all(self) -> bool:
+        return self._all_at >= 0
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._by
