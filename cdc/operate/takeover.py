@@ -103,7 +103,8 @@ def _candidate(connect: ConnectRest, name: str, offsets: Offsets, check: Check) 
         found.remarks.append(Remark("error", "connector.class", f"{found.kind} {told}"))
         return found
     if not plugin.handover:
-        found.remarks.append(Remark("error", "connector.class", "its offsets cannot be taken over."))
+        found.remarks.append(Remark("error", "connector.class", f"{found.kind} is none of Debezium's connectors, whose "
+                                    "offsets can be taken over. Create it here as a new one."))
         return found
     found.handover = plugins.resolve(plugin.handover)
     found.remarks += check(found.config)

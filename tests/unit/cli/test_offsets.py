@@ -121,3 +121,20 @@ def test_a_connector_that_runs_keeps_its_offsets(worker: str) -> None:
     finally:
         running.close()
     assert stored(worker)["orders"] == LARGE
+
+
+# -- for Kafka Connect -------------------------------------------------------------------------------------------------
+
+
+def test_export_for_connect_has_debeziums_keys_of_one_connector(worker: str) -> None:
+    assert lines(run("export", worker, "--connector", "stock", "--format", "connect")) == [
+        {"offsets": [{"partition": {"server": "größe"}, "offset": {"file": "b.1", "pos": 4}}]}]
+    found, = lines(run("export", worker, "--connector", "orders", "--format", "connect"))
+    assert found["offsets"][0]["offset"] == {"lsn": 7, "lsn_proc": 7, "lsn_commit": 7, "messageType": "COMMIT"}
+
+
+def test_export_for_connect_needs_one_connector(worker: str) -> None:
+    result = run("export", worker, "--format", "connect")
+    assert "orders, stock. Name one with --connector" in str(getattr(result.exception, "message", result.exception))
+    error = refused("export", worker, "--connector", "none", "--format", "connect")
+    assert error.message == "No offset is stored for none."
