@@ -12,10 +12,11 @@ from .config import config
 from .demo import demo
 from .docs import docs
 from .import_ import import_connectors
+from .init import init
 from .offsets import offsets
 from .plugins import plugins
 from .tail.command import tail
 from .validate import validate
 
 COMMANDS: Final[Mapping[str, click.Command]] = {command.name or "": command for command in (
-    completion, config, demo, docs, import_connectors, offsets, plugins, tail, validate)}
+    completion, config, demo, docs, import_connectors, init, offsets, plugins, tail, validate)}

@@ -24,6 +24,7 @@ from .version import VERSION, version
 
 HERE: Final = {
     "run": "Run the connectors of FILE… until SIGTERM or Ctrl-C.",
+    "init": "Write a first configuration from a database URL.",
     "validate": "Check configuration files without connecting to anything.",
     "config": "Explain keys, and work on configuration files.",
     "offsets": "Look at stored offsets, back them up, change and forget them.",

@@ -11,7 +11,10 @@ from .output import FILES, SET, require_files
 @FILES
 @SET
 @click.option("--strict", is_flag=True, help="Refuse unknown keys instead of warning about them.")
-def run(files: tuple[str, ...], flags: tuple[str, ...], strict: bool) -> int:
+@click.option("--dry-run", is_flag=True, help="Show tables, topics, keys and schemas that would come, and change "
+                                              "nothing on servers, in Kafka or in the registry.")
+@click.option("--json", "as_json", is_flag=True, help="With --dry-run: print one JSON object for each connector.")
+def run(files: tuple[str, ...], flags: tuple[str, ...], strict: bool, dry_run: bool, as_json: bool) -> int:
     """Run the connectors of FILE… until SIGTERM or Ctrl-C.
 
     Give the worker's file and then one file per connector, as to connect-standalone, or one file that holds both; as
@@ -21,10 +24,20 @@ def run(files: tuple[str, ...], flags: tuple[str, ...], strict: bool) -> int:
 
     \b
     cdc run worker.properties shop.json
+    cdc run --dry-run worker.properties shop.json
     """
     require_files(files, flags)
+    if as_json and not dry_run:
+        raise click.UsageError("--json goes with --dry-run.")
     from cdc import log
 
+    if dry_run:
+        log.configure("warning")
+        from cdc.preview import preview_files
+
+        from .preview import print_previews
+
+        return print_previews(preview_files(files, strict, flags), as_json)
     log.configure()
     from cdc.assembly import run_files
 

@@ -46,7 +46,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]], width: int) -> lis
     if not cells:
         return []
     widths = _widths([max(map(len, column)) for column in zip(head, *cells, strict=True)], width)
-    lines = [_line([click.style(name, dim=True) + " " * (space - len(name))
+    lines = [_line([(click.style(name, dim=True) if name else "") + " " * (space - len(name))
                     for name, space in zip(head, widths, strict=True)])]
     for row in cells:
         wrapped = [textwrap.wrap(cell, space, break_on_hyphens=False) or [""]

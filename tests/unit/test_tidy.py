@@ -55,6 +55,7 @@ MAY_IMPORT["configinfos"] = {"config", "plugins", "permitted", "about", "runtime
 MAY_IMPORT["operate"] = {"config", "kafka", "other_connectors", "plugins", "stores"}
 MAY_IMPORT["assembly"] = set(MAY_IMPORT)
 MAY_IMPORT["validate"] = set(MAY_IMPORT)
+MAY_IMPORT["preview"] = set(MAY_IMPORT)
 MAY_IMPORT["upgrade"] = {"config", "plugins", "transforms"}
 MAY_IMPORT["demo"] = set(MAY_IMPORT)
 MAY_IMPORT["cli"] = set(MAY_IMPORT)
@@ -205,8 +206,8 @@ def test_sources_and_sinks_are_named_by_plugins_only() -> None:
 def test_no_file_is_dead() -> None:
     used = {name for path in modules() for name in imports(path)}
     named = {reference.split(":")[0] for plugin in plugins.PLUGINS
-             for reference in (plugin.factory, plugin.parse, plugin.options, plugin.configs, plugin.handover)
-             if reference}
+             for reference in (plugin.factory, plugin.parse, plugin.options, plugin.configs, plugin.handover,
+                               plugin.look) if reference}
     entry = {"cdc.cli.main", "cdc.rest.openapi", "cdc._build.commands", "cdc.demo.workload"}
     for path in modules():
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from psycopg import sql
@@ -22,21 +22,27 @@ def check_server(conn: Connection, facts: ServerFacts, *, new_slot: bool) -> Non
 
     *conn* is an ordinary connection. *new_slot*: a slot will be created.
     """
+    for problem in server_problems(conn, facts, new_slot=new_slot):
+        raise problem
+
+
+def server_problems(conn: Connection, facts: ServerFacts, *, new_slot: bool) -> Iterator[SourceRefusedError]:
+    """All that `check_server` would raise, one after the other."""
     if facts.version < MINIMUM_VERSION:
-        raise SourceRefusedError(f"PostgreSQL {facts.version // 10000} is too old.",
+        yield SourceRefusedError(f"PostgreSQL {facts.version // 10000} is too old.",
                                  hint="Version 14 or later is needed.")
     if facts.wal_level != "logical":
-        raise SourceRefusedError(
+        yield SourceRefusedError(
             f"wal_level is {facts.wal_level}, logical decoding needs logical.",
             hint="Run ALTER SYSTEM SET wal_level = logical and restart the server"
                  " (on RDS set rds.logical_replication = 1, on Cloud SQL cloudsql.logical_decoding = on).")
     if not may_replicate(conn):
-        raise SourceRefusedError(
+        yield SourceRefusedError(
             f"User {facts.user} may not replicate.",
             hint=sql.SQL("Run ALTER ROLE {} REPLICATION (on RDS: GRANT rds_replication TO {}).").format(
                 sql.Identifier(facts.user), sql.Identifier(facts.user)).as_string(conn))
     if new_slot:
-        _check_slot_limit(conn)
+        yield from _slot_limit(conn)
 
 
 def may_replicate(conn: Connection) -> bool:
@@ -50,12 +56,12 @@ FROM pg_catalog.pg_roles r WHERE r.rolname = current_user""")
     return not rows or bool(rows[0][0])
 
 
-def _check_slot_limit(conn: Connection) -> None:
+def _slot_limit(conn: Connection) -> Iterator[SourceRefusedError]:
     (used, limit), = query(conn, """\
 SELECT (SELECT count(*) FROM pg_catalog.pg_replication_slots),
        pg_catalog.current_setting('max_replication_slots')::int""")
     if used >= limit:
-        raise SourceRefusedError(
+        yield SourceRefusedError(
             f"All {limit} replication slots of the server are in use.",
             hint="Drop one that is not used (pg_replication_slots), or raise max_replication_slots and restart.")
 
