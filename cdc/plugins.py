@@ -150,7 +150,7 @@ _DEBEZIUM_TRANSFORMS: Final = (
     ("io.debezium.connector.postgresql.transforms.DecodeLogicalDecodingMessageContent", "logical_message"),
 )
 """Debezium's transforms: the class, and the module of `transforms.debezium` with a class of this simple name."""
-_CONVERTERS: Final = "Available are the Avro, JSON, String, ByteArray and number converters."
+_CONVERTERS: Final = "Available are the Avro, JSON Schema, Protobuf, JSON, String, ByteArray and number converters."
 
 
 
@@ -202,8 +202,11 @@ PLUGINS: Final[tuple[Plugin, ...]] = (
                f"cdc.converters.simple:{name}Converter")
         for name in ("Integer", "Long", "Short", "Double", "Float", "Boolean")
     ),
-    Plugin("converter", "io.confluent.connect.protobuf.ProtobufConverter", missing=_CONVERTERS),
-    Plugin("converter", "io.confluent.connect.json.JsonSchemaConverter", missing=_CONVERTERS),
+    Plugin("converter", "io.confluent.connect.protobuf.ProtobufConverter",
+           "cdc.converters.protobuf.converter:ProtobufConverter", options="cdc.converters.protobuf.converter:OPTIONS"),
+    Plugin("converter", "io.confluent.connect.json.JsonSchemaConverter",
+           "cdc.converters.json_schema.converter:JsonSchemaConverter",
+           options="cdc.converters.json_schema.converter:OPTIONS"),
     Plugin("converter", "io.apicurio.registry.utils.converter.AvroConverter", names=("ApicurioAvro",), missing=(
         "Apicurio serves Confluent's interface below /apis/ccompat/v7: use io.confluent.connect.avro.AvroConverter.")),
     Plugin("converter", "io.debezium.converters.CloudEventsConverter", missing=_CONVERTERS),
@@ -318,6 +321,11 @@ def worker_options() -> OptionTable:
 def connector_options() -> list[OptionTable]:
     """The options of every connector."""
     return [plugin.load_options() for plugin in available("connector")]
+
+
+def converter_options() -> list[OptionTable]:
+    """The options of every converter that declares some."""
+    return [plugin.load_options() for plugin in available("converter") if plugin.options]
 
 
 def offset_stores(given: Collection[str]) -> list[Plugin]:

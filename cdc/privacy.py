@@ -11,11 +11,9 @@ from urllib.parse import urlsplit
 from cdc.config.framework import FRAMEWORK_OPTIONS
 from cdc.config.secrets import is_secret_key, sealed
 from cdc.config.table import OptionTable
-from cdc.converters import json
-from cdc.converters.avro import converter as avro
 from cdc.kafka.settings import is_client_key
 from cdc.log import get_logger
-from cdc.plugins import Plugin
+from cdc.plugins import Plugin, converter_options
 
 log = get_logger(__name__)
 
@@ -45,7 +43,7 @@ def _is_known(key: str) -> bool:
     if client is not None:
         return is_client_key(client[1])
     if converter is not None:
-        return avro.OPTIONS.shows(converter[1]) or json.OPTIONS.shows(converter[1])
+        return any(table.shows(converter[1]) for table in converter_options())
     return _HISTORY.fullmatch(key) is not None
 
 

@@ -112,13 +112,17 @@ def _digits(text: str) -> tuple[str, str, int]:
     return "-" if parts.sign else "", digits.rstrip("0") or "0", exponent
 
 
-def java_hash_order(names: Iterable[str]) -> list[str]:
+def java_hash_order(names: Iterable[str], capacity: int = 16) -> list[str]:
     """*names* in the order of a java.util.HashMap<String, …>. Debezium lists a transaction's tables in this order.
+
+    *capacity*: what the map was made for; 16 by default.
 
     OpenJDK java.util.HashMap: bucket `(h ^ h >>> 16) & (n - 1)`, n doubling when 0.75 full, insertion order within.
     """
     ordered = list(names)
-    size = 16
+    size = 1
+    while size < capacity:
+        size *= 2
     while len(ordered) > size * 3 // 4:
         size *= 2
     return sorted(ordered, key=lambda name: _spread(java_hash(name)) & (size - 1))

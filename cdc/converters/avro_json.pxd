@@ -1,15 +1,10 @@
 cimport cython
 from cdc.core.avro cimport Writer
+from cdc.converters.avro_reader cimport AvroReader
 
-cdef int _LONG, _TEXT, _BOOLEAN, _DOUBLE, _FLOAT, _BYTES, _DECIMAL, _STRUCT, _ARRAY, _MAP, _PAIRS
+cdef int _LONG, _TEXT, _BOOLEAN, _DOUBLE, _FLOAT, _BYTES, _DECIMAL, _STRUCT, _ARRAY, _MAP, _PAIRS, _ENTRIES
 cdef list _ESCAPES
 cdef long long _LEAST
-
-cdef inline unsigned long long low_bits(unsigned char byte) noexcept:
-    return byte & 127
-
-cdef inline long long unzigzag(unsigned long long bits) noexcept:
-    return <long long>(bits >> 1) ^ -<long long>(bits & 1)
 
 cdef inline int put_decimal(Writer out, unsigned long long value) except -1:
     cdef unsigned char digits[20]
@@ -32,11 +27,10 @@ cdef class JsonOp:
     cdef int null_branch, kind, scale
     cdef list parts
 
-cdef class JsonPrinter:
+cdef class JsonPrinter(AvroReader):
     cdef JsonOp op
-    cdef bytes before, after, data
+    cdef bytes before, after
     cdef Writer out
-    cdef Py_ssize_t at, end
     @cython.locals(out=Writer)
     cpdef bytes printed(self, bytes avro)
     cdef int put(self, Writer out, JsonOp op) except -1
@@ -47,13 +41,6 @@ cdef class JsonPrinter:
     cdef int put_entries(self, Writer out, JsonOp op, bytes opening, bytes between, bytes closing) except -1
     @cython.locals(key=JsonOp)
     cdef int put_key(self, Writer out, JsonOp op) except -1
-    cdef int next_byte(self) except -1
-    @cython.locals(data="const unsigned char *", bits="unsigned long long", shift=int, at=Py_ssize_t,
-                   byte="unsigned char")
-    cdef long long number(self) except? -1
-    @cython.locals(size="long long")
-    cdef Py_ssize_t length(self) except -1
-    cdef bytes raw(self, Py_ssize_t size)
 
 cdef int put_number(Writer out, long long value) except -1
 @cython.locals(at=Py_ssize_t, byte="unsigned char", p="const unsigned char *")

@@ -24,7 +24,9 @@ from cdc.core.avro import Writer
 from cdc.core.errors import ConvertError
 from cdc.core.schema import ARRAY, BOOLEAN, BYTES, DECIMAL, FLOAT32, FLOAT64, MAP, STRING, STRUCT, Schema
 
-_LONG, _TEXT, _BOOLEAN, _DOUBLE, _FLOAT, _BYTES, _DECIMAL, _STRUCT, _ARRAY, _MAP, _PAIRS = range(11)
+from .avro_reader import AvroReader
+
+_LONG, _TEXT, _BOOLEAN, _DOUBLE, _FLOAT, _BYTES, _DECIMAL, _STRUCT, _ARRAY, _MAP, _PAIRS, _ENTRIES = range(12)
 _KINDS = {STRING: _TEXT, BOOLEAN: _BOOLEAN, FLOAT64: _DOUBLE, FLOAT32: _FLOAT, BYTES: _BYTES, STRUCT: _STRUCT,
           ARRAY: _ARRAY}
 
@@ -37,12 +39,12 @@ for _byte, _letter in zip(b'"\\\b\f\n\r\t', (b'\\"', b"\\\\", b"\\b", b"\\f", b"
 
 
 class JsonForm(NamedTuple):
-    """The settings of a JSON converter: `decimal.format=NUMERIC`, `replace.null.with.default`, and what prints a
-    default as JSON."""
+    """The settings of a JSON converter, as of `json_values.JsonValues`, and what prints a default as JSON."""
 
     numeric: bool
     replace_nulls: bool
     default: Callable[[Schema], bytes]
+    entries: bool = False
 
 
 class JsonOp:
@@ -72,31 +74,27 @@ class JsonOp:
             self.parts = [JsonOp(_known(schema.items), form)]
         elif schema.type == MAP:
             self.parts = [JsonOp(_known(schema.keys), form), JsonOp(_known(schema.items), form)]
-            self.kind = _MAP if _known(schema.keys).type == STRING else _PAIRS
+            self.kind = _map_kind(_known(schema.keys), form)
         elif schema.type == BYTES and schema.name == DECIMAL and form.numeric:
             self.kind = _DECIMAL
             self.scale = int(schema.parameter("scale") or 0)
 
 
-class JsonPrinter:
+class JsonPrinter(AvroReader):
     """Prints values of one schema. *before* and *after* are put around each. Not shared between threads."""
 
     def __init__(self, schema: Schema, form: JsonForm, before: bytes, after: bytes) -> None:
+        super().__init__()
         self.op = JsonOp(schema, form)
         self.before = before
         self.after = after
         self.out = Writer()
-        self.data = b""
-        self.at = 0
-        self.end = 0
 
     def printed(self, avro: bytes) -> bytes:
         """The JSON of *avro*, which is one value, whole. Raises ConvertError if it is not a value of the schema."""
         out = self.out
         out.truncate(0)
-        self.data = avro
-        self.at = 0
-        self.end = len(avro)
+        self.begin(avro)
         out.put_raw(self.before)
         self.put(out, self.op)
         if self.at != self.end:
@@ -145,11 +143,14 @@ class JsonPrinter:
             self.put_entries(out, op, b"{", b":", b"}")
         elif op.kind == _PAIRS:
             self.put_entries(out, op, b"[[", b",", b"]]")
+        elif op.kind == _ENTRIES:
+            self.put_entries(out, op, b'[{"key":', b',"value":', b"]}")
         else:
             self.put_entries(out, op, b"[", b"", b"]")
 
     def put_entries(self, out: Writer, op: JsonOp, opening: bytes, between: bytes, closing: bytes) -> None:
-        """A map or an array. Pairs are arrays within an array: two of the brackets belong to each entry."""
+        """A map or an array. Of *opening* and *closing* the first byte is around the whole, the rest around each
+        entry."""
         out.put_raw(opening[:1])
         count = self.number()
         first = True
@@ -174,52 +175,6 @@ class JsonPrinter:
             out.put_raw(b'"null"')
         else:
             self.put(out, key)
-
-    def next_byte(self) -> int:
-        if self.at >= self.end:
-            raise self.broken()
-        found = self.data[self.at]
-        self.at += 1
-        return found
-
-    def number(self) -> int:
-        """Avro int and long."""
-        data = self.data
-        bits = 0
-        shift = 0
-        at = self.at
-        while at < self.end and shift < 70:
-            byte = data[at]
-            at += 1
-            if cython.compiled:
-                bits |= low_bits(byte) << shift
-            else:
-                bits |= (byte & 127) << shift
-            if byte < 128:
-                self.at = at
-                if cython.compiled:
-                    return unzigzag(bits)
-                return (bits >> 1) ^ -(bits & 1)
-            shift += 7
-        raise self.broken()
-
-    def length(self) -> int:
-        """A length, which the bytes that are left can hold."""
-        size = self.number()
-        if size < 0 or size > self.end - self.at:
-            raise self.broken()
-        return size
-
-    def raw(self, size: int) -> bytes:
-        if size > self.end - self.at:
-            raise self.broken()
-        found = self.data[self.at:self.at + size]
-        self.at += size
-        return found
-
-    def broken(self) -> ConvertError:
-        return ConvertError("The Avro bytes of a row do not fit its schema.", stage="convert", offset=self.at,
-                            size_bytes=self.end, hint="This is a bug of cdc: please report it.")
 
 
 def put_number(out: Writer, value: int) -> None:
@@ -265,6 +220,12 @@ def _name(name: str, first: bool) -> bytes:
     put_string(out, data, 0, len(data))
     out.put_byte(58)
     return out.take()
+
+
+def _map_kind(keys: Schema, form: JsonForm) -> int:
+    if keys.type == STRING and not (form.entries and keys.optional):
+        return _MAP
+    return _ENTRIES if form.entries else _PAIRS
 
 
 def _known(schema: Schema | None) -> Schema:

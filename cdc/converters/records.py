@@ -227,7 +227,7 @@ class RecordConverter:
         if isinstance(converter, PrefixedAvro):
             return True, converter.wire_prefix(topic, schema) if schema else b"", None
         if cython.compiled and isinstance(converter, PrintsAvro):  # in plain Python the values are faster
-            return True, b"", converter.printer(schema) if schema else None
+            return True, b"", converter.printer(topic, schema) if schema else None
         return False, b"", None
 
     def plan_for(self, table: TableSchema) -> TablePlan:

@@ -186,7 +186,7 @@ class ShapedConverter:
         if isinstance(converter, PrefixedAvro):
             prefix = converter.wire_prefix(topic, schema)
         else:
-            printer = converter.printer(schema)
+            printer = converter.printer(topic, schema)
         null_is_default = converter.null_is_default
         plan = AvroPlan(outcome.table, prefix, prefix, null_is_default or outcome.defaults, self.failures, self.out,
                         null_is_default)

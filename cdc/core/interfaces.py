@@ -261,8 +261,8 @@ class PrintsAvro(Protocol):
         """Write a null as the field's default, if it has one."""
         ...
 
-    def printer(self, schema: Schema) -> AvroPrinter:
-        """Prints the values of *schema* as `from_connect` does."""
+    def printer(self, topic: str, schema: Schema) -> AvroPrinter:
+        """Prints the values of *schema* for *topic* as `from_connect` does. Raises ConvertError, RegistryError."""
         ...
 
 

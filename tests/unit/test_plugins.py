@@ -46,7 +46,7 @@ def test_mysql_and_mariadb_share_a_source_and_not_their_options(name: str, parse
 
 def test_converters_we_lack_say_what_there_is() -> None:
     with pytest.raises(ConfigError, match=r"value\.converter: .*not available yet\. Available are the Avro"):
-        find("converter", "io.confluent.connect.protobuf.ProtobufConverter", option="value.converter")
+        find("converter", "io.debezium.converters.BinaryDataConverter", option="value.converter")
 
 
 def test_an_unknown_class_is_told_the_nearest_and_the_list() -> None:

@@ -50,7 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 """Which rooms, or single modules of a room, each room may import. All may import themselves and core; all but NO_LOG
 may import log."""
-MAY_IMPORT["privacy"] = {"config", "converters", "kafka", "plugins"}
+MAY_IMPORT["privacy"] = {"config", "kafka", "plugins"}
 MAY_IMPORT["configinfos"] = {"config", "plugins", "permitted", "about", "runtime.options"}
 MAY_IMPORT["operate"] = {"config", "kafka", "other_connectors", "plugins", "stores"}
 MAY_IMPORT["assembly"] = set(MAY_IMPORT)

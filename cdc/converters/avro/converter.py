@@ -6,14 +6,11 @@ A row plan (`plan.py`) uses only `wire_prefix` and `null_is_default`; all other 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any
 
 from cdc.config.options import option, settings
-from cdc.config.table import OptionTable
-from cdc.converters.registry import http as registry_http
-from cdc.converters.registry.client import MockRegistry, SchemaRegistry, open_registry
 from cdc.converters.registry.exchange import Stop
-from cdc.converters.registry.subjects import FALLBACKS, TOPIC, Subjects, strategy_of
+from cdc.converters.registry.serializer import RegistryConverter, SchemaText, with_registry
 from cdc.core.avro import Writer, write_field, write_value
 from cdc.core.errors import ConvertError, DecodeError
 from cdc.core.schema import ARRAY, BYTES, MAP, STRUCT, Schema
@@ -22,129 +19,50 @@ from .compat import first_difference
 from .schema import AvroOptions, avro_schema, record_name
 from .schemaless import ANYTHING, TEXT, write_anything
 
-MAX_SCHEMAS: Final = 20_000
-"""How many schema objects have their ids kept. When there are more, the oldest is dropped; if it comes again, its text
-is made again."""
-
-
-def _unsupported(what: str) -> Any:
-    return lambda value: f"{what} is not supported here; remove the key" if value else None
-
-
-def _prefix_only(name: str) -> str | None:
-    if not name or name.rpartition(".")[2] == "PrefixSchemaIdSerializer":
-        return None
-    return "only the schema id before the payload (PrefixSchemaIdSerializer) is supported"
-
 
 @settings
 class AvroSettings:
-    """The keys of Confluent's `AvroConverterConfig` and `AvroDataConfig`, without the converter's prefix."""
+    """The keys of Confluent's `AvroDataConfig`, without the converter's prefix."""
 
-    auto_register_schemas: bool = option("auto.register.schemas", "BOOLEAN", default="true",
-                                         doc="Register schemas that the registry does not have yet.")
-    use_latest_version: bool = option("use.latest.version", "BOOLEAN", default="false",
-                                      doc="Write values under the subject's latest schema; needs"
-                                          " auto.register.schemas=false.")
-    use_schema_id: int = option("use.schema.id", "INT", default="-1", importance="LOW",
-                                doc="Write values under the schema with this id; needs auto.register.schemas=false.")
-    normalize_schemas: bool = option("normalize.schemas", "BOOLEAN", default="false",
-                                     doc="Let the registry normalise schemas before it compares them.")
-    key_subject_name_strategy: str = option("key.subject.name.strategy", "CLASS", default=TOPIC, convert=strategy_of,
-                                            doc="Strategy that names the subject of keys.")
-    value_subject_name_strategy: str = option("value.subject.name.strategy", "CLASS", default=TOPIC,
-                                              convert=strategy_of, doc="Strategy that names the subject of values.")
-    subject_name_strategy_fallback_type: str = option(
-        "subject.name.strategy.fallback.type", default="TOPIC", one_of=tuple(FALLBACKS), importance="LOW",
-        doc="For AssociatedNameStrategy: strategy for topics without an association; NONE refuses them.")
-    subject_name_strategy_kafka_cluster_id: str = option(
-        "subject.name.strategy.kafka.cluster.id", default="-", importance="LOW",
-        doc="For AssociatedNameStrategy: id of the Kafka cluster that the topics are in.")
     connect_meta_data: bool = option("connect.meta.data", "BOOLEAN", default="true", importance="LOW",
                                      doc="Write Connect's names, versions and parameters into the Avro schema.")
     scrub_invalid_names: bool = option("scrub.invalid.names", "BOOLEAN", default="false",
                                        doc="Replace characters that Avro does not allow in names.")
     discard_type_doc_default: bool = option("discard.type.doc.default", "BOOLEAN", default="false", importance="LOW",
                                             doc="Write a column's comment as the doc of its field.")
-    ignore_default_for_nullables: bool = option("ignore.default.for.nullables", "BOOLEAN", default="false",
-                                                doc="Write a null as null, even if its field has a default.")
-    latest_compatibility_strict: bool = option("latest.compatibility.strict", "BOOLEAN", default="true",
-                                               importance="LOW", effect="inert",
-                                               why="schemas are always compared", doc="Check the latest schema.")
-    id_compatibility_strict: bool = option("id.compatibility.strict", "BOOLEAN", default="true", importance="LOW",
-                                           effect="inert", why="schemas are always compared", doc="Check the schema.")
     enhanced_avro_schema_support: bool = option(
         "enhanced.avro.schema.support", "BOOLEAN", default="false", importance="LOW", effect="inert",
         why="no schema here has enums", doc="Keep Avro's enums and packages.")
-    generalized_sum_type_support: bool = option(
-        "generalized.sum.type.support", "BOOLEAN", default="false", importance="LOW", effect="inert",
-        why="no schema here has unions or enums", doc="Write unions and enums in a general form.")
-    use_latest_with_metadata: str | None = option("use.latest.with.metadata", default=None, importance="LOW",
-                                                  check=_unsupported("choosing by metadata"), doc="Not supported.")
-    use_schema_guid: str | None = option("use.schema.guid", default=None, importance="LOW",
-                                         check=_unsupported("choosing by GUID"), doc="Not supported.")
-    key_schema_id_serializer: str | None = option(
-        "key.schema.id.serializer", "CLASS", default=None, importance="LOW",
-        check=_prefix_only, doc="Class that decides where the schema id is written.")
-    value_schema_id_serializer: str | None = option(
-        "value.schema.id.serializer", "CLASS", default=None, importance="LOW",
-        check=_prefix_only, doc="Class that decides where the schema id is written.")
 
 
-OPTIONS = OptionTable.of(AvroSettings, *registry_http.OPTIONS.options)
+OPTIONS = with_registry(AvroSettings)
 
 
-class _Known(NamedTuple):
-    """What we keep for a topic and schema. `schema` keeps the object alive, because its id() is part of the key."""
-
-    schema: Schema
-    schema_id: int
-    prefix: bytes
-    plain: bool
-    """Whether `core.avro.write_field` gives the right bytes."""
-
-
-class AvroConverter:
+class AvroConverter(RegistryConverter):
     """The converter of one side, key or value. Not for use from several threads.
 
-    It blocks while it waits for the registry; *stop* ends the wait.
+    What is prepared for a schema (`Known.made`) is whether `core.avro.write_field` gives the right bytes.
     """
 
+    options = OPTIONS
+    schema_type = "AVRO"
+
     def __init__(self, stop: Stop | None = None) -> None:
-        self.settings = AvroSettings()
-        self.null_is_default = True
-        self._stop = stop
-        self._is_key = False
+        super().__init__(stop)
         self._options = AvroOptions()
-        self._registry: SchemaRegistry = MockRegistry()
-        self._subjects = Subjects(TOPIC, False, self._registry)
-        self._known: dict[tuple[str, int], _Known] = {}
         self._out = Writer()
 
-    def configure(self, settings: Mapping[str, str], is_key: bool) -> None:
-        """Take *settings*, without the converter's prefix. Does not contact the registry. Raises ConfigError."""
-        parsed = OPTIONS.parse(registry_http.unprefixed(settings), partial=True)
-        parsed.check("AvroConverter")
-        own = OptionTable.of(AvroSettings).options
-        self.settings = s = AvroSettings(**{o.attribute: parsed.values[o.attribute] for o in own})
-        self.null_is_default = not s.ignore_default_for_nullables
-        self._is_key = is_key
+    def take(self, own: Mapping[str, Any]) -> None:
+        s = AvroSettings(**own)
         self._options = AvroOptions(s.connect_meta_data, s.scrub_invalid_names, s.discard_type_doc_default)
-        self._registry = open_registry(settings, self._stop)
-        strategy = s.key_subject_name_strategy if is_key else s.value_subject_name_strategy
-        self._subjects = Subjects(strategy, is_key, self._registry, FALLBACKS[s.subject_name_strategy_fallback_type],
-                                  s.subject_name_strategy_kafka_cluster_id)
-        self._known.clear()
 
-    def check(self) -> None:
-        """Check that the registry answers. Raises RegistryError."""
-        self._registry.check()
+    def text_of(self, schema: Schema) -> SchemaText:
+        text = TEXT if schema is ANYTHING else avro_schema(schema, self._options)
+        plain = self.null_is_default and not _has_struct_default(schema)
+        return SchemaText(text, record_name(schema, self._options), plain)
 
-    def metrics(self) -> dict[str, float]:
-        return {f"cdc_registry_{name}_total": value for name, value in self._registry.counts().items()}
-
-    def close(self) -> None:
-        self._registry.close()
+    def misfit(self, ours: SchemaText, theirs: str) -> str | None:
+        return first_difference(ours.text, theirs)
 
     def from_connect(self, topic: str, schema: Schema | None, value: Any) -> bytes | None:
         """Magic byte, schema id, and the value as Avro. A null with an optional schema, or without a schema, is Kafka's
@@ -160,9 +78,9 @@ class AvroConverter:
             if schema.optional:
                 return None
             raise ConvertError("null where the schema requires a value", topic=topic, schema=schema.name)
-        known = self._find(topic, schema)
+        known = self.find(topic, schema)
         try:
-            return known.prefix + self._encoded(schema, value, known.plain)
+            return known.prefix + self._encoded(schema, value, known.made)
         except (DecodeError, TypeError, ValueError, OverflowError, AttributeError) as exc:
             self._out.truncate(0)
             context = exc.context if isinstance(exc, DecodeError) else {"cause": type(exc).__name__}
@@ -171,15 +89,7 @@ class AvroConverter:
 
     def wire_prefix(self, topic: str, schema: Schema) -> bytes:
         """Magic byte 0 and the big-endian schema id. Raises ConvertError, RegistryError."""
-        return self._find(topic, schema).prefix
-
-    def schema_text(self, schema_id: int) -> str:
-        """The text registered under *schema_id*. Raises RegistryError."""
-        return self._registry.schema_text(schema_id)
-
-    def schema_id(self, topic: str, schema: Schema) -> int:
-        """The id that values of *schema* are written under. The first call registers it, looks it up or checks it."""
-        return self._find(topic, schema).schema_id
+        return self.find(topic, schema).prefix
 
     def _encoded(self, schema: Schema, value: Any, plain: bool) -> bytes:
         if schema.type == BYTES and not schema.optional:
@@ -191,46 +101,6 @@ class AvroConverter:
         else:
             _write(self._out, schema, value, self.null_is_default)
         return self._out.take()
-
-    def _find(self, topic: str, schema: Schema) -> _Known:
-        key = (topic, id(schema))
-        found = self._known.get(key)
-        if found is None:
-            number = self._ask(topic, schema)
-            plain = self.null_is_default and not _has_struct_default(schema)
-            found = _Known(schema, number, b"\0" + number.to_bytes(4, "big"), plain)
-            if len(self._known) >= MAX_SCHEMAS:
-                del self._known[next(iter(self._known))]
-            self._known[key] = found
-        return found
-
-    def _ask(self, topic: str, schema: Schema) -> int:
-        try:
-            text = TEXT if schema is ANYTHING else avro_schema(schema, self._options)
-        except ConvertError as exc:
-            exc.context.setdefault("topic", topic)
-            raise
-        subject = self._subjects.name(topic, record_name(schema, self._options))
-        s = self.settings
-        if s.auto_register_schemas:
-            return self._registry.register(subject, text, s.normalize_schemas)
-        if s.use_schema_id >= 0:
-            return self._checked(s.use_schema_id, self._registry.schema_text(s.use_schema_id), text, subject)
-        if s.use_latest_version:
-            return self._checked(*self._registry.latest(subject), text, subject)
-        return self._registry.lookup(subject, text, s.normalize_schemas)
-
-    def _checked(self, number: int, registered: str, ours: str, subject: str) -> int:
-        """*number*, if our schema and the registered one give the same bytes. Raises ConvertError."""
-        try:
-            difference = first_difference(ours, registered)
-        except ValueError as exc:
-            raise ConvertError("the registered schema is not Avro", subject=subject, schema_id=number) from exc
-        if difference is not None:
-            raise ConvertError(f"the registered schema differs from the table's: {difference}", subject=subject,
-                               schema_id=number, hint="Register the table's schema under the subject, or set "
-                                                      "auto.register.schemas=true.")
-        return number
 
 
 def _has_struct_default(schema: Schema | None) -> bool:

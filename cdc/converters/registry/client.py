@@ -17,15 +17,19 @@ from cdc.config.secrets import scrub
 from cdc.core.errors import RegistryConnectionError, RegistryRefusedError
 
 from .exchange import Stop
-from .http import RegistryHttp, read_settings
+from .http import RegistryHttp
+from .oauth import oauth_tokens
+from .settings import read_settings
 
+AVRO: Final = "AVRO"
+PROTOBUF: Final = "PROTOBUF"
 MAX_MESSAGE: Final = 600
 """How many characters of the registry's own message we show: a report on incompatibility can contain whole schemas."""
 MAX_SCRUBBED: Final = 10 * MAX_MESSAGE
 MAX_ID: Final = (1 << 31) - 1
+"""Records have an id as a signed integer of four bytes."""
 MAX_IDS: Final = 200_000
 """How many ids are kept, by subject and schema. When there are more, all are dropped and asked for when needed."""
-"""Records have an id as a signed integer of four bytes."""
 
 
 class SchemaRegistry(Protocol):
@@ -36,11 +40,12 @@ class SchemaRegistry(Protocol):
         """Check, with one request, that there is a registry and that it accepts our credentials."""
         ...
 
-    def register(self, subject: str, text: str, normalize: bool = False) -> int:
-        """The schema's id. If *subject* does not have the schema, it becomes a new version."""
+    def register(self, subject: str, text: str, normalize: bool = False, schema_type: str = AVRO) -> int:
+        """The schema's id. If *subject* does not have the schema, it becomes a new version. *schema_type*: `AVRO`,
+        `JSON` or `PROTOBUF`."""
         ...
 
-    def lookup(self, subject: str, text: str, normalize: bool = False) -> int:
+    def lookup(self, subject: str, text: str, normalize: bool = False, schema_type: str = AVRO) -> int:
         """The id of a schema that *subject* has already."""
         ...
 
@@ -70,7 +75,7 @@ def open_registry(config: Mapping[str, str], stop: Stop | None = None) -> Schema
     first = settings.schema_registry_url[0]
     if first.startswith("mock:"):
         return MockRegistry.named(urlsplit(first).netloc)
-    return HttpRegistry(RegistryHttp(settings, headers, stop))
+    return HttpRegistry(RegistryHttp(settings, headers, stop, tokens=oauth_tokens(settings, stop)))
 
 
 class HttpRegistry:
@@ -85,11 +90,11 @@ class HttpRegistry:
         if status in (401, 407):
             raise refused(status, answer, registry=self._http.shown())
 
-    def register(self, subject: str, text: str, normalize: bool = False) -> int:
-        return self._id(subject, text, f"/subjects/{quote(subject, safe='')}/versions{_query(normalize)}")
+    def register(self, subject: str, text: str, normalize: bool = False, schema_type: str = AVRO) -> int:
+        return self._id(subject, text, f"/subjects/{quote(subject, safe='')}/versions{_query(normalize)}", schema_type)
 
-    def lookup(self, subject: str, text: str, normalize: bool = False) -> int:
-        return self._id(subject, text, f"/subjects/{quote(subject, safe='')}{_query(normalize)}")
+    def lookup(self, subject: str, text: str, normalize: bool = False, schema_type: str = AVRO) -> int:
+        return self._id(subject, text, f"/subjects/{quote(subject, safe='')}{_query(normalize)}", schema_type)
 
     def latest(self, subject: str) -> tuple[int, str]:
         answer = self._ask("GET", f"/subjects/{quote(subject, safe='')}/versions/latest", subject=subject)
@@ -118,11 +123,12 @@ class HttpRegistry:
     def close(self) -> None:
         self._http.close()
 
-    def _id(self, subject: str, text: str, path: str) -> int:
+    def _id(self, subject: str, text: str, path: str, schema_type: str) -> int:
         key = (subject, _digest(path, text))
+        body = {"schema": text} if schema_type == AVRO else {"schema": text, "schemaType": schema_type}
         found = self._ids.get(key)
         if found is None:
-            found = self._id_in(self._ask("POST", path, {"schema": text}, subject=subject), subject=subject)
+            found = self._id_in(self._ask("POST", path, body, subject=subject), subject=subject)
             if len(self._ids) >= MAX_IDS:
                 self._ids.clear()
             self._ids[key] = found
@@ -168,11 +174,12 @@ def refused(status: int, answer: Any, **context: Any) -> RegistryRefusedError | 
 
 
 _CREDENTIALS = ("the Schema Registry does not accept our credentials",
-                "Check basic.auth.credentials.source and basic.auth.user.info, or bearer.auth.token.")
+                "Check basic.auth.credentials.source and basic.auth.user.info, or the bearer.auth.* keys.")
 _NOT_REGISTERED = ("the schema is not registered",
                    "Register it, or set auto.register.schemas=true.")
 _INVALID = ("the Schema Registry calls the schema invalid",
-            "A name may be illegal in Avro: try schema.name.adjustment.mode=avro and field.name.adjustment.mode=avro.")
+            "A name may be illegal in the format: try schema.name.adjustment.mode=avro and"
+            " field.name.adjustment.mode=avro.")
 _MEANINGS: Final[dict[int, tuple[str, str]]] = {
     401: _CREDENTIALS,
     403: ("the Schema Registry denies access", "Grant this user read and write on the subject."),
@@ -210,11 +217,11 @@ class MockRegistry:
     def check(self) -> None:
         """It always answers."""
 
-    def register(self, subject: str, text: str, normalize: bool = False) -> int:
+    def register(self, subject: str, text: str, normalize: bool = False, schema_type: str = AVRO) -> int:
         with self._lock:
             found = next((number for number, known in self.schemas.items() if known == text), None)
             if found is None:
-                if not _is_json(text):
+                if schema_type != PROTOBUF and not _is_json(text):
                     raise refused(422, {"error_code": 42201, "message": "not JSON"}, subject=subject)
                 found = len(self.schemas) + 1
                 self.schemas[found] = text
@@ -223,7 +230,7 @@ class MockRegistry:
                 versions.append(found)
             return found
 
-    def lookup(self, subject: str, text: str, normalize: bool = False) -> int:
+    def lookup(self, subject: str, text: str, normalize: bool = False, schema_type: str = AVRO) -> int:
         for number in self.subjects.get(subject, ()):
             if self.schemas[number] == text:
                 return number

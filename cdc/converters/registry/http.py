@@ -21,111 +21,20 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import unquote, urlsplit
 
-from cdc.config.checks import at_least
-from cdc.config.options import Option, option, settings
-from cdc.config.table import OptionTable
 from cdc.core.errors import ConfigError, RegistryConnectionError, RegistryRefusedError
 from cdc.log import get_logger
 
 from .exchange import Exchange, Limits, Stop, TlsConnection
+from .settings import RegistrySettings
 
 log = get_logger(__name__)
 
-PREFIX: Final = "schema.registry."
 RETRIED: Final = frozenset((408, 429, 500, 502, 503, 504))
 CONTENT_TYPE: Final = "application/vnd.schemaregistry.v1+json"
-_HEADERS: Final = Option(key="request.header.*", pattern=re.compile(r"request\.header\.(.+)"), importance="LOW",
-                         doc="A header to send with every request to the registry.", private=True)
 _TO_PEM: Final = "Convert it to PEM: keytool -importkeystore to PKCS12, then openssl pkcs12 -in a.p12 -out a.pem."
-
-
-def _url_problem(urls: tuple[str, ...]) -> str | None:
-    for url in urls:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https", "mock") or not (parts.netloc or parts.scheme == "mock"):
-            return "a list of http:// or https:// addresses is wanted"
-        if (parts.scheme == "mock") != (urlsplit(urls[0]).scheme == "mock"):
-            return "mock:// cannot be mixed with real registries"
-    return None
-
-
-@settings
-class RegistrySettings:
-    """The keys of Confluent's `SchemaRegistryClientConfig`, without the converter's prefix.
-
-    All of them may have another `schema.registry.` in front; the Java client requires it for `ssl.*`.
-    """
-
-    schema_registry_url: tuple[str, ...] = option(
-        "schema.registry.url", "LIST", required=True, importance="HIGH", check=_url_problem,
-        doc="Addresses of the Schema Registry, in order of preference.")
-    basic_auth_credentials_source: str = option(
-        "basic.auth.credentials.source", default="URL", one_of=("URL", "USER_INFO", "SASL_INHERIT"),
-        doc="Where user and password come from: the URL, basic.auth.user.info, or sasl.jaas.config.")
-    basic_auth_user_info: str | None = option("basic.auth.user.info", "PASSWORD", default=None, doc="user:password.")
-    sasl_jaas_config: str | None = option(
-        "sasl.jaas.config", "PASSWORD", default=None, doc="JAAS text with username and password.")
-    bearer_auth_credentials_source: str = option(
-        "bearer.auth.credentials.source", default="STATIC_TOKEN", one_of=("STATIC_TOKEN",),
-        doc="Where the bearer token comes from.")
-    bearer_auth_token: str | None = option(
-        "bearer.auth.token", "PASSWORD", default=None, doc="The bearer token.")
-    ssl_truststore_type: str | None = option("ssl.truststore.type", default=None, doc="PEM.")
-    ssl_truststore_location: str | None = option(
-        "ssl.truststore.location", default=None, doc="PEM file of trusted certificates.")
-    ssl_truststore_certificates: str | None = option(
-        "ssl.truststore.certificates", default=None, doc="Trusted certificates as PEM text.")
-    ssl_keystore_type: str | None = option("ssl.keystore.type", default=None, doc="PEM.")
-    ssl_keystore_location: str | None = option(
-        "ssl.keystore.location", default=None, doc="PEM file of key and certificate chain.")
-    ssl_keystore_key: str | None = option(
-        "ssl.keystore.key", "PASSWORD", default=None, doc="Private key as PEM text.")
-    ssl_keystore_certificate_chain: str | None = option(
-        "ssl.keystore.certificate.chain", default=None, doc="Certificate chain as PEM text.")
-    ssl_key_password: str | None = option(
-        "ssl.key.password", "PASSWORD", default=None, doc="Password of the private key.")
-    ssl_endpoint_identification_algorithm: str = option(
-        "ssl.endpoint.identification.algorithm", default="https",
-        doc="https: check the name in the certificate; empty: do not.")
-    proxy_host: str | None = option("proxy.host", default=None, importance="LOW",
-                                    doc="Host of an HTTP proxy for the registry.")
-    proxy_port: int = option("proxy.port", "INT", default="80", importance="LOW", doc="Port of the HTTP proxy.")
-    http_connect_timeout_ms: int = option(
-        "http.connect.timeout.ms", "INT", default="10000", importance="LOW", check=at_least(1),
-        doc="Longest wait for a connection, its TLS handshake included, in ms.")
-    http_read_timeout_ms: int = option(
-        "http.read.timeout.ms", "INT", default="30000", importance="LOW", check=at_least(1),
-        doc="Longest wait for a whole answer, in ms.")
-    max_retries: int = option("max.retries", "INT", default="3", importance="LOW", check=at_least(0),
-                              doc="How often all addresses are tried again before the registry counts as unavailable.")
-    retries_wait_ms: int = option("retries.wait.ms", "INT", default="1000", importance="LOW", check=at_least(0),
-                                  doc="Pause before all addresses are tried again, in ms; it doubles each time.")
-    retries_max_wait_ms: int = option("retries.max.wait.ms", "INT", default="20000", importance="LOW",
-                                      check=at_least(0), doc="Longest pause between two rounds, in ms.")
-
-
-OPTIONS = OptionTable.of(RegistrySettings, _HEADERS)
-
-
-def read_settings(config: Mapping[str, str]) -> tuple[RegistrySettings, dict[str, str]]:
-    """The settings, and additional request headers. Raises ConfigError."""
-    config = unprefixed(config)
-    parsed = OPTIONS.parse(config, partial=True)
-    parsed.check("Schema Registry client")
-    if config.get("ssl.endpoint.identification.algorithm", "https").strip() == "":
-        parsed.values["ssl_endpoint_identification_algorithm"] = ""
-    headers = {match[1]: text for match, text in parsed.families[_HEADERS.key]}
-    return RegistrySettings(**parsed.values), headers
-
-
-def unprefixed(config: Mapping[str, str]) -> dict[str, str]:
-    """*config* with `schema.registry.ssl.…` as `ssl.…`. If both are given, the longer form is used."""
-    more = {key[len(PREFIX):]: text for key, text in config.items()
-            if key.startswith(PREFIX) and key != "schema.registry.url"}
-    return {**config, **more}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,16 +68,36 @@ def endpoint(url: str) -> Endpoint:
     return Endpoint(secure, parts.hostname, port or (443 if secure else 80), parts.path.rstrip("/"), unquote(user_info))
 
 
+class Tokens(Protocol):
+    """Bearer tokens, for requests."""
+
+    def headers(self) -> dict[str, str]:
+        """The headers with a token that is valid now. Raises RegistryConnectionError, RegistryRefusedError."""
+        ...
+
+    def forget(self) -> bool:
+        """The server did not accept the token: get another one. False if this one is new."""
+        ...
+
+
 class RegistryHttp:
-    """Sends requests to the first address that answers. For one thread at a time. It blocks; *stop* ends its waits."""
+    """Sends requests to the first address that answers. For one thread at a time. It blocks; *stop* ends its waits.
+
+    *tokens*: gives bearer tokens; *content_type*: of bodies; *name*: of the server, in messages.
+    """
 
     def __init__(self, settings: RegistrySettings, headers: Mapping[str, str], stop: Stop | None = None,
-                 clock: Callable[[], float] = time.monotonic) -> None:
+                 clock: Callable[[], float] = time.monotonic, *, tokens: Tokens | None = None,
+                 content_type: str = CONTENT_TYPE, name: str = "the Schema Registry") -> None:
         self.settings = settings
+        self._tokens = tokens
+        self._name = name
+        self._more: Mapping[str, str] = {}
         self._clock = clock
         self._limits = Limits(settings.http_connect_timeout_ms / 1000, settings.http_read_timeout_ms / 1000)
         self.endpoints = tuple(endpoint(url) for url in settings.schema_registry_url)
-        self._headers = {**headers, "Accept": f"{CONTENT_TYPE}, application/json", "Content-Type": CONTENT_TYPE}
+        self._headers = {**headers, "Accept": f"{CONTENT_TYPE}, application/json",
+                         "Content-Type": content_type}
         self._stop: Stop = stop or threading.Event()
         self._tls = tls_context(settings) if any(e.secure for e in self.endpoints) else None
         self._connections: dict[int, http.client.HTTPConnection] = {}
@@ -178,13 +107,16 @@ class RegistryHttp:
         self._authorization = [self._authorize(e) for e in self.endpoints]
         _check_headers(headers, self._authorization)
 
-    def request(self, method: str, path: str, body: Any = None, retries: int | None = None) -> tuple[int, Any]:
-        """The answer's status and its JSON, or None if it is not JSON.
+    def request(self, method: str, path: str, body: Any = None, retries: int | None = None,
+                headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
+        """The answer's status and its JSON, or None if it is not JSON. *body*: bytes, or what is sent as JSON.
+        *headers*: further ones.
 
         A failed request is repeated *retries* times, by default as configured; all our requests may be repeated.
         Raises RegistryConnectionError if no address answers, RegistryRefusedError if a certificate is not trusted.
         """
-        payload = None if body is None else json.dumps(body, ensure_ascii=False).encode()
+        payload = body if body is None or isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
+        self._more = headers or {}
         began = time.monotonic()
         self.counts["requests"] += 1
         try:
@@ -206,8 +138,8 @@ class RegistryHttp:
             if self._stop.is_set():
                 break
             log.warning("registry_unavailable", registry=self.shown(), attempt=attempt + 1, cause=cause)
-        raise RegistryConnectionError("the Schema Registry does not answer", registry=self.shown(), cause=cause,
-                                      hint="Check schema.registry.url and that the registry runs.")
+        raise RegistryConnectionError(f"{self._name} does not answer", registry=self.shown(), cause=cause,
+                                      hint="Check its address in the configuration, and that it runs.")
 
     def shown(self) -> str:
         """The addresses, without credentials."""
@@ -230,9 +162,11 @@ class RegistryHttp:
             index = (self._current + step) % len(self.endpoints)
             try:
                 status, data = self._exchange(index, method, path, payload)
+                if status == 401 and self._tokens is not None and self._tokens.forget():
+                    status, data = self._exchange(index, method, path, payload)
             except ssl.SSLCertVerificationError as exc:
                 raise RegistryRefusedError(
-                    f"the Schema Registry's certificate is not trusted: {exc}",
+                    f"the certificate of {self._name} is not trusted: {exc}",
                     registry=str(self.endpoints[index]), hint="Set schema.registry.ssl.truststore.location.") from exc
             except (OSError, http.client.HTTPException) as exc:
                 cause = f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
@@ -255,7 +189,8 @@ class RegistryHttp:
 
     def _once(self, index: int, method: str, path: str, payload: bytes | None) -> tuple[int, bytes]:
         connection = self._connections.get(index) or self._connect(index)
-        headers = {**self._headers, **self._authorization[index]}
+        authorization = self._tokens.headers() if self._tokens else self._authorization[index]
+        headers = {**self._headers, **self._more, **authorization}
         try:
             return Exchange(connection, self._limits, self._clock).run(
                 self._stop, method, self._target(index, path), payload, headers)

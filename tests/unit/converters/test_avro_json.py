@@ -63,7 +63,7 @@ def test_golden_records_are_the_same_from_avro(path: Path) -> None:
             if found is not None:
                 schema = schema_of(found["schema"])
                 value = value_of(schema, found["payload"])
-                assert made.printer(schema).printed(avro(schema, value)) == made.from_connect("t", schema, value)
+                assert made.printer("t", schema).printed(avro(schema, value)) == made.from_connect("t", schema, value)
 
 
 def some_value(rng: random.Random, depth: int) -> tuple[Schema, Any]:
@@ -95,19 +95,19 @@ def test_any_value_is_the_same_from_avro(settings: dict[str, str]) -> None:
         written = avro(schema, value, made.null_is_default)
         if not made.null_is_default and schema.type in (ARRAY, MAP, "STRUCT"):
             continue  # inside of these, Avro always writes the default
-        assert made.printer(schema).printed(written) == made.from_connect("t", schema, value), (schema, value)
+        assert made.printer("t", schema).printed(written) == made.from_connect("t", schema, value), (schema, value)
 
 
 def test_a_null_that_was_written_in_spite_of_a_default_is_the_default() -> None:
     schema = replace(optional(STRING), default="d")
-    assert converter({}).printer(schema).printed(b"\x02").endswith(b'"payload":"d"}')
-    assert converter(SETTINGS[3]).printer(schema).printed(b"\x02").endswith(b'"payload":null}')
+    assert converter({}).printer("t", schema).printed(b"\x02").endswith(b'"payload":"d"}')
+    assert converter(SETTINGS[3]).printer("t", schema).printed(b"\x02").endswith(b'"payload":null}')
 
 
 def test_bytes_that_are_no_value_of_the_schema_are_an_error() -> None:
     schema = struct("s", [("a", Schema(STRING)), ("b", optional(FLOAT64)), ("c", Schema(ARRAY, items=Schema(BYTES)))])
     good = avro(schema, ("text", 1.5, [b"x"]))
-    printer = converter({}).printer(schema)
+    printer = converter({}).printer("t", schema)
     wanted = printer.printed(good)
     for broken in (*(good[:size] for size in range(len(good))), good + b"\0", b"\x01" + good[1:], b"\xff" * 30,
                    packing.pack("<q", -1)):

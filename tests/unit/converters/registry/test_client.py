@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import io
 import json
@@ -13,6 +14,8 @@ import pytest
 
 from cdc.converters.registry import http as registry_http
 from cdc.converters.registry.client import HttpRegistry, MockRegistry, open_registry
+from cdc.converters.registry.oauth import Client, OauthTokens
+from cdc.converters.registry.settings import read_settings
 from cdc.core.errors import ConfigError, RegistryConnectionError, RegistryRefusedError
 
 Answer = tuple[int, Any] | Exception
@@ -57,7 +60,8 @@ class Connection:
         self.sock = Socket()
 
     def request(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> None:
-        self.seen.append((self.host, method, path, body and json.loads(body), headers))
+        sent = body and (body if "form" in headers["Content-Type"] else json.loads(body))
+        self.seen.append((self.host, method, path, sent, headers))
 
     def getresponse(self) -> Response:
         answer = self.script[self.host].pop(0)
@@ -291,6 +295,68 @@ def test_a_token_read_from_a_file_may_end_in_a_line_end() -> None:
     assert authorization() == "Bearer abc"
 
 
+OAUTH = {"bearer.auth.credentials.source": "OAUTHBEARER", "bearer.auth.issuer.endpoint.url": "http://o:9/token",
+         "bearer.auth.client.id": "me", "bearer.auth.client.secret": "s3cret", "bearer.auth.scope": "a b",
+         "bearer.auth.logical.cluster": "lsrc-1", "bearer.auth.identity.pool.id": "pool-1"}
+
+
+def test_a_token_of_an_oauth_server() -> None:
+    Connection.script["o"] = [(200, {"access_token": "T1", "expires_in": 3600})]
+    Connection.script["a"] = [(200, {"id": 1}), (200, {"id": 2})]
+    found = client(**OAUTH)
+    found.register("s", '"int"')
+    found.register("s", '"long"')
+    host, method, path, body, headers = Connection.seen[0]
+    assert (host, method, path, body) == ("o", "POST", "/token", b"grant_type=client_credentials&scope=a+b")
+    assert headers["Authorization"] == "Basic " + base64.b64encode(b"me:s3cret").decode()
+    assert [each[0] for each in Connection.seen] == ["o", "a", "a"]
+    assert authorization() == "Bearer T1"
+    assert Connection.seen[-1][4]["target-sr-cluster"] == "lsrc-1"
+    assert Connection.seen[-1][4]["Confluent-Identity-Pool-Id"] == "pool-1"
+
+
+def test_a_token_that_ended_is_replaced() -> None:
+    Connection.script["o"] = [(200, {"access_token": "T1"}), (200, {"access_token": "T2"})]
+    Connection.script["a"] = [(200, {"id": 1}), (401, {}), (200, {"id": 2}), (401, {"message": "no"})]
+    found = client(**OAUTH)
+    found.register("s", '"int"')
+    assert found.register("s", '"long"') == 2
+    assert authorization() == "Bearer T2"
+    Connection.script["o"] = [(200, {"access_token": "T3"})]
+    Connection.script["a"].append((401, {"message": "no"}))
+    with pytest.raises(RegistryRefusedError, match="credentials"):
+        found.register("s", '"bytes"')
+
+
+@pytest.mark.parametrize("answer", [(401, {"error": "invalid_client"}), (200, {}), (200, {"access_token": "a\nb"})],
+                         ids=["refused", "no token", "no header"])
+def test_an_oauth_server_that_gives_no_token(answer: Answer) -> None:
+    Connection.script["o"] = [answer]
+    with pytest.raises(RegistryRefusedError, match="gives no token") as caught:
+        client(**OAUTH).register("s", '"int"')
+    assert "s3cret" not in str(caught.value)
+
+
+def test_an_oauth_server_that_does_not_answer() -> None:
+    Connection.script["o"] = [OSError("away")] * 8
+    with pytest.raises(RegistryConnectionError, match="the OAuth server does not answer"):
+        client(**OAUTH).register("s", '"int"')
+
+
+def test_how_long_a_token_is_used() -> None:
+    now = [1000.0]
+    claims = base64.urlsafe_b64encode(b'{"exp":1500}').decode().rstrip("=")
+    for token, more, until in ((f"h.{claims}.s", {}, 1200.0), ("opaque", {}, 1030.0),
+                               ("opaque", {"expires_in": 10}, 1005.0), ("a.b.c", {"expires_in": 900}, 1600.0)):
+        settings, _ = read_settings({"schema.registry.url": "http://a", **OAUTH})
+        tokens = OauthTokens(Client("http://o", "me", "x"), settings, clock=lambda: now[0])
+        Connection.script["o"] = [(200, {"access_token": token, **more}), (200, {"access_token": "next"})]
+        for moment, wanted in ((1000.0, token), (until - 0.01, token), (until, "next")):
+            now[0] = moment
+            assert tokens.headers()["Authorization"] == f"Bearer {wanted}"
+        now[0] = 1000.0
+
+
 def test_further_headers() -> None:
     Connection.script["a"] = [(200, {"id": 1})]
     found = open_registry({"schema.registry.url": "http://a", "request.header.X-Tenant": "me"})
@@ -305,8 +371,12 @@ def test_further_headers() -> None:
     ({"schema.registry.url": "http://a,mock://b"}, "schema.registry.url"),
     ({"schema.registry.url": "http://a", "basic.auth.credentials.source": "USER_INFO"}, "basic.auth.user.info"),
     ({"schema.registry.url": "http://a", "basic.auth.credentials.source": "SASL_INHERIT"}, "sasl.jaas.config"),
-    ({"schema.registry.url": "http://a", "bearer.auth.credentials.source": "OAUTHBEARER"},
+    ({"schema.registry.url": "http://a", "bearer.auth.credentials.source": "CUSTOM"},
      "bearer.auth.credentials.source"),
+    ({"schema.registry.url": "http://a", "bearer.auth.credentials.source": "OAUTHBEARER"},
+     "bearer.auth.issuer.endpoint.url"),
+    ({"schema.registry.url": "http://a", "bearer.auth.credentials.source": "OAUTHBEARER",
+      "bearer.auth.issuer.endpoint.url": "http://o/token", "bearer.auth.client.id": "me"}, "bearer.auth.client.secret"),
     ({"schema.registry.url": "https://a", "schema.registry.ssl.truststore.location": "/x.jks"},
      "ssl.truststore.location"),
     ({"schema.registry.url": "https://a", "ssl.keystore.location": "/missing.pem"}, "ssl.keystore.location"),
@@ -318,8 +388,8 @@ def test_what_cannot_work_is_refused_at_once(settings: dict[str, str], option: s
 
 
 def test_an_empty_algorithm_leaves_the_name_unchecked() -> None:
-    checked, _ = registry_http.read_settings({"schema.registry.url": "https://a"})
-    unchecked, _ = registry_http.read_settings({"schema.registry.url": "https://a",
+    checked, _ = read_settings({"schema.registry.url": "https://a"})
+    unchecked, _ = read_settings({"schema.registry.url": "https://a",
                                                 "schema.registry.ssl.endpoint.identification.algorithm": ""})
     assert registry_http.tls_context(checked).check_hostname
     assert not registry_http.tls_context(unchecked).check_hostname
@@ -327,7 +397,7 @@ def test_an_empty_algorithm_leaves_the_name_unchecked() -> None:
 
 
 def test_settings_never_show_secrets() -> None:
-    found, _ = registry_http.read_settings({"schema.registry.url": "http://a", "basic.auth.user.info": "u:secret",
+    found, _ = read_settings({"schema.registry.url": "http://a", "basic.auth.user.info": "u:secret",
                                             "bearer.auth.token": "secret", "sasl.jaas.config": "secret"})
     assert "secret" not in repr(found)
 

@@ -14,7 +14,8 @@ import pytest
 
 from cdc.converters.registry.client import HttpRegistry
 from cdc.converters.registry.exchange import MAX_ANSWER_BYTES, STOP_GRACE_S
-from cdc.converters.registry.http import RegistryHttp, read_settings
+from cdc.converters.registry.http import RegistryHttp
+from cdc.converters.registry.settings import read_settings
 from cdc.core.errors import RegistryConnectionError, RegistryRefusedError
 
 Talk = Callable[[socket.socket, "Peer"], None]
