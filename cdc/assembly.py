@@ -252,6 +252,9 @@ def connector(settings: WorkerConfig, given: Mapping[str, str], shown: Mapping[s
         retry_budget=config.errors_max_retries, busy=BusyRetries(config.busy_retries, config.busy_delay_s))
 
 
+_LOGIN: Final = ("bootstrap.", "security.", "sasl.", "ssl.", "metadata.broker.list")
+
+
 def channels(control: ControlConfig, prefix: str, name: str, given: Mapping[str, str], settings: WorkerConfig,
              ) -> list[Channel]:
     """The channels besides the signal table that connector *name* takes signals from. Raises ConfigError."""
@@ -261,11 +264,13 @@ def channels(control: ControlConfig, prefix: str, name: str, given: Mapping[str,
     if "kafka" in control.signal_enabled_channels:
         from cdc.kafka.signals import KafkaSignals, consumer_settings  # only if it is needed
 
-        servers = (control.signal_kafka_bootstrap_servers or "").strip()
-        base = {"bootstrap.servers": servers} if servers else {**settings.client(), **settings.client("consumer")}
         own = {key.removeprefix(CONSUMER): text for key, text in given.items() if key.startswith(CONSUMER)}
+        servers = (control.signal_kafka_bootstrap_servers or "").strip()
+        workers = {**settings.client(), **settings.client("consumer")}
+        if servers or any(key.startswith(_LOGIN) for key in own):  # the worker's secrets are for its brokers only
+            workers = {"bootstrap.servers": servers or workers.get("bootstrap.servers", "")}
         made.append(KafkaSignals(control.signal_kafka_topic or f"{prefix}-signal", prefix,
-                                 consumer_settings({**base, **own}, control.signal_kafka_groupId)))
+                                 consumer_settings({**workers, **own}, control.signal_kafka_groupId)))
     return made
 
 

@@ -60,7 +60,7 @@ class Filters:
     def __init__(self, *, databases: NameFilter = NameFilter(), schemas: NameFilter = NameFilter(),
                  tables: NameFilter = NameFilter(), columns: NameFilter = NameFilter(),
                  prefixes: NameFilter = NameFilter(), keys: KeyColumns = KeyColumns(),
-                 builtin: Callable[[TableId], bool] | None = None, signal_tables: Sequence[str] = ()) -> None:
+                 builtin: Callable[[TableId], bool] | None = None, signals: frozenset[str] = frozenset()) -> None:
         self.databases = databases
         self.schemas = schemas
         self.tables = tables
@@ -68,7 +68,7 @@ class Filters:
         self.prefixes = prefixes
         self.keys = keys
         self._builtin = builtin
-        self._signal_tables = frozenset(_unquoted(name) for name in signal_tables if name.strip())
+        self._signals = signals
         self._answers: dict[TableId, bool] = {}
 
     @classmethod
@@ -86,18 +86,18 @@ class Filters:
             prefixes=_name_filter(config, "message.prefix"),
             keys=_key_columns(getattr(config, "message_key_columns", None)),
             builtin=builtin if getattr(config, "table_ignore_builtin", True) else None,
-            signal_tables=[name for item in _items(getattr(config, "signal_data_collection", None))
-                           for name in item.split(",")],
+            signals=signal_tables(config),
         )
 
     def table(self, id: TableId) -> bool:
         """Whether changes of *id* are captured."""
         answer = self._answers.get(id)
         if answer is None:
-            answer = self._answers[id] = self.is_signal_table(id) or self._table(id)
+            answer = self._answers[id] = self.is_signal_table(id) or self.listed(id)
         return answer
 
-    def _table(self, id: TableId) -> bool:
+    def listed(self, id: TableId) -> bool:
+        """Whether the lists let *id* pass; a signal table is captured without that."""
         if self._builtin is not None and self._builtin(id):
             return False
         if id.schema and not self.schemas(id.schema):
@@ -106,9 +106,14 @@ class Filters:
             return False
         return self.tables(str(id))
 
+    def missing_signal_tables(self, ids: Iterable[TableId]) -> list[str]:
+        """The names of signal tables that are not among *ids*."""
+        found = {name for id in ids for name in table_names(id)}
+        return sorted(self._signals - found)
+
     def is_signal_table(self, id: TableId) -> bool:
         """Whether *id* is the signal table, which is always captured."""
-        return any(name in self._signal_tables for name in table_names(id))
+        return not self._signals.isdisjoint(table_names(id))
 
     def column(self, id: TableId, column: str) -> bool:
         """Whether a captured table's column is part of its rows. It may be a part of the key in any case."""
@@ -117,6 +122,12 @@ class Filters:
     def prefix(self, prefix: str) -> bool:
         """Whether logical decoding messages of *prefix* are captured."""
         return self.prefixes(prefix)
+
+
+def signal_tables(config: Any) -> frozenset[str]:
+    """The names of `signal.data.collection`, without quotes."""
+    return frozenset(_unquoted(name) for item in _items(getattr(config, "signal_data_collection", None))
+                     for name in item.split(",") if name.strip())
 
 
 def table_names(id: TableId) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from cdc.debezium.filters import Filters
 from cdc.debezium.naming import TopicNaming
 from cdc.log import get_logger
 from cdc.sources.mysql.ddl.schema_change_text import SchemaChange
-from cdc.sources.shared.selection import SnapshotSelection, captured_tables, unmatched_entries
+from cdc.sources.shared.selection import SnapshotSelection, captured_tables, unmatched_entries, warn_of_missing
 
 from . import catalog, connection, grants, schema_changes, snapshot
 from .lookup import Lookup
@@ -71,7 +71,8 @@ class SnapshotPlan:
     def check_lists(self, found: catalog.Catalog) -> None:
         """Warn of the entries of the include lists that match nothing; tables may be made later, so the stream goes
         on. Raises SourceRefusedError when the user cannot see any table."""
-        captured = [str(id) for id in found.creates if self._filters.table(id)]
+        warn_of_missing(self._filters.missing_signal_tables(found.creates))
+        captured = [str(id) for id in found.creates if self._filters.listed(id)]
         if not captured:
             grants.check_sees_tables(self._lookup.connection(), self._lookup.facts)
             log.warning("no_table_captured", hint="Check the include and exclude lists, and the user's SELECT grants.")

@@ -11,6 +11,7 @@ from collections.abc import Collection, Generator, Iterable, Sequence
 from dataclasses import replace
 from typing import ClassVar, Final
 
+from cdc.core.control import SET_BINLOG_POSITION
 from cdc.core.errors import SourceConnectionError, SourceRefusedError
 from cdc.core.position import Offset, Position
 from cdc.core.record import Batch, Message
@@ -20,6 +21,7 @@ from cdc.debezium.filters import Filters
 from cdc.debezium.naming import TopicNaming
 from cdc.log import get_logger
 from cdc.sources.mysql.ddl.structure import Structures, TableStructure
+from cdc.sources.shared.control import refusal
 from cdc.sources.shared.source import LogSource, Reader, SnapshotReader
 from cdc.sources.snapshot.incremental import MARKED_WAIT_S, IncrementalSnapshot
 from cdc.sources.snapshot.initial import BATCH_BYTES, InitialSnapshot
@@ -80,6 +82,9 @@ class MySqlSource(LogSource[MySqlPosition]):
         self._emitter = Emitter(skipped=frozenset(config.skipped_operations), tombstones=config.tombstones_on_delete,
                                 skip_unchanged=config.skip_messages_without_change)
         self.control = self._make_control(self._emitter, self._filters, self._events)
+        self.control.actions[SET_BINLOG_POSITION] = refusal(
+            "what the stream has read and what is kept of tables would not fit another place in the log",
+            "Stop the connector, change its offset with PATCH /connectors/NAME/offsets, and resume it.")
         self._waits = LockWaits(self.warnings, config.database_query_timeout_ms / 1000)
         self._lookup = Lookup(config, self._filters, self._scope, self._waits)
         self._plan = SnapshotPlan(config, self._lookup, self._filters, self._builder)

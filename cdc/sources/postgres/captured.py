@@ -8,7 +8,7 @@ from cdc.core.errors import ConfigError
 from cdc.core.table import TableId
 from cdc.debezium.filters import Filters
 from cdc.log import get_logger
-from cdc.sources.shared.selection import SnapshotSelection, captured_tables, unmatched_entries
+from cdc.sources.shared.selection import SnapshotSelection, captured_tables, unmatched_entries, warn_of_missing
 
 from .catalog import CatalogSnapshot, RelationCatalog, Unlogged
 from .checks import listed
@@ -45,7 +45,9 @@ def check_captured(captured: Iterable[RelationCatalog], unlogged: Iterable[Unlog
     captured = list(captured)
     for each in captured:
         _remark(each, config, filters)
-    names = [f"{each.namespace}.{each.name}" for each in captured]
+    ids = [TableId(config.database_dbname, each.namespace, each.name) for each in captured]
+    warn_of_missing(filters.missing_signal_tables(ids))
+    names = [str(id) for id in ids if filters.listed(id)]
     others = {name: each.why for each in unlogged if (name := _named(each, config.database_dbname, filters))}
     if not names and (config.table_include_list or config.schema_include_list):
         raise _nothing(config, others)

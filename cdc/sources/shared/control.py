@@ -98,7 +98,8 @@ class Control:
         """*prefix*: the topic prefix. *is_signal_table*: which tables have signals. *message* makes a record of a
         notification, if notifications go to a topic. *position*: the present offset, for the signal `log`."""
         self.handler: Handler | None = None
-        self.actions: dict[str, Action] = {control.LOG: self._log, control.SCHEMA_CHANGES: _refuse_schema_changes}
+        self.actions: dict[str, Action] = {control.LOG: self._log, control.SCHEMA_CHANGES: refusal(
+            "structures of tables come from the server and its log, so there is nothing to override")}
         self._prefix = prefix
         self._emitter = emitter
         self._is_signal_table = is_signal_table
@@ -250,9 +251,13 @@ class Control:
         log.info("signal_log", id=signal.id, channel=signal.channel, message=message.replace("{}", f"{{{offset}}}", 1))
 
 
-def _refuse_schema_changes(signal: Signal) -> None:
-    log.warning("signal_refused", id=signal.id, type=signal.type, channel=signal.channel,
-                why="structures of tables come from the server and its log, so there is nothing to override")
+def refusal(why: str, hint: str = "") -> Action:
+    """What to do with signals of a type that means nothing here."""
+    def refuse(signal: Signal) -> None:
+        log.warning("signal_refused", id=signal.id, type=signal.type, channel=signal.channel, why=why,
+                    **({"hint": hint} if hint else {}))
+
+    return refuse
 
 
 def _signal_of(record: Record) -> Signal | None:

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 
 from cdc.config.regex import compile_items
 from cdc.core.table import TableId
-from cdc.debezium.filters import Filters, NameFilter, Patterns, table_names
+from cdc.debezium.filters import Filters, NameFilter, Patterns, signal_tables, table_names
+from cdc.log import get_logger
 
 from .options import SourceConfig
+
+log = get_logger(__name__)
 
 
 def captured_tables(ids: Iterable[TableId], filters: Filters) -> list[TableId]:
@@ -34,6 +37,13 @@ def unmatched_entries(entries: Sequence[str], patterns: Patterns, names: Collect
             if not any(pattern.fullmatch(name) for name in names)]
 
 
+def warn_of_missing(signal_tables: Sequence[str]) -> None:
+    """Warn of the *signal_tables* that the database does not have."""
+    for name in signal_tables:
+        log.warning("signal_table_missing", table=name, hint=(
+            "Create it, with the text columns id, type and data, and restart the connector."))
+
+
 @dataclass(frozen=True, slots=True)
 class SnapshotSelection:
     """Which captured tables a snapshot copies, in what order, and which with a SELECT of the user's own."""
@@ -41,17 +51,20 @@ class SnapshotSelection:
     only: NameFilter
     order: str
     overrides: Mapping[str, str]
+    signals: frozenset[str] = frozenset()
+    """Names of signal tables, which are never copied."""
 
     @classmethod
     def from_config(cls, config: SourceConfig) -> SnapshotSelection:
         """Raises ConfigError for a bad regular expression."""
         only = NameFilter(compile_items(config.snapshot_include_collection_list, "snapshot.include.collection.list"))
-        return cls(only, config.snapshot_tables_order_by_row_count, dict(config.snapshot_select_statement_overrides))
+        return cls(only, config.snapshot_tables_order_by_row_count, dict(config.snapshot_select_statement_overrides),
+                   signal_tables(config))
 
     def tables(self, captured: Iterable[TableId], row_counts: Mapping[TableId, int]) -> list[TableId]:
         """The tables to copy among *captured*, whose order decides where row counts do not. *row_counts* are the
         database's estimates; a table without one counts as the smallest."""
-        chosen = [id for id in captured if self.only(*table_names(id))]
+        chosen = [id for id in captured if self.only(*table_names(id)) and self.signals.isdisjoint(table_names(id))]
         if self.order != "disabled":
             chosen.sort(key=lambda id: row_counts.get(id, -1), reverse=self.order == "descending")
         return chosen

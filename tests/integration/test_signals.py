@@ -1,0 +1,111 @@
+"""Signals by all their ways, as a running service takes them, and what it tells of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+from structlog.testing import capture_logs
+
+from tests.conftest import BinlogDatabase, Database
+from tests.fault.pipeline import source_options
+from tests.integration.mysql_source import running as running_mysql
+from tests.integration.test_pipeline import LINES
+from tests.integration.test_rest_service import Service
+from tests.servers.kafka import KafkaServer, create_topic, wait_for_messages
+from tests.servers.process import wait_until
+
+TABLES = """\
+CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY);
+CREATE TABLE signals (id varchar(42) PRIMARY KEY, type varchar(32) NOT NULL, data varchar(2048));
+INSERT INTO a VALUES (1), (2); INSERT INTO signals VALUES ('0', 'log', '{"message": "from before"}')"""
+
+
+def log_signal(message: str) -> str:
+    return json.dumps({"id": message, "type": "log", "data": {"message": message}})
+
+
+@pytest.fixture(name="service")
+def service_fixture(database: Database, kafka: KafkaServer, topic_prefix: str, tmp_path: Path) -> Iterator[Service]:
+    """Not yet started. Signals wait in its topic and its file."""
+    database.execute(TABLES)
+    create_topic(kafka.bootstrap, f"{topic_prefix}-signal")
+    send(kafka, topic_prefix, (topic_prefix, log_signal("kafka 1")), ("another", log_signal("another's")),
+         (topic_prefix, "nonsense"))
+    (tmp_path / "signals").write_text(log_signal("file 1") + "\n")
+    with Service(tmp_path, {"worker.properties": {
+        "bootstrap.servers": kafka.bootstrap, "listeners": "http://127.0.0.1:0", "offset.flush.interval.ms": "200",
+        "offset.storage.file.filename": str(tmp_path / "offsets"), **LINES, "name": "shop",
+        "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+        **source_options(database.server, database.name, topic_prefix), "table.include.list": "public[.][ab]",
+        "publication.autocreate.mode": "filtered", "publication.name": topic_prefix.lower(),
+        "signal.data.collection": "public.signals", "signal.enabled.channels": "source,kafka,file,jmx",
+        "signal.file": str(tmp_path / "signals"), "signal.poll.interval.ms": "100",
+        "notification.enabled.channels": "sink,log", "notification.sink.topic.name": f"{topic_prefix}-notes",
+    }}) as made:
+        yield made
+
+
+def send(kafka: KafkaServer, topic_prefix: str, *messages: tuple[str, str]) -> None:
+    producer = Producer({"bootstrap.servers": kafka.bootstrap})
+    for key, value in messages:
+        producer.produce(f"{topic_prefix}-signal", value, key)
+    assert not producer.flush(30)
+
+
+def logged(service: Service, event: str) -> list[dict[str, Any]]:
+    """Lines of *event* since the last start."""
+    found = [json.loads(line) for line in service.text().splitlines() if line.endswith("}")]
+    return [line for line in found if line["event"] == event]
+
+
+def messages(service: Service) -> set[str]:
+    return {line["message"] for line in logged(service, "signal_log")}
+
+
+@pytest.mark.parametrize("postgres", ["postgres15"], indirect=True)
+def test_each_channel_gives_a_signal_once(service: Service, database: Database, kafka: KafkaServer,
+                                          topic_prefix: str, tmp_path: Path) -> None:
+    service.begin()
+    service.await_state("streaming", 60)
+    database.execute("INSERT INTO signals VALUES ('1', 'log', '{}'), ('2', 'nonsense', '')")
+    database.execute("""INSERT INTO signals VALUES ('3', 'log', '{"message": "table at {}"}')""")
+    assert service.call("POST", "/connectors/shop/signals", json.loads(log_signal("rest"))) == (202, {"id": "rest"})
+    wait_until(lambda: {"kafka 1", "file 1", "rest"} < messages(service), 60, "the signals")
+    wait_until(lambda: any(each.startswith("table at {") for each in messages(service)), 60, "the table's signal")
+    assert "another's" not in messages(service)
+    assert [line["why"] for line in logged(service, "signal_ignored")
+            if line["channel"] == "kafka"] == ["no JSON: Expecting value: line 1 column 1 (char 0)"]
+    assert {line["type"]: line["why"] for line in logged(service, "signal_ignored") if "type" in line} == {
+        "log": "its data has no message", "nonsense": "this type is not known"}
+    rows = wait_for_messages(kafka.bootstrap, f"{topic_prefix}.public.signals", 3)
+    assert [(json.loads(row.value or b"")["op"], json.loads(row.key or b"")["id"]) for row in rows] == [
+        ("c", "1"), ("c", "2"), ("c", "3")], "the signal table's rows are events, and in no snapshot"
+
+    wait_until(lambda: {"signal_kafka", "signal_file"} < service.offset().keys(), 30, "the marks")
+    wait_until(lambda: not list(tmp_path.glob("*.taken")), 30, "the file to go")
+    assert (tmp_path / "signals").read_text() == ""
+    service.kill()
+    send(kafka, topic_prefix, (topic_prefix, log_signal("kafka 2")))
+    (tmp_path / "signals").write_text(log_signal("file 2") + "\n")
+    service.begin()
+    wait_until(lambda: {"kafka 2", "file 2"} <= messages(service), 60, "the new signals")
+    assert messages(service) == {"kafka 2", "file 2"}
+    assert service.stop() == 0
+
+
+def test_the_signal_table_is_captured_whatever_the_lists_say(mysql_database: BinlogDatabase) -> None:
+    database = mysql_database
+    for statement in TABLES.split(";"):
+        database.execute(statement)
+    options = {"database.include.list": "nothing", "signal.data.collection": f"{database.name}.signals"}
+    with running_mysql(database, options) as reading, capture_logs() as lines:
+        database.execute("INSERT INTO a VALUES (3)")
+        database.execute("""INSERT INTO signals VALUES ('1', 'log', '{"message": "hello"}')""")
+        found = reading.changes(1)
+    assert found[0][2] == {"id": "1", "type": "log", "data": '{"message": "hello"}'}
+    assert [line["message"] for line in lines if line["event"] == "signal_log"] == ["hello"]
