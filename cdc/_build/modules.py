@@ -53,6 +53,7 @@ C_FILES: dict[str, tuple[str, ...]] = {
     "cdc.native.pgoutput": ("arrays.c", "pg_decode.c"),
     "cdc.native.copytext": ("arrays.c", "pg_copy.c"),
     "cdc.native.mysql": ("arrays.c", "mysql_rows.c"),
+    "cdc.native.binlog": ("arrays.c", "crc32.c", "mysql_log.c", "mysql_rows.c"),
 }
 """By module: the C files beside its `.pyx` that are linked with it."""
 

@@ -210,6 +210,11 @@ class Emitter:
         self.more += len(many) - 1
         self._count(emitted, op, many.count)
 
+    def add_whole(self, many: Any) -> None:
+        """The same, but `add_counts` and `set_window` count it."""
+        self.records.append(many)
+        self.more += len(many) - 1
+
     def create(self, emitted: EmittedTable, origin: Origin, after: Row) -> None:
         if not self.skip_create:
             self.emit(emitted, origin, CREATE, None, after, after, (), None)

@@ -46,6 +46,29 @@ uint8_t *cdc_records_block(cdc_records *records, size_t size) {
     return block->data + block->used - size;
 }
 
+int cdc_records_append(cdc_records *records, const cdc_records *more, uint32_t frame, const uint32_t *tables) {
+    uint32_t at;
+    if (cdc_records_room(records, more->rec_count, more->cell_count, more->tx_count)) return CDC_NO_MEMORY;
+    for (at = 0; at < more->rec_count; at++) {
+        cdc_rec *rec = records->recs + records->rec_count + at;
+        *rec = more->recs[at];
+        rec->frame += frame;
+        rec->tx += records->tx_count;
+        rec->table = tables[rec->table];
+        if (rec->before != CDC_NO_ROW) rec->before += records->cell_count;
+        if (rec->after != CDC_NO_ROW) rec->after += records->cell_count;
+    }
+    if (more->cell_count) {
+        memcpy(records->cells + records->cell_count, more->cells, more->cell_count * sizeof(cdc_cell));
+        memcpy(records->kinds + records->cell_count, more->kinds, more->cell_count);
+    }
+    if (more->tx_count) memcpy(records->txs + records->tx_count, more->txs, more->tx_count * sizeof(cdc_tx));
+    records->rec_count += more->rec_count;
+    records->cell_count += more->cell_count;
+    records->tx_count += more->tx_count;
+    return CDC_OK;
+}
+
 void cdc_records_free(cdc_records *records) {
     while (records->blocks != NULL) {
         cdc_block *before = records->blocks->before;

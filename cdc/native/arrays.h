@@ -65,6 +65,10 @@ int cdc_records_room(cdc_records *records, uint32_t recs, uint32_t cells, uint32
 /* *size* bytes that live as long as *records*; NULL if there is no memory. */
 uint8_t *cdc_records_block(cdc_records *records, size_t size);
 
+/* Adds all of *more*, whose frames become those from *frame* on, and its tables those that *tables* says. What its
+   transactions refer to stays where it is. */
+int cdc_records_append(cdc_records *records, const cdc_records *more, uint32_t frame, const uint32_t *tables);
+
 void cdc_records_free(cdc_records *records);
 
 #endif

@@ -4,6 +4,8 @@ makes them records.
 `RowsEvent` of cdc/sources/mysql/binlog/rows.py and `text_row` of cdc/sources/mysql/textrow.py read all other rows.
 """
 
+from array import array
+
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport calloc, free
@@ -20,6 +22,7 @@ from cdc.native.records cimport (
     cdc_cell,
     cdc_rec,
     cdc_records,
+    cdc_records_append,
     cdc_records_room,
     cdc_string,
     cdc_tx,
@@ -29,36 +32,6 @@ from cdc.core.record import READ, Record
 from cdc.core.row import Row
 
 
-cdef extern from "mysql_rows.h" nogil:
-    ctypedef struct cdc_mysql_layout:
-        uint32_t width
-        const uint8_t *prefixes
-        const uint32_t *sizes
-    ctypedef struct cdc_mysql_event:
-        const uint8_t *data
-        size_t end
-        const uint8_t *before_present
-        const uint8_t *after_present
-        uint32_t before_count, after_count
-    ctypedef struct cdc_mysql_images:
-        uint8_t *kinds
-        cdc_cell *cells
-    ctypedef struct cdc_mysql_key:
-        const uint32_t *index
-        uint32_t count
-    uint32_t cdc_mysql_plain_rows(const cdc_mysql_layout *layout, const cdc_mysql_event *event,
-                                  const cdc_mysql_key *key, size_t *at, cdc_mysql_images images)
-    int cdc_mysql_add_rows(cdc_records *out, const cdc_mysql_layout *layout, const cdc_mysql_event *event, size_t at,
-                           uint32_t count, const cdc_rec *like, int tombstones)
-    ctypedef struct cdc_mysql_select:
-        const uint32_t *indexes
-        uint32_t count, width
-    uint32_t cdc_mysql_text_rows(const cdc_mysql_select *select, const uint8_t *data, size_t end, size_t *at,
-                                 uint8_t *sequence)
-    size_t cdc_mysql_skip_packets(const uint8_t *data, size_t at, uint32_t count)
-    int cdc_mysql_add_text_rows(cdc_records *out, const cdc_mysql_select *select, const uint8_t *data, size_t at,
-                                uint32_t count, const cdc_rec *like)
-
 FIELDS = ("ts_ms", "ts_us", "ts_ns", "mysql_server_id", "mysql_gtid", "mysql_file", "mysql_pos", "mysql_row",
           "mysql_thread", "mysql_query")
 """The varying fields of a `Table`'s template, in their order."""
@@ -67,13 +40,6 @@ FIELDS = ("ts_ms", "ts_us", "ts_ns", "mysql_server_id", "mysql_gtid", "mysql_fil
 cdef class Layout:
     """How C reads the images of one table map for one table. *sizes*: of each column the bytes of its length prefix and
     of its value (`rows.column_size`). *key*: indexes of the key's columns. For one thread."""
-
-    cdef cdc_mysql_layout c
-    cdef cdc_mysql_key key
-    cdef cdc_mysql_images images
-    cdef uint8_t *prefixes
-    cdef uint32_t *sizes
-    cdef uint32_t *key_index
 
     def __cinit__(self, sizes, tuple key):
         cdef Py_ssize_t width = len(sizes), index
@@ -105,26 +71,30 @@ cdef class Layout:
         free(self.images.cells)
 
 
-cdef class Rows:
+cdef class Many:
+    """Something that stands for many records."""
+
+    cdef int add_to(self, Batch batch) except -1:
+        """Adds them to *batch*."""
+        raise NotImplementedError
+
+    cdef origin(self, Py_ssize_t tx, Table table):
+        """The SourceContext of the changes of *table* in transaction number *tx* of this object, and the place of their
+        event."""
+        raise NotImplementedError
+
+
+cdef class Rows(Many):
     """*count* consecutive rows of one event, which need nothing but to be written; the first is number *number*.
 
     *source*: their SourceContext. *pos*: where the event begins in its file. `len` counts tombstones too.
     """
 
-    cdef readonly Py_ssize_t count
-    cdef Layout layout
-    cdef Table table
-    cdef object source
-    cdef object pos
-    cdef long long number
-    cdef uint8_t op
-    cdef bint tombstones
-    cdef bytes data, before_present, after_present
-    cdef cdc_mysql_event event
-    cdef size_t start
-
     def __len__(self):
         return self.count * 2 if self.tombstones else self.count
+
+    cdef int add_to(self, Batch batch) except -1:
+        return batch.add_rows(self)
 
 
 cdef const uint8_t *bitmap(Layout layout, bytes present) except? NULL:
@@ -231,10 +201,7 @@ def text_rows(Select select, bytes data, uint8_t sequence):
 
 
 cdef class Batch(RecordBatch):
-    """*items*, which are Records, Messages and `Rows`, as one sequence of records."""
-
-    cdef dict numbers
-    cdef list origins, texts
+    """*items*, which are Records, Messages and `Many`, as one sequence of records."""
 
     def __init__(self, list items):
         RecordBatch.__init__(self, Tables(), [], None)
@@ -242,8 +209,8 @@ cdef class Batch(RecordBatch):
         self.origins = []
         self.texts = []
         for item in items:
-            if type(item) is Rows:
-                self.add_rows(item)
+            if isinstance(item, Many):
+                (<Many>item).add_to(self)
             else:
                 self.add_foreign(item)
 
@@ -276,16 +243,31 @@ cdef class Batch(RecordBatch):
 
     cdef int begin(self, cdc_rec *like, bytes data, Table table) except -1:
         """What records in *data* have in common, except for their transaction, which is the next one."""
-        number = self.numbers.get(table)
-        if number is None:
-            number = self.numbers[table] = self.tables.add(table)
         self.frame_list.append(data)
         if self.load_frames(len(self.frame_list) - 1, 1) != 1:
             raise MemoryError
         like.frame = len(self.frame_list) - 1
         like.tx = self.records.tx_count
-        like.table = number
+        like.table = self.number_of(table)
         like.flags = 0
+        return 0
+
+    cdef Py_ssize_t number_of(self, Table table) except -1:
+        number = self.numbers.get(table)
+        if number is None:
+            number = self.numbers[table] = self.tables.add(table)
+        return number
+
+    cdef int add_all(self, Many of, const cdc_records *records, list frames, list tables) except -1:
+        """Adds *records*, whose frames and tables these are, and whose strings *of* holds."""
+        cdef Py_ssize_t first = len(self.frame_list)
+        numbers = array("I", [self.number_of(table) for table in tables]).tobytes() + bytes(4)
+        self.frame_list.extend(frames)
+        if self.load_frames(first, len(frames)) != len(frames):
+            raise MemoryError
+        self.origins.extend([(of, self.records.tx_count)] * records.tx_count)
+        if cdc_records_append(&self.records, records, first, <const uint32_t *>PyBytes_AS_STRING(numbers)):
+            raise MemoryError
         return 0
 
     cdef int add_tx(self, Rows rows) except -1:
@@ -338,7 +320,9 @@ cdef class Batch(RecordBatch):
             return self.foreign[rec.lsn]
         data, table = self.frame_list[rec.frame], <Table>self.tables.items[rec.table]
         source, pos = self.origins[rec.tx]
-        if pos is None:
+        if isinstance(source, Many):
+            source, pos = (<Many>source).origin(rec.tx - <Py_ssize_t>pos, table)
+        elif pos is None:
             after = self.own_row(data, rec)
             return Record(READ, table.schema, None, after, after, source, ())
         before, after = self.row(data, rec, rec.before), self.row(data, rec, rec.after)

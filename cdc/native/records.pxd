@@ -98,6 +98,7 @@ cdef extern from "arrays.h" nogil:
         uint32_t rec_count, cell_count, tx_count
         uint32_t rec_capacity, cell_capacity, tx_capacity
     int cdc_records_room(cdc_records *records, uint32_t recs, uint32_t cells, uint32_t txs)
+    int cdc_records_append(cdc_records *records, const cdc_records *more, uint32_t frame, const uint32_t *tables)
     void cdc_records_free(cdc_records *records)
 
 cdef extern from "encode.h" nogil:

@@ -1,4 +1,4 @@
-"""CPU time per event of each stage, on a pgoutput trace and without servers; prints JSON.
+"""CPU time per event of each stage, on traces of both logs and without servers; prints JSON.
 
     python -m tests.bench.trace [--events 20000] [--rounds 5]
 
@@ -24,6 +24,7 @@ from cdc.core.table import Column, TableId
 from cdc.debezium.emit import Emitter
 from cdc.debezium.naming import TopicNaming
 from cdc.debezium.schemas import make_table_schema, postgres_source_schema
+from cdc.log import configure
 from cdc.sources.postgres.changes import ChangeReader, RelationState
 from cdc.sources.postgres.native_changes import native_changes
 from cdc.sources.postgres.options import parse_postgres
@@ -33,6 +34,9 @@ from cdc.sources.postgres.spill import Spill
 from cdc.sources.postgres.types import TypeInfo, resolve
 from cdc.transforms.chain import Chain
 from tests.unit.converters.tables import avro
+from tests.unit.sources.mysql.binlog_files import MYSQL
+from tests.unit.sources.mysql.test_native_log import log_of
+from tests.unit.sources.mysql.test_native_rows import world
 from tests.unit.sources.postgres.pgoutput_frames import begin, commit, insert, relation, xlog
 from tests.unit.transforms.worlds import steps
 
@@ -47,6 +51,8 @@ ORDERS: Final = (
 _OID: Final = 16384
 _PER_TRANSACTION: Final = 1000
 _BATCH: Final = 2000
+_SMALL: Final = 5000
+"""Transactions of the binary log."""
 _CONFIG, _ = parse_postgres({"name": "bench", "topic.prefix": "bench", "database.hostname": "h",
                              "database.user": "u", "database.dbname": "d"})
 _NAMING: Final = TopicNaming.from_config(_CONFIG)
@@ -113,6 +119,7 @@ class Trace:
     def __init__(self, events: int) -> None:
         self.events = events
         self.frames = frames(events)
+        self.log = log_of(MYSQL, 1, usual=True, count=_SMALL)
         self.batches: list[list[Any]] = []
         self.bytes = 0
 
@@ -138,6 +145,25 @@ class Trace:
     def transformed(self) -> None:
         """The same, unwrapped and with another topic's name."""
         self._native(Chain(steps(_TRANSFORMS), Views(ColumnFailures("fail"), _HEADERS).view, shapes=True))
+
+    def small(self) -> None:
+        """Transactions of one row of MySQL, read by C."""
+        self._small(whole=True)
+
+    def small_by_event(self) -> None:
+        """The same, of which C reads only the rows."""
+        self._small(whole=False)
+
+    def _small(self, *, whole: bool) -> None:
+        found = world(MYSQL, "defaults", native_modules=True)
+        reader: Any = found.reader
+        if not whole:
+            reader.native.log = None
+        first = 0
+        while first < len(self.log):
+            first, _ = reader.run(self.log, first, _BATCH, 1 << 30)
+            reader.native.batch(reader.emitter.take(reader.ready(_BATCH)[0]))
+        assert reader.stream.transactions == _SMALL
 
     def _native(self, chain: Chain | None) -> int:
         """The bytes of all keys and values."""
@@ -173,16 +199,17 @@ def best(rounds: int, **stages: Callable[[], None]) -> dict[str, float]:
 
 
 def measure(events: int, rounds: int) -> dict[str, Any]:
-    """`decode_us`, `convert_us`, and `native_us` and `transformed_us` where they were compiled, by event;
-    `calibration_us` by turn of its loop; which core ran."""
+    """`decode_us`, `convert_us`, and `native_us` and `transformed_us` where they were compiled, by event; `small_us`
+    and `small_by_event_us` by transaction; `calibration_us` by turn of its loop; which core ran."""
     trace = Trace(events)
     stages = {"decode": trace.decode, "convert": trace.convert}
     if native_changes(reader()) is not None:
         stages |= {"native": trace.native, "transformed": trace.transformed}
+        stages |= {"small": trace.small, "small_by_event": trace.small_by_event}
     took = best(rounds, calibration=calibrate, **stages)
     return {"core": about.core(), "events": events, "bytes": trace.bytes,
             "calibration_us": took["calibration"] / 50_000 * 1e6,
-            **{f"{name}_us": took[name] / events * 1e6 for name in stages}}
+            **{f"{name}_us": took[name] / (_SMALL if name.startswith("small") else events) * 1e6 for name in stages}}
 
 
 def main() -> None:
@@ -190,6 +217,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
+    configure("error")
     json.dump(measure(args.events, args.rounds), sys.stdout)
     print()
 

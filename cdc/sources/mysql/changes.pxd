@@ -18,7 +18,7 @@ cdef class ChangeReader:
     cdef public TableCache tables
     cdef public object statements
     cdef public object native
-    @cython.locals(stream=Stream, number=Py_ssize_t, emitter=Emitter)
+    @cython.locals(stream=Stream, number=Py_ssize_t, refused=Py_ssize_t, emitter=Emitter)
     cpdef tuple run(self, list events, Py_ssize_t first, Py_ssize_t max_records, Py_ssize_t max_bytes)
     @cython.locals(stream=Stream, header=Header)
     cpdef object feed(self, bytes event)

@@ -110,12 +110,17 @@ class ChangeReader:
         stream = self.stream
         number = first
         emitter = self.emitter
+        log = None if self.native is None else self.native.log
+        refused = -1
         stream.fed_bytes += stream.size_bytes
         stream.size_bytes = 0
         while len(emitter.records) + emitter.more < max_records and stream.size_bytes < max_bytes:
             if stream.payload is not None:
                 self.step()
             elif number < len(events):
+                if log is not None and number != refused and stream.between_transactions():
+                    number = refused = log.read(events, number, max_records, max_bytes)
+                    continue
                 self.feed(events[number])
                 number += 1
             else:

@@ -249,7 +249,7 @@ class MySqlSource(LogSource[MySqlPosition]):
             settings, emitter=self._emitter, block=self._events, builder=self._builder, structures=self._structures,
             reread=self._reread, xa_log=self._log_again)
         if self._prefers_native:
-            made.native = native_rows(self._emitter, self._events, transaction_metadata=settings.transaction_metadata)
+            made.native = native_rows(made)
         return made
 
     def _reread(self, ids: Collection[TableId], *, patient: bool = True) -> dict[TableId, TableStructure]:

@@ -19,6 +19,7 @@ cdef class TableCache:
     cdef public dict states
     cdef public long long columns
     cdef public long long version
+    cdef public long long generation
     cdef public set told
     @cython.locals(state=MapState)
     cpdef MapState state(self, object message)

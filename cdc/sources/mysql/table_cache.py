@@ -63,7 +63,7 @@ class MapState:
 class TableCache:
     """Finds the structure for each table map, once.
 
-    `version` grows whenever a structure changes.
+    `version` grows whenever a structure changes, `generation` whenever states are forgotten.
     `told`: tables of which the log tells, but not their structure.
     """
 
@@ -77,6 +77,7 @@ class TableCache:
         self.states: dict[int, MapState] = {}
         self.columns = 0
         self.version = 0
+        self.generation = 0
         self.told: set[TableId] = set()
 
     def state(self, message: TableMap) -> MapState:
@@ -85,15 +86,19 @@ class TableCache:
         if state is None:
             self.columns += len(message.types)
             if self.columns >= _MAX_STATE_COLUMNS:
-                self.states.clear()
+                self._forget()
                 self.columns = len(message.types)
             state = self.states[id(message)] = self.resolve(message)
         return state
 
     def changed(self) -> None:
         """A statement changed structures."""
-        self.states.clear()
+        self._forget()
         self.version += 1
+
+    def _forget(self) -> None:
+        self.states.clear()
+        self.generation += 1
 
     def relax(self, maps: dict[int, MapState], id: TableId) -> dict[int, MapState]:
         """*maps*, for row images that lack columns (binlog_row_image MINIMAL and NOBLOB). *id* is the first table that
@@ -101,7 +106,7 @@ class TableCache:
         if self.builder.relaxed:
             return maps
         self.builder.relax()
-        self.states.clear()
+        self._forget()
         log.warning("rows_without_all_columns", table=str(id), effect="fields are optional from now on, and "
                     "unknown values null or the placeholder", hint="Set binlog_row_image=FULL.")
         return {number: self.resolve(known.table_map) for number, known in maps.items()}

@@ -221,6 +221,20 @@ class Stream:
         """Whether the log could be resumed after the event just handled."""
         return self.transaction is None and self.pending_gtid is None
 
+    def takes_whole(self) -> bool:
+        """Whether a transaction that follows may be read as a whole by somebody else, who then calls `passed`."""
+        return self.payload is None and self._resume_at is None and self.between_transactions()
+
+    def passed(self, count: int, event: bytes, end: int, seen: list[tuple[str | int, str, int]]) -> None:
+        """*count* transactions were read by somebody else. The last ends with *event*, at *end*. *seen*: the last one
+        of each source, with its GTID and time, as `witness.Seen` has them."""
+        self._unsettled = None
+        for source, gtid, time_us in seen:
+            self._last.transaction(source, gtid, time_us)
+        self.transactions += count
+        self.event, self.event_end, self.pos = event, end, end
+        self.keep(end)
+
     # -- files ---------------------------------------------------------------------------------------------------
 
     def log_begins(self, header: Header) -> None:

@@ -4,7 +4,7 @@
    Arguments: the number of rounds, and a seed. Each frame and each value is a block of its own, so that a byte beyond it
    is found. */
 #include "encode.h"
-#include "mysql_rows.h"
+#include "mysql_log.h"
 #include "pg_copy.h"
 #include "pg_decode.h"
 
@@ -14,6 +14,7 @@
 #define TABLES 5
 
 static uint64_t seed;
+static uint64_t taken[2]; /* transactions that were read, of MySQL and MariaDB */
 
 static uint32_t pick(uint32_t below) {
     seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
@@ -219,6 +220,90 @@ static void rows(void) {
     cdc_records_free(&records);
 }
 
+/* Two transactions of a log with two tables, one of them captured. */
+static void transactions(void) {
+    static const uint8_t types[2][5] = {{33, 2, 19, 30, 16}, {162, 19, 23, 160, 16}};
+    static const char begin[] = "\x15\0\0\0\1\0\0\0shape BEGIN", map[] = "\x2a\0\0\0\0\0\1\0columns";
+    static const char row[] = "\4\xff\0\x2a\0\0\0\4note\3\0bin12345678";
+    static const struct {
+        uint8_t type;
+        uint32_t size;
+        char text[80];
+    } bodies[] = {
+        {33, 60, "\0abcdefghijklmnop\7\0\0\0\0\0\0\0\2\1\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0\1\2\3\4\5\6\x80\1\2\3\4\5\6\7\xfc\1\2"},
+        {162, 21, "\7\0\0\0\0\0\0\0\3\0\0\0\2\1\2\3\4\5\6\7\x8"},
+        {2, sizeof begin - 1, "\x15\0\0\0\1\0\0\0shape BEGIN"},
+        {19, sizeof map - 1, "\x2a\0\0\0\0\0\1\0columns"},
+        {30, 9 + sizeof row, "\x2a\0\0\0\0\0\1\0\2\0\4\xff\0\x2a\0\0\0\4note\3\0bin12345678"},
+        {23, 7 + sizeof row, "\x2a\0\0\0\0\0\1\0\4\xff\0\x2a\0\0\0\4note\3\0bin12345678"},
+        {160, 9, "statement"}, {16, 8, "12345678"}};
+    static const uint8_t prefixes[] = {0, 1, 2, 0};
+    static const uint32_t sizes[] = {4, 0, 0, 8}, keys[] = {0, 1};
+    static uint32_t slots[16];
+    cdc_mysql_layout layout = {4, prefixes, sizes};
+    cdc_mysql_key key = {keys, 2};
+    cdc_cell cells[8];
+    uint8_t kinds[8];
+    cdc_log_map known = {(const uint8_t *)map, sizeof map - 1, 0, 1, 0, &layout, &key, {kinds, cells}, 0, 0, 0};
+    cdc_log_begin shape = {(const uint8_t *)begin + 8, sizeof begin - 9};
+    cdc_log_source sources[2] = {{"abcdefghijklmnop", 0, (const uint8_t *)"a:", 2},
+                                 {"\3\0\0\0\1", 0, (const uint8_t *)"3-1-", 4}};
+    cdc_log log = {0};
+    cdc_frame events[10];
+    cdc_records records = {0}, more = {0};
+    uint32_t next = 0, at, tables[] = {0};
+    int maria_db = (int)pick(2);
+    memset(slots, 0, sizeof slots);
+    log.mariadb = (uint8_t)maria_db;
+    log.checksums = pick(4) == 0;
+    log.rows_v1_head = 8;
+    log.rows_v2_head = pick(8) ? 10 : 6;
+    log.tombstones = 1;
+    log.maps = &known;
+    log.slots = slots;
+    log.mask = 15;
+    log.begins = &shape;
+    log.sources = sources;
+    log.begin_count = 1;
+    log.source_count = 2;
+    log.position = pick(2) ? 4 : UINT32_MAX;
+    slots[cdc_log_slot(&log, known.body, known.size)] = 1;
+    log.map_count = 1;
+    known.captured = pick(8) > 0;
+    for (at = 0; at < 10; at++) {
+        uint8_t type = types[maria_db][at % 5], event[160] = {1, 2, 3, 4, 0, 1};
+        uint32_t size = 19, tail = log.checksums ? 4 : 0, body = 0;
+        while (bodies[body].type != type) body++;
+        memcpy(event + size, bodies[body].text, bodies[body].size);
+        size += bodies[body].size;
+        event[4] = type;
+        event[9] = (uint8_t)(size + tail);
+        event[13] = (uint8_t)(at * 50 + 60);
+        if (pick(12) == 0) {
+            uint32_t place = pick(size);
+            event[place] = (uint8_t)pick(256);
+        } else if (pick(20) == 0) {
+            event[9] = (uint8_t)((size = 19 + pick(size - 18)) + tail);
+        }
+        if (tail) {
+            uint32_t sum = cdc_crc32(event, size);
+            for (; tail > 0; tail--, sum >>= 8) event[size++] = (uint8_t)sum;
+        }
+        events[at].size = size;
+        events[at].data = copied(event, size);
+    }
+    while (next < 10)
+        if (cdc_log_read(&log, events, 10, &next, 100, UINT64_MAX, &records) != CDC_LOG_DONE) next++;
+    cdc_records_append(&more, &records, 0, tables);
+    taken[maria_db] += log.transactions;
+    for (at = 0; at < 10; at++) free((void *)events[at].data);
+    free(log.runs);
+    free(log.commits);
+    free(log.frames);
+    cdc_records_free(&records);
+    cdc_records_free(&more);
+}
+
 static void stream(const cdc_frame *frames, uint32_t count) {
     static const int32_t indexes[] = {0, 1};
     static const uint8_t labels[] = {2, 0, 0, 0, 'o', 'k'};
@@ -290,7 +375,9 @@ int main(int argc, char **argv) {
         codecs();
         lines();
         rows();
+        transactions();
     }
+    if (taken[0] == 0 || taken[1] == 0) return 3;
     while (count > 0) free((void *)frames[--count].data);
     puts("done");
     return 0;

@@ -14,11 +14,11 @@ cdef class BinlogDecoder:
     cdef long long _columns
     cdef dict _begins
     cdef bint _checksums
-    cdef long long _position
+    cdef public long long position
     @cython.locals(header=Header, kind=int, end=Py_ssize_t)
     cpdef tuple decode(self, bytes event)
     cpdef object _body(self, bytes event, Header header, Py_ssize_t end)
-    cpdef object _post_header(self, int kind)
+    cpdef object post_header(self, int kind)
     cpdef object _query(self, bytes event, int kind, Py_ssize_t end)
     cpdef object _table_map(self, bytes event, Py_ssize_t end)
     cpdef int _follow(self, Header header) except -1

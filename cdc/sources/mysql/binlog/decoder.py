@@ -72,7 +72,8 @@ _MAX_CACHED_BEGINS = 1000
 class BinlogDecoder:
     """Decodes the events of one connection, or of one file, in their order.
 
-    It keeps the FORMAT_DESCRIPTION's checksums and lengths, and its place in the file. It caches parsed table maps and
+    It keeps the FORMAT_DESCRIPTION's checksums and lengths, and its place in the file (`position`: the end of the last
+    event). It caches parsed table maps and
     BEGINs by their bytes, because these repeat very often.
     """
 
@@ -82,7 +83,7 @@ class BinlogDecoder:
         self._columns = 0
         self._begins: dict[bytes, Query] = {}
         self._checksums = False
-        self._position = 0
+        self.position = 0
 
     def decode(self, event: bytes) -> tuple[Header, Message]:
         """Decode a whole event, as the server sends it or its file contains it, and verify its checksum. Raises
@@ -106,13 +107,13 @@ class BinlogDecoder:
         if header.next_position and not header.flags & _ARTIFICIAL and kind not in _HEADS:
             self._follow(header)
         if isinstance(message, Rotate):
-            self._position = message.position
+            self.position = message.position
         return header, message
 
     def _follow(self, header: Header) -> None:
         """The whole position of an event. A header has its low 32 bits, and within a file it only grows."""
-        self._position += (header.next_position - self._position) & _LOW_BITS
-        header.next_position = self._position
+        self.position += (header.next_position - self.position) & _LOW_BITS
+        header.next_position = self.position
 
     def _format_description(self, event: bytes, header: Header) -> FormatDescription:
         found = self.format = _format_description(event)
@@ -133,7 +134,7 @@ class BinlogDecoder:
         if end < _HEADER_LEN:
             raise ProtocolError("event ends too early", offset=0, wanted=_HEADER_LEN, got=end)
         if kind in ROWS_EVENTS:
-            return parse_rows(event, kind, _HEADER_LEN, end, self._post_header(kind))
+            return parse_rows(event, kind, _HEADER_LEN, end, self.post_header(kind))
         if kind == const.TABLE_MAP_EVENT:
             return self._table_map(event, end)
         if kind == const.GTID_EVENT:
@@ -149,7 +150,12 @@ class BinlogDecoder:
             return Ignored(kind)
         raise ProtocolError("unknown event", offset=4, wanted="a known type, or the ignorable flag", got=kind)
 
-    def _post_header(self, kind: int) -> int:
+    def known(self, body: bytes) -> TableMap | Query | None:
+        """The table map or the BEGIN with this *body*, if it is still cached."""
+        return self._maps.get(body) or self._begins.get(body)
+
+    def post_header(self, kind: int) -> int:
+        """The length of the head that bodies of this kind of event have."""
         lengths = self.format.post_header_lengths if self.format is not None else b""
         if kind <= len(lengths) and lengths[kind - 1]:
             return lengths[kind - 1]
@@ -157,20 +163,20 @@ class BinlogDecoder:
 
     def _query(self, event: bytes, kind: int, end: int) -> Query:
         if kind != const.QUERY_EVENT or not event.endswith(b"BEGIN", _HEADER_LEN, end):
-            return _query(event, kind, end, self._post_header(kind))
+            return _query(event, kind, end, self.post_header(kind))
         body = event[_HEADER_LEN:end]
         known = self._begins.get(body)
         if known is None:
             if len(self._begins) >= _MAX_CACHED_BEGINS:
                 self._begins.clear()
-            known = self._begins[body] = _query(event, kind, end, self._post_header(kind))
+            known = self._begins[body] = _query(event, kind, end, self.post_header(kind))
         return known
 
     def _table_map(self, event: bytes, end: int) -> TableMap:
         body = event[_HEADER_LEN:end]
         known = self._maps.get(body)
         if known is None:
-            known = parse_table_map(body, self._post_header(const.TABLE_MAP_EVENT),
+            known = parse_table_map(body, self.post_header(const.TABLE_MAP_EVENT),
                                     self.format is not None and self.format.mariadb)
             self._columns += len(known.types)
             if self._columns >= _MAX_CACHED_COLUMNS:

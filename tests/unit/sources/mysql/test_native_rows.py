@@ -125,7 +125,7 @@ def world(name: str, mode: str, *, native_modules: bool, position: MySqlPosition
         builder=TableBuilder(config, naming, filters, config.column_mappers, block.source_schema),
         structures=Structures(), reread=reread, xa_log=NoLog())
     if native_modules:
-        reader.native = native_rows(emitter, block, transaction_metadata=settings.transaction_metadata)
+        reader.native = native_rows(reader)
     reader.resume(position or MySqlPosition("binlog.000001", 4, ""), by_gtid=False)
     reports: list[Any] = []
     converter: Any = Prefixed()

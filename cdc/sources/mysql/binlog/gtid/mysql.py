@@ -102,11 +102,15 @@ class GtidSet:
 
     def add(self, uuid: str, tag: str, gno: int) -> None:
         """Add a transaction to this set itself. Only for a set that no one else uses."""
+        self.add_range(uuid, tag, gno, gno)
+
+    def add_range(self, uuid: str, tag: str, first: int, last: int) -> None:
+        """The same for the transactions *first* to *last*."""
         parts = self._intervals.get((uuid, tag), ())
-        if parts and parts[-1][1] + 1 == gno:
-            self._intervals[uuid, tag] = (*parts[:-1], (parts[-1][0], gno))
+        if parts and parts[-1][1] + 1 == first:
+            self._intervals[uuid, tag] = (*parts[:-1], (parts[-1][0], last))
         else:
-            self._intervals[uuid, tag] = _joined((*parts, (gno, gno)))
+            self._intervals[uuid, tag] = _joined((*parts, (first, last)))
         self._text = None
 
     def contains(self, other: GtidSet) -> bool:
