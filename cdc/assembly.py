@@ -84,7 +84,7 @@ def run_files(files: Sequence[str | Path], strict: bool = False, flags: Sequence
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     worker = assemble(settings, raw_connectors, providers, strict, stop)
-    if not worker.connectors():
+    if not worker.connectors() and worker.health()[0] == "healthy":
         log.info("no_connectors", hint="They can be created over REST: cdc docs rest. Connectors in files are named "
                                        "after the worker's file.")
     _collect_seldom()
@@ -189,9 +189,9 @@ def offsets_of(files: Sequence[str | Path], flags: Sequence[str] = ()) -> Offset
 def assemble(settings: WorkerConfig, raw_connectors: Sequence[Mapping[str, str]], providers: Providers,
              strict: bool = False, stop: threading.Event | None = None,
              changed: Callable[[Connector], Connector] = lambda made: made) -> Connectors:
-    """A worker with the connectors of files, and those that clients asked for before; none of them is started. A wait
-    for the latter ends when *stop* is set. *changed* gives each connector that is built another form. Raises
-    ConfigError, OffsetStoreError."""
+    """A worker with the connectors of files, and those that clients asked for before; none of them is started. If the
+    latter cannot be read within moments, they follow, unless *stop* is set. *changed* gives each connector that is
+    built another form. Raises ConfigError, OffsetStoreError."""
     store = SharedStore(offset_store(settings))
 
     def of_file(config: Mapping[str, str]) -> Connector:

@@ -15,13 +15,13 @@ from typing import Any
 from cdc import about
 from cdc.config.secrets import HIDDEN, mask
 from cdc.core.control import Notification, Signal, SnapshotStatus
-from cdc.core.errors import CdcError, ConfigError, OffsetStoreError, StateError
+from cdc.core.errors import CdcError, ConfigError, StateError
 from cdc.core.interfaces import ConfigStore, Kept, OffsetStore
 from cdc.log import get_logger
 from cdc.metrics.task import TaskMetrics
 
+from .kept import KeptConnectors
 from .offsets import Offsets
-from .policy import Backoff
 from .runner import Connector
 from .states import TARGETS, Target
 from .tap import EventTap
@@ -29,6 +29,8 @@ from .worker import Worker
 
 log = get_logger(__name__)
 
+KEPT_WAIT_S = 2.0
+"""The start waits so long for the store of connectors before the REST interface answers without it."""
 PAUSE_WAIT_S = 1.0
 """So long a command waits for a task to pause or to resume, so that the status tells it. It does so later too."""
 
@@ -73,53 +75,51 @@ class Connectors:
         self._lock = threading.RLock()
         self._entries: dict[str, _Entry] = {}
         self._offsets = Offsets(offsets)
+        self._kept = KeptConnectors(configs, lambda _: None)
 
     # -- at the start ----------------------------------------------------------------------------------------------
 
     def begin(self, files: Sequence[Config], stop: threading.Event) -> None:
         """Take the connectors of *files*, then those that are kept. Raises ConfigError for a file's; one that is kept
-        and cannot be built is FAILED. While the store is away it is waited for, until *stop* is set; raises
-        OffsetStoreError if what is kept cannot be read."""
+        and cannot be built is FAILED. None runs before the store has answered, for it may say that one is paused; if
+        that takes long, this returns, and the connectors follow, unless *stop* is set. Raises OffsetStoreError if
+        what is kept cannot be read."""
         built = {config["name"].strip(): self._builder.of_file(config) for config in files}
-        kept = {each.name: each for each in self._kept(stop)}
-        for connector in built.values():
-            connector.patient = len(built.keys() | kept.keys()) > 1
         for config in files:
-            name = config["name"].strip()
-            entry = self._entries[name] = _Entry(config, self._builder.shown(config), of_file=True)
-            found = kept.pop(name, None)
-            if found is not None and found.config is not None:
-                log.warning("connector_defined_twice", connector=name, hint=(
-                    "The file is used. The configuration that was given over REST is kept, and is used when no file "
-                    "defines this connector."))
-            if found is not None and found.state != "STARTED":
-                entry.target = _target(found.state)
-                log.warning("connector_stays_as_it_was", connector=name, state=entry.target, hint=(
-                    f"Somebody asked for it over REST. PUT /connectors/{name}/resume starts it."))
-            if entry.target != "STOPPED":
-                self.worker.add(built[name], paused=entry.target == "PAUSED")
-        for each in kept.values():
-            if each.config is not None:
-                self._entries[each.name] = _Entry(each.config, self._builder.shown(each.config), _target(each.state))
-                if each.state != "STOPPED":
-                    self._run(each.name)
+            self._entries[config["name"].strip()] = _Entry(config, self._builder.shown(config), of_file=True)
+        self._kept = KeptConnectors(self._configs, lambda kept: self._take(built, kept))
+        self._kept.read(stop, KEPT_WAIT_S)
 
-    def _kept(self, stop: threading.Event) -> Sequence[Kept]:
-        backoff = Backoff()
-        while True:
-            try:
-                return self._configs.load()
-            except OffsetStoreError as exc:
-                wait = backoff.next() or backoff.most
-                if not exc.retriable or stop.is_set():
-                    raise
-                log.warning("connectors_not_read", error=exc.message, retry_in_s=round(wait, 1), **exc.context)
-                stop.wait(wait)
+    def _take(self, built: Mapping[str, Connector], found: Sequence[Kept]) -> None:
+        with self._lock:
+            kept = {each.name: each for each in found}
+            for name, connector in built.items():
+                connector.patient = len(built.keys() | kept.keys()) > 1
+                entry, known = self._entries[name], kept.pop(name, None)
+                if known is not None and known.config is not None:
+                    log.warning("connector_defined_twice", connector=name, hint=(
+                        "The file is used. The configuration that was given over REST is kept, and is used when no "
+                        "file defines this connector."))
+                if known is not None and known.state != "STARTED":
+                    entry.target = _target(known.state)
+                    log.warning("connector_stays_as_it_was", connector=name, state=entry.target, hint=(
+                        f"Somebody asked for it over REST. PUT /connectors/{name}/resume starts it."))
+                if entry.target != "STOPPED":
+                    self.worker.add(connector, paused=entry.target == "PAUSED")
+            for each in kept.values():
+                if each.config is not None:
+                    self._entries[each.name] = _Entry(each.config, self._builder.shown(each.config),
+                                                      _target(each.state))
+                    if each.state != "STOPPED":
+                        self._run(each.name)
 
     def goes_on(self) -> bool:
         """Whether the worker has something to wait for although no connector runs: it has none from a file, or one
         that is not simply finished or failed. One that a client restarted and that could not be built again counts:
-        the client that asked sees why, and asks again."""
+        the client that asked sees why, and asks again. Raises OffsetStoreError if what is kept cannot be read."""
+        self._kept.check()
+        if not self._kept.taken:
+            return True
         entries = list(self._entries.values())
         return not any(each.of_file for each in entries) or any(
             not each.of_file or each.target != "STARTED" or each.error is not None for each in entries)
@@ -136,6 +136,8 @@ class Connectors:
     def health(self) -> tuple[str, str]:
         if self.worker.stopping:
             return "unhealthy", "The worker is stopping."
+        if not self._kept.taken:
+            return "starting", f"The worker is starting: {self._kept.reason}."
         return "healthy", "The worker has started and answers."
 
     def connectors(self) -> Sequence[str]:
@@ -152,7 +154,9 @@ class Connectors:
         task = self.worker.task_status(name)
         mine: dict[str, Any] = {"state": _STATES[entry.target], "worker_id": self.worker.worker_id,
                                 "version": about.VERSION}
-        if entry.error is not None and entry.target != "STOPPED":
+        if not self._kept.taken:
+            mine["state"] = "UNASSIGNED"
+        elif entry.error is not None and entry.target != "STOPPED":
             mine |= {"state": "FAILED", "trace": str(entry.error)}
         elif task is not None and task["state"] == "STOPPED":
             mine["state"] = "STOPPED"
@@ -176,12 +180,14 @@ class Connectors:
 
     def create(self, name: str, config: Config, target: str = "STARTED") -> None:
         with self._lock:
+            self._kept.require()
             if name in self._entries:
                 raise StateError(f"Connector {name} already exists", status=409)
             self._put(name, config, _target(target))
 
     def put_config(self, name: str, config: Config) -> bool:
         with self._lock:
+            self._kept.require()
             entry = self._entries.get(name)
             if entry is None:
                 self._put(name, config, "STARTED")
@@ -284,6 +290,7 @@ class Connectors:
     # -- inside ----------------------------------------------------------------------------------------------------
 
     def _entry(self, name: str) -> _Entry:
+        self._kept.require()
         entry = self._entries.get(name)
         if entry is None:
             raise StateError(f"Connector {name} not found", status=404)
@@ -322,6 +329,7 @@ class Connectors:
 
     def _set_target(self, name: str, target: Target) -> None:
         with self._lock:
+            self._kept.require()
             entry = self._entries.get(name)
             if entry is None:
                 raise StateError(f"Unknown connector {name}", status=404)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cdc.config.secrets import HIDDEN, Secret, mask
-from cdc.core.errors import ConfigError, PositionLostError, SourceConnectionError, StateError
+from cdc.core.errors import ConfigError, OffsetStoreError, PositionLostError, SourceConnectionError, StateError
+from cdc.core.interfaces import ConfigStore, Kept
 from cdc.metrics.task import TaskMetrics
+from cdc.runtime import connectors as runtime_connectors
 from cdc.runtime.connectors import Builder, Connectors
 from cdc.runtime.runner import Connector
 from cdc.runtime.task import TaskParts, TaskSettings
@@ -61,6 +63,7 @@ class House:
         self.faults: dict[str, Exception] = {}
         self.broken: set[str] = set()
         self.held: threading.Event | None = None
+        self.configs: ConfigStore | None = None
         self.open()
 
     def open(self, *files: Mapping[str, str]) -> Connectors:
@@ -69,7 +72,8 @@ class House:
         builder = Builder(lambda config: self.build(config, False), lambda config: self.build(config, True),
                           self.check, lambda config: {key: Secret(text) if key == "secret" else text
                                                       for key, text in config.items()})
-        self.connectors = Connectors(self.worker, builder, FileConfigStore(self.folder / "offsets"), self.store, 5.0)
+        configs = self.configs or FileConfigStore(self.folder / "offsets")
+        self.connectors = Connectors(self.worker, builder, configs, self.store, 5.0)
         self.connectors.begin(files, threading.Event())
         self.worker.start()
         return self.connectors
@@ -80,6 +84,9 @@ class House:
 
     def close(self) -> None:
         assert self.worker.stop(10)
+        for thread in threading.enumerate():
+            if thread.name == "offsets":  # a question that nobody waits for any more; it would open the store again
+                thread.join(10)
         self.worker.close()
 
     def check(self, config: Mapping[str, str]) -> None:
@@ -280,6 +287,57 @@ def test_what_a_person_must_mend_stays_failed_until_it_is_restarted(house: House
     assert house.connectors.restart("a", True, True)["tasks"][0]["state"] == "RUNNING", "nothing has failed"
     house.connectors.restart_task("a", 0)
     wait_for(lambda: house.runs() == 3)
+
+
+class AwayConfigs:
+    """A store of connectors that does not answer until `answers` is set; then it has *found*, or fails with *error*."""
+
+    def __init__(self, found: Sequence[Kept] = (), error: OffsetStoreError | None = None) -> None:
+        self.answers = threading.Event()
+        self.found = found
+        self.error = error
+
+    def load(self) -> Sequence[Kept]:
+        if not self.answers.is_set():
+            raise OffsetStoreError("The brokers are away.", retriable=True)
+        if self.error is not None:
+            raise self.error
+        return self.found
+
+    def save(self, kept: Kept) -> None: ...
+
+    def delete(self, name: str) -> None: ...
+
+
+def test_while_the_store_of_connectors_is_away_rest_answers_and_nothing_runs(
+        house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime_connectors, "KEPT_WAIT_S", 0.01)
+    house.configs = away = AwayConfigs([Kept("a", None, "PAUSED"), Kept("b", {"name": "b"}, "STARTED")])
+    connectors = house.again({"name": "a"})
+    assert connectors.health() == ("starting", "The worker is starting: The brokers are away.")
+    assert connectors.goes_on()
+    assert house.states() == ("UNASSIGNED", [])
+    for command in (lambda: connectors.create("c", {"name": "c"}), lambda: connectors.offsets("a"),
+                    lambda: connectors.resume("a"), lambda: connectors.restart("a", True, False)):
+        with pytest.raises(StateError, match="The brokers are away") as caught:
+            command()
+        assert caught.value.status == 503
+    assert house.sources == {}
+    away.answers.set()
+    wait_for(lambda: house.runs("b") == 1)
+    assert connectors.health()[0] == "healthy"
+    assert house.states() == ("PAUSED", ["PAUSED"]), "nothing ran before it was known that it is paused"
+    assert house.runs("a") == 0
+
+
+def test_a_store_of_connectors_that_cannot_be_read_ends_the_worker(
+        house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime_connectors, "KEPT_WAIT_S", 0.01)
+    house.configs = away = AwayConfigs(error=OffsetStoreError("A stored connector is damaged."))
+    connectors = house.again()
+    away.answers.set()
+    with pytest.raises(OffsetStoreError, match="damaged"):
+        wait_for(lambda: not connectors.goes_on())
 
 
 def test_a_kept_connector_that_cannot_be_built_is_failed_and_the_others_run(house: House) -> None:
