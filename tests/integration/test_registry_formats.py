@@ -1,0 +1,129 @@
+"""A real Schema Registry with JSON Schema and Protobuf: what it takes and refuses, and stock consumers reading it."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from typing import Any
+
+import pytest
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.json_schema import JSONDeserializer
+from confluent_kafka.schema_registry.protobuf import ProtobufDeserializer
+from confluent_kafka.serialization import MessageField, SerializationContext
+
+from cdc.converters.apicurio.converter import ApicurioAvroConverter, ExtJsonConverter
+from cdc.converters.avro.converter import AvroConverter
+from cdc.converters.json_schema.converter import JsonSchemaConverter
+from cdc.converters.protobuf.converter import ProtobufConverter
+from cdc.converters.protobuf.messages import ProtobufOptions, proto_file
+from cdc.core.errors import ConvertError, RegistryRefusedError
+from cdc.core.schema import ARRAY, BYTES, DECIMAL, INT16, INT32, STRING, Schema, optional, struct
+from tests.servers.registry import RegistryServer
+from tests.unit.converters.protobuf.descriptors import message_class
+
+ROW = struct("srv.t.Value", [
+    ("id", Schema(INT32)), ("small", Schema(INT16)), ("name", optional(STRING)),
+    ("amount", Schema(BYTES, name=DECIMAL, version=1, optional=True,
+                      parameters=(("scale", "2"), ("connect.decimal.precision", "10")))),
+    ("tags", Schema(ARRAY, optional=True, items=Schema(STRING))),
+])
+VALUE = (1, 7, None, b"\x00\x96", ["a", "b"])
+
+
+def converter(kind: Any, registry: RegistryServer, **settings: str) -> Any:
+    made = kind()
+    made.configure({"schema.registry.url": registry.url, "retries.wait.ms": "10", "max.retries": "1"}
+                   | {key.replace("_", "."): value for key, value in settings.items()}, False)
+    return made
+
+
+def set_compatibility(registry: RegistryServer, subject: str, level: str) -> None:
+    request = urllib.request.Request(f"{registry.url}/config/{subject}", json.dumps({"compatibility": level}).encode(),
+                                     {"Content-Type": "application/vnd.schemaregistry.v1+json"}, method="PUT")
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert answer.status == 200
+
+
+def test_stock_consumers_read_what_we_wrote(registry: RegistryServer, topic_prefix: str) -> None:
+    context = SerializationContext(topic_prefix, MessageField.VALUE)
+    client = SchemaRegistryClient({"url": registry.url, "timeout": 30})
+    framed = converter(JsonSchemaConverter, registry, decimal_format="NUMERIC").from_connect(
+        f"{topic_prefix}j", ROW, VALUE)
+    assert JSONDeserializer(None, schema_registry_client=client)(framed, context) == {
+        "id": 1, "small": 7, "name": None, "amount": 1.5, "tags": ["a", "b"]}
+    # The client asks for schemas in a form that this registry gives in another way, so it reads without them.
+    read = ProtobufDeserializer(message_class(proto_file(ROW, ProtobufOptions())), {"use.deprecated.format": False})
+    framed = converter(ProtobufConverter, registry).from_connect(f"{topic_prefix}p", ROW, VALUE)
+    found: Any = read(framed, context)
+    assert (found.id, found.small, found.amount.value, list(found.tags)) == (1, 7, b"\x00\x96", ["a", "b"])
+
+
+OLD = struct("srv.t.Value", [("id", Schema(INT32)), ("n", Schema(INT32))])
+CHANGES = {
+    "nullable column added": struct("srv.t.Value", [
+        ("id", Schema(INT32)), ("n", Schema(INT32)), ("o", optional(STRING))]),
+    "column added": struct("srv.t.Value", [("id", Schema(INT32)), ("n", Schema(INT32)), ("o", Schema(STRING))]),
+    "column dropped": struct("srv.t.Value", [("id", Schema(INT32))]),
+    "type changed": struct("srv.t.Value", [("id", Schema(INT32)), ("n", Schema(STRING))]),
+}
+ADDED, MORE, LESS, OTHER = CHANGES
+ALLOWED: list[tuple[Any, str, tuple[str, ...]]] = [
+    (AvroConverter, "BACKWARD", (ADDED, LESS)), (AvroConverter, "FORWARD", (ADDED, MORE)),
+    (AvroConverter, "FULL", (ADDED,)), (AvroConverter, "NONE", tuple(CHANGES)),
+    # Objects are open, so earlier values may have had anything in the new property.
+    (JsonSchemaConverter, "BACKWARD", (LESS,)), (JsonSchemaConverter, "FORWARD", (ADDED, MORE)),
+    (JsonSchemaConverter, "FULL", ()), (JsonSchemaConverter, "NONE", tuple(CHANGES)),
+    (ProtobufConverter, "BACKWARD", (ADDED, MORE)), (ProtobufConverter, "FORWARD", (LESS,)),
+    (ProtobufConverter, "FULL", ()), (ProtobufConverter, "NONE", tuple(CHANGES)),
+]
+
+
+@pytest.mark.parametrize(("kind", "level", "allowed"), ALLOWED,
+                         ids=[f"{kind.__name__}-{level}" for kind, level, _ in ALLOWED])
+def test_evolution(registry: RegistryServer, topic_prefix: str, kind: Any, level: str, allowed: tuple[str, ...],
+                   ) -> None:
+    made = converter(kind, registry)
+    for number, (change, schema) in enumerate(CHANGES.items()):
+        topic = f"{topic_prefix}.{number}"
+        made.schema_id(topic, OLD)
+        set_compatibility(registry, f"{topic}-value", level)
+        if change in allowed:
+            assert made.schema_id(topic, schema) > 0
+            continue
+        with pytest.raises(RegistryRefusedError, match="not compatible") as caught:
+            made.schema_id(topic, schema)
+        assert caught.value.context["difference"], change
+        assert "NONE lets every change through" in caught.value.hint
+
+
+@pytest.mark.parametrize("kind", [JsonSchemaConverter, ProtobufConverter])
+def test_registering_looking_up_and_the_latest(registry: RegistryServer, topic_prefix: str, kind: Any) -> None:
+    with pytest.raises(RegistryRefusedError, match="not registered"):
+        converter(kind, registry, auto_register_schemas="false").schema_id(topic_prefix, OLD)
+    number = converter(kind, registry, normalize_schemas="true").schema_id(topic_prefix, OLD)
+    for settings in ({}, {"use_latest_version": "true"}, {"use_schema_id": str(number)}):
+        found = converter(kind, registry, auto_register_schemas="false", **settings)
+        assert found.schema_id(topic_prefix, OLD) == number
+    latest = converter(kind, registry, auto_register_schemas="false", use_latest_version="true")
+    with pytest.raises(ConvertError, match=r"\bn is"):
+        latest.schema_id(topic_prefix, CHANGES[OTHER])
+
+
+@pytest.mark.parametrize("version", ["v2", "v3"])
+def test_apicurios_own_interface(registry: RegistryServer, topic_prefix: str, version: str) -> None:
+    settings = {"apicurio.registry.url": f"http://{registry.host}:{registry.port}/apis/registry/{version}"}
+    topic = topic_prefix + version
+    for kind in (ApicurioAvroConverter, ExtJsonConverter):
+        looking, making, latest = kind(), kind(), kind()
+        looking.configure(settings, False)
+        making.configure({**settings, "apicurio.registry.auto-register": "true"}, False)
+        latest.configure({**settings, "apicurio.registry.find-latest": "true"}, False)
+        looking.check()
+        with pytest.raises(RegistryRefusedError, match="not registered"):
+            looking.from_connect(topic, OLD, (1, 2))
+        framed = making.from_connect(topic, OLD, (1, 2))
+        assert framed == latest.from_connect(topic, OLD, (1, 2)) == looking.from_connect(topic, OLD, (1, 2))
+        assert making.from_connect(topic, CHANGES[ADDED], (1, 2, None)) != framed
+        topic += "x"
+    assert isinstance(json.loads(framed or b"")["schemaId"], int)

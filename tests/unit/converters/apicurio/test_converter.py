@@ -1,0 +1,185 @@
+"""Apicurio's converters: which artifact, which id, and what stands before the value."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from cdc.converters.apicurio import client as apicurio
+from cdc.converters.apicurio.client import Artifact, MockArtifacts, open_artifacts
+from cdc.converters.apicurio.converter import ApicurioAvroConverter, ExtJsonConverter
+from cdc.converters.apicurio.settings import COMMON, ApicurioSettings
+from cdc.converters.avro.schema import avro_schema
+from cdc.converters.json import JsonConverter
+from cdc.core.errors import ConfigError, ConvertError, RegistryRefusedError
+from cdc.core.schema import INT32, STRING, Schema, optional, struct
+from tests.unit.converters.from_avro import avro, random_values
+
+_scopes = itertools.count()
+ROW = struct("srv.t.Value", [("id", Schema(INT32)), ("name", optional(STRING))])
+LESS = struct("srv.t.Value", [("id", Schema(INT32))])
+
+
+def make(kind: Any, is_key: bool = False, /, **settings: str) -> tuple[Any, MockArtifacts]:
+    url = f"mock://apicurio{next(_scopes)}"
+    made = kind()
+    given = {f"apicurio.registry.{key.replace('_', '-').replace('--', '.')}": value for key, value in settings.items()}
+    made.configure({"apicurio.registry.url": url, "apicurio.registry.auto-register": "true", **given}, is_key)
+    return made, MockArtifacts.named(url)
+
+
+def test_avro_behind_a_content_id_of_four_bytes() -> None:
+    made, registry = make(ApicurioAvroConverter)
+    framed = made.from_connect("t", ROW, (1, "a"))
+    (ids, text), = registry.versions["default", "t-value"]
+    assert framed == b"\0" + ids.content_id.to_bytes(4, "big") + avro(ROW, (1, "a"))
+    assert text == avro_schema(ROW)
+    assert registry.kinds == {"t-value": "AVRO"}
+    assert made.wire_prefix("t", ROW) == framed[:5]
+    assert made.from_connect("t", None, None) is None
+
+
+def test_a_global_id_of_eight_bytes() -> None:
+    made, registry = make(ApicurioAvroConverter, use_id="globalId",
+                          id_handler="io.apicurio.registry.serde.Legacy8ByteIdHandler")
+    framed = made.from_connect("t", ROW, (1, None))
+    number = registry.versions["default", "t-value"][0][0].global_id
+    assert framed[:9] == b"\0" + number.to_bytes(8, "big")
+
+
+@pytest.mark.parametrize(("strategy", "is_key", "artifact"), [
+    ("TopicIdStrategy", True, ("default", "t-key")), ("SimpleTopicIdStrategy", False, ("default", "t")),
+    ("io.apicurio.registry.serde.avro.strategy.RecordIdStrategy", False, ("srv.t", "Value")),
+    ("TopicRecordIdStrategy", False, ("srv.t", "t-Value")),
+    ("QualifiedRecordIdStrategy", False, ("default", "srv.t.Value")),
+])
+def test_strategies(strategy: str, is_key: bool, artifact: tuple[str, str]) -> None:
+    made, registry = make(ApicurioAvroConverter, is_key, artifact_resolver_strategy=strategy)
+    made.from_connect("t", ROW, (1, None))
+    assert list(registry.versions) == [artifact]
+
+
+def test_an_explicit_artifact() -> None:
+    made, registry = make(ApicurioAvroConverter, artifact__group_id="g", artifact__artifact_id="a")
+    made.from_connect("t", ROW, (1, None))
+    assert list(registry.versions) == [("g", "a")]
+    made, _ = make(ApicurioAvroConverter, artifact_resolver_strategy="RecordIdStrategy")
+    with pytest.raises(ConvertError, match="works only for records"):
+        made.from_connect("t", Schema(INT32), 1)
+
+
+def test_without_registering() -> None:
+    made, registry = make(ApicurioAvroConverter, auto_register="false")
+    with pytest.raises(RegistryRefusedError, match="not registered"):
+        made.from_connect("t", ROW, (1, None))
+    ids = registry.create(Artifact("default", "t-value", "AVRO"), avro_schema(ROW))
+    assert made.schema_id("t", ROW) == ids.content_id
+    latest, registry = make(ApicurioAvroConverter, auto_register="false", find_latest="true")
+    registry.create(Artifact("default", "t-value", "AVRO"), avro_schema(ROW))
+    latest.from_connect("t", ROW, (1, None))
+    with pytest.raises(ConvertError, match="name is a field there only"):
+        latest.from_connect("t", LESS, (1,))
+
+
+def test_ext_json() -> None:
+    made, registry = make(ExtJsonConverter, True)
+    framed = made.from_connect("t", ROW, (1, "a"))
+    (ids, text), = registry.versions["default", "t-key"]
+    assert framed == b'{"schemaId":%d,"payload":{"id":1,"name":"a"}}' % ids.content_id
+    plain = JsonConverter().from_connect("t", ROW, (1, "a"))
+    assert plain is not None
+    assert json.loads(text) == json.loads(plain)["schema"]
+    assert registry.kinds == {"t-key": "KCONNECT"}
+    assert made.from_connect("t", None, None) is None
+    with pytest.raises(ConvertError, match="has no schema"):
+        made.from_connect("t", None, 1)
+
+
+def test_ext_json_of_any_value_is_the_same_from_avro() -> None:
+    made, _ = make(ExtJsonConverter)
+    for schema, value in random_values(200):
+        assert made.printer("t", schema).printed(avro(schema, value)) == made.from_connect("t", schema, value)
+
+
+@pytest.mark.parametrize(("settings", "option"), [
+    ({}, "apicurio.registry.url"), ({"url": "registry:8080"}, "apicurio.registry.url"),
+    ({"url": "http://a/apis/ccompat/v7"}, "apicurio.registry.url"),
+    ({"url": "http://a", "headers.enabled": "true"}, "apicurio.registry.headers.enabled"),
+    ({"url": "http://a", "artifact-resolver-strategy": "Mine"}, "apicurio.registry.artifact-resolver-strategy"),
+    ({"url": "http://a", "id-handler": "Mine"}, "apicurio.registry.id-handler"),
+    ({"url": "http://a", "auth.username": "me"}, "apicurio.registry.auth.password"),
+    ({"url": "http://a", "auth.service.token.endpoint": "http://o"}, "apicurio.registry.auth.client.id"),
+])
+def test_settings_are_checked(settings: dict[str, str], option: str) -> None:
+    for kind in (ApicurioAvroConverter, ExtJsonConverter):
+        with pytest.raises(ConfigError) as caught:
+            kind().configure({f"apicurio.registry.{key}": value for key, value in settings.items()}, False)
+        assert caught.value.option == option
+
+
+class Recorded:
+    """Stands for `RegistryHttp`: answers in order, and what was asked."""
+
+    def __init__(self, *answers: tuple[int, Any]) -> None:
+        self.answers = list(answers)
+        self.seen: list[tuple[Any, ...]] = []
+
+    def __call__(self, settings: Any, url: str, stop: Any) -> Recorded:
+        self.url = url
+        return self
+
+    def request(self, method: str, path: str, body: Any = None, **more: Any) -> tuple[int, Any]:
+        self.seen.append((method, path, body, more))
+        return self.answers.pop(0)
+
+    def shown(self) -> str:
+        return self.url
+
+
+def opened(monkeypatch: pytest.MonkeyPatch, http: Recorded, **settings: Any) -> Any:
+    monkeypatch.setattr(apicurio, "_http", http)
+    return open_artifacts(ApicurioSettings(**{"apicurio_registry_url": "http://a:8080", **settings}), threading.Event())
+
+
+FOUND = {"globalId": 3, "contentId": 4}
+ONE = Artifact("my group", "t/1", "AVRO")
+
+
+def test_requests_of_version_3(monkeypatch: pytest.MonkeyPatch) -> None:
+    http = Recorded((200, {"version": FOUND}), (200, {"versions": [{"state": "DISABLED"}, FOUND]}), (200, FOUND),
+                    (200, {"type": "int"}))
+    found = opened(monkeypatch, http)
+    assert http.url == "http://a:8080/apis/registry/v3"
+    assert found.create(ONE, "{}") == found.find(ONE, "{}") == (3, 4)
+    assert found.version(ONE, None) == ((3, 4), '{"type": "int"}')
+    assert [(method, path.partition("?")[0]) for method, path, *_ in http.seen] == [
+        ("POST", "/groups/my%20group/artifacts"), ("POST", "/search/versions"),
+        ("GET", "/groups/my%20group/artifacts/t%2F1/versions/branch=latest"), ("GET", "/ids/globalIds/3")]
+    assert http.seen[0][2]["firstVersion"] == {"content": {"content": "{}", "contentType": "application/json"}}
+
+
+def test_requests_of_version_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    http = Recorded((200, FOUND), (200, FOUND), (200, FOUND), (200, "int"))
+    found = opened(monkeypatch, http, apicurio_registry_url="http://a/apis/registry/v2")
+    assert found.create(ONE, "{}") == found.find(ONE, "{}") == (3, 4)
+    assert found.version(ONE, "5") == ((3, 4), '"int"')
+    assert http.seen[0][1] == "/groups/my%20group/artifacts?ifExists=RETURN_OR_UPDATE&canonical=false"
+    assert http.seen[0][3]["headers"] == {"X-Registry-ArtifactId": "t/1", "X-Registry-ArtifactType": "AVRO"}
+    assert http.seen[2][1] == "/groups/my%20group/artifacts/t%2F1/versions/5/meta"
+
+
+@pytest.mark.parametrize(("answer", "message"), [
+    ((404, {"title": "No artifact"}), "not registered"), ((409, {"title": "Rule"}), "not compatible"),
+    ((401, {}), "credentials"), ((200, {"version": {"globalId": "3"}}), "without the ids"),
+])
+def test_what_it_refuses(monkeypatch: pytest.MonkeyPatch, answer: tuple[int, Any], message: str) -> None:
+    with pytest.raises(RegistryRefusedError, match=message):
+        opened(monkeypatch, Recorded(answer)).create(ONE, "{}")
+
+
+def test_every_key_has_an_attribute() -> None:
+    assert {each.attribute for each in COMMON} == set(ApicurioSettings.__dataclass_fields__)
