@@ -27,7 +27,7 @@ from cdc.configinfos import Plugins
 from cdc.converters.plan import ColumnFailures
 from cdc.converters.records import RecordConverter
 from cdc.converters.views import Views
-from cdc.core.errors import ConfigError
+from cdc.core.errors import ConfigError, StateError
 from cdc.core.interfaces import (
     ConfigStore,
     Converter,
@@ -37,6 +37,7 @@ from cdc.core.interfaces import (
     SinkSettings,
     StoreSettings,
 )
+from cdc.core.preview import Look, TableNames
 from cdc.log import get_logger
 from cdc.metrics.task import TaskMetrics
 from cdc.rest.access import Access, header_rules, tokens_of, users_of
@@ -208,7 +209,15 @@ def assemble(settings: WorkerConfig, raw_connectors: Sequence[Mapping[str, str]]
         except ConfigError:  # it was configured under another release
             return sealed(config, lambda key: key in ("name", "connector.class"))
 
-    builder = Builder(of_file, of_client, plugin_view(settings, providers).check, shown)
+    def tables(config: Mapping[str, str], is_file: bool) -> TableNames:
+        given = (providers if is_file else providers.of_clients()).resolve(config)
+        plugin = plugins.find("connector", given.get("connector.class", ""))
+        look: Look | None = plugin.load_look()
+        if look is None:
+            raise StateError(f"{plugin.class_name} has no tables to choose from.")
+        return look.tables(plugin.load_parse()(given)[0])
+
+    builder = Builder(of_file, of_client, plugin_view(settings, providers).check, shown, tables)
     worker = Connectors(Worker(stores=[store]), builder, config_store(settings), store,
                         settings.task_shutdown_graceful_timeout_ms / 1000 + 10)
     worker.begin(raw_connectors, stop or threading.Event())

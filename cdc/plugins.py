@@ -36,7 +36,7 @@ class Plugin:
     worker's configuration.
     A transform's or predicate's factory takes its configuration, keys without prefix, and `options` may be missing.
     `read` and `parse` are a connector's: to `Parsed`, with all problems, and to its settings.
-    `look` is a connector's: from its settings to a `Preview` of what it would find on its server.
+    `look` is a connector's `Look`: how its server is asked before it runs there, and besides.
     `check` is a sink's or offset store's: it adds to a worker's `Parsed` what the plugin misses there.
     `chosen_by` is the worker's key that chooses an offset store, and `configs` makes the store of connectors that goes
     with it.
@@ -99,7 +99,7 @@ class Plugin:
         return resolve(self.parse)
 
     def load_look(self) -> Any:
-        """A connector's function `(settings) -> Preview`; None for one that has none."""
+        """A connector's `Look`; None for one that has none."""
         return resolve(self.look) if self.look else None
 
     def load_options(self) -> Any:
@@ -168,17 +168,17 @@ PLUGINS: Final[tuple[Plugin, ...]] = (
         "connector", "io.debezium.connector.postgresql.PostgresConnector", f"{_POSTGRES}.source:PostgresSource",
         ("postgresql", "PostgreSqlConnector"), f"{_POSTGRES}.options:read_postgres",
         f"{_POSTGRES}.options:parse_postgres", f"{_POSTGRES}.options:OPTIONS",
-        handover=f"{_POSTGRES}.handover:HANDOVER", look=f"{_POSTGRES}.look:look",
+        handover=f"{_POSTGRES}.handover:HANDOVER", look=f"{_POSTGRES}.look:LOOK",
     ),
     Plugin(
         "connector", "io.debezium.connector.mysql.MySqlConnector", f"{_MYSQL}.source:MySqlSource", (),
         f"{_MYSQL}.options:read_mysql", f"{_MYSQL}.options:parse_mysql", f"{_MYSQL}.options:OPTIONS",
-        handover=f"{_MYSQL}.handover:HANDOVER", look=f"{_MYSQL}.look:look",
+        handover=f"{_MYSQL}.handover:HANDOVER", look=f"{_MYSQL}.look:LOOK",
     ),
     Plugin(
         "connector", "io.debezium.connector.mariadb.MariaDbConnector", f"{_MYSQL}.source:MySqlSource", (),
         f"{_MYSQL}.options:read_mariadb", f"{_MYSQL}.options:parse_mariadb", f"{_MYSQL}.options:MARIADB_OPTIONS",
-        handover=f"{_MYSQL}.handover:HANDOVER", look=f"{_MYSQL}.look:look",
+        handover=f"{_MYSQL}.handover:HANDOVER", look=f"{_MYSQL}.look:LOOK",
     ),
     Plugin(
         "connector", "io.confluent.kafka.connect.datagen.DatagenConnector", f"{_DATAGEN}.source:DatagenSource", (),

@@ -13,7 +13,7 @@ from cdc import plugins
 from cdc.assembly import overrides, parse_worker, parts_of, read_transforms, show_notes
 from cdc.config.providers import Providers
 from cdc.core.errors import CdcError, SourceError
-from cdc.core.preview import Preview, TablePreview
+from cdc.core.preview import Look, Preview, TablePreview
 from cdc.core.schema import Schema
 from cdc.metrics.task import TaskMetrics
 from cdc.runtime import configfile, kubernetes
@@ -39,8 +39,8 @@ def look(given: Mapping[str, str], strict: bool = False) -> Preview | None:
     plugin = plugins.find("connector", given.get("connector.class", ""))
     config, notes = plugin.load_parse()(given, strict=strict)
     show_notes(notes, given.get("name", ""))
-    found = plugin.load_look()
-    return None if found is None else found(config)
+    found: Look | None = plugin.load_look()
+    return None if found is None else found.preview(config)
 
 
 def _preview(given: Mapping[str, str], settings: WorkerConfig, strict: bool) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from .errors import CdcError
-from .table import TableSchema
+from .table import TableId, TableSchema
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,3 +30,19 @@ class Preview:
     notes: tuple[str, ...]
     tables: tuple[TablePreview, ...]
     topics: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TableNames:
+    """The tables of a server that a connector captures, and the others that it could, both sorted."""
+
+    captured: tuple[TableId, ...]
+    others: tuple[TableId, ...]
+
+
+class Look(NamedTuple):
+    """A connector class's ways to ask its server; both take the connector's settings, open a connection of their own,
+    and raise SourceError."""
+
+    preview: Callable[[Any], Preview]
+    tables: Callable[[Any], TableNames]

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from cdc.core.control import Notification, Signal, SnapshotStatus
+from cdc.core.preview import TableNames
 from cdc.metrics.task import TaskMetrics
 from cdc.runtime.tap import EventTap
 
@@ -119,6 +120,11 @@ class Operating(Protocol):
 
     def snapshots(self, name: str) -> Sequence[SnapshotStatus]:
         """The snapshots that run or wait, and the last one that has ended."""
+        ...
+
+    def tables(self, name: str) -> TableNames:
+        """The tables that the connector captures, and the others of its server. The server is asked, so it may wait.
+        Raises SourceError, and StateError for a class that has none."""
         ...
 
     def notifications(self, name: str) -> Sequence[Notification]:

@@ -1,4 +1,4 @@
-"""`/connectors/{name}/signals`, `snapshots` and `notifications`: what Debezium has as MBeans for operators."""
+"""`/connectors/{name}/signals`, `snapshots`, `tables` and `notifications`: for operators, in place of MBeans."""
 
 from __future__ import annotations
 
@@ -42,6 +42,12 @@ async def snapshots(service: Service, request: Request) -> Response:
     return JSONResponse({"snapshots": [_snapshot(each, shows) for each in found]})
 
 
+async def tables(service: Service, request: Request) -> Response:
+    """The tables that a connector captures, and the others of its server, which is asked."""
+    found = await in_thread(service.worker.tables, request.path_params["name"])
+    return JSONResponse({"captured": list(map(str, found.captured)), "others": list(map(str, found.others))})
+
+
 async def notifications(service: Service, request: Request) -> Response:
     """The newest notifications of a connector, the oldest of them first."""
     found = await in_thread(service.worker.notifications, request.path_params["name"])
@@ -54,6 +60,7 @@ _PATH: Final = "/connectors/{name}"
 ROUTES = (
     Route("POST", f"{_PATH}/signals", signal, {202: "SignalTaken"}, "Signal"),
     Route("GET", f"{_PATH}/snapshots", snapshots, {200: "Snapshots"}),
+    Route("GET", f"{_PATH}/tables", tables, {200: "Tables"}),
     Route("GET", f"{_PATH}/notifications", notifications, {200: "Notifications"}),
 )
 

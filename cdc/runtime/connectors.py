@@ -17,6 +17,7 @@ from cdc.config.secrets import HIDDEN, mask
 from cdc.core.control import Notification, Signal, SnapshotStatus
 from cdc.core.errors import CdcError, ConfigError, StateError
 from cdc.core.interfaces import ConfigStore, Kept, OffsetStore
+from cdc.core.preview import TableNames
 from cdc.log import get_logger
 from cdc.metrics.task import TaskMetrics
 
@@ -42,13 +43,15 @@ class Builder:
     """How a configuration becomes a connector (`assembly`). References in it are resolved each time.
 
     `of_file` and `of_client` raise ConfigError; a client's may use fewer config providers. `check` raises one for
-    everything that a client may not set or got wrong. `shown` is the configuration for people.
+    everything that a client may not set or got wrong. `shown` is the configuration for people. `tables` asks the
+    server; its second argument says whether the configuration is a file's.
     """
 
     of_file: Callable[[Config], Connector]
     of_client: Callable[[Config], Connector]
     check: Callable[[Config], None]
     shown: Callable[[Config], Mapping[str, str | None]]
+    tables: Callable[[Config, bool], TableNames]
 
 
 @dataclass(slots=True)
@@ -261,6 +264,9 @@ class Connectors:
         self._entry(name)
         runner = self.worker.runner(name)
         return () if runner is None else runner.snapshots()
+
+    def tables(self, name: str) -> TableNames:
+        return self._builder.tables(self._entry(name).config, self._entry(name).of_file)
 
     def notifications(self, name: str) -> Sequence[Notification]:
         self._entry(name)

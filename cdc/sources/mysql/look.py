@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from cdc.core.errors import CdcError
-from cdc.core.preview import Preview, TablePreview
+from cdc.core.preview import Look, Preview, TableNames, TablePreview
 from cdc.core.table import TableId
 from cdc.debezium.filters import Filters
 from cdc.debezium.naming import TopicNaming
@@ -32,12 +33,23 @@ def look(config: MySqlConfig) -> Preview:
             builder.relax()
         captured = list(found.creates)
         problems = list(_problems(conn, facts, config, captured))
-        tables = list(_tables(builder, found, captured, problems))
+        previews = list(_previews(builder, found, captured, problems))
         problems += raised(lambda: builder.columns.topics.claim_all((id, None) for id in captured))
     finally:
         connection.close(conn)
-    return Preview(f"{facts.flavor.product} {facts.version}", tuple(problems), tuple(_notes(facts)), tuple(tables),
+    return Preview(f"{facts.flavor.product} {facts.version}", tuple(problems), tuple(_notes(facts)), tuple(previews),
                    tuple(other_topics(config, naming)))
+
+
+def tables(config: MySqlConfig) -> TableNames:
+    """The base tables of all databases that the user sees. Raises SourceError."""
+    filters = Filters.from_config(config, is_builtin)
+    conn = connection.connect(config)
+    try:
+        found = catalog.list_tables(conn, lambda id: not is_builtin(id))
+    finally:
+        connection.close(conn)
+    return TableNames(tuple(filter(filters.table, found)), tuple(id for id in found if not filters.table(id)))
 
 
 def _problems(conn: Connection, facts: server.MySqlFacts, config: MySqlConfig,
@@ -48,7 +60,7 @@ def _problems(conn: Connection, facts: server.MySqlFacts, config: MySqlConfig,
     yield from raised(lambda: grants.check_select(conn, facts, captured))
 
 
-def _tables(builder: TableBuilder, found: catalog.Catalog, captured: Sequence[TableId],
+def _previews(builder: TableBuilder, found: catalog.Catalog, captured: Sequence[TableId],
             problems: list[CdcError]) -> Iterator[TablePreview]:
     for id in captured:
         structure = found.table(id)
@@ -58,7 +70,8 @@ def _tables(builder: TableBuilder, found: catalog.Catalog, captured: Sequence[Ta
         except CdcError as exc:
             problems.append(exc)
         else:
-            yield TablePreview(schema, found.row_estimates.get(id))
+            rows = found.row_estimates.get(id, -1)
+            yield TablePreview(schema, rows if rows >= 0 else None)
 
 
 def _notes(facts: server.MySqlFacts) -> Iterator[str]:
@@ -69,3 +82,6 @@ def _notes(facts: server.MySqlFacts) -> Iterator[str]:
     if facts.expire_s is not None and 0 < facts.expire_s < 86_400:
         yield (f"The server keeps binary logs for {facts.expire_s / 3600:.1f} h: after a longer stop, the connector "
                "would need a new snapshot. binlog_expire_logs_seconds sets it.")
+
+
+LOOK: Final = Look(look, tables)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from cdc.core.errors import CdcError, SourceRefusedError
-from cdc.core.preview import Preview, TablePreview
+from cdc.core.preview import Look, Preview, TableNames, TablePreview
+from cdc.core.table import TableId
 from cdc.debezium.filters import Filters
 from cdc.debezium.naming import TopicNaming
 from cdc.sources.shared.look import other_topics, raised
@@ -32,15 +34,27 @@ def look(config: PostgresConfig) -> Preview:
         catalog = read_catalog(conn)
         captured = captured_relations(catalog, filters, config.database_dbname)
         problems = list(_problems(conn, config, filters, captured))
-        tables = list(_tables(builder, catalog, captured, problems))
+        found = list(_previews(builder, catalog, captured, problems))
         problems += raised(lambda: builder.columns.topics.claim_all(
             (builder.table_id(relation_of(each)), each.oid) for each in captured))
         notes = tuple(_notes(conn, config, captured))
         version = conn.info.server_version
     finally:
         conn.close()
-    return Preview(f"PostgreSQL {version // 10000}.{version % 10000}", tuple(problems), notes, tuple(tables),
+    return Preview(f"PostgreSQL {version // 10000}.{version % 10000}", tuple(problems), notes, tuple(found),
                    tuple(other_topics(config, naming)))
+
+
+def tables(config: PostgresConfig) -> TableNames:
+    """The tables that a publication can have. Raises SourceError."""
+    filters = Filters.from_config(config, is_builtin)
+    conn = connection.connect(config)
+    try:
+        found = [TableId(config.database_dbname, *name) for name in publication.ordinary_tables(conn)]
+    finally:
+        conn.close()
+    return TableNames(tuple(id for id in found if filters.table(id)),
+                      tuple(id for id in found if not filters.table(id) and not is_builtin(id)))
 
 
 def _problems(conn: Connection, config: PostgresConfig, filters: Filters,
@@ -93,7 +107,7 @@ WHERE c.oid = ANY (%s::oid[]) AND NOT pg_catalog.pg_has_role(c.relowner, 'USAGE'
             hint=f"Let a superuser or the tables' owner run CREATE PUBLICATION {connection.quoted(name)} {wanted};")
 
 
-def _tables(builder: TableBuilder, catalog: CatalogSnapshot, captured: list[RelationCatalog],
+def _previews(builder: TableBuilder, catalog: CatalogSnapshot, captured: list[RelationCatalog],
             problems: list[CdcError]) -> Iterator[TablePreview]:
     for each in captured:
         try:
@@ -115,3 +129,6 @@ def _notes(conn: Connection, config: PostgresConfig, captured: list[RelationCata
     if refused:
         yield (f"Without a primary key, once they are published, the server refuses UPDATE and DELETE on "
                f"{checks.listed(refused)}. Add a key, or run ALTER TABLE … REPLICA IDENTITY FULL.")
+
+
+LOOK: Final = Look(look, tables)

@@ -116,14 +116,18 @@ def ensure_publication(conn: Connection, config: PostgresConfig, filters: Filter
 
 
 def captured_tables(conn: Connection, filters: Filters, database: str) -> list[tuple[str, str]]:
-    """All tables of the database that pass the filters and that a publication can have, sorted. Partitioned tables and
-    their partitions are among them."""
+    """Those of `ordinary_tables` that pass the filters. Partitioned tables and their partitions are among them."""
+    return [name for name in ordinary_tables(conn) if filters.table(TableId(database, *name))]
+
+
+def ordinary_tables(conn: Connection) -> list[tuple[str, str]]:
+    """All tables of the database that a publication can have, sorted."""
     rows = query(conn, """\
 SELECT n.nspname, c.relname
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND c.oid >= 16384
 ORDER BY 1, 2""")
-    return [(row[0], row[1]) for row in rows if filters.table(TableId(database, row[0], row[1]))]
+    return [(row[0], row[1]) for row in rows]
 
 
 def harmless(config: PostgresConfig, captured: Collection[tuple[str, str]],

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cdc.core.control import Notification, Signal, SnapshotStatus, TableCopy
+from cdc.core.preview import TableNames
+from cdc.core.table import TableId
 from cdc.metrics.task import TaskMetrics
 from cdc.runtime.tap import EventTap
 
@@ -116,6 +118,10 @@ class Worker:
     def snapshots(self, name: str) -> Sequence[SnapshotStatus]:
         self._note("snapshots", name)
         return [SnapshotStatus("s1", "incremental", "running", (TableCopy("s.a", "running", 5, 9, "5", "9"),), 1)]
+
+    def tables(self, name: str) -> TableNames:
+        self._note("tables", name)
+        return TableNames((TableId("d", "s", "a"),), (TableId("d", "s", "b"),))
 
     def notifications(self, name: str) -> Sequence[Notification]:
         self._note("notifications", name)

@@ -56,6 +56,10 @@ def test_a_connector_that_does_not_run_takes_no_signal(client: Client, worker: W
     assert post(client, {"type": "log"}) == (409, {"error_code": 409, "message": "It is stopped."})
 
 
+def test_tables_are_listed(client: Client) -> None:  # noqa: F811
+    assert client.get("/connectors/a/tables").json == {"captured": ["s.a"], "others": ["s.b"]}
+
+
 def test_snapshots_and_notifications_are_shown(client: Client) -> None:  # noqa: F811
     table = {"name": "s.a", "state": "running", "rows": 5, "estimated_rows": 9, "current_key": "5", "maximum_key": "9"}
     assert client.get("/connectors/a/snapshots").json == {"snapshots": [

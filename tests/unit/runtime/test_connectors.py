@@ -13,6 +13,8 @@ import pytest
 from cdc.config.secrets import HIDDEN, Secret, mask
 from cdc.core.errors import ConfigError, OffsetStoreError, PositionLostError, SourceConnectionError, StateError
 from cdc.core.interfaces import ConfigStore, Kept
+from cdc.core.preview import TableNames
+from cdc.core.table import TableId
 from cdc.metrics.task import TaskMetrics
 from cdc.runtime import connectors as runtime_connectors
 from cdc.runtime.connectors import Builder, Connectors
@@ -71,7 +73,8 @@ class House:
         self.worker = Worker(worker_id="h:1", pause=lambda stop, _: stop.wait(0.01), stores=[self.store])
         builder = Builder(lambda config: self.build(config, False), lambda config: self.build(config, True),
                           self.check, lambda config: {key: Secret(text) if key == "secret" else text
-                                                      for key, text in config.items()})
+                                                      for key, text in config.items()},
+                          lambda config, is_file: TableNames((TableId("", "s", config["name"]),), ()))
         configs = self.configs or FileConfigStore(self.folder / "offsets")
         self.connectors = Connectors(self.worker, builder, configs, self.store, 5.0)
         self.connectors.begin(files, threading.Event())
@@ -451,3 +454,10 @@ def test_topics_are_those_that_were_sent_to_until_they_are_forgotten(house: Hous
     assert house.connectors.topics("a") == ["t"]
     house.connectors.reset_topics("a")
     assert house.connectors.topics("a") == house.connectors.topics("zz") == []
+
+
+def test_the_tables_of_a_connector_come_from_its_server(house: House) -> None:
+    house.connectors.create("a", {"name": "a"})
+    assert [str(each) for each in house.connectors.tables("a").captured] == ["s.a"]
+    with pytest.raises(StateError):
+        house.connectors.tables("b")
