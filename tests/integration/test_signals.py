@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from tests.conftest import BinlogDatabase, Database
 from tests.fault.pipeline import source_options
-from tests.integration.mysql_source import running as running_mysql
+from tests.integration.mysql_source import Reading, make_source
 from tests.integration.test_pipeline import LINES
 from tests.integration.test_rest_service import Service
 from tests.servers.kafka import KafkaServer, create_topic, wait_for_messages
@@ -103,9 +103,17 @@ def test_the_signal_table_is_captured_whatever_the_lists_say(mysql_database: Bin
     for statement in TABLES.split(";"):
         database.execute(statement)
     options = {"database.include.list": "nothing", "signal.data.collection": f"{database.name}.signals"}
-    with running_mysql(database, options) as reading, capture_logs() as lines:
-        database.execute("INSERT INTO a VALUES (3)")
-        database.execute("""INSERT INTO signals VALUES ('1', 'log', '{"message": "hello"}')""")
-        found = reading.changes(1)
-    assert found[0][2] == {"id": "1", "type": "log", "data": '{"message": "hello"}'}
-    assert [line["message"] for line in lines if line["event"] == "signal_log"] == ["hello"]
+    source = make_source(database, options)
+    source.prefer_native()
+    with capture_logs() as lines:
+        try:
+            source.start(None)
+            reading = Reading(source, database)
+            for number in range(4):
+                database.execute(f"INSERT INTO a VALUES ({number + 3})")
+                database.execute(f"""INSERT INTO signals VALUES ('{number}x', 'log', '{{"message": "{number}"}}')""")
+                assert reading.changes(1)[0][2] == {
+                    "id": f"{number}x", "type": "log", "data": f'{{"message": "{number}"}}'}
+        finally:
+            source.stop()
+    assert [line["message"] for line in lines if line["event"] == "signal_log"] == ["0", "1", "2", "3"]

@@ -146,7 +146,7 @@ class NativeLog:
             return
         if state.target is None:
             self._log.know_map(body, None, None, None, refused=False)
-        elif state.period is not None or not self._layout_of(state):
+        elif state.period is not None or state.target.watched or not self._layout_of(state):
             self._log.know_map(body, None, None, None, refused=True)
         else:
             layout, table = self._layout_of(state)

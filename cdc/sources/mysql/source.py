@@ -117,6 +117,7 @@ class MySqlSource(LogSource[MySqlPosition]):
     def _watch_table(self, id: TableId, watched: bool) -> None:
         """The changes of table *id* are read one by one from now on, or no longer."""
         changes = self._streaming()
+        changes.tables.generation += 1  # so that C forgets how it read them
         tx = changes.stream.transaction
         for state in (*changes.tables.states.values(), *(tx.maps.values() if tx is not None else ())):
             if state.id == id:
