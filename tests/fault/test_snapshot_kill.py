@@ -22,7 +22,7 @@ from tests.servers.process import wait_until
 from tests.servers.registry import RegistryServer
 
 SEED = 20_271
-ROWS = 70_000
+ROWS = 150_000
 KILLS = 4
 LAST = 99_999_999
 MOVED = 10_000_000
@@ -31,11 +31,13 @@ _NAME = "kill_{}_{}"
 
 
 class Table:
-    """A table of so many rows; what differs between the servers is how they make them."""
+    """A table of so many rows, to be read by *threads* readers; what differs between the servers is how they make
+    them."""
 
-    def __init__(self, server: PostgresServer | BinlogServer, name: str) -> None:
+    def __init__(self, server: PostgresServer | BinlogServer, name: str, threads: int) -> None:
         self.server = server
         self.name = name
+        self._threads = str(threads)
         server.execute(_TABLE, name)
         if isinstance(server, PostgresServer):
             server.execute("INSERT INTO items SELECT n, 'row ' || n || repeat('.', 60), 0"
@@ -46,9 +48,11 @@ class Table:
                 server.execute(f"INSERT INTO items VALUES {rows}", name)
 
     def options(self, topic_prefix: str) -> dict[str, str]:
+        shared = {"snapshot.max.threads": self._threads}
         if isinstance(self.server, PostgresServer):
-            return {**source_options(self.server, self.name, topic_prefix), "slot.drop.on.stop": "true"}
-        return {**binlog_options(self.server), "database.include.list": self.name, "include.schema.changes": "false"}
+            return {**source_options(self.server, self.name, topic_prefix), **shared, "slot.drop.on.stop": "true"}
+        return {**binlog_options(self.server), **shared, "database.include.list": self.name,
+                "include.schema.changes": "false"}
 
     def rows(self) -> dict[int, tuple[Any, ...]]:
         found = self.server.execute("SELECT id, name, version FROM items", self.name)
@@ -58,11 +62,12 @@ class Table:
         return self.server.connect(self.name)
 
 
-@pytest.fixture(params=["postgres18", "mysql", "mariadb"])
+@pytest.fixture(params=[("postgres18", 4), ("mysql", 4), ("mariadb", 1)], ids=lambda each: f"{each[0]}-{each[1]}")
 def table(request: pytest.FixtureRequest) -> Iterator[Table]:
-    server = request.getfixturevalue(request.param)
-    name = server.create_database(_NAME.format(os.getpid(), request.param))
-    yield Table(server, name)
+    kind, threads = request.param
+    server = request.getfixturevalue(kind)
+    name = server.create_database(_NAME.format(os.getpid(), kind))
+    yield Table(server, name, threads)
     server.drop_database(name)
 
 

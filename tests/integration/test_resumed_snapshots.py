@@ -10,6 +10,7 @@ import pytest
 
 from cdc.core.errors import SourceConnectionError
 from cdc.core.record import Record
+from cdc.sources.mysql import key_ranges
 from cdc.sources.mysql import snapshot as mysql_snapshot
 from cdc.sources.mysql.source import MySqlSource
 from cdc.sources.postgres import chunks
@@ -26,6 +27,9 @@ LONG = "md5(n::text) || md5((n + 1)::text)"
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunks, "CHUNK_ROWS", CHUNK)
     monkeypatch.setattr(mysql_snapshot, "CHUNK_ROWS", CHUNK)
+    monkeypatch.setattr(key_ranges, "CHUNK_ROWS", CHUNK)
+    monkeypatch.setattr(key_ranges, "_SMALLEST_ROWS", CHUNK)
+    monkeypatch.setattr(chunks, "SMALLEST_BLOCKS", 1)
 
 
 class Attempt:
@@ -103,13 +107,14 @@ def interrupted(database: Database, count: int, **more: str) -> dict[str, Any]:
         return first.rows(count)
 
 
-def test_what_was_read_is_left_out_and_what_changed_comes_in_the_stream(shop: Database) -> None:
-    offset = interrupted(shop, ROWS + ROWS // 2)
+@pytest.mark.parametrize("threads", ["1", "4"])
+def test_what_was_read_is_left_out_and_what_changed_comes_in_the_stream(shop: Database, threads: str) -> None:
+    offset = interrupted(shop, ROWS + ROWS // 2, snapshot_max_threads=threads)
     shop.execute("DELETE FROM a WHERE id = 1")  # read
     shop.execute("UPDATE b SET note = 'moved' WHERE id = 399")  # not read yet, and now in another block
     shop.execute("CREATE TABLE d (id int PRIMARY KEY)")
     shop.execute("INSERT INTO d VALUES (7)")
-    with postgres(shop, offset) as again:
+    with postgres(shop, offset, snapshot_max_threads=threads) as again:
         again.to_stream()
         assert again.offset["read_lsn"] > again.offset["begin_lsn"]
         assert "a" not in again.ids
@@ -223,15 +228,16 @@ def test_a_table_goes_on_behind_the_last_key(binlog_database: BinlogDatabase, ki
         assert ROWS <= len(both) <= ROWS + 2 * CHUNK
 
 
-def test_what_changed_meanwhile_comes_in_the_stream(binlog_database: BinlogDatabase) -> None:
+@pytest.mark.parametrize("threads", ["1", "4"])
+def test_what_changed_meanwhile_comes_in_the_stream(binlog_database: BinlogDatabase, threads: str) -> None:
     fill(binlog_database, "a", "id int PRIMARY KEY", [str(n) for n in range(1, ROWS + 1)])
     fill(binlog_database, "b", COMPOSITE, [f"{n}, '{'xyz'[n % 3]}'" for n in range(1, ROWS + 1)])
-    with binlog(binlog_database) as first:
+    with binlog(binlog_database, snapshot_max_threads=threads) as first:
         offset = first.rows(ROWS + ROWS // 2)
     binlog_database.execute("DELETE FROM a WHERE id = 1")
     binlog_database.execute("UPDATE b SET part = 'a' WHERE id = 398")  # 'z', not read yet; 'a' is before all others
     binlog_database.execute("INSERT INTO b (id, part) VALUES (1000, 'zz')")
-    with binlog(binlog_database, offset) as again:
+    with binlog(binlog_database, offset, snapshot_max_threads=threads) as again:
         again.rows(1)
         assert (again.offset["read_file"], again.offset["read_pos"]) > (offset["file"], offset["pos"])
         again.to_stream()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,7 +29,7 @@ _KEY: Final = re.compile(r"^  PRIMARY KEY \((.+)\)", re.MULTILINE)
 _PART: Final = re.compile(r"`\(\d+\)")
 _CLUSTERED: Final = re.compile(r"^\) ENGINE=(?:InnoDB|ROCKSDB)\b", re.MULTILINE)
 _NAME: Final = re.compile(r"\w+", re.ASCII)
-_NUMBERS: Final = frozenset({"TINYINT", "SMALLINT", "MEDIUMINT", "INT", "INTEGER", "BIGINT", "DECIMAL", "NUMERIC"})
+NUMBERS: Final = frozenset({"TINYINT", "SMALLINT", "MEDIUMINT", "INT", "INTEGER", "BIGINT", "DECIMAL", "NUMERIC"})
 _TIMES: Final = frozenset({"DATE", "DATETIME", "TIMESTAMP"})
 _TEXTS: Final = frozenset({"CHAR", "VARCHAR"})
 _BYTES: Final = frozenset({"BINARY", "VARBINARY"})
@@ -45,17 +45,24 @@ class Order:
     indexes: tuple[int, ...]
     collation: str | None = None
 
-    def clause(self, after: Place | None) -> str:
-        """WHERE and ORDER BY of the rows after a place of this order; of all rows for None and for another order."""
+    def clause(self, after: Place | None, conditions: Sequence[str] = ()) -> str:
+        """WHERE and ORDER BY of the rows after a place of this order that meet the *conditions*; None and a place of
+        another order are before all rows."""
         names = [quoted(each.name) for each in self.columns]
         values = self._values(after) if after is not None else None
-        where = ""
+        behind: list[str] = []
         if values is not None:
             equal = [f"{name} = {value}" for name, value in zip(names, values, strict=True)]
-            where = " WHERE " + " OR ".join(
+            behind.append("(" + " OR ".join(
                 "(" + " AND ".join([*equal[:index], f"{names[index]} > {values[index]}"]) + ")"
-                for index in range(len(names)))
-        return f"{where} ORDER BY {', '.join(names)}"
+                for index in range(len(names))) + ")")
+        where = " AND ".join([*behind, *conditions])
+        return f"{f' WHERE {where}' if where else ''} ORDER BY {', '.join(names)}"
+
+    def first_value(self, after: Place) -> str | None:
+        """The literal of the first column at a place of this order; None for another order."""
+        values = self._values(after)
+        return values[0] if values else None
 
     def place(self, row: Row) -> Place:
         """The one behind *row*."""
@@ -114,12 +121,12 @@ class KeyOrder:
 def _orderly(column: ColumnDef) -> bool:
     if column.base in _TEXTS:
         return _NAME.fullmatch(column.charset or "") is not None
-    return column.base in _NUMBERS | _TIMES | _BYTES
+    return column.base in NUMBERS | _TIMES | _BYTES
 
 
 def _literal(column: ColumnDef, value: bytes) -> str | None:
     """*value*, as the server printed it, for a comparison with *column*; None if it cannot be one of its type."""
-    if column.base in _NUMBERS:
+    if column.base in NUMBERS:
         return value.decode() if _NUMBER.fullmatch(value) else None
     if column.base in _TIMES:
         return f"'{value.decode()}'" if _TIME.fullmatch(value) else None

@@ -7,9 +7,9 @@ snapshot (`extended`), or not at all (`none`). Rows come in the text protocol, o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pymysql
 from pymysql.constants import COMMAND, ER
@@ -24,10 +24,12 @@ from cdc.sources.shared.selection import SnapshotSelection
 from cdc.sources.snapshot.initial import Lines
 from cdc.sources.snapshot.progress import CHUNK_BYTES, CHUNK_ROWS, Place
 
-from .connection import Connection, close, query
+from . import key_ranges
+from .connection import Connection, close, interrupt, query
 from .errors import map_error
 from .flavor import Flavor
 from .key_order import KeyOrder, Order
+from .key_ranges import KeyRange
 from .locks import LockWaits, is_locked
 from .native_text import NativeText
 from .position import MySqlPosition
@@ -39,10 +41,11 @@ from .textrow import text_row
 
 log = get_logger(__name__)
 
-_TOGETHER: Final = 100
+_AGREEMENTS: Final = 20
 _CASCADES: Final = """\
 SELECT COUNT(*) FROM information_schema.REFERENTIAL_CONSTRAINTS
 WHERE CONSTRAINT_SCHEMA = %s AND TABLE_NAME = %s AND UPDATE_RULE = 'CASCADE'"""
+T = TypeVar("T")
 _CHANGED: Final = frozenset({ER.BAD_DB_ERROR, ER.BAD_FIELD_ERROR, ER.NO_SUCH_TABLE})
 
 
@@ -57,9 +60,9 @@ class TableRead:
     overridden: bool = False
     """Whether a part of the SELECT was configured (`snapshot.select.statement.overrides`)."""
 
-    def in_order(self, order: Order, after: Place | None) -> TableRead:
-        """The same, in the order of the primary key, from the row after place *after* on."""
-        return replace(self, select=self.select + order.clause(after))
+    def in_order(self, order: Order, range: KeyRange) -> TableRead:
+        """The rows of *range* of it, in the order of the primary key."""
+        return replace(self, select=self.select + order.clause(range.after, range.conditions(order)))
 
 
 class ReadPlan:
@@ -97,19 +100,25 @@ class Point:
 
 
 def begin(conn: Connection, *, flavor: Flavor, locking_mode: str, lock_timeout_ms: int, tables: Sequence[TableId],
-          connect: Callable[[], Connection]) -> Point:
-    """Open the transaction on *conn*, and find out which point of the log it sees.
+          connect: Callable[[], Connection], helpers: Sequence[Connection] = ()) -> Point:
+    """Open the transaction on *conn*, and find out which point of the log it sees. The transactions of *helpers* see
+    the same point, or without a lock perhaps a later one.
 
     *tables* are locked if the user may not lock all tables; *connect* opens the connection that takes the locks.
     Raises SourceRefusedError if the user may take neither kind of lock.
     """
-    query(conn, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-    if locking_mode == "none" or (flavor.snapshot_has_position and locking_mode == "minimal"):
-        return Point(_open(conn, flavor), None)
+    for each in (conn, *helpers):
+        query(each, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    if flavor.snapshot_has_position and locking_mode == "minimal":
+        position = _agreed(conn, flavor, helpers)
+        if position is not None:
+            return Point(position, None)
+    elif locking_mode == "none":
+        return Point(_open(conn, flavor, helpers), None)
     locker = connect()
     try:
         _lock(locker, lock_timeout_ms, tables)
-        position = _open(conn, flavor)
+        position = _open(conn, flavor, helpers)
     except BaseException:
         close(locker)
         raise
@@ -119,12 +128,34 @@ def begin(conn: Connection, *, flavor: Flavor, locking_mode: str, lock_timeout_m
     return Point(position, None)
 
 
-def _open(conn: Connection, flavor: Flavor) -> MySqlPosition:
-    """Open the transaction, and return its position. Without a lock, others can commit in between on MySQL. We read
-    the position first, so such a change is both in the snapshot and after the position: twice, but never lost."""
-    position = None if flavor.snapshot_has_position else _log_position(conn)
-    query(conn, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
+def _open(conn: Connection, flavor: Flavor, helpers: Sequence[Connection]) -> MySqlPosition:
+    """Open the transactions, and return the position of the first. Without a lock, others can commit in between. We
+    read MySQL's position first, and open the others' later, so such a change is both in the snapshot and after the
+    position: twice, but never lost."""
+    position = None if flavor.snapshot_has_position else log_position(conn)
+    for each in (conn, *helpers):
+        query(each, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
     return position or snapshot_position(conn)
+
+
+def _agreed(conn: Connection, flavor: Flavor, helpers: Sequence[Connection]) -> MySqlPosition | None:
+    """The position that all transactions see, without a lock; None if others commit in between again and again."""
+    for _ in range(_AGREEMENTS):
+        position = _open(conn, flavor, helpers)
+        if all(snapshot_position(each) == position for each in helpers):
+            return position
+        for each in (conn, *helpers):
+            query(each, "ROLLBACK")
+    log.info("snapshots_differ", attempts=_AGREEMENTS, instead="a read lock, for a moment")
+    return None
+
+
+def open_later(conn: Connection) -> MySqlPosition:
+    """Open a transaction on *conn* that sees the rows at present, at the position that is returned or later."""
+    query(conn, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    position = log_position(conn)
+    query(conn, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
+    return position
 
 
 def _lock(conn: Connection, timeout_ms: int, tables: Sequence[TableId]) -> None:
@@ -159,7 +190,7 @@ def _lock(conn: Connection, timeout_ms: int, tables: Sequence[TableId]) -> None:
             " tables: SHOW PROCESSLIST; or raise snapshot.lock.timeout.ms.") from exc
 
 
-def _log_position(conn: Connection) -> MySqlPosition:
+def log_position(conn: Connection) -> MySqlPosition:
     row = log_status(conn)
     gtids = "".join(str(row[4] or "").split()) if len(row) > 4 else ""
     return MySqlPosition(str(row[0]), int(row[1]), gtids or None)
@@ -188,8 +219,9 @@ class TextReader:
 
     def __init__(self, conn: Connection, locker: Connection | None, plan: ReadPlan, block: SourceBlock,
                  position: MySqlPosition, waits: LockWaits, keys: KeyOrder, native: NativeText | None = None, *,
-                 check_same: Callable[[TableId], None]) -> None:
-        """*native*: reads rows of *conn* together. *check_same*: `SnapshotPlan.check_same_table`."""
+                 check_same: Callable[[TableId], None], fewest: Callable[[TableId], int] = lambda id: 1) -> None:
+        """*native*: reads rows of *conn* together. *check_same*: `SnapshotPlan.check_same_table`. *fewest*: how many
+        ranges a table has at least, if there are several readers."""
         self._conn = conn
         self._check_same = check_same
         self._keys = keys
@@ -199,6 +231,8 @@ class TextReader:
         self._locker = locker
         self._block = block
         self._position = position
+        self._fewest = fewest
+        self._checked: TableId | None = None
         self._time_us = 0
 
     def begin(self) -> None:
@@ -214,22 +248,50 @@ class TextReader:
                                            file=self._position.file, pos=self._position.pos)
         return SourceContext(self._block.source_schema, values, ())
 
+    @property
+    def native(self) -> NativeText | None:
+        return self._native
+
     def close(self) -> None:
         close(self._conn)
         if self._locker is not None:
             close(self._locker)
 
-    def reads(self, tables: Sequence[TableId]) -> Iterator[TableRead | int | None]:
-        """Of more than a hundred tables, one question tells which of the next hundred have rows."""
-        for first in range(0, len(tables), _TOGETHER):
-            some = tables[first:first + _TOGETHER]
-            empty: set[TableId] = set()
-            if len(tables) > _TOGETHER:
-                empty = self._empty([id for id in some if not self._plan.override(id)])
-                yield len(empty)
-            for id in some:
-                if id not in empty:
-                    yield self._plan.read(id)
+    def alive(self) -> bool:
+        return bool(self._conn.open)
+
+    def interrupt(self) -> None:
+        interrupt(self._conn)
+
+    def reads(self, tables: Sequence[TableId], *, several: bool) -> Iterator[TableRead | int | None]:
+        """One question tells which of *tables* have rows."""
+        empty = self._empty([id for id in tables if not self._plan.override(id)]) if several else set()
+        for id in tables:
+            yield 1 if id in empty else self._plan.read(id)
+
+    def ranges(self, read: TableRead, after: Place | None) -> Generator[None, None, Sequence[KeyRange]]:
+        yield from ()
+        order, id = self._order(read), read.table.id
+        if order is None:
+            return [KeyRange()]
+        if after is not None and self._keys_follow(id):
+            after = None
+        fewest = self._fewest(id)
+        if fewest == 1:
+            return [KeyRange(after)]
+        return [self._waits.patiently(
+            id, lambda: self._asked(read, lambda: key_ranges.whole(self._conn, id, order, after, fewest)),
+            limited=False)]
+
+    def divided(self, read: TableRead, range: KeyRange) -> Generator[None, None, Sequence[KeyRange]]:
+        yield from ()
+        order = self._order(read)
+        if order is None or not range.rows:
+            return []
+        return self._asked(read, lambda: key_ranges.divided(self._conn, read.table.id, order, range))
+
+    def _order(self, read: TableRead) -> Order | None:
+        return None if read.overridden else self._keys.order(read.table, read.indexes)
 
     def _empty(self, tables: Sequence[TableId]) -> set[TableId]:
         """Those of *tables* that have no rows. None of them is locked afterwards: the rollback to a savepoint releases
@@ -249,13 +311,12 @@ class TextReader:
             raise _changed("one of " + ", ".join(map(str, tables)), exc) from exc
         return {tables[int(number)] for number, in found}
 
-    def rows(self, read: TableRead, after: Place | None) -> Iterator[Row | Lines | Place]:
+    def rows(self, read: TableRead, range: KeyRange) -> Iterator[Row | Lines | Place]:
         """In the order of the primary key, if that is one to go on by."""
-        order = None if read.overridden else self._keys.order(read.table, read.indexes)
-        if after is not None and self._keys_follow(read.table.id):
-            after = None
+        order = self._order(read)
         count, size = 0, 0
-        for row in self._rows(read if order is None else read.in_order(order, after)):
+        last: Row | None = None
+        for row in self._rows(read if order is None else read.in_order(order, range)):
             yield row
             if isinstance(row, Lines):
                 count += len(row.rows)
@@ -263,9 +324,12 @@ class TextReader:
                 continue
             count += 1
             size += len(row.data)
+            last = row
             if order is not None and (count >= CHUNK_ROWS or size >= CHUNK_BYTES):
                 yield order.place(row)
                 count = size = 0
+        if order is not None and last is not None and count and range.high is not None:
+            yield order.place(last)  # the last row is never among the Lines
 
     def _keys_follow(self, id: TableId) -> bool:
         """Whether the server changes keys of the table with those of another one, which its log does not have."""
@@ -277,7 +341,9 @@ class TextReader:
         packets instead. MySQL Source Code Documentation, "Text Resultset"."""
         conn: Any = self._conn
         columns = self._waits.patiently(read.table.id, lambda: self._ask(read), limited=False)
-        self._check_same(read.table.id)  # now, as no attempt reads it again; the lock of our SELECT keeps its name
+        if self._checked != read.table.id:
+            self._check_same(read.table.id)  # now, as no attempt reads it again; the lock of our SELECT keeps its name
+            self._checked = read.table.id
         try:
             for _ in range(columns + 1):  # the definitions, and the EOF after them
                 conn._read_packet()
@@ -291,6 +357,12 @@ class TextReader:
                 yield text_row(packet.get_all_data(), read.indexes, read.column_count)
         except pymysql.MySQLError as exc:
             raise _read_error(read, map_error(exc)) from exc
+
+    def _asked(self, read: TableRead, ask: Callable[[], T]) -> T:
+        try:
+            return ask()
+        except SourceError as exc:
+            raise _read_error(read, exc) from exc
 
     def _ask(self, read: TableRead) -> int:
         """The number of columns; the rows follow."""

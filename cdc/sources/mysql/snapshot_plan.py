@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, overload
@@ -37,11 +38,15 @@ class SnapshotPlan:
         self._builder = builder
         self._made_at: Mapping[TableId, Any] = {}
         self._conn: connection.Connection | None = None
+        self._helpers: list[connection.Connection] = []
+        self._marks: Mapping[TableId, Any] = {}
+        self._checking = threading.Lock()
         self._point: snapshot.Point | None = None
 
-    def begin(self, *, locks: bool = True) -> tuple[connection.Connection, snapshot.Point, catalog.Catalog]:
-        """A connection with an open transaction, the point of the log that it sees, and the structures at that point.
-        Without *locks*, the point may be too early.
+    def begin(self, *, locks: bool = True,
+              helpers: int = 0) -> tuple[list[connection.Connection], snapshot.Point, catalog.Catalog]:
+        """A connection with an open transaction, and *helpers* others; the point of the log that they see, and the
+        structures at that point. Without *locks*, the point may be too early.
 
         The structures are read before the transaction opens, so that no lock is held for them; if one was changed until
         it is open, all begins again. Raises SourceConnectionError after ten attempts.
@@ -53,13 +58,16 @@ class SnapshotPlan:
             self._made_at = catalog.creation_times(self._lookup.connection(), captured)
             self._conn = conn = self._lookup.connect(query_timeout=False)
             try:
+                for _ in range(helpers):
+                    self._helpers.append(self._lookup.connect(query_timeout=False))
                 point = self._point = snapshot.begin(
                     conn, flavor=self._config.flavor,
                     locking_mode=self._config.snapshot_locking_mode if locks else "none",
                     lock_timeout_ms=self._config.snapshot_lock_timeout_ms, tables=captured,
-                    connect=lambda: self._lookup.connect(query_timeout=False))
+                    connect=lambda: self._lookup.connect(query_timeout=False), helpers=self._helpers)
                 if catalog.same(marks, self._lookup.marks(conn)):
-                    return conn, point, found
+                    self._marks = marks
+                    return [conn, *self._helpers], point, found
             except BaseException:
                 self.close()
                 raise
@@ -97,8 +105,24 @@ class SnapshotPlan:
         if id in self._made_at:
             self._check_same([id])
 
+    def another(self) -> tuple[connection.Connection, MySqlPosition]:
+        """A connection in place of one that was lost, from any thread. Its transaction sees the rows at present, at the
+        position or later. Raises SourceConnectionError if a table's structure was changed since `begin`."""
+        conn = self._lookup.connect(query_timeout=False)
+        try:
+            position = snapshot.open_later(conn)
+            if not catalog.same(self._marks, self._lookup.marks(conn)):
+                raise SourceConnectionError("A table's structure was changed while the snapshot was taken.",
+                                            hint="The snapshot goes on in a new transaction.")
+        except BaseException:
+            connection.close(conn)
+            raise
+        self._helpers = [*self._helpers, conn]
+        return conn, position
+
     def _check_same(self, ids: Collection[TableId]) -> None:
-        now = catalog.creation_times(self._lookup.connection(), ids)
+        with self._checking:
+            now = catalog.creation_times(self._lookup.connection(), ids)
         swapped = [id for id, made in now.items() if made != self._made_at[id]
                    and made is not None and self._made_at[id] is not None]  # None: MariaDB, while it is locked
         if swapped:
@@ -135,14 +159,17 @@ class SnapshotPlan:
         return Messages(message, schema_changes.snapshot_changes(facts.charset, facts.collation, databases, tables))
 
     def interrupt(self) -> None:
-        """End what the server is doing for the snapshot's connection. From any thread."""
-        if self._conn is not None:
-            connection.interrupt(self._conn)
+        """End what the server is doing for the snapshot's connections. From any thread."""
+        for conn in (self._conn, *self._helpers):
+            if conn is not None:
+                connection.interrupt(conn)
 
     def close(self) -> None:
         """Idempotent."""
-        if self._conn is not None:
-            connection.close(self._conn)
+        for conn in (self._conn, *self._helpers):
+            if conn is not None:
+                connection.close(conn)
+        self._helpers = []
         if self._point is not None and self._point.locker is not None:
             connection.close(self._point.locker)
         self._conn = self._point = None

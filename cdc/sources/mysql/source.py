@@ -22,6 +22,7 @@ from cdc.debezium.naming import TopicNaming
 from cdc.log import get_logger
 from cdc.sources.mysql.ddl.structure import Structures, TableStructure
 from cdc.sources.shared.control import refusal
+from cdc.sources.shared.selection import RangeCounts
 from cdc.sources.shared.source import LogSource, Reader, SnapshotReader
 from cdc.sources.snapshot.incremental import MARKED_WAIT_S, IncrementalSnapshot
 from cdc.sources.snapshot.initial import BATCH_BYTES, InitialSnapshot
@@ -41,6 +42,7 @@ from .native_text import native_text
 from .options import MySqlConfig
 from .position import MySqlPosition
 from .reader_settings import ReaderSettings
+from .readers import several_readers
 from .roll import Roll
 from .snapshot_plan import SnapshotPlan
 from .source_block import SourceBlock
@@ -99,6 +101,7 @@ class MySqlSource(LogSource[MySqlPosition]):
         self._prefers_native = False
         self._structures_version = 0
         self._watcher: MySqlMonitor | None = None
+        self._rows_read_at: tuple[str, int, str | None, str | None] | None = None
 
     def _make_incremental(self) -> IncrementalSnapshot:
         marked = signal_table(self.config) is not None
@@ -153,15 +156,15 @@ class MySqlSource(LogSource[MySqlPosition]):
     def _open_snapshot(self, begun: MySqlPosition | None) -> SnapshotReader:
         """Structures always, rows if the mode asks for them; both as of one point of the log."""
         config, facts = self.config, self._lookup.facts
-        conn, point, found = self._plan.begin(locks=begun is None)
+        threads = config.snapshot_max_threads if self._copies_rows else 1
+        conns, point, found = self._plan.begin(locks=begun is None, helpers=threads - 1)
         if point.locker is not None:
             log.info("locks_held", until="the snapshot ends")
         self._plan.check_lists(found)
         self._claim_topics(found.creates)
         self._structures = found.structures
         final = replace(begun, snapshot=None, progress=None, read=None) if begun else self._beginning(point.position)
-        at = point.position
-        read = (at.file, at.pos, at.gtids, facts.server_uuid) if begun else None
+        self._read_at(point.position if begun else None)
         tables = self._plan.tables(found) if self._copies_rows else []
         progress = begun.progress if begun is not None else None
         if progress is not None:
@@ -171,15 +174,27 @@ class MySqlSource(LogSource[MySqlPosition]):
         messages: Sequence[Message] = ()
         if config.include_schema_changes and not (progress is not None and progress.begun()):
             messages = self._plan.messages(found, final, self._events, self._naming, self._schemas)
-        native = native_text(conn) if self._prefers_native else None
-        reader = snapshot.TextReader(conn, point.locker, self._plan.reads(found), self._events, final, self._waits,
-                                     KeyOrder(found.structures, found.creates, config, facts.row_image), native,
-                                     check_same=self._plan.check_same_table)
+        reads, keys = self._plan.reads(found), KeyOrder(found.structures, found.creates, config, facts.row_image)
+        fewest = RangeCounts.from_config(config).fewest
+
+        def make(conn: connection.Connection) -> snapshot.TextReader:
+            return snapshot.TextReader(
+                conn, point.locker if conn is conns[0] else None, reads, self._events, final, self._waits, keys,
+                native_text(conn) if self._prefers_native else None, check_same=self._plan.check_same_table,
+                fewest=fewest)
+
+        made = [make(conn) for conn in conns]
         return InitialSnapshot(
-            reader, tables, final=final,
-            during=lambda reached: replace(final, snapshot="INITIAL", progress=reached, read=read),
-            max_records=config.max_batch_size, messages=messages, as_last=snapshot.as_last, native=native,
-            progress=progress)
+            made[0], tables, final=final,
+            during=lambda reached: replace(final, snapshot="INITIAL", progress=reached, read=self._rows_read_at),
+            max_records=config.max_batch_size, messages=messages, as_last=snapshot.as_last, native=made[0].native,
+            progress=progress, several=several_readers(
+                self._plan, made, make, self._read_at if self._streams else None, max_bytes=config.cdc_queue_bytes))
+
+    def _read_at(self, position: MySqlPosition | None) -> None:
+        """Rows are read as of *position*, which is not the stream's beginning."""
+        self._rows_read_at = None if position is None else (
+            position.file, position.pos, position.gtids, self._lookup.facts.server_uuid)
 
     def _beginning(self, position: MySqlPosition) -> MySqlPosition:
         """The position of a snapshot at *position*, with all that a restart needs to know of it."""

@@ -1,4 +1,4 @@
-"""Parts of a table for the first copy: ranges of its blocks, in the order of a sequential scan.
+"""Ranges of a table for the first copy: ranges of its blocks, in the order of a sequential scan.
 
 A transaction that is over cannot be opened again. The next one sees rows that were updated meanwhile in other blocks,
 perhaps in those that were read already. Such an update comes in the stream with the whole row, so nothing is missing,
@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -24,40 +24,57 @@ from .options import PostgresConfig
 
 _VERSION: Final = 140000
 _MOST_BLOCKS: Final = 2048
+_BLOCK_BYTES: Final = 8192
+RANGE_BYTES: Final = 4 << 20
+"""Of a range for several readers: they read ahead by whole ranges, and hold what they read."""
+SMALLEST_BLOCKS: Final = 32
 _ROWS_PER_BLOCK: Final = 100
 """Where the server has no estimate."""
 _LEAVES_OUT: Final = frozenset({"origin", "publication_names"})
 """Parameters of the stream with which it may have fewer changes than the publication."""
 
 
+class Blocks(NamedTuple):
+    """The rows in blocks `first` to before `end` of a table; with `end` None to the end of its file, which may have
+    grown since it was measured. `file`: the number of that file; 0 if the table is not divided. `place`: the one behind
+    the range."""
+
+    first: int = 0
+    end: int | None = None
+    file: int = 0
+    place: Place | None = None
+
+    def condition(self) -> sql.Composed | None:
+        """None for all rows."""
+        if self.end is None:
+            return _from(self.first) if self.first else None
+        below = sql.SQL("ctid < {}").format(_tid(self.end))
+        return _from(self.first) + sql.SQL(" AND ") + below
+
+
 @dataclass(frozen=True, slots=True)
 class Extent:
     """A table's heap. `file`: the number of its file, which changes when the table is rewritten. `step`: the blocks
-    of a chunk; 0 if the table cannot be divided. `whole`: whether updates in the stream tell all values."""
+    of a range; 0 if the table cannot be divided. `whole`: whether updates in the stream tell all values."""
 
     file: int
     blocks: int
     step: int
     whole: bool
 
-    def after(self, reached: Place | None) -> Iterator[tuple[sql.Composable | None, Place | None]]:
-        """The condition of each chunk after *reached*, None for all rows, and the place behind it.
-
-        The last chunk has no end: the file may have grown since it was measured. Without `whole` there are no places,
-        so that one never holds for a time when it was not.
-        """
+    def after(self, reached: Place | None, *, several: bool = False) -> Iterator[Blocks]:
+        """The ranges after *reached*. Without `whole` there are no places, so that one never holds for a time when it
+        was not; then the table is divided for *several* readers only."""
         first = self._first(reached)
-        if not self.step or not self.whole or (not first and self.blocks <= self.step):
-            yield None, None
-            return
-        while first + self.step < self.blocks:
-            end = first + self.step
-            yield _from(first) + sql.SQL(" AND ctid < {}").format(_tid(end)), Place(json.dumps([self.file, end]))
-            first = end
-        yield _from(first), None
+        if self.step and (self.whole or several):
+            while first + self.step < self.blocks:
+                end = first + self.step
+                yield Blocks(first, end, self.file, Place(json.dumps([self.file, end])) if self.whole else None)
+                first = end
+        yield Blocks(first, None, self.file)
 
     def _first(self, reached: Place | None) -> int:
-        if reached is None:
+        if reached is None or not self.whole:
             return 0
         file, block = json.loads(reached.text)
         return int(block) if file == self.file else 0
@@ -90,16 +107,21 @@ class Chunks:
 SELECT pg_catalog.pg_relation_filenode(c.oid)::int8,
     pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::int8,
     c.relpages::int8, greatest(c.reltuples, 0)::int8, (a.amname = 'heap')::int,
-    (c.relreplident = 'f' OR c.reltoastrelid = 0 OR pg_catalog.pg_relation_size(c.reltoastrelid) = 0)::int
+    (c.relreplident = 'f' OR c.reltoastrelid = 0 OR pg_catalog.pg_relation_size(c.reltoastrelid) = 0)::int,
+    CASE c.reltoastrelid WHEN 0 THEN 0 ELSE pg_catalog.pg_relation_size(c.reltoastrelid) END
 FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_am a ON a.oid = c.relam WHERE c.oid = {}""").format(sql.Literal(oid))
 
-    def extent(self, answer: Sequence[Sequence[bytes]]) -> Extent:
-        """Of the *answer* to `question`."""
+    def extent(self, answer: Sequence[Sequence[bytes]], fewest: int = 1) -> Extent:
+        """Of the *answer* to `question`. *fewest*: the number of ranges that a table is divided into if it has
+        SMALLEST_BLOCKS for each."""
         if not answer:
             return Extent(0, 0, 0, False)  # dropped since: the read will tell
-        file, blocks, pages, tuples, heap, whole = (int(each or 0) for each in answer[0])
+        file, blocks, pages, tuples, heap, whole, toast_bytes = (int(each or 0) for each in answer[0])
         if not heap or not self._divides:
             return Extent(file, blocks, 0, False)
         per_block = max(1, tuples // pages) if pages and tuples else _ROWS_PER_BLOCK
         step = min(max(1, CHUNK_ROWS // per_block), _MOST_BLOCKS)
+        if fewest > 1:
+            step = min(step, max(SMALLEST_BLOCKS, -(-blocks // fewest)))
+            step = min(step, max(1, RANGE_BYTES * blocks // max(1, _BLOCK_BYTES * blocks + toast_bytes)))
         return Extent(file, blocks, step, bool(whole) and self._streams_all)

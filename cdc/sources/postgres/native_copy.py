@@ -9,7 +9,7 @@ from cdc.native import module
 from cdc.sources.snapshot.initial import Lines
 
 from .copytext import copy_row
-from .snapshot import TableRead
+from .snapshot_plan import TableRead
 
 
 def native_rows() -> NativeCopy | None:

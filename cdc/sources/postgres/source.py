@@ -23,7 +23,7 @@ from cdc.debezium.emit import Emitter
 from cdc.debezium.filters import Filters
 from cdc.debezium.naming import TopicNaming
 from cdc.log import get_logger
-from cdc.sources.shared.selection import SnapshotSelection
+from cdc.sources.shared.selection import RangeCounts, SnapshotSelection
 from cdc.sources.shared.source import LogSource, Reader, SnapshotReader
 from cdc.sources.snapshot.incremental import MARKED_WAIT_S, IncrementalSnapshot
 from cdc.sources.snapshot.initial import BATCH_BYTES, InitialSnapshot
@@ -43,10 +43,12 @@ from .native_copy import NativeCopy, native_rows
 from .notices import publication_missing, tells_of_missing_publication
 from .options import PostgresConfig
 from .position import PostgresPosition
+from .readers import several_readers
 from .remembered import Remembered
 from .replication import ReplicationReader, start_command, stream_options
 from .resume import accepts_gaps
-from .snapshot import CopyReader, Plan, lock_tables, snapshot_connection
+from .snapshot import CopyReader
+from .snapshot_plan import Plan, lock_tables, snapshot_connection
 from .source_block import CONNECTOR, SourceBlock
 from .spill import Spill
 from .tables import TableBuilder
@@ -92,6 +94,7 @@ class PostgresSource(LogSource[PostgresPosition]):
         self._sender_timeout_s = _SENDER_TIMEOUT_S
         self._watch = Watch(config, self._filters, self.warnings)
         self._resumes = False
+        self._waits: WaitWatch | None = None
 
     def _make_changes(self) -> ChangeReader:
         config = self.config
@@ -192,8 +195,8 @@ class PostgresSource(LogSource[PostgresPosition]):
         config, facts = self.config, self._facts
         point = self._consistent_point() if self._streams and begun is None else None
         conn = snapshot_connection(config, point.snapshot if point else None)
-        waits = WaitWatch(config, conn.info.backend_pid, "snapshot", self.warnings)
-        waits.start()
+        self._waits = WaitWatch(config, conn.info.backend_pid, "snapshot", self.warnings)
+        self._waits.start()
         try:
             catalog = read_catalog(conn)
             captured = self._captured(catalog)
@@ -219,7 +222,6 @@ class PostgresSource(LogSource[PostgresPosition]):
             read_lsn = server.durable_lsn(conn) if begun else 0
             chunks = Chunks(conn, config)
         except BaseException:
-            waits.stop()
             conn.close()
             raise
         self._lookup.learn(captured, catalog)
@@ -228,10 +230,17 @@ class PostgresSource(LogSource[PostgresPosition]):
             system_id=facts.system_id if facts else None, timeline=facts.timeline if facts else None,
             **self._remembered())
         log.info("snapshot_started", tables=len(tables), lsn=str(Lsn(lsn)))
-        rows = CopyReader(conn, plan, self._events, lsn, waits, chunks, gives_lines=self._native_rows is not None)
+        make = partial(CopyReader, plan=plan, block=self._events, lsn=lsn, chunks=chunks,
+                       gives_lines=self._native_rows is not None, fewest=RangeCounts.from_config(config).fewest)
+        reader = make(conn)
         return InitialSnapshot(
-            rows, tables, during=lambda progress: replace(final, snapshot="INITIAL", progress=progress), final=final,
-            max_records=config.max_batch_size, native=self._native_rows, progress=begun.progress if begun else None)
+            reader, tables, during=lambda progress: replace(final, snapshot="INITIAL", progress=progress), final=final,
+            max_records=config.max_batch_size, native=self._native_rows, progress=begun.progress if begun else None,
+            several=several_readers(config, reader, make, self._waits) if tables else None)
+
+    def _check_snapshot(self, snapshot: SnapshotReader) -> None:
+        if self._waits is not None:
+            self._waits.stop()
 
     def _table_name(self, table: RelationCatalog) -> str:
         """As `TableSchema.id` prints it."""
@@ -360,6 +369,8 @@ class PostgresSource(LogSource[PostgresPosition]):
                     log.warning("cancel_failed", error=type(exc).__name__)
 
     def _close(self) -> None:
+        if self._waits is not None:
+            self._waits.stop()
         if self._slot_conn is not None:
             self._slot_conn.close()
         self._lookup.close()

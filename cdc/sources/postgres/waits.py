@@ -22,12 +22,12 @@ _HINT: Final = "End their transactions, or wait: nothing is lost meanwhile."
 
 
 class WaitWatch:
-    """While it runs, a warning lasts as long as the session with process id *pid* waits for others. *what* it does is
-    what the warning is about. It uses a connection of its own."""
+    """While it runs, a warning lasts as long as the session with process id *pid*, or one that was added, waits for
+    others. *what* it does is what the warning is about. It uses a connection of its own."""
 
     def __init__(self, config: PostgresConfig, pid: int, what: str, warnings: Warnings) -> None:
         self._config = config
-        self._pid = pid
+        self._pids = [pid]
         self._what = what
         self._warnings = warnings
         self._done = threading.Event()
@@ -35,6 +35,10 @@ class WaitWatch:
 
     def start(self) -> None:
         self._thread.start()
+
+    def add(self, pid: int) -> None:
+        """Another session that does the same. From any thread."""
+        self._pids = [*self._pids, pid]
 
     def stop(self) -> None:
         self._done.set()
@@ -61,7 +65,7 @@ class WaitWatch:
             conn.close()
 
     def _look(self, conn: Connection) -> None:
-        found = blockers(conn, self._pid)
+        found = blockers(conn, self._pids)
         if not self._done.is_set():
             text = f"It waits for {listed(found, 5)}." if found else ""
             self._warnings.show(KIND, {self._what: (text, _HINT)} if found else {})
@@ -69,12 +73,12 @@ class WaitWatch:
             self._warnings.show(KIND, {})
 
 
-def blockers(conn: Connection, pid: int) -> list[str]:
-    """The sessions that *pid* waits for, in words. A superuser or a member of pg_read_all_stats sees more of them."""
+def blockers(conn: Connection, pids: list[int]) -> list[str]:
+    """The sessions that *pids* wait for, in words. A superuser or a member of pg_read_all_stats sees more of them."""
     rows = query(conn, """\
-SELECT b.pid, a.usename, nullif(a.application_name, ''), a.state, a.xact_start
-FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids(%s)) b (pid)
-LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = b.pid""", pid)
+SELECT DISTINCT b.pid, a.usename, nullif(a.application_name, ''), a.state, a.xact_start
+FROM pg_catalog.unnest(%s::int[]) w (pid) CROSS JOIN pg_catalog.unnest(pg_catalog.pg_blocking_pids(w.pid)) b (pid)
+LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = b.pid ORDER BY 1""", pids)
     return [_described(*row) for row in rows]
 
 

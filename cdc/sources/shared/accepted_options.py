@@ -14,7 +14,7 @@ from cdc.config.options import Effect, Importance, Option, Type
 JVM_CLASS = "it names a Java class"
 JDBC = "it tunes the JDBC driver"
 JMX = "it is about JMX metrics"
-ONE_CONNECTION = "the snapshot uses one connection"
+DIVIDES = "tables are always divided among the connections of snapshot.max.threads"
 
 
 def family(key: str, pattern: str, doc: str, effect: Effect = "normal", why: str = "", group: str = "", *,
@@ -39,9 +39,9 @@ _STORAGE = "io.debezium.relational.ConcurrentMapTableMappingStorage"
 
 INERT: tuple[Option, ...] = (
     _inert("legacy.snapshot.max.threads", "BOOLEAN", "false", "LOW", "Connector",
-           "Copy each table in a thread of its own.", ONE_CONNECTION),
+           "Copy each table in a thread of its own.", DIVIDES),
     _inert("internal.legacy.snapshot.max.threads", "BOOLEAN", "false", "LOW", "Connector",
-           "As legacy.snapshot.max.threads.", ONE_CONNECTION),
+           "As legacy.snapshot.max.threads.", DIVIDES),
     _inert("snapshot.mode.custom.name", "STRING", None, "MEDIUM", "Connector", "Name of a Java extension.", JVM_CLASS),
     _inert("snapshot.query.mode.custom.name", "STRING", None, "MEDIUM", "Connector", "Name of a Java extension.",
            JVM_CLASS),
@@ -81,9 +81,6 @@ INERT: tuple[Option, ...] = (
 )
 
 LATER: tuple[Option, ...] = (
-    _later("snapshot.max.threads.multiplier", "INT", "1", "MEDIUM", "Connector", "Chunks per thread.", ONE_CONNECTION),
-    family("snapshot.max.threads.multiplier.<table>", r"snapshot\.max\.threads\.multiplier\.(.+)",
-           "Chunks per thread for one table.", "later", ONE_CONNECTION, "Connector"),
     family("openlineage.integration.*", r"openlineage\.integration\..+", "Lineage events.", "later",
            "lineage is not sent", "Connector", private=True, dotted=True),
 )

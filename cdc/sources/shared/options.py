@@ -18,7 +18,7 @@ from cdc.config.options import Option, option, settings
 from cdc.config.table import OptionTable
 from cdc.debezium.mappers import Rule
 
-from .accepted_options import INERT, LATER, ONE_CONNECTION, family
+from .accepted_options import INERT, LATER, family
 from .conversions import TOPIC_PART, key_columns, operations, regexes, statements, tags
 from .former_keys import FORMER_KEYS
 
@@ -241,9 +241,15 @@ class SourceConfig(ControlConfig):
         doc="Copy tables in the order of their row counts.", group="Events",
     )
     snapshot_max_threads: int = option(
-        "snapshot.max.threads", "INT", default="1", check=at_least(1), group="Connector", effect="later",
-        doc="Number of connections that copy at the same time.", why=ONE_CONNECTION,
+        "snapshot.max.threads", "INT", default="1", check=at_least(1), group="Connector",
+        doc="Number of connections that copy at the same time. Their rows come in the order of one.",
     )
+    snapshot_max_threads_multiplier: int = option(
+        "snapshot.max.threads.multiplier", "INT", default="1", check=at_least(1), group="Connector",
+        doc="Ranges per connection that a table is divided into at least, unless it is small. Large tables have more.",
+    )
+    snapshot_max_threads_multipliers: tuple[tuple[str, int], ...] = field(default=())
+    """Table and multiplier, for tables that have one of their own."""
 
     # Signals
     signal_data_collection: tuple[str, ...] = option(
@@ -359,6 +365,7 @@ MASK = "column.mask.with.<n>.chars"
 HASH = "column.mask.hash.<algorithm>.with.salt.<salt>"
 HASH_V2 = "column.mask.hash.v2.<algorithm>.with.salt.<salt>"
 COLUMN_FAMILIES = (TRUNCATE, MASK, HASH, HASH_V2)
+MULTIPLIER = "snapshot.max.threads.multiplier.<table>"
 OVERRIDE = "snapshot.select.statement.overrides.<table>"
 
 SHARED: tuple[Option, ...] = (
@@ -376,6 +383,8 @@ SHARED: tuple[Option, ...] = (
         key="snapshot.select.statement.overrides", type="LIST",
         doc="Tables whose rows a snapshot reads by a SELECT of your own.", group="Events"
     ),
+    family(MULTIPLIER, r"snapshot\.max\.threads\.multiplier\.(.+)",
+           "The same for one table, named as in snapshot.select.statement.overrides.", group="Connector"),
     family(OVERRIDE, r"snapshot\.select\.statement\.overrides\.(.+)", "The SELECT for one of those tables.",
            private=True),
     Option(

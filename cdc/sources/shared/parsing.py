@@ -19,7 +19,7 @@ from cdc.debezium.mappers import Rule, mapper_rules
 from cdc.debezium.naming import TopicNaming, effective_field_mode
 
 from . import foreign_keys
-from .options import COLUMN_FAMILIES, OVERRIDE, SourceConfig
+from .options import COLUMN_FAMILIES, MULTIPLIER, OVERRIDE, SourceConfig
 
 Check = Callable[[Parsed, Mapping[str, str]], None]
 """Looks at what was parsed and at the configuration itself; changes values, adds problems and notes."""
@@ -73,6 +73,7 @@ class SourceOptions(Generic[C]):
         values["busy_retries"] = values["busy_delay_s"] = None  # a source whose server has such options sets them
         values["column_mappers"] = _column_mappers(parsed, config)
         values["snapshot_select_statement_overrides"] = _select_overrides(parsed)
+        values["snapshot_max_threads_multipliers"] = _multipliers(parsed)
         self._foreign_keys(parsed, config)
         for check in self.checks:
             check(parsed, config)
@@ -222,3 +223,14 @@ def _select_overrides(parsed: Parsed) -> tuple[tuple[str, str], ...]:
             parsed.problem(f"{_OVERRIDES}.{table}", f"{_OVERRIDES} does not list the table.",
                            "List it there; without that, all rows of the table would be copied.")
     return tuple((table, statements[table]) for table in listed if table in statements)
+
+
+def _multipliers(parsed: Parsed) -> tuple[tuple[str, int], ...]:
+    """Table and number."""
+    found = []
+    for match, text in parsed.families[MULTIPLIER]:
+        if text.strip().isdecimal() and int(text) >= 1:
+            found.append((match[1], int(text)))
+        else:
+            parsed.problem(match[0], f'"{text}" is not valid: a whole number of at least 1 is wanted.')
+    return tuple(found)

@@ -73,3 +73,24 @@ class SnapshotSelection:
         """The SELECT that was configured for the rows of *id*, without a semicolon at its end."""
         statement = next((self.overrides[name] for name in table_names(id) if self.overrides.get(name)), None)
         return statement.strip().rstrip(";") if statement else None
+
+
+@dataclass(frozen=True, slots=True)
+class RangeCounts:
+    """How many ranges a table is divided into at least, if it is not small (`snapshot.max.threads.multiplier`)."""
+
+    threads: int
+    multiplier: int
+    multipliers: Mapping[str, int]
+
+    @classmethod
+    def from_config(cls, config: SourceConfig) -> RangeCounts:
+        return cls(config.snapshot_max_threads, config.snapshot_max_threads_multiplier,
+                   dict(config.snapshot_max_threads_multipliers))
+
+    def fewest(self, id: TableId) -> int:
+        """1 with one reader."""
+        if self.threads == 1:
+            return 1
+        own = next((self.multipliers[name] for name in table_names(id) if name in self.multipliers), self.multiplier)
+        return self.threads * own

@@ -1,1 +1,2 @@
-"""Snapshots of tables of any database: the loop that reads them (`initial.py`) and markers. It never sees SQL."""
+"""Snapshots of tables of any database: what is read next, by how many readers, with which markers. It never sees SQL.
+"""

@@ -4,15 +4,15 @@ A database supplies a `TableReader`: the rows of one table, on a connection whos
 point of the log. So a stream that starts there joins without gap or overlap. Until the last row is delivered, the
 position of a batch tells what was read (`progress.py`), and a restart reads the rest.
 
-The tables are read in order on one reader. Of very many tables most are empty: the reader finds those together, and
-plans the read of a table (a `TableRead`) only when it has rows. Several readers, or parts of tables, would change
-`_rows` alone: markers, batches and positions depend on the order of rows only.
+The tables are read range by range (`schedule.py`), on one reader, or on several at a time (`readers.py`), whose rows
+come in the order of one. So markers, batches and positions depend on the order of rows only. Of very many tables most
+are empty: a reader finds those together, and plans the read of a table (a `TableRead`) only when it has rows.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from cdc.core.position import Position
@@ -21,8 +21,9 @@ from cdc.core.row import Row
 from cdc.core.table import TableSchema
 from cdc.log import get_logger
 
-from .markers import marked
+from .markers import PASSED, Passed, marked
 from .progress import CHUNK_ROWS, Place, Progress
+from .schedule import Schedule, TableEnd, Unit
 
 log = get_logger(__name__)
 
@@ -62,27 +63,70 @@ P = TypeVar("P", bound=Position)
 
 
 class TableReader(Protocol[T_contra, R]):
-    """Reads tables on one connection, as of one point of the log. All methods raise SourceErrors."""
+    """Reads ranges of tables on one connection, as of one point of the log. All methods raise SourceErrors."""
 
     def begin(self) -> None:
-        """Called once, before the first row."""
+        """Called once, before anything else is asked for."""
 
-    def reads(self, tables: Sequence[T_contra], /) -> Iterator[R | int | None]:
+    def reads(self, tables: Sequence[T_contra], /, *, several: bool) -> Iterator[R | int | None]:
         """The reads of *tables*, in their order. A number stands for so many tables without rows, which need no read;
-        None where the server has not answered yet. Each read is read before the next one is asked for."""
+        None where the server has not answered yet. It is asked before the first read only. *several*: there are so
+        many tables that it pays to find those without rows together."""
 
-    def rows(self, read: R, after: Place | None, /) -> Iterator[Row | Lines | Place | None]:
-        """The table's rows; None where the server has none to give yet. A reader whose rows go to a `NativeRows`
-        may give Lines, between the first and the last row. A Place follows the rows before it.
+    def ranges(self, read: R, after: Place | None, /) -> Generator[None, None, Sequence[Any]]:
+        """The ranges that the table is read in, in their order; a None is yielded while the server does not answer.
 
-        *after*: where an earlier attempt was, whose later rows are wanted. The reader gives all rows if it cannot tell
-        them. Raises SourceConnectionError when the table is not the one any more that the snapshot was planned for."""
+        *after*: where an earlier attempt was, whose later rows are wanted. The ranges have all rows if the reader
+        cannot tell those. Raises SourceConnectionError when the table is not the one any more that the snapshot was
+        planned for."""
+
+    def divided(self, read: R, range: Any, /) -> Generator[None, None, Sequence[Any]]:
+        """Smaller ranges in place of *range*, whose turn has come; none if it is to be read as it is."""
+
+    def rows(self, read: R, range: Any, /) -> Iterator[Row | Lines | Place | None]:
+        """The rows of a range, which may come from another reader of the same snapshot; None where the server has none
+        to give yet. A reader whose rows go to a `NativeRows` may give Lines, between the first and the last row. A
+        Place follows the rows before it. Raises as `ranges`."""
 
     def context(self, read: R, marker: str, /) -> SourceContext:
         """The source block of the table's rows that are marked *marker*."""
 
+    def alive(self) -> bool:
+        """Whether the connection can still be used."""
+
+    def interrupt(self) -> None:
+        """End what a method waits for, with an error. From any thread; raises nothing."""
+
     def close(self) -> None:
         """Close the connection. Idempotent; raises nothing."""
+
+
+Item = tuple[Any, Row | Lines | Place] | TableEnd | int | None
+"""A read and what its table has next; the end of a table; so many tables without rows; nothing yet."""
+
+
+def alone(reader: TableReader[Any, Any], schedule: Schedule) -> Iterator[Item]:
+    """What *reader* reads of *schedule*, in order."""
+    while True:
+        unit = yield from schedule.next(reader)
+        if unit is None:
+            return
+        if not isinstance(unit, Unit):
+            yield unit
+            continue
+        for row in reader.rows(unit.read, unit.range):
+            yield None if row is None else (unit.read, row)
+
+
+class Several(Protocol):
+    """Several readers, one of which is the snapshot's (`readers.Readers`)."""
+
+    def items(self, schedule: Schedule) -> Iterator[Item]:
+        """As `alone`."""
+        ...
+
+    def close(self) -> None:
+        """Close all readers. Idempotent; raises nothing."""
 
 
 class NativeRows(Protocol[R_contra]):
@@ -113,7 +157,7 @@ def unchanged(message: Message) -> Message:
 
 
 class InitialSnapshot(Generic[P]):
-    """Reads *tables* with *reader*, which it owns. Not for several threads.
+    """Reads *tables* with *reader*, or with *several* of which that is one; it owns them. Not for several threads.
 
     `poll` gives batches until `done` is set; the last one carries *final*, the position to stream from, the others
     what *during* makes of the progress. Only the row after it says whether a row was the last, so one row is always
@@ -125,7 +169,8 @@ class InitialSnapshot(Generic[P]):
 
     def __init__(self, reader: TableReader[T, R], tables: Sequence[T], *, during: Callable[[Progress], P], final: P,
                  max_records: int, messages: Sequence[Message] = (), as_last: Callable[[Message], Message] = unchanged,
-                 native: NativeRows[R] | None = None, progress: Progress | None = None) -> None:
+                 native: NativeRows[R] | None = None, progress: Progress | None = None,
+                 several: Several | None = None) -> None:
         self.final = final
         self.done = False
         self.table_count = len(tables)
@@ -139,6 +184,7 @@ class InitialSnapshot(Generic[P]):
         self._max_records = max_records
         self._native = native
         self._reader = reader
+        self._several = several
         self._items = self._with_messages(messages, as_last, self._records(reader, tables))
         self._rest: tuple[_Block, int] | None = None
 
@@ -197,6 +243,8 @@ class InitialSnapshot(Generic[P]):
         }
 
     def close(self) -> None:
+        if self._several is not None:
+            self._several.close()
         self._reader.close()
 
     def _with_messages(self, messages: Sequence[Message], as_last: Callable[[Message], Message],
@@ -245,34 +293,37 @@ class InitialSnapshot(Generic[P]):
                 yield Record(READ, read.table, None, row, row, context, ()), len(row.data)
 
     def _rows(self, reader: TableReader[T, R], tables: Sequence[T],
-              ) -> Iterator[tuple[R, Row | Lines] | Progress | None]:
+              ) -> Iterator[tuple[R, Row | Lines] | Progress | Passed | None]:
+        begun = self._progress
+        schedule = Schedule(tables, lambda read: Place(begun.place) if str(read.table.id) == begun.table else None)
+        items = alone(reader, schedule) if self._several is None else self._several.items(schedule)
         empty = 0
-        for read in reader.reads(tables):
-            if read is None or isinstance(read, int):
-                empty += read or 0
-                self.remaining -= read or 0
+        started, before = time.monotonic(), 0
+        for item in items:
+            if item is None:
                 yield None
-                continue
-            yield from self._table(reader, read)
-            self.remaining -= 1
-        if empty:
-            log.info("snapshot_tables_empty", tables=empty)
-
-    def _table(self, reader: TableReader[T, R], read: R) -> Iterator[tuple[R, Row | Lines] | Progress | None]:
-        started = time.monotonic()
-        before = self.row_count
-        name = str(read.table.id)
-        resumed = self._progress.table == name
-        for row in reader.rows(read, Place(self._progress.place) if resumed else None):
-            if row is None:
-                yield None
-            elif isinstance(row, Place):
-                self._progress = self._progress.within(name, row)
+            elif isinstance(item, int):
+                empty += item
+                self.remaining -= item
+                yield PASSED
+            elif isinstance(item, TableEnd):
+                name = str(item.read.table.id)
+                if not self.row_count:
+                    yield PASSED
+                self._progress = self._progress.after_table(name)
                 yield self._progress
+                self.remaining -= 1
+                now = time.monotonic()
+                log.info("snapshot_table_read", table=name, rows=self.row_count - before, resumed=name == begun.table,
+                         seconds=round(now - started, 3))
+                started, before = now, self.row_count
             else:
+                read, row = item
+                if isinstance(row, Place):
+                    self._progress = self._progress.within(str(read.table.id), row)
+                    yield self._progress
+                    continue
                 self.row_count += len(row.rows) if isinstance(row, Lines) else 1
                 yield read, row
-        self._progress = self._progress.after_table(name)
-        yield self._progress
-        log.info("snapshot_table_read", table=name, rows=self.row_count - before, resumed=resumed,
-                 seconds=round(time.monotonic() - started, 3))
+        if empty:
+            log.info("snapshot_tables_empty", tables=empty)

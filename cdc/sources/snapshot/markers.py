@@ -1,23 +1,31 @@
 """The `source.snapshot` field of snapshot rows: it marks the first and the last row, of each table and of all tables.
 
 Debezium docs, "Snapshots"; Debezium source, SnapshotRecord. A row gets the first marker of this list that is true for
-it: last, first, last_in_data_collection, first_in_data_collection, true.
+it: last, first, last_in_data_collection, first_in_data_collection, true. Only a row of the first table can be `first`:
+if that table is empty, no row is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from .progress import Progress
 
 
-def marked(rows: Iterable[tuple[Any, Any] | Progress | None], *, resumed: bool = False,
+class Passed:
+    """A table without rows was passed."""
+
+
+PASSED: Final = Passed()
+
+
+def marked(rows: Iterable[tuple[Any, Any] | Progress | Passed | None], *, resumed: bool = False,
            within: bool = False) -> Iterator[tuple[Any, Any, str] | Progress | None]:
     """Turns `(table, row)` pairs into `(table, row, marker)`, in the same order. Tables are compared by identity.
 
     One row is always held back: only the next one shows whether it was the last of its table. None means "nothing
-    yet", and is passed on. A Progress is passed on behind the row before it.
+    yet", and is passed on; so does PASSED, and becomes None. A Progress is passed on behind the row before it.
 
     *resumed*: the first row of all was sent before. *within*: so was the first row of the first table.
     """
@@ -25,7 +33,9 @@ def marked(rows: Iterable[tuple[Any, Any] | Progress | None], *, resumed: bool =
     reached: Progress | None = None
     first = not resumed
     for each in rows:
-        if each is None:
+        if each is None or isinstance(each, Passed):
+            if each is not None and held is None:
+                first = False
             yield None
             continue
         if isinstance(each, Progress):

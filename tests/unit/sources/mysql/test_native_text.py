@@ -73,7 +73,7 @@ class Reader(TextReader):
     def context(self, read: TableRead, marker: str) -> SourceContext:
         return SourceContext(struct("Source", [("snapshot", Schema(STRING))]), (marker,), ())
 
-    def reads(self, tables: Any) -> Iterator[Any]:
+    def reads(self, tables: Any, *, several: bool) -> Iterator[Any]:
         yield from tables
 
     def close(self) -> None:

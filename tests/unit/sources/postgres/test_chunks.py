@@ -8,12 +8,12 @@ from typing import Any, cast
 import pytest
 
 from cdc.sources.postgres import chunks
-from cdc.sources.postgres.chunks import Chunks, Extent
+from cdc.sources.postgres.chunks import SMALLEST_BLOCKS, Chunks, Extent
 from cdc.sources.snapshot.progress import Place
 
 
 def places(extent: Extent, after: Place | None = None) -> list[str | None]:
-    return [place.text if place is not None else None for _, place in extent.after(after)]
+    return [each.place.text if each.place is not None else None for each in extent.after(after)]
 
 
 def test_a_copy_goes_on_at_its_place_in_the_same_file() -> None:
@@ -39,5 +39,27 @@ def test_a_place_needs_a_stream_of_all_changes(
     config = SimpleNamespace(**{"cdc_debezium_faults": False, "publication_name": "p", "skipped_operations": (),
                                 "skip_messages_without_change": False, "slot_stream_params": (), **options})
     conn = SimpleNamespace(info=SimpleNamespace(server_version=170000))
-    extent = Chunks(cast(Any, conn), cast(Any, config)).extent([[b"7", b"10", b"10", b"1000", b"1", b"1"]])
+    extent = Chunks(cast(Any, conn), cast(Any, config)).extent([[b"7", b"10", b"10", b"1000", b"1", b"1", b"0"]])
     assert extent.whole == whole
+
+
+def test_several_readers_divide_what_has_no_places_too() -> None:
+    extent = Extent(7, 10, 4, False)
+    assert [(each.first, each.end) for each in extent.after(Place("[7, 8]"), several=True)] == [
+        (0, 4), (4, 8), (8, None)]
+    assert places(extent) == [None]
+
+
+@pytest.mark.parametrize(("blocks", "toast", "fewest", "step"), [
+    (100_000, 0, 1, 200), (100_000, 0, 4, 200), (400, 0, 4, 100), (100, 0, 4, SMALLEST_BLOCKS),
+    (1000, 1 << 40, 1, 200), (1000, 1 << 30, 4, 3), (10, 1 << 40, 4, 1),
+])
+def test_the_ranges_of_several_readers_are_not_too_few_or_too_large(
+        monkeypatch: pytest.MonkeyPatch, blocks: int, toast: int, fewest: int, step: int) -> None:
+    monkeypatch.setattr(chunks, "query", lambda conn, text, *values: [(True,)])
+    conn, config = SimpleNamespace(info=SimpleNamespace(server_version=170000)), SimpleNamespace(
+        cdc_debezium_faults=False, publication_name="p", skipped_operations=(), skip_messages_without_change=False,
+        slot_stream_params=())
+    numbers = (7, blocks, 10, 1000, 1, 1, toast)
+    found = Chunks(cast(Any, conn), cast(Any, config)).extent([[b"%d" % each for each in numbers]], fewest)
+    assert found.step == step

@@ -170,6 +170,16 @@ def test_a_select_that_would_not_be_used_is_an_error() -> None:
     assert problems({key: "a.b", f"{key}.A.b": "SELECT 1"}) == [key, f"{key}.A.b"]
 
 
+def test_multipliers_of_tables_are_whole_numbers() -> None:
+    key = "snapshot.max.threads.multiplier"
+    settings, _ = source().parse({**LEAST, key: "2", f"{key}.shop.orders": "5"})
+    assert (settings.snapshot_max_threads_multiplier, settings.snapshot_max_threads_multipliers) == (
+        2, (("shop.orders", 5),))
+    for text in ("0", "-1", "many", ""):
+        with pytest.raises(ConfigError, match="whole number of at least 1"):
+            source().parse({**LEAST, f"{key}.shop.orders": text})
+
+
 def test_snapshot_modes() -> None:
     assert source().parse({**LEAST, "snapshot.mode": "Initial_Only"})[0].snapshot_mode == "initial_only"
     assert source().parse({**LEAST, "snapshot.mode": "never"})[0].snapshot_mode == "no_data"

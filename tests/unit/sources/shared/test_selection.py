@@ -10,7 +10,7 @@ import pytest
 from cdc.core.errors import ConfigError
 from cdc.core.table import TableId
 from cdc.debezium.filters import Filters
-from cdc.sources.shared.selection import SnapshotSelection, captured_tables, unmatched_entries
+from cdc.sources.shared.selection import RangeCounts, SnapshotSelection, captured_tables, unmatched_entries
 
 
 def table(name: str) -> TableId:
@@ -105,3 +105,9 @@ def test_a_bad_regular_expression_names_the_option() -> None:
     with pytest.raises(ConfigError) as caught:
         selection(snapshot_include_collection_list=("a(",))
     assert caught.value.option == "snapshot.include.collection.list"
+
+
+def test_a_table_has_at_least_as_many_ranges_as_threads_times_its_multiplier() -> None:
+    counts = RangeCounts(4, 2, {"public.orders": 5})
+    assert (counts.fewest(table("public.orders")), counts.fewest(table("public.items"))) == (20, 8)
+    assert RangeCounts(1, 2, {"public.orders": 5}).fewest(table("public.orders")) == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -51,12 +51,19 @@ class Reader:
     def begin(self) -> None:
         self.began += 1
 
-    def reads(self, tables: Sequence[Read | int | None]) -> Iterator[Read | int | None]:
+    def reads(self, tables: Sequence[Read | int | None], *, several: bool) -> Iterator[Read | int | None]:
         return iter(tables)
 
-    def rows(self, read: Read, after: Place | None) -> Iterator[Row | Place | None]:
-        first = 0 if after is None else read.rows.index(after) + 1
-        for each in read.rows[first:]:
+    def ranges(self, read: Read, after: Place | None) -> Generator[None, None, list[int]]:
+        yield from ()
+        return [0 if after is None else read.rows.index(after) + 1]
+
+    def divided(self, read: Read, range: int) -> Generator[None, None, list[int]]:
+        yield from ()
+        return []
+
+    def rows(self, read: Read, range: int) -> Iterator[Row | Place | None]:
+        for each in read.rows[range:]:
             if isinstance(each, Exception):
                 raise each
             yield each if each is None or isinstance(each, Place) else row(each)
@@ -64,6 +71,12 @@ class Reader:
     def context(self, read: Read, marker: str) -> SourceContext:
         self.contexts.append((read.table.id.table, marker))
         return SourceContext(SCHEMA, (read.table.id.table, marker), ())
+
+    def alive(self) -> bool:
+        return True
+
+    def interrupt(self) -> None:
+        pass
 
     def close(self) -> None:
         self.closed = True
@@ -170,6 +183,12 @@ def test_tables_without_rows_are_passed_over_together() -> None:
     copying.remaining = 5
     assert said(drain(copying)) == [("a", "first", b"1"), ("b", "last", b"2")]
     assert copying.remaining == 0
+
+
+@pytest.mark.parametrize("empty", [2, read("a")], ids=["found together", "found alone"])
+def test_no_row_is_the_first_if_the_first_table_is_empty(empty: Read | int) -> None:
+    assert said(drain(snapshot(empty, read("b", b"1", b"2"), read("c", b"3")))) == [
+        ("b", "first_in_data_collection", b"1"), ("b", "last_in_data_collection", b"2"), ("c", "last", b"3")]
 
 
 def test_a_stretch_of_empty_tables_does_not_hold_up_the_task() -> None:
