@@ -1,11 +1,12 @@
 """One command for all figures of speed.
 
     python -m tests.bench [W1 W2 …] [--databases postgres mysql mariadb] [--rows 1000000] [--pairs 3]
-                          [--pure] [--set KEY=VALUE …]
+                          [--pure] [--peer] [--set KEY=VALUE …]
 
 Drains one backlog by workload with `cdc run` into Kafka, and beside it, in turn, what reads the same log into nothing
 (`pg_recvlogical`, `mysqlbinlog --raw`, COPY) and a bare producer of the same messages. It prints each rate, CPU time by
 thread, memory and bytes, and the medians of the paired ratios. A sample is void unless its topic is right (`gate.py`).
+With --peer, W1, W2 and W5 run in Kafka Connect with the real Debezium, too, both sides with JSON without schemas.
 W7 is latency at 1000 transactions a second, W8 the start. Say the load of the machine with the figures; it is printed.
 """
 
@@ -15,6 +16,7 @@ import argparse
 import contextlib
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from cdc import about
@@ -24,11 +26,12 @@ from tests.servers.mariadb import MariaDbServer
 from tests.servers.mysql import MySqlServer
 from tests.servers.registry import RegistryServer
 
-from . import gate, timing
+from . import gate, peer, timing
 from .common import Drained, Measured, Sinks
 from .mysql import MySql
+from .peer import Peer
 from .postgres import Postgres
-from .workloads import WORKLOADS, Database, Workload
+from .workloads import JSON, WORKLOADS, Database, Workload
 
 _LATENCY_S = 20.0
 _PER_SECOND = 1000
@@ -41,12 +44,13 @@ def main() -> None:
         registry = stack.enter_context(RegistryServer())
         settings = dict(each.split("=", 1) for each in args.set)
         sinks = Sinks(kafka, registry, pure=args.pure, settings=settings)
+        rival = Peer(stack.enter_context(peer.server(kafka.bootstrap)), sinks) if args.peer else None
         core = "python" if args.pure else about.core()
         client = "python" if args.pure or unavailable() else "native"
         print(f"core: {core}, Kafka client: {settings.get('sink.kafka.client', client)}", flush=True)
         for name in args.databases:
             with contextlib.ExitStack() as one:
-                bench = Bench(_database(name, one), sinks, args.rows, args.pairs, args.seconds)
+                bench = Bench(_database(name, one), sinks, args.rows, args.pairs, args.seconds, rival)
                 for workload in args.workloads or bench.database.kinds:
                     if workload in bench.database.kinds:
                         bench.run(workload)
@@ -61,6 +65,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=_LATENCY_S, help="how long W7 writes")
     parser.add_argument("--pure", action="store_true", help="the uncompiled core")
+    parser.add_argument("--peer", action="store_true", help="Debezium in Kafka Connect beside it: W1, W2, W5")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="keys of the worker or connector")
     args = parser.parse_args()
     unknown = set(args.workloads) - {*WORKLOADS, "W7", "W8"}
@@ -83,12 +88,14 @@ def _database(name: str, stack: contextlib.ExitStack) -> Database:
 class Bench:
     """The workloads of one database."""
 
-    def __init__(self, database: Database, sinks: Sinks, rows: int, pairs: int, seconds: float) -> None:
+    def __init__(self, database: Database, sinks: Sinks, rows: int, pairs: int, seconds: float,
+                 rival: Peer | None = None) -> None:
         self.database = database
         self.sinks = sinks
         self.rows = rows
         self.pairs = pairs
         self.seconds = seconds
+        self.rival = rival
         self._usual: Drained | None = None
 
     def run(self, kind: str) -> None:
@@ -129,6 +136,27 @@ class Bench:
         if self._usual is not None:
             print(f"  memory against the first: {(largest.peak_kib - self._usual.peak_kib) / 1024:+.0f} MB", flush=True)
         self._usual = self._usual or largest
+
+        if self.rival is not None and kind in peer.KINDS:
+            self._against(self.rival, kind, replace(workload, settings={**workload.settings, **JSON}), rows)
+
+    def _against(self, rival: Peer, kind: str, workload: Workload, rows: int) -> None:
+        """*rival* and we in turn; its first drain warms it up."""
+        self._rivals(rival, self._name(kind, "peer_warmup"), workload, rows)
+        pairs: list[tuple[Drained, Measured]] = []
+        for pair in range(self.pairs):
+            ours = self._drain(self._name(kind, f"json_{pair}"), workload, rows)
+            theirs = self._rivals(rival, self._name(kind, f"peer_{pair}"), workload, rows)
+            pairs.append((ours, theirs))
+            print(f"  {'cdc, JSON':22}{ours}\n  {peer.TITLE:22}{theirs}", flush=True)
+        _print_ratio(f"{peer.TITLE}, both JSON", pairs, cpu=True)
+
+    def _rivals(self, rival: Peer, name: str, workload: Workload, rows: int) -> Drained:
+        topic = self.database.topic(name)
+        with self.database.draining(name, workload) as connector:
+            drained = rival.drain(name, connector, topic, rows, None if workload.snapshot else self.database.begin())
+        gate.check(self.database, workload, self.sinks.kafka.bootstrap, self.sinks.registry.url, topic, rows)
+        return drained
 
     def _drain(self, name: str, workload: Workload, rows: int) -> Drained:
         topic = self.database.topic(name)

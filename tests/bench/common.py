@@ -22,7 +22,7 @@ from cdc.sinks.kafka import KafkaSink
 from tests.servers.kafka import KafkaServer
 from tests.servers.registry import RegistryServer
 
-_COMPRESSION: Final = "lz4"
+COMPRESSION: Final = "lz4"
 """As people set it where speed matters; the default is none."""
 _PATIENCE_S: Final = 300.0
 """So long a topic may stay as it is."""
@@ -87,12 +87,12 @@ class Sinks:
         with tempfile.TemporaryDirectory() as folder:
             prepare(Path(folder, "offsets"))
             with self.run(Path(folder), {"name": name, **connector}) as process:
-                return self._await(topic, rows, process)
+                return self.watch(topic, rows, process.pid, lambda: process.poll() is None)
 
     def produce(self, topic: str, like: str, rows: int) -> Measured:
         """Nothing but a producer as the sink has it, with messages as the last one of *like* and our settings."""
         key, value = self._sample(like)
-        sink = KafkaSink({"bootstrap.servers": self.kafka.bootstrap, "compression.type": _COMPRESSION})
+        sink = KafkaSink({"bootstrap.servers": self.kafka.bootstrap, "compression.type": COMPRESSION})
         sink.start()
         delivery = Delivery(Inflight(), None, rows, 0)  # type: ignore[arg-type]
         batch = [Outgoing(topic, key, value, -1, (), like)] * 1000
@@ -124,7 +124,7 @@ class Sinks:
             "offset.storage.file.filename": folder / "offsets",
             "offset.flush.interval.ms": 1000,
             "listeners": "http://127.0.0.1:0",
-            "producer.compression.type": _COMPRESSION,
+            "producer.compression.type": COMPRESSION,
             **self.settings,
             **connector,
         }
@@ -143,20 +143,21 @@ class Sinks:
                 process.send_signal(signal.SIGTERM)
                 process.wait(60)
 
-    def _await(self, topic: str, rows: int, process: subprocess.Popen[bytes]) -> Drained:
+    def watch(self, topic: str, rows: int, pid: int, running: Callable[[], bool]) -> Drained:
+        """From the first to the last record of *topic*, what the process *pid* takes."""
         begin: tuple[int, float, float] | None = None
         threads: Mapping[str, float] = {}
         last, changed = 0, time.monotonic()
         with contextlib.closing(End(self.kafka, topic)) as end:
             while True:
-                if process.poll() is not None:
-                    raise RuntimeError(f"cdc ended with {process.returncode}")
-                count, now_s, cpu_s = end.offset(), time.monotonic(), cpu_seconds(process.pid)
+                if not running():
+                    raise RuntimeError(f"The process ended at {last} of {rows} records of {topic}")
+                count, now_s, cpu_s = end.offset(), time.monotonic(), cpu_seconds(pid)
                 if count and begin is None:
-                    begin, threads = (count, now_s, cpu_s), cpu_by_thread(process.pid)
+                    begin, threads = (count, now_s, cpu_s), cpu_by_thread(pid)
                 if begin is not None and count >= rows:
                     return Drained(count - begin[0], now_s - begin[1], cpu_s - begin[2],
-                                   status(process.pid, "VmHWM"), _more(cpu_by_thread(process.pid), threads))
+                                   status(pid, "VmHWM"), _more(cpu_by_thread(pid), threads))
                 if count != last:
                     last, changed = count, now_s
                 elif now_s - changed > _PATIENCE_S:

@@ -116,6 +116,9 @@ class MySql:
         store.commit(name, {"server": name}, self._begin)
         store.close()
 
+    def begin(self) -> dict[str, Any] | None:
+        return self._begin
+
     def topic(self, name: str) -> str:
         return f"{name}.bench.orders"
 

@@ -86,6 +86,9 @@ class Postgres:
     def offsets(self, path: Path, name: str) -> None:
         """The slot has the place."""
 
+    def begin(self) -> dict[str, Any] | None:
+        return None
+
     def topic(self, name: str) -> str:
         return f"{name}.public.orders"
 

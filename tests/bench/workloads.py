@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from .common import Measured
 
@@ -74,6 +74,10 @@ class Database(Protocol):
 
     def offsets(self, path: Path, name: str) -> None:
         """Put the connector's first offset into the file *path*, if it needs one."""
+        ...
+
+    def begin(self) -> dict[str, Any] | None:
+        """The same offset, for Debezium; None if the slot has the place."""
         ...
 
     def topic(self, name: str) -> str: ...

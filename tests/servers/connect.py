@@ -41,10 +41,13 @@ class ConnectServer(Server):
 
     title = "Connect"
 
-    def __init__(self, bootstrap: str, name: str, *, heap: str = "512m") -> None:
+    def __init__(self, bootstrap: str, name: str, *, heap: str = "512m", quick_start: bool = True,
+                 settings: Mapping[str, str] = {}) -> None:
+        """*quick_start* limits the JIT to its first tier: False for benchmarks. *settings* are the worker's."""
         super().__init__()
+        self._jvm = [f"-Xmx{heap}", "-XX:+UseSerialGC", *(java.QUICK_START if quick_start else ())]
+        self._settings = settings
         self._bootstrap = bootstrap
-        self._heap = heap
         self.offset_topic = f"{name}-offsets"
         self._named = {"group.id": name, "config.storage.topic": f"{name}-configs",
                        "status.storage.topic": f"{name}-status", "offset.storage.topic": self.offset_topic}
@@ -64,12 +67,11 @@ class ConnectServer(Server):
             artifact = f"io.debezium:debezium-connector-{name}:{DEBEZIUM}:tar.gz:plugin"
             (plugins / name).symlink_to(fetch.maven_archive(artifact, f"debezium-{name}-{DEBEZIUM}", "30 MB"))
         settings = {**_SETTINGS, **self._named, "bootstrap.servers": self._bootstrap, "listeners": self.url,
-                    "plugin.path": plugins}
+                    "plugin.path": plugins, **self._settings}
         config = folder / "worker.properties"
         config.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
-        flags = [f"-Xmx{self._heap}", "-XX:+UseSerialGC", *java.QUICK_START,
-                 "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
-        return [str(runtime), *flags, "-cp", f"{libraries}/*", "org.apache.kafka.connect.cli.ConnectDistributed",
+        words = [str(runtime), *self._jvm, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
+        return [*words, "-cp", f"{libraries}/*", "org.apache.kafka.connect.cli.ConnectDistributed",
                 str(config)]
 
     def _answers(self) -> bool:
@@ -111,6 +113,9 @@ class ConnectServer(Server):
     def stop_connector(self, name: str, timeout_s: float = 60) -> None:
         """Returns when its task has ended."""
         assert self.request("PUT", f"/connectors/{name}/stop")[0] == 204
+        self.wait_stopped(name, timeout_s)
+
+    def wait_stopped(self, name: str, timeout_s: float = 60) -> None:
         wait_until(lambda: self.status(name) == ("STOPPED", []), timeout_s, f"{name} to stop")
 
     def offsets(self, name: str) -> list[dict[str, Any]]:
