@@ -33,6 +33,7 @@ from cdc.debezium.schemas import make_table_schema, postgres_source_schema
 from cdc.sources.postgres.changes import ChangeReader, RelationState
 from cdc.sources.postgres.enums import EnumColumn
 from cdc.sources.postgres.native_changes import native_changes
+from cdc.sources.postgres.position import PostgresPosition
 from cdc.sources.postgres.protocol import Relation
 from cdc.sources.postgres.source_block import SourceBlock
 from cdc.sources.postgres.spill import Spill
@@ -147,6 +148,8 @@ class Settings:
     tolerant: bool = True
     transforms: Mapping[str, str] = field(default_factory=dict)
     """Keys of a chain; without any there is none."""
+    resumed: PostgresPosition | None = None
+    """Where the stream goes on."""
 
 
 SETTINGS = (
@@ -168,6 +171,8 @@ class Outcome:
 
     def __init__(self, settings: Settings) -> None:
         self.reader = reader_of(settings)
+        if settings.resumed is not None:
+            self.reader.resume(settings.resumed)
         self.failed: list[Any] = []
         self.tolerated: list[Any] = []
         self.converter: RecordConverter = made(

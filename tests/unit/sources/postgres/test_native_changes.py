@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import struct
 import sys
 import threading
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from cdc import native as native_room
 from cdc.sources.postgres.native_changes import native_changes
+from cdc.sources.postgres.position import PostgresPosition
 from tests.unit.mutations import mutated
 from tests.unit.sources.postgres import native_world as world
 from tests.unit.sources.postgres import pgoutput_frames as frames
@@ -66,6 +68,22 @@ def test_what_transforms_make_of_usual_rows_is_written_in_c(name: str, monkeypat
     assert outcome.chain is not None
     monkeypatch.setattr(outcome.chain, "apply", None)
     assert 53 <= len(outcome.converter.encode(batch, world.NOW_US, None, outcome.chain)) <= 54
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2])
+@pytest.mark.parametrize("seed", range(3))
+def test_c_and_python_drop_the_same_of_what_debezium_delivered(seed: int, rows: int) -> None:
+    """Its offset is within a transaction: Python drops what was delivered of it, and C goes on."""
+    pick = random.Random(seed)
+    stream = world.stream_of(pick)
+    begins = [(number, frame) for number, frame in enumerate(stream) if frame[25:26] == b"B"]
+    number, begin = begins[len(begins) // 2]
+    final, _, xid = struct.unpack_from(">QqI", begin, 26)
+    within = [struct.unpack_from(">Q", frame, 1)[0] for frame in stream[number:number + 9] if frame[25:26] in b"IUD"]
+    for lsn in (within or [final])[:2]:
+        resumed = PostgresPosition(final - 400, xid=xid, skip_before_lsn=lsn, skip_rows=rows)
+        for most in (1, 1000):
+            compare(stream, world.Settings(resumed=resumed), most)
 
 
 @pytest.mark.parametrize("stream", [recorded(), by_hand()], ids=["recorded", "by hand"])
