@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -127,7 +128,8 @@ def look(candidate: Candidate, offsets: Offsets) -> None:
             "offset topic: --offset-topic and --bootstrap-servers."))
         return
     prefix = candidate.config.get("topic.prefix") or candidate.config.get("database.server.name", "")
-    candidate.offsets = [(partition, offset) for partition, offset in given if partition.get("server") == prefix]
+    one = len(given) == 1 and "${" in prefix  # a reference, whose text only Kafka Connect may know
+    candidate.offsets = [(partition, offset) for partition, offset in given if one or partition.get("server") == prefix]
     for _, offset in candidate.offsets:
         candidate.remarks += candidate.handover.taken_over(offset)
     if not candidate.offsets:
@@ -150,7 +152,7 @@ def take(candidate: Candidate, connect: ConnectRest, offsets: Offsets, target: T
     if running:
         tell(f"{name}: stopping it in Kafka Connect.")
     seen = connect.stop(name)
-    with _resumed_on_failure(candidate, connect, resume=running and seen):
+    with _resumed_on_failure(candidate, connect, tell, resume=running and seen):
         if seen:
             _wait_stopped(connect, name, timeout_s)
         else:
@@ -166,10 +168,11 @@ def take(candidate: Candidate, connect: ConnectRest, offsets: Offsets, target: T
 
 
 @contextmanager
-def _resumed_on_failure(candidate: Candidate, connect: ConnectRest, *, resume: bool) -> Iterator[None]:
+def _resumed_on_failure(candidate: Candidate, connect: ConnectRest, tell: Callable[[str], None], *,
+                        resume: bool) -> Iterator[None]:
     try:
         yield
-    except CdcError as exc:
+    except BaseException as exc:  # Ctrl-C, too
         hint = f"Connector {candidate.name} is as it was in Kafka Connect."
         if resume:
             try:
@@ -178,7 +181,10 @@ def _resumed_on_failure(candidate: Candidate, connect: ConnectRest, *, resume: b
             except ConnectError:
                 hint = (f"Connector {candidate.name} is stopped in Kafka Connect. To run it again there: "
                         f"curl -X PUT {connect.url}/connectors/{candidate.name}/resume.")
-        raise TakeoverError(exc.message, hint=f"{exc.hint} {hint}".strip(), **exc.context) from exc
+        if isinstance(exc, CdcError):
+            raise TakeoverError(exc.message, hint=f"{exc.hint} {hint}".strip(), **exc.context) from exc
+        tell(hint)
+        raise
 
 
 def _wait_stopped(connect: ConnectRest, name: str, timeout_s: float) -> None:
@@ -259,12 +265,12 @@ class Files:
     def put(self, candidate: Candidate) -> None:
         path = self.path(candidate)
         try:
-            new = path.with_name(f".{path.name}.new")
-            with open(os.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            number, new = tempfile.mkstemp(prefix=f".{path.name}.", dir=self._folder)  # for its owner alone
+            with open(number, "w", encoding="utf-8") as file:
                 file.write(_text(candidate))
                 file.flush()
                 os.fsync(file.fileno())
-            new.replace(path)
+            os.replace(new, path)
         except OSError as exc:
             raise ConfigError(f"{path} cannot be written: {exc.strerror}.") from exc
         for partition, offset in candidate.offsets:

@@ -5,6 +5,7 @@ The offset has Debezium's keys (`lsn`, `lsn_proc`, `lsn_commit`, `txId`, `ts_use
 
 `tx_lsn`: the transaction that was delivered in part, by where its commit record starts.
 `tx_changes`: how many of its changes were delivered.
+`skip_lsn`, `skip_rows`: from Debezium's offset, until something new came: what was delivered of its transaction.
 `hold_lsn`: where a prepared transaction is that is not decided; nothing beyond may be confirmed.
 `shown_lsn`, `shown_end_lsn`, `shown_xid`, `shown_ts_usec`, `shown_checksum`: what the server showed last (`Shown`).
 `begin_lsn`, `begin_ts_usec`: before it has shown anything, where the stream began and when the snapshot was taken.
@@ -106,6 +107,8 @@ class PostgresPosition:
             out["ts_usec"] = self.time_us
         if self.tx_lsn:
             out |= {"tx_lsn": self.tx_lsn, "tx_changes": self.tx_changes}
+        if self.skip_before_lsn:
+            out |= {"skip_lsn": self.skip_before_lsn, "skip_rows": self.skip_rows}
         if self.hold_lsn:
             out["hold_lsn"] = self.hold_lsn
         if self.read_lsn:
@@ -181,8 +184,9 @@ class PostgresPosition:
             snapshot="INITIAL" if snapshot and not completed else None,
             system_id=offset.get("system_id"),
             timeline=whole(offset["timeline"]) if offset.get("timeline") is not None else None,
-            skip_before_lsn=last if mid_transaction else 0,
-            skip_rows=max(1, whole(offset.get("lsn_events_processed") or 0)) if mid_transaction and row else 0,
+            skip_before_lsn=last if mid_transaction else whole(offset.get("skip_lsn", 0)),
+            skip_rows=max(1, whole(offset.get("lsn_events_processed") or 0)) if mid_transaction and row
+            else whole(offset.get("skip_rows", 0)),
             structures=str(offset["structures"]) if offset.get("structures") else None,
             published=None if offset.get("published") is None else str(offset["published"]),
             rows=None if offset.get("rows") is None else str(offset["rows"]),

@@ -143,6 +143,12 @@ def test_a_kafka_connect_that_tells_no_offsets_needs_its_topic() -> None:
     assert looked(Connect(modern=False), lambda name: [(PARTITION, ROW)]).ready
 
 
+def test_a_topic_prefix_behind_a_reference_is_that_of_the_only_offset() -> None:
+    connect = Connect(config={**CONFIG, "topic.prefix": "${env:PREFIX}"})
+    assert not looked(connect).ready
+    assert looked(connect, lambda name: [(PARTITION, ROW)]).offsets == [(PARTITION, ROW)]
+
+
 def test_a_name_that_is_not_there_is_refused_with_those_that_are() -> None:
     connect = Connect()
     with pytest.raises(ConfigError, match="no connector payments") as caught:
@@ -175,6 +181,21 @@ def test_if_it_fails_it_runs_again_where_it_was(fault: str) -> None:
     assert connect.asked[-1] == "PUT /connectors/orders/resume"
     assert "runs again in Kafka Connect" in caught.value.hint
     assert ("The disk is full." if fault == "store" else "snapshot is not complete") in caught.value.message
+
+
+def test_ctrl_c_lets_it_run_again_too() -> None:
+    connect = Connect()
+    target = Target(connect)
+    target.put = interrupted  # type: ignore[method-assign]
+    told: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        take(looked(connect), connect, connect.offsets, target, told.append, 5)
+    assert connect.asked[-1] == "PUT /connectors/orders/resume"
+    assert told[-1] == "Connector orders runs again in Kafka Connect."
+
+
+def interrupted(candidate: Candidate) -> None:
+    raise KeyboardInterrupt
 
 
 def test_if_it_can_be_neither_taken_nor_resumed_the_error_says_how() -> None:

@@ -66,6 +66,13 @@ def test_debezium_within_a_transaction_that_began_before_the_last_commit_ended(b
     assert PostgresPosition.from_offset({**row, "messageType": "BEGIN"}).skip_before_lsn == 0
 
 
+def test_what_debezium_delivered_is_known_after_another_restart_too() -> None:
+    read = PostgresPosition.from_offset(DEBEZIUM).on_server("73", 1)
+    again = PostgresPosition.from_offset(json.loads(json.dumps(read.offset())))
+    assert (again.skip_before_lsn, again.skip_rows, again.end_lsn) == (LSN + 40, 1, LSN)
+    assert again.partly_delivered() == read.partly_delivered() is not None
+
+
 def test_debezium_after_a_logical_message_within_a_transaction() -> None:
     """A row may follow it at its LSN, so nothing there counts as delivered."""
     read = PostgresPosition.from_offset({**DEBEZIUM, "messageType": "MESSAGE"})
