@@ -18,8 +18,6 @@ _KNOWN: Final = tuple((re.compile(pattern, re.IGNORECASE), text) for pattern, te
     (r"(.*\.)?(Informix|Cassandra|Cassandra4|Vitess|Spanner|CockroachDB|Yugabyte\w*)Connector",
      "captures another database."),
     (r"(.*\.)?Mirror(Source|Checkpoint|Heartbeat)Connector", "is a part of MirrorMaker and copies topics."),
-    (r"(.*\.)?JdbcSource(Connector)?", "polls tables with SELECT. What it polls from PostgreSQL, MySQL and MariaDB can"
-                                       " be read from the database's log here."),
     (r"(.*\.)?(FileStreamSource|VerifiableSource|MockSource)(Connector)?",
      "makes or reads test data; DatagenConnector makes rows from a schema."),
     (r".*Sink(Connector)?", "is a sink connector, and here are sources only. Run it in Kafka Connect, on the topics"

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from cdc.config.secrets import is_reference, shown_key
 from cdc.config.table import Problem
@@ -25,6 +25,7 @@ _RUNS: Final = re.compile(
     r".*\.(plugin\.library\.paths|sasl\.kerberos\.kinit\.cmd|ssl\.engine\.location|ssl\.engine\.id|ssl\.providers"
     r"|opaque|.*_cb)", re.IGNORECASE)
 _URL: Final = re.compile(r".*\.(url|urls)", re.IGNORECASE)
+_JDBC_FILES: Final = re.compile(r"ssl(cert|key|rootcert|ca)|servercertificate|passfile|service", re.IGNORECASE)
 _JAAS_FILE: Final = re.compile(r"""\b(?:keyTab|file|ticketCache)\s*=\s*["']?([^"';\s]+)""", re.IGNORECASE)
 
 _KERBEROS: Final = re.compile(r".*\.sasl\.kerberos\.(principal|service\.name|keytab)", re.IGNORECASE)
@@ -45,6 +46,8 @@ def problems(config: Mapping[str, str], allowed: Sequence[Path]) -> list[Problem
                                                  "only.", "Set it in a file of the worker."))
         elif _FILES.fullmatch(key) or "sasl.jaas.config" in key:
             found += _file_problems(key, text, allowed)
+        elif key == "connection.url":
+            found += _jdbc_problems(key, text, allowed)
         elif _URL.fullmatch(key):
             found += _url_problems(key, text)
     return found
@@ -74,6 +77,16 @@ def _is_below(name: str, allowed: Sequence[Path]) -> bool:
     except (OSError, RuntimeError, ValueError):  # no such user, a loop of links, or a character that no name has
         return False
     return any(path.is_relative_to(folder) for folder in allowed)
+
+
+def _jdbc_problems(key: str, text: str, allowed: Sequence[Path]) -> Iterator[Problem]:
+    """The files that a JDBC URL names: SQLite's, and those of certificates and options of a server."""
+    scheme, _, rest = text.strip().partition("jdbc:")[2].partition(":")
+    files = [rest.partition("?")[0].removeprefix("file:")] if scheme.lower() == "sqlite" else [
+        unquote(value) for name, _, value in (part.partition("=") for part in rest.partition("?")[2].split("&"))
+        if _JDBC_FILES.fullmatch(name)]
+    for name in files:
+        yield from _file_problems(key, name or ".", allowed)
 
 
 def _url_problems(key: str, text: str) -> Iterator[Problem]:

@@ -128,6 +128,7 @@ def resolve(reference: str) -> Any:
 _POSTGRES: Final = "cdc.sources.postgres"
 _MYSQL: Final = "cdc.sources.mysql"
 _DATAGEN: Final = "cdc.sources.datagen"
+_QUERY: Final = "cdc.sources.query"
 _KAFKA: Final = "org.apache.kafka.connect.transforms"
 _TRANSFORMS: Final = "cdc.transforms"
 _DEBEZIUM: Final = "io.debezium.transforms"
@@ -183,6 +184,10 @@ PLUGINS: Final[tuple[Plugin, ...]] = (
     Plugin(
         "connector", "io.confluent.kafka.connect.datagen.DatagenConnector", f"{_DATAGEN}.source:DatagenSource", (),
         f"{_DATAGEN}.options:read_datagen", f"{_DATAGEN}.options:parse_datagen", f"{_DATAGEN}.options:OPTIONS",
+    ),
+    Plugin(
+        "connector", "io.confluent.connect.jdbc.JdbcSourceConnector", f"{_QUERY}.source:QuerySource",
+        ("query", "jdbc"), f"{_QUERY}.options:read_query", f"{_QUERY}.options:parse_query", f"{_QUERY}.options:OPTIONS",
     ),
     Plugin("converter", "io.confluent.connect.avro.AvroConverter", "cdc.converters.avro.converter:AvroConverter",
            options="cdc.converters.avro.converter:OPTIONS"),

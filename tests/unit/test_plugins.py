@@ -110,7 +110,8 @@ def test_a_connectors_short_name_is_debeziums_label_for_it(name: str) -> None:
     ("io.debezium.connector.vitess.VitessConnector", "captures another database"),
     ("io.confluent.connect.s3.S3SinkConnector", "is a sink connector"), ("JdbcSinkConnector", "is a sink connector"),
     ("io.debezium.connector.jdbc.JdbcSinkConnector", "is a sink connector"),
-    ("io.confluent.connect.jdbc.JdbcSourceConnector", "polls tables"), ("PostgresCdcSourceV2", "Confluent Cloud"),
+    ("org.apache.kafka.connect.file.FileStreamSourceConnector", "test data"),
+    ("PostgresCdcSourceV2", "Confluent Cloud"),
     ("MySqlCdcSource", "Confluent Cloud"), ("org.apache.kafka.connect.mirror.MirrorSourceConnector", "MirrorMaker"),
 ])
 def test_connectors_that_we_do_not_have_are_told_what_they_are(name: str, says: str) -> None:

@@ -20,6 +20,7 @@ from cdc.sources.datagen.options import OPTIONS as DATAGEN_OPTIONS
 from cdc.sources.mysql.options import MARIADB_OPTIONS
 from cdc.sources.mysql.options import OPTIONS as MYSQL_OPTIONS
 from cdc.sources.postgres.options import OPTIONS
+from cdc.sources.query.options import OPTIONS as QUERY_OPTIONS
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -27,7 +28,7 @@ CI = ROOT / ".ci" / "run"
 REFERENCE = docs.FOLDER / "reference"
 TABLES = {
     "worker": plugins.worker_options(), "connector": CONNECTOR_OPTIONS, "postgres": OPTIONS, "mysql": MYSQL_OPTIONS,
-    "mariadb": MARIADB_OPTIONS, "datagen": DATAGEN_OPTIONS,
+    "mariadb": MARIADB_OPTIONS, "datagen": DATAGEN_OPTIONS, "query": QUERY_OPTIONS,
 }
 METRICS = {"own": OWN, "debezium": tuple(debezium.METRICS.values()), "connect": tuple(connect.METRICS.values())}
 EFFECTS: tuple[Effect, ...] = ("normal", "inert", "later")
@@ -117,7 +118,7 @@ def test_option_tables_are_current(page: Path) -> None:
     assert page.read_text(encoding="utf-8") == filled(page), "run python -m tests.unit.test_readme"
 
 
-@pytest.mark.parametrize("name", ["worker", "connector", "postgres", "mysql", "datagen"])
+@pytest.mark.parametrize("name", ["worker", "connector", "postgres", "mysql", "datagen", "query"])
 def test_the_reference_has_every_option(name: str) -> None:
     text = docs.read(f"reference/{name}")
     assert not [option.key for option in TABLES[name].options if f"\n| `{option.key}` |" not in text]

@@ -31,6 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sources/postgres": PLAIN | {"native", "sources/shared", "sources/snapshot"},
     "sources/mysql": PLAIN | {"native", "sources/shared", "sources/snapshot"},
     "sources/datagen": PLAIN | {"sources/shared"},
+    "sources/query": PLAIN | {"sources/shared"},
     "converters": {"config", "codecs", "native"},
     "transforms": {"config", "codecs", "debezium"},
     "kafka": {"config", "native"},
@@ -140,8 +141,8 @@ def test_plain_c_knows_no_python(path: Path) -> None:
 
 ONLY_IN = {
     "confluent_kafka": {"kafka", "sinks", "stores", "cli", "about"},
-    "psycopg": {"sources/postgres", "demo", "about"},
-    "pymysql": {"sources/mysql", "demo"},
+    "psycopg": {"sources/postgres", "sources/query", "demo", "about"},
+    "pymysql": {"sources/mysql", "sources/query", "demo"},
     "starlette": {"rest"},
     "uvicorn": {"rest"},
     "prometheus_client": {"metrics"},
