@@ -231,7 +231,8 @@ class IncrementalSnapshot:
             self._rows = max(1, self._rows // 2)
             self._reader.begins(plan)
         self._touched.ask()
-        self._reader.ask(plan, self._queue.first, self._rows, CHUNK_BYTES)
+        more = not plan.unique  # one row more tells whether the others of its key are all here
+        self._reader.ask(plan, self._queue.first, self._rows + more, CHUNK_BYTES)
         self._asked = True
 
     def _take(self, wait_s: float) -> bool:
