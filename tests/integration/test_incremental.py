@@ -30,6 +30,8 @@ KEYS = ("Zoë", "a", "B", "ab ", "ç", "z'x", "")
 class Postgres:
     """One database, and how a source reads it."""
 
+    text = "text"
+
     def __init__(self, database: Database) -> None:
         self.database = database
         self.schema = "public"
@@ -37,6 +39,21 @@ class Postgres:
     def prepare(self) -> None:
         self.database.execute("CREATE TABLE t (id bigint PRIMARY KEY, v int, w text)")
         self.database.execute("CREATE TABLE c (a text, b int, id int, PRIMARY KEY (a, b))")
+
+    orders = {
+        "u": ("k uuid PRIMARY KEY", ["gen_random_uuid()"] * 7),
+        "e": ("k mood PRIMARY KEY", ["'sad'", "'ok'", "'happy'"]),
+        "f": ("k float8 PRIMARY KEY", ["'NaN'", "0.1", "1e300", "'-Infinity'", "-0.1"]),
+        "n": ("k numeric PRIMARY KEY", ["1.10", "1.2", "-5", "100000000000000000000.5"]),
+        "x": ("k bytea PRIMARY KEY", [r"'\x00'", r"'\x5c27'", r"'\xff'"]),
+        "d": ("k timestamptz, l date, PRIMARY KEY (k, l)",
+              ["'2020-01-01', '2021-01-01'", "'2020-01-01', 'infinity'", "'0001-01-01 BC', '2020-02-02'"]),
+        "z": ('k text COLLATE "C" PRIMARY KEY', [r"E'a\tb'", r"E'\\'", "'a''b'", "'ü'", "' '"]),
+        "s": ("k int", ["1", "1", "1", "1", "2", "NULL", "NULL", "NULL", "NULL", "0"]),
+    }
+
+    def before_orders(self) -> None:
+        self.database.execute("CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy')")
 
     def source(self, options: Mapping[str, str]) -> Any:
         return pg_source.make_source(self.database, options)
@@ -48,6 +65,7 @@ class Postgres:
 
 
 class Binlog:
+    text = "LONGTEXT"
     def __init__(self, database: BinlogDatabase) -> None:
         self.database = database
         self.schema = database.name
@@ -56,6 +74,23 @@ class Binlog:
         self.database.execute("CREATE TABLE t (id BIGINT PRIMARY KEY, v INT, w TEXT)")
         self.database.execute("CREATE TABLE c (a VARCHAR(20) COLLATE utf8mb4_general_ci, b INT, id INT,"
                               " PRIMARY KEY (a, b DESC))")
+
+    orders = {
+        "u": ("k BIGINT UNSIGNED PRIMARY KEY", ["18446744073709551615", "0", "9223372036854775808"]),
+        "e": ("k ENUM('sad', 'ok', 'happy') PRIMARY KEY", ["'sad'", "'ok'", "'happy'"]),
+        "f": ("k FLOAT, l DOUBLE, PRIMARY KEY (k, l)",
+              ["0.1, 0.1", "0.1, 0.2", "1e30, 1e300", "-0.3, 5", "0.30000001, 1"]),
+        "n": ("k DECIMAL(30, 5) PRIMARY KEY", ["1.10", "1.2", "-5", "1000000000000000000000.5"]),
+        "x": ("k VARBINARY(10) PRIMARY KEY", ["X'00'", "X'5c27'", "X'ff'", "X''"]),
+        "d": ("k DATETIME(6), l TIME(3), PRIMARY KEY (k, l)",
+              ["'2020-01-01', '-10:00:00.5'", "'2020-01-01 00:00:00.000001', '00:00:00'", "'2020-01-01', '838:00:00'"]),
+        "z": ("k VARCHAR(20) CHARACTER SET latin1 PRIMARY KEY", [r"'a\tb'", r"'\\'", "'a''b'", "'ü'", "'z'", "''"]),
+        "b": ("k BIT(10), l YEAR, PRIMARY KEY (k, l DESC)", ["b'1', 2000", "b'1', 1999", "b'1000000000', 0", "0, 2024"]),
+        "s": ("k INT", ["1", "1", "1", "1", "2", "NULL", "NULL", "NULL", "NULL", "0"]),
+    }
+
+    def before_orders(self) -> None:
+        pass
 
     def source(self, options: Mapping[str, str]) -> Any:
         return mysql_source.make_source(self.database, options)
@@ -145,12 +180,17 @@ class Replay:
     def __init__(self) -> None:
         self.rows: Rows = {}
         self.reads: dict[str, int] = {}
+        self.seen: list[dict[str, Any]] = []
 
     def take(self, records: list[Any]) -> None:
         for record in records:
             if not isinstance(record, Record) or not record.op:
                 continue
             table = record.table.id.table
+            if record.op == "t":
+                for each in [each for each in self.rows if each[0] == table]:
+                    del self.rows[each]
+                continue
             image = cells(record, "before" if record.op == "d" else "after")
             assert image is not None
             key = (table, *(image[column.name] for column in record.table.key))
@@ -158,6 +198,7 @@ class Replay:
                 self.rows.pop(key, None)
             else:
                 self.rows[key] = image
+                self.seen.append(image)
             if record.op == "r":
                 assert record.source.values[4] == "incremental"
                 self.reads[table] = self.reads.get(table, 0) + 1
@@ -222,3 +263,102 @@ def test_topics_are_like_the_tables_under_writers_and_restarts(served: Postgres 
     assert replay.rows == in_tables(served)
     assert replay.reads["t"] > 100
     assert replay.reads["t"] + replay.reads["c"] < 1100
+
+
+def finished(source: Any, id: str) -> list[Any]:
+    """The records until the snapshot *id* is completed."""
+    records: list[Any] = []
+    deadline = time.monotonic() + 40
+    while not any(each.id == id and each.state == "completed" for each in source.snapshots()) or source.control.due:
+        assert time.monotonic() < deadline
+        batch = source.poll(0.05)
+        records += batch.records if batch is not None else []
+    return records
+
+
+def numbers(records: list[Any]) -> dict[str, list[int]]:
+    """Of the rows that a snapshot gave, by table."""
+    found: dict[str, list[int]] = {}
+    for each in records:
+        if isinstance(each, Record) and each.op == "r":
+            found.setdefault(each.table.id.table, []).append((cells(each) or {})["n"])
+    return {name: sorted(values) for name, values in found.items()}
+
+
+def test_rows_are_read_in_the_order_of_any_key(served: Postgres | Binlog) -> None:
+    served.before_orders()
+    wanted = {}
+    for table, (columns, values) in served.orders.items():
+        names = "k, l" if ", l " in columns else "k"
+        served.database.execute(f"CREATE TABLE o_{table} (n int, {columns})")
+        for number, value in enumerate(values):
+            served.database.execute(f"INSERT INTO o_{table} (n, {names}) VALUES ({number}, {value})")
+        wanted[f"o_{table}"] = list(range(len(values)))
+    served.database.execute(f"CREATE TABLE wide (n int PRIMARY KEY, b {served.text})")
+    for number in range(6):
+        served.database.execute(f"INSERT INTO wide VALUES ({number}, repeat('x', 5000000))")
+    source = served.source({"incremental.snapshot.chunk.size": "3"})
+    source.start(None)
+    try:
+        while source.state() != "streaming":
+            source.poll(0.2)
+        source.signal(Signal("w", control.EXECUTE_SNAPSHOT, {
+            "data-collections": [f"{served.schema}.o_[^s]", f"{served.schema}.wide", f"{served.schema}.o_s"],
+            "additional-conditions": [{"data-collection": f"{served.schema}.wide", "filter": "n <> 3 -- not this"}],
+        }, "file"))
+        found = numbers(finished(source, "w"))
+        states = {each.name.rpartition(".")[2]: each.state for each in source.snapshots()[-1].tables}
+        assert states.pop("o_s") == "NO_PRIMARY_KEY"
+        assert set(states.values()) == {"done"}
+        assert found == {**{name: each for name, each in wanted.items() if name != "o_s"}, "wide": [0, 1, 2, 4, 5]}
+        source.signal(Signal("k", control.EXECUTE_SNAPSHOT, {
+            "data-collections": [f"{served.schema}.o_s"], "surrogate-key": "k"}, "file"))
+        assert numbers(finished(source, "k")) == {"o_s": wanted["o_s"]}
+    finally:
+        source.stop()
+
+
+def test_a_table_is_altered_emptied_and_dropped_meanwhile(served: Postgres | Binlog) -> None:
+    fill(served)
+    source = served.source({"incremental.snapshot.chunk.size": "5", "skipped.operations": "none"})
+    replay = Replay()
+    source.start(None)
+    try:
+        while source.state() != "streaming":
+            source.poll(0.2)
+        source.signal(Signal("s", control.EXECUTE_SNAPSHOT, {
+            "data-collections": [f"{served.schema}.t", f"{served.schema}.c"]}, "file"))
+        statements = ["ALTER TABLE t ADD COLUMN y int DEFAULT 7", "UPDATE t SET v = 5 WHERE id % 7 = 0",
+                      "DELETE FROM t WHERE id < 100", "ALTER TABLE t DROP COLUMN w", f"TRUNCATE TABLE {served.schema}.c",
+                      "INSERT INTO c VALUES ('a', 1, 1), ('a', 2, 2)"]
+        deadline = time.monotonic() + 40
+        read = 0
+        while not any(each.state == "completed" for each in source.snapshots()):
+            assert time.monotonic() < deadline
+            batch = source.poll(0.05)
+            replay.take(list(batch.records) if batch is not None else [])
+            if statements and sum(replay.reads.values()) > read + 20:
+                read = sum(replay.reads.values())
+                served.database.execute(statements.pop(0))
+        assert len(statements) < 2, "it was over too early"
+        for each in statements:
+            served.database.execute(each)
+        over = served.end()
+        offset: dict[str, Any] = {}
+        records: list[Any] = []
+        while not over(offset, records):
+            assert time.monotonic() < deadline
+            batch = source.poll(0.05)
+            records = list(batch.records) if batch is not None else []
+            offset = dict(batch.position.offset()) if batch is not None else offset
+            replay.take(records)
+        rows = {row for row in served.database.execute("SELECT id, v FROM t")}
+        assert {(row["id"], row["v"]) for key, row in replay.rows.items() if key[0] == "t"} == rows
+        assert sorted(key[1:] for key in replay.rows if key[0] == "c") == [("a", 1), ("a", 2)]
+        assert {"y", "w"} <= {name for row in replay.seen for name in row}
+        served.database.execute("DROP TABLE c")
+        source.signal(Signal("d", control.EXECUTE_SNAPSHOT, {"data-collections": [f"{served.schema}.c"]}, "file"))
+        finished(source, "d")
+        assert source.snapshots()[-1].tables[0].state == "UNKNOWN_SCHEMA"
+    finally:
+        source.stop()
