@@ -105,8 +105,8 @@ def test_signals_give_what_debezium_gives(served: Database | BinlogDatabase, del
         if "create database" not in line["action"]:
             served.execute(line["action"].replace("sig.", f"{database}."))
     options = {**OPTIONS, "signal.data.collection": f"{database}.signals", **(DELETES if deletes else {})}
-    make = pg_source.make_source if postgres else mysql_source.make_source
-    source = make(served, options)  # type: ignore[operator]
+    source: Any = (pg_source.make_source(served, options) if isinstance(served, Database)
+                   else mysql_source.make_source(served, options))
     source.start(None)
     try:
         while source.state() != "streaming":

@@ -25,7 +25,15 @@ from cdc.sources.mysql.ddl.structure import Structures, TableStructure
 from cdc.sources.shared.selection import captured_tables
 from cdc.sources.shared.window_rows import WindowRows, signal_table_of
 from cdc.sources.snapshot.background import Background
-from cdc.sources.snapshot.chunk import NO_PRIMARY_KEY, UNKNOWN_SCHEMA, Chunk, Plan, StructureChangedError
+from cdc.sources.snapshot.chunk import (
+    MARKED_PATIENCE_S,
+    NO_PRIMARY_KEY,
+    PATIENCE_S,
+    UNKNOWN_SCHEMA,
+    Chunk,
+    Plan,
+    StructureChangedError,
+)
 from cdc.sources.snapshot.copies import Copy, Key
 from cdc.sources.snapshot.requests import expand
 
@@ -174,6 +182,10 @@ class MySqlChunks:
         shows: Shows = chunk.shows
         position = self._position()
         return position is not None and shows.reached(position)
+
+    def patience_s(self, chunk: Chunk) -> float:
+        shows: Shows = chunk.shows
+        return PATIENCE_S if shows.window is None else MARKED_PATIENCE_S
 
     def closes(self, record: Record) -> bool:
         if self._window is None or not self._filters.is_signal_table(record.table.id):

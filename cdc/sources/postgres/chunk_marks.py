@@ -75,12 +75,14 @@ class Shows:
 
 class Marks:
     """On one connection at a time, in one thread. *signal_table*: schema and name, where marks are rows of a table.
-    *deletes*: the high mark is the deletion of the low one. *read_only*: nothing is written."""
+    *deletes*: the high mark is the deletion of the low one. *read_only*: nothing is written.
+
+    `writes`: whether a mark of ours is in the log."""
 
     def __init__(self, *, signal_table: tuple[str, str] | None, deletes: bool, read_only: bool) -> None:
         self._table = signal_table
         self._deletes = deletes
-        self._writes = not read_only
+        self.writes = not read_only
         self._suspects: frozenset[int] | None = None
         self._told_at = 0.0
 
@@ -125,7 +127,7 @@ class Marks:
                 raise
             log.info("snapshot_marks_not_written", reason=exc.message,
                      effect="chunks join the stream when it has come far enough by itself")
-            self._table, self._writes = None, False
+            self._table, self.writes = None, False
             return None
         return window
 
@@ -161,7 +163,7 @@ class Marks:
     def _message(self, conn: Connection) -> int:
         """Has the log move on, so that the stream notices. The transaction id makes the server write it to disk at
         once, and no standby is waited for."""
-        if self._writes:
+        if self.writes:
             own: LiteralString = ("pg_catalog.pg_current_xact_id()" if conn.info.server_version >= 130000
                                   else "pg_catalog.txid_current()")
             try:
@@ -174,7 +176,7 @@ class Marks:
                     raise
                 log.info("snapshot_marks_not_written", reason=exc.message,
                          effect="chunks join the stream when it has come far enough by itself")
-                self._writes = False
+                self.writes = False
         return current_lsn(conn)
 
 

@@ -23,7 +23,15 @@ from cdc.log import get_logger
 from cdc.sources.shared.selection import captured_tables
 from cdc.sources.shared.window_rows import WindowRows, signal_table_of
 from cdc.sources.snapshot.background import Background
-from cdc.sources.snapshot.chunk import NO_PRIMARY_KEY, UNKNOWN_SCHEMA, Chunk, Plan, StructureChangedError
+from cdc.sources.snapshot.chunk import (
+    MARKED_PATIENCE_S,
+    NO_PRIMARY_KEY,
+    PATIENCE_S,
+    UNKNOWN_SCHEMA,
+    Chunk,
+    Plan,
+    StructureChangedError,
+)
 from cdc.sources.snapshot.copies import Copy, Key
 from cdc.sources.snapshot.requests import expand
 
@@ -192,6 +200,11 @@ class PostgresChunks:
     def reached(self, chunk: Chunk) -> bool:
         shows: Shows = chunk.shows
         return self._position() >= shows.high_lsn
+
+    def patience_s(self, chunk: Chunk) -> float:
+        """Without a mark of ours, the server may not say how far an idle log is."""
+        shows: Shows = chunk.shows
+        return MARKED_PATIENCE_S if shows.window is not None else PATIENCE_S if self._marks.writes else 0.1
 
     def closes(self, record: Record) -> bool:
         if self._window is None or not self._filters.is_signal_table(record.table.id):

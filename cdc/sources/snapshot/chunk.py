@@ -12,6 +12,10 @@ from cdc.core.table import TableSchema
 
 from .copies import Copy, Key
 
+PATIENCE_S: Final = 1.0
+MARKED_PATIENCE_S: Final = 10.0
+"""`ChunkReader.patience_s`, where a mark is on its way; the second where it has its own place among the records."""
+
 SUCCEEDED: Final = "SUCCEEDED"
 EMPTY: Final = "EMPTY"
 NO_PRIMARY_KEY: Final = "NO_PRIMARY_KEY"
@@ -92,6 +96,9 @@ class ChunkReader(Protocol):
 
     def reached(self, chunk: Chunk) -> bool:
         """Whether the stream has told all that *chunk* shows."""
+
+    def patience_s(self, chunk: Chunk) -> float:
+        """How long the stream may have nothing before *chunk* goes out although `reached` is not true, in seconds."""
 
     def closes(self, record: Record) -> bool:
         """Whether *record*, of a watched table, is the high mark of the chunk that was read last."""

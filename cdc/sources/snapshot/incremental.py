@@ -44,7 +44,6 @@ Debezium's order."""
 _FIRST_PAUSE_S: Final = 0.05
 _MOST_PAUSE_S: Final = 5.0
 _MOST_CHANGES: Final = 100
-_IDLE_S: Final = 1.0
 
 @dataclass(slots=True)
 class _Window:
@@ -303,7 +302,7 @@ class IncrementalSnapshot:
 
     def _ready(self, window: _Window) -> bool:
         return (not window.rows and not self._marked) or self._reader.reached(window.chunk) or (
-            self._clock() >= self._busy_at + _IDLE_S)
+            self._clock() >= self._busy_at + self._reader.patience_s(window.chunk))
 
     def _emit(self, window: _Window) -> None:
         plan = self._plan

@@ -268,6 +268,9 @@ class Reader:
     def reached(self, chunk: Chunk) -> bool:
         return self.stream >= int(chunk.shows.log_end)
 
+    def patience_s(self, chunk: Chunk) -> float:
+        return 1.0
+
     def closes(self, record: Record) -> bool:
         return False
 

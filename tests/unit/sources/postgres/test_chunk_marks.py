@@ -1,0 +1,56 @@
+"""Which transactions a chunk shows, and the SQL that reads one."""
+
+from __future__ import annotations
+
+import pytest
+from psycopg import sql
+
+from cdc.sources.postgres.chunk_marks import Seen
+from cdc.sources.postgres.chunk_query import ChunkQuery
+
+
+@pytest.mark.parametrize(("text", "xid", "sees"), [
+    ("10:10:", 9, True), ("10:10:", 10, False), ("10:12:10", 10, False), ("10:12:10", 11, True),
+    ("10:12:10", 12, False),
+    ("4294967290:4294967300:4294967295", 3, True), ("4294967290:4294967300:4294967295", 4, False),
+    ("4294967290:4294967300:4294967295", 4294967295, False), ("4294967290:4294967300:4294967295", 4294967294, True),
+    ("4294967200:4294967290:", 5, False),
+])
+def test_a_snapshot_shows_what_was_over(text: str, xid: int, sees: bool) -> None:
+    """Transaction ids of the log have 32 bits, and go round."""
+    assert Seen.parse(text, standby=False).sees(xid) is sees
+
+
+def test_on_a_standby_all_that_the_log_has_is_visible() -> None:
+    assert Seen.parse("10:12:", standby=True).sees(11)
+
+
+def query(*key: tuple[str, bool], condition: str | None = None, where: bool = False) -> ChunkQuery:
+    return ChunkQuery(sql.SQL("SELECT *"), sql.SQL(" FROM t"), where, key, condition)
+
+
+def text(composed: sql.Composed) -> str:
+    return composed.as_string(None)
+
+
+def test_the_first_chunk_has_only_an_end() -> None:
+    assert text(query(("a", False)).rows(None, ("9",), 3)) == (
+        """SELECT * FROM t WHERE ROW("a") <= ROW('9') ORDER BY "a" LIMIT 3""")
+
+
+def test_later_chunks_begin_after_a_key() -> None:
+    found = text(query(("a", False), ("b", False), condition="x -- y", where=True).rows(("1", "2"), ("9", "z"), 3))
+    assert found == (
+        """SELECT * FROM t AND ROW("a", "b") <= ROW('9', 'z') AND ROW("a", "b") > ROW('1', '2')"""
+        """ AND (x -- y\n) ORDER BY "a", "b" LIMIT 3""")
+
+
+def test_nulls_come_last() -> None:
+    after = text(query(("a", True)).rows((None,), (None,), 3))
+    assert "WHERE NOT ((false)) AND ((false))" in after
+    assert """("a" IS NULL OR "a" > '1')""" in text(query(("a", True)).rows(("1",), (None,), 3))
+
+
+def test_the_greatest_key_is_not_sorted_as_text() -> None:
+    assert text(query(("a", False)).greatest()) == (
+        'SELECT "a"::text AS "greatest 0" FROM t ORDER BY "a" DESC LIMIT 1')
