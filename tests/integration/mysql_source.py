@@ -26,7 +26,9 @@ def make_source(database: BinlogDatabase, options: Mapping[str, str] | None = No
         "tombstones.on.delete": "false", **(options or {}),
     }
     config, _ = (parse_mariadb if server.flavor == "mariadb" else parse_mysql)(given)
-    return MySqlSource(config)
+    source = MySqlSource(config)
+    source.prefer_native()
+    return source
 
 
 @contextmanager

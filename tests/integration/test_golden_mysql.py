@@ -208,7 +208,9 @@ def make_source(server: BinlogServer, flavor: str, options: dict[str, str]) -> M
         **options,
     }
     config, _ = (parse_mariadb if flavor == "mariadb" else parse_mysql)(given)
-    return MySqlSource(config)
+    source = MySqlSource(config)
+    source.prefer_native()
+    return source
 
 
 def collect(source: MySqlSource, script: Script | None, wanted: int, *, rows_too: bool = False) -> list[Pair]:
