@@ -40,6 +40,8 @@ class Converter(Protocol):
 
     def one(self, record: Any, now_us: int, failed: Any) -> Any: ...
 
+    def prints(self) -> bool: ...
+
 
 def encode(converter: Converter, batch: Any, now_us: int, failed: list[Failed] | None,
            transforms: Transforms | None) -> Any:
@@ -50,7 +52,8 @@ def encode(converter: Converter, batch: Any, now_us: int, failed: list[Failed] |
             made = converter.one(record, now_us, failed)
             return None if made is None else (made,)
 
-        return records.encode(batch, partial(_plan_of, converter), convert, ending, now_us, converter.tolerant)
+        return records.encode(batch, partial(_plan_of, converter), convert, ending, now_us, converter.tolerant,
+                              prints=converter.prints())
 
     def transformed(record: Any) -> Sequence[Outgoing] | None:
         before = 0 if failed is None else len(failed)
@@ -62,7 +65,7 @@ def encode(converter: Converter, batch: Any, now_us: int, failed: list[Failed] |
         return None if failed is not None and len(failed) > before else found
 
     return records.encode(batch, partial(_shape_of, converter, transforms), transformed, ending, now_us,
-                          converter.tolerant, True)
+                          converter.tolerant, True, converter.prints())
 
 
 def _ending(now_us: int) -> bytes:
@@ -83,7 +86,7 @@ def _plan_of(converter: Converter, table: Any, op: None) -> tuple[Any, str, str,
     except RecordError:
         return _NEVER
     if table.cache is None or table.cache[0] is not plan:
-        table.cache = plan, compile_plan(plan.avro, table.template, table.fields)
+        table.cache = plan, compile_plan(plan, table.template, table.fields)
     return table.cache[1], schema.topic, plan.name, headers
 
 
@@ -107,43 +110,46 @@ def _shape_of(converter: Converter, transforms: Transforms, table: Any, op: str)
     return known[1], outcome.topic, shape.name, headers
 
 
-def compile_plan(avro: AvroPlan, template: Any, fields: tuple[str, ...]) -> Any:
-    """A `native.records.Plan` that writes what *avro* writes; None if C cannot write such source blocks.
+def compile_plan(plan: Any, template: Any, fields: tuple[str, ...]) -> Any:
+    """A `native.records.Plan` that writes what *plan*, a `records.TablePlan`, writes; None if C cannot write such
+    source blocks.
 
     *template*: a SourceContext of the table, whose varying fields are the *fields*.
     """
-    return _envelope(avro, avro if avro.table.key_schema is not None else None, template, fields)
+    avro = plan.avro
+    return _envelope(avro, avro if avro.table.key_schema is not None else None, template, fields, plan)
 
 
 def compile_shape(shape: Any, template: Any, fields: tuple[str, ...]) -> Any:
     """The same for a `shaped.ShapePlan`."""
     if shape.value is None:
-        return _made(shape.key, None, [b""], [], "null", shape.null)
+        return _made(shape.key, None, [b""], [], shape, "null", shape.null)
     if shape.row is None:
-        return _envelope(shape.value, shape.key, template, fields)
+        return _envelope(shape.value, shape.key, template, fields, shape)
     pieces, between = _extras(shape, template, fields)
     if pieces is None:
         return None
-    return _made(shape.key, shape.value, pieces, between, "before" if shape.before else "after",
+    return _made(shape.key, shape.value, pieces, between, shape, "before" if shape.before else "after",
                  start=b"\x02" if shape.row.optional else b"")
 
 
-def _envelope(value: AvroPlan, key: AvroPlan | None, template: Any, fields: tuple[str, ...]) -> Any:
+def _envelope(value: AvroPlan, key: AvroPlan | None, template: Any, fields: tuple[str, ...], printers: Any) -> Any:
     ops = [FieldOp(field.schema) for field in template.schema.fields]
     varying = [(name, ops[index]) for name, index in zip(fields, template.varying, strict=True)]
     if not all(_writes(name, op) for name, op in varying):
         return None
     return _made(key, value, source_pieces(template, ops, value.null_is_default),
-                 [(name, op.optional) for name, op in varying], "envelope")
+                 [(name, op.optional) for name, op in varying], printers, "envelope")
 
 
-def _made(key: AvroPlan | None, value: AvroPlan | None, pieces: list[bytes], fields: list[tuple[str, bool]], image: str,
-          null: bytes | None = None, start: bytes = b"") -> Any:
+def _made(key: AvroPlan | None, value: AvroPlan | None, pieces: list[bytes], fields: list[tuple[str, bool]],
+          printers: Any, image: str, null: bytes | None = None, start: bytes = b"") -> Any:
     return records.Plan(
         b"" if key is None else key.key_prefix, b"" if key is None else key.key_tail,
         b"" if value is None else value.value_prefix + start,
         [] if value is None else [_column(op) for op in value.columns],
-        None if key is None else [_column(op) for op in key.keys], pieces, fields, image, null)
+        None if key is None else [_column(op) for op in key.keys], pieces, fields, image, null,
+        printers.print_key, printers.print_value)
 
 
 def _extras(shape: Any, template: Any, fields: tuple[str, ...]) -> tuple[list[bytes] | None, list[tuple[str, bool]]]:

@@ -10,8 +10,8 @@ cdef class TablePlan:
     cdef object values
     cdef bint avro_key
     cdef bint avro_value
-    cdef object print_key
-    cdef object print_value
+    cdef readonly object print_key
+    cdef readonly object print_value
 
 cdef class RecordConverter:
     cdef public object key

@@ -22,7 +22,7 @@ from cdc.core.table import TableSchema
 
 from . import native
 from .plan import AvroPlan, ColumnFailures, ValuePlan
-from .shaped import ShapedConverter
+from .shaped import ShapedConverter, makes_avro
 from .viewed import ViewConverter
 from .views import key_in_header
 
@@ -108,8 +108,11 @@ class RecordConverter:
 
     def encodes(self) -> bool:
         """Whether `encode` can be called: C writes what both converters would write, and this installation has it."""
-        return (isinstance(self.key, PrefixedAvro) and isinstance(self.value, PrefixedAvro)
-                and native.records is not None)
+        return makes_avro(self.key) and makes_avro(self.value) and native.records is not None
+
+    def prints(self) -> bool:
+        """Whether keys or values are printed from their Avro."""
+        return not (isinstance(self.key, PrefixedAvro) and isinstance(self.value, PrefixedAvro))
 
     def encode(self, batch: Any, now_us: int, failed: list[Failed] | None = None,
                transforms: Transforms | None = None) -> Any:

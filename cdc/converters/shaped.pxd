@@ -17,9 +17,9 @@ cdef class ShapePlan:
     cdef readonly str op
     cdef readonly str topic
     cdef readonly AvroPlan key
-    cdef object print_key
+    cdef readonly object print_key
     cdef readonly AvroPlan value
-    cdef object print_value
+    cdef readonly object print_value
     cdef readonly object null
     cdef readonly bint before
     cdef readonly tuple extras

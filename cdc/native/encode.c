@@ -156,6 +156,7 @@ static int message(const cdc_records *in, const cdc_rec *rec, const cdc_plan *pl
     msg->key_len = msg->val_len = CDC_NULL;
     if (plan->has_key) {
         if (key(in, rec, plan, out)) return CDC_REFUSED;
+        if (plan->print_key && plan->print(out, msg->key, plan->print_key)) return CDC_REFUSED;
         msg->key_len = (uint32_t)(out->size - msg->key);
     }
     msg->val = (uint32_t)out->size;
@@ -166,6 +167,8 @@ static int message(const cdc_records *in, const cdc_rec *rec, const cdc_plan *pl
         return plan->image == CDC_IMAGE_ENVELOPE ? CDC_WRITTEN : CDC_REFUSED;
     } else if (plan->image == CDC_IMAGE_ENVELOPE ? envelope(in, rec, plan, clock->ending, out)
                                                  : row_value(in, rec, plan, clock->now_us, out)) {
+        return CDC_REFUSED;
+    } else if (plan->print_value && plan->print(out, msg->val, plan->print_value)) {
         return CDC_REFUSED;
     }
     msg->val_len = (uint32_t)(out->size - msg->val);

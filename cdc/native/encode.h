@@ -40,6 +40,9 @@ typedef struct {
     uint8_t number, optional;
 } cdc_field;
 
+/* Replaces what is in *out* from *start* on, which is Avro, by what *printer* makes of it. Refuses if that fails. */
+typedef int (*cdc_print)(cdc_out *out, size_t start, void *printer);
+
 typedef struct {
     uint64_t batch; /* the encoding for which `route` holds */
     uint32_t route;
@@ -53,6 +56,8 @@ typedef struct {
     cdc_colop *key_text, *key_binary; /* `key_count` of each */
     cdc_bytes *pieces;                /* of the source block, or of what follows a row: one more than `field_count` */
     cdc_field *fields;                /* between them */
+    cdc_print print;
+    void *print_key, *print_value; /* NULL: Avro is what is wanted */
 } cdc_plan;
 
 /* The connector's clock: µs since 1970, and the end of each envelope. */

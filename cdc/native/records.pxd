@@ -145,6 +145,9 @@ cdef extern from "encode.h" nogil:
         cdc_colop *key_binary
         cdc_bytes *pieces
         cdc_field *fields
+        int (*print)(cdc_out *out, size_t start, void *printer) noexcept
+        void *print_key
+        void *print_value
     ctypedef struct cdc_clock:
         int64_t now_us
         cdc_bytes ending

@@ -67,6 +67,19 @@ cdef int python_codec(cdc_out *out, const uint8_t *p, size_t n, const cdc_colop 
     return CDC_WRITTEN
 
 
+cdef int printed(cdc_out *out, size_t start, void *printer) noexcept with gil:
+    """Has a `core.interfaces.AvroPrinter` print what is written from *start* on; refuses if that raises."""
+    if out.error != CDC_OK:
+        return CDC_REFUSED
+    try:
+        made = <bytes>(<object>printer).printed(PyBytes_FromStringAndSize(<const char *>out.data + start, out.size - start))
+    except Exception:
+        return CDC_REFUSED
+    out.size = start
+    cdc_out_raw(out, PyBytes_AS_STRING(made), PyBytes_GET_SIZE(made))
+    return CDC_WRITTEN
+
+
 cdef class Plan:
     """How C writes keys and values of one table, or of its records with one op.
 
@@ -75,12 +88,15 @@ cdef class Plan:
     and its parameters (numbers, or bytes for its table). *keys* is None if the records have no key. *pieces*: the bytes
     of the source block around its own fields, or of what follows a row that is the whole value. *fields*: for each field
     its name in `FIELDS`, and whether it is optional. *image*: as in `IMAGES`. *null*: the bytes of a value that is null;
-    None for Kafka's null.
+    None for Kafka's null. *print_key*, *print_value*: an AvroPrinter for each, or None.
     """
 
     def __init__(self, bytes key_prefix, bytes key_tail, bytes value_prefix, list columns, list keys, list pieces,
-                 list fields, str image="envelope", bytes null=None):
-        self.kept = []
+                 list fields, str image="envelope", bytes null=None, print_key=None, print_value=None):
+        self.kept = [print_key, print_value]
+        self.c.print = printed
+        self.c.print_key = NULL if print_key is None else <void *>print_key
+        self.c.print_value = NULL if print_value is None else <void *>print_value
         self.c.image = IMAGES[image]
         if null is not None:
             self.c.null = self.keep(null)
@@ -336,13 +352,15 @@ DROPPED = object()
 """In place of a plan: no record becomes a message."""
 
 
-def encode(RecordBatch batch, plan_of, convert, bytes ending, long long now_us, bint tolerant, bint by_op=False):
+def encode(RecordBatch batch, plan_of, convert, bytes ending, long long now_us, bint tolerant, bint by_op=False,
+           bint prints=False):
     """The records of *batch* as an OutBatch, in order.
 
     *plan_of(table, op)* gives a Plan, DROPPED, or None if the records are not for C; and the topic, the table's name and
     the headers. *op* is "" for a tombstone, and None unless *by_op*: the plan is then for all ops.
     *convert(record)* gives the Outgoings of a record that C refuses, or None if it failed: then, unless *tolerant*, the
-    records before it are all. *ending*: the end of each envelope. Raises what these two raise, and MemoryError.
+    records before it are all. *ending*: the end of each envelope. *prints*: some plans may have printers. Raises what
+    these two raise, and MemoryError.
     """
     global _batches
     cdef OutBatch out = OutBatch()
@@ -360,8 +378,12 @@ def encode(RecordBatch batch, plan_of, convert, bytes ending, long long now_us, 
     out.reserve(batch.records.rec_count)
     while True:
         made = out.count
-        with nogil:
+        if prints:  # each message needs the GIL
             outcome = cdc_encode(&batch.records, tables.plans, this_batch, clock, &out.arena, out.msgs, &following, &made)
+        else:
+            with nogil:
+                outcome = cdc_encode(&batch.records, tables.plans, this_batch, clock, &out.arena, out.msgs, &following,
+                                     &made)
         out.count = made
         if outcome == CDC_ENCODED:
             return out

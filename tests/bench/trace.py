@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from cdc import about
+from cdc.converters.json import JsonConverter
 from cdc.converters.plan import ColumnFailures
 from cdc.converters.records import RecordConverter
 from cdc.converters.simple import SimpleHeaderConverter
@@ -109,8 +110,12 @@ def reader() -> ChangeReader:
                         transaction_metadata=False, clock_us=lambda: 1_000_000, null_keys=False)
 
 
-def converter() -> RecordConverter:
-    return RecordConverter(avro(True), avro(), SimpleHeaderConverter(), ColumnFailures("fail"), _HEADERS)
+def converter(*, json: bool = False) -> RecordConverter:
+    pair: list[Any] = [JsonConverter(), JsonConverter()] if json else [avro(True), avro()]
+    for each, is_key in zip(pair, (True, False), strict=True):
+        if json:
+            each.configure({"schemas.enable": "false"}, is_key)
+    return RecordConverter(pair[0], pair[1], SimpleHeaderConverter(), ColumnFailures("fail"), _HEADERS)
 
 
 class Trace:
@@ -146,6 +151,10 @@ class Trace:
         """The same, unwrapped and with another topic's name."""
         self._native(Chain(steps(_TRANSFORMS), Views(ColumnFailures("fail"), _HEADERS).view, shapes=True))
 
+    def json(self) -> None:
+        """As `native`, but as JSON without schemas."""
+        self._native(None, json=True)
+
     def small(self) -> None:
         """Transactions of one row of MySQL, read by C."""
         self._small(whole=True)
@@ -165,9 +174,9 @@ class Trace:
             reader.native.batch(reader.emitter.take(reader.ready(_BATCH)[0]))
         assert reader.stream.transactions == _SMALL
 
-    def _native(self, chain: Chain | None) -> int:
+    def _native(self, chain: Chain | None, *, json: bool = False) -> int:
         """The bytes of all keys and values."""
-        found, made = native_changes(reader()), converter()
+        found, made = native_changes(reader()), converter(json=json)
         assert found is not None
         first = count = size_bytes = 0
         while first < len(self.frames):
@@ -199,12 +208,12 @@ def best(rounds: int, **stages: Callable[[], None]) -> dict[str, float]:
 
 
 def measure(events: int, rounds: int) -> dict[str, Any]:
-    """`decode_us`, `convert_us`, and `native_us` and `transformed_us` where they were compiled, by event; `small_us`
-    and `small_by_event_us` by transaction; `calibration_us` by turn of its loop; which core ran."""
+    """`decode_us`, `convert_us`, and `native_us`, `transformed_us` and `json_us` where they were compiled, by event;
+    `small_us` and `small_by_event_us` by transaction; `calibration_us` by turn of its loop; which core ran."""
     trace = Trace(events)
     stages = {"decode": trace.decode, "convert": trace.convert}
     if native_changes(reader()) is not None:
-        stages |= {"native": trace.native, "transformed": trace.transformed}
+        stages |= {"native": trace.native, "transformed": trace.transformed, "json": trace.json}
         stages |= {"small": trace.small, "small_by_event": trace.small_by_event}
     took = best(rounds, calibration=calibrate, **stages)
     return {"core": about.core(), "events": events, "bytes": trace.bytes,

@@ -38,7 +38,7 @@ from cdc.sources.postgres.protocol import Relation
 from cdc.sources.postgres.source_block import SourceBlock
 from cdc.sources.postgres.spill import Spill
 from cdc.transforms.chain import Chain
-from tests.unit.converters.test_records import HEADERS, made
+from tests.unit.converters.test_records import HEADERS, json_converter, made
 from tests.unit.sources.postgres import pgoutput_frames as frames
 from tests.unit.sources.postgres.test_changes import NAMING
 from tests.unit.transforms.worlds import steps
@@ -150,11 +150,20 @@ class Settings:
     """Keys of a chain; without any there is none."""
     resumed: PostgresPosition | None = None
     """Where the stream goes on."""
+    json: str = ""
+    """`key`, `value` or both: what is JSON; `schemas` for JSON with schemas."""
 
 
 SETTINGS = (
     Settings(), Settings(tombstones=False, faults=True), Settings(skipped=frozenset("cd"), unchanged=True),
     Settings(skipped=frozenset("u"), mode="fail"), Settings(mode="fail", tolerant=False))
+
+
+def _json(settings: Settings, side: str) -> Any:
+    """The JSON converter of that side; None if it is Avro."""
+    if side not in settings.json:
+        return None
+    return json_converter(**{"schemas.enable": str("schemas" in settings.json).lower()})
 
 
 def reader_of(settings: Settings) -> ChangeReader:
@@ -176,7 +185,8 @@ class Outcome:
         self.failed: list[Any] = []
         self.tolerated: list[Any] = []
         self.converter: RecordConverter = made(
-            mode=settings.mode, headers=HEADERS, tolerant=settings.tolerant)
+            _json(settings, "key"), _json(settings, "value"), mode=settings.mode, headers=HEADERS,
+            tolerant=settings.tolerant)
         self.converter.failures.report = lambda *told: self.tolerated.append(told)
         self.chain: Chain | None = None
         if settings.transforms:

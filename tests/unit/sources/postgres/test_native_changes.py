@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from cdc import about
 from cdc import native as native_room
 from cdc.sources.postgres.native_changes import native_changes
 from cdc.sources.postgres.position import PostgresPosition
@@ -50,6 +51,18 @@ def test_c_and_python_give_the_same_behind_transforms(name: str, tolerant: bool)
     for seed in range(4):
         pick = random.Random(seed)
         settings = world.Settings(mode=pick.choice(("warn", "fail")), tolerant=tolerant, transforms=keys)
+        compare(world.stream_of(pick), settings, pick.choice((1, 3, 17, 1000)))
+
+
+@pytest.mark.skipif(about.core() != "compiled", reason="plain Python makes JSON from values")
+@pytest.mark.parametrize("json", ["key", "value", "key value", "key value schemas"])
+@pytest.mark.parametrize("name", ["", "unwrap-rewrite", "logical", "unwrap-nulls", "unknown-ReplaceField$Value"])
+def test_c_and_python_give_the_same_json(name: str, json: str) -> None:
+    keys = test_outcomes.config(CHAINS[name]) if name else {}
+    for seed in range(4):
+        pick = random.Random(seed)
+        settings = world.Settings(mode=pick.choice(("warn", "fail")), transforms=keys, json=json)
+        assert world.Outcome(settings).converter.encodes()
         compare(world.stream_of(pick), settings, pick.choice((1, 3, 17, 1000)))
 
 
