@@ -11,9 +11,11 @@ import pytest
 from confluent_kafka import Producer
 from structlog.testing import capture_logs
 
+from cdc.core.record import Message
 from tests.conftest import BinlogDatabase, Database
 from tests.fault.pipeline import source_options
 from tests.integration.mysql_source import Reading, make_source
+from tests.integration.pg_source import make_source as make_postgres
 from tests.integration.test_pipeline import LINES
 from tests.integration.test_rest_service import Service
 from tests.servers.kafka import KafkaServer, create_topic, wait_for_messages
@@ -117,3 +119,57 @@ def test_the_signal_table_is_captured_whatever_the_lists_say(mysql_database: Bin
         finally:
             source.stop()
     assert [line["message"] for line in lines if line["event"] == "signal_log"] == ["0", "1", "2", "3"]
+
+
+def told(records: list[Any]) -> list[str]:
+    """Notifications by type and table, snapshot rows by table and marker, other rows by operation and table."""
+    found = []
+    for each in records:
+        if isinstance(each, Message):
+            _, type, _, data, _ = each.value
+            about = data.get("scanned_collection") or data.get("current_collection_in_progress") or ""
+            found.append(f"{type} {about.rpartition('.')[2]}".strip())
+        else:
+            marker = each.source.values[4]
+            found.append(f"{each.table.id.table} {marker or each.op}")
+    return found
+
+
+EXPECTED = ["STARTED", "IN_PROGRESS a", "a first", "TABLE_SCAN_COMPLETED a", "IN_PROGRESS b",
+            "a last_in_data_collection", "b first_in_data_collection", "TABLE_SCAN_COMPLETED b", "b last", "COMPLETED"]
+NOTES = {"snapshot.mode": "initial", "notification.enabled.channels": "sink", "notification.sink.topic.name": "notes"}
+ROWS = "; INSERT INTO b VALUES (1), (2)"
+
+
+def snapshot_of(source: Any) -> list[Any]:
+    """All records until the stream begins, and what is told after a restart."""
+    source.prefer_native()
+    found: list[Any] = []
+    try:
+        source.start(None)
+        while source.state() != "streaming":
+            batch = source.poll(1)
+            found += [] if batch is None else batch.records
+        assert [each.type for each in source.notifications()] == [
+            each.split(" ")[0] for each in EXPECTED if each[0].isupper()]
+        status, = source.snapshots()
+        assert [(each.name.rpartition(".")[2], each.state, each.rows) for each in status.tables] == [
+            ("a", "done", 2), ("b", "done", 2)]
+        return found
+    finally:
+        source.stop()
+
+
+@pytest.mark.parametrize("postgres", ["postgres15"], indirect=True)
+def test_notifications_of_an_initial_snapshot_on_postgres(database: Database) -> None:
+    database.execute(TABLES + ROWS)
+    options = {**NOTES, "table.include.list": "public[.].*", "signal.data.collection": "public.signals"}
+    source = make_postgres(database, options)
+    assert told(snapshot_of(source)) == EXPECTED
+
+
+def test_notifications_of_an_initial_snapshot_on_mysql(mysql_database: BinlogDatabase) -> None:
+    for statement in (TABLES + ROWS).split(";"):
+        mysql_database.execute(statement)
+    options = {**NOTES, "signal.data.collection": f"{mysql_database.name}.signals"}
+    assert told(snapshot_of(make_source(mysql_database, options))) == EXPECTED

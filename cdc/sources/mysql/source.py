@@ -189,7 +189,9 @@ class MySqlSource(LogSource[MySqlPosition]):
             during=lambda reached: replace(final, snapshot="INITIAL", progress=reached, read=self._rows_read_at),
             max_records=config.max_batch_size, messages=messages, as_last=snapshot.as_last, native=made[0].native,
             progress=progress, several=several_readers(
-                self._plan, made, make, self._read_at if self._streams else None, max_bytes=config.cdc_queue_bytes))
+                self._plan, made, make, self._read_at if self._streams else None, max_bytes=config.cdc_queue_bytes),
+            told=self._telling([str(id) for id in tables], [str(id) for id in found.creates if self._filters.table(id)],
+                               {str(id): rows for id, rows in found.row_estimates.items()}))
 
     def _read_at(self, position: MySqlPosition | None) -> None:
         """Rows are read as of *position*, which is not the stream's beginning."""

@@ -232,11 +232,13 @@ class PostgresSource(LogSource[PostgresPosition]):
         log.info("snapshot_started", tables=len(tables), lsn=str(Lsn(lsn)))
         make = partial(CopyReader, plan=plan, block=self._events, lsn=lsn, chunks=chunks,
                        gives_lines=self._native_rows is not None, fewest=RangeCounts.from_config(config).fewest)
-        reader = make(conn)
+        reader, name = make(conn), self._table_name
         return InitialSnapshot(
             reader, tables, during=lambda progress: replace(final, snapshot="INITIAL", progress=progress), final=final,
             max_records=config.max_batch_size, native=self._native_rows, progress=begun.progress if begun else None,
-            several=several_readers(config, reader, make, self._waits) if tables else None)
+            several=several_readers(config, reader, make, self._waits) if tables else None,
+            told=self._telling([*map(name, tables)], [*map(name, captured)], {
+                name(each): each.row_estimate for each in tables if each.row_estimate >= 0}))
 
     def _check_snapshot(self, snapshot: SnapshotReader) -> None:
         if self._waits is not None:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar, cast
 
-from cdc.core.control import Notification, Signal, SnapshotStatus
+from cdc.core.control import INITIAL, Notification, Signal, SnapshotStatus
 from cdc.core.errors import CdcError, PositionLostError, SourceConnectionError
 from cdc.core.position import Offset, Position
 from cdc.core.record import Batch, Message
@@ -22,6 +22,7 @@ from cdc.debezium.filters import Filters
 from cdc.log import get_logger
 from cdc.sources.snapshot.initial import BATCH_BYTES
 from cdc.sources.snapshot.progress import Progress
+from cdc.sources.snapshot.told import Told
 
 from .control import Control
 from .source_block import SourceBlockBase
@@ -87,6 +88,7 @@ class SnapshotReader(Protocol):
     table_count: int
     row_count: int
     started_at: float
+    told: Told
 
     def poll(self, timeout: float) -> Batch | None: ...
 
@@ -150,6 +152,7 @@ class LogSource(ABC, Generic[P]):
         self._heartbeat_at = 0.0
         self._finished = False
         self._reached: LogPosition | None = None
+        self._told: Told | None = None
         self._idle = False
         self._copies_rows = settings.snapshot_mode in _SNAPSHOT_MODES
         self._streams = settings.snapshot_mode != "initial_only"
@@ -225,6 +228,12 @@ class LogSource(ABC, Generic[P]):
                        message=(lambda told: block.notification(topic, told)) if topic else None,
                        position=self._offset)
 
+    def _telling(self, names: Sequence[str], captured: Sequence[str], estimates: Mapping[str, int]) -> Told:
+        """For a snapshot of the tables *names*, some or all of the *captured* ones."""
+        control = self.control
+        return Told(names, captured, lambda type, data: control.told(control.notification(INITIAL, type, data)),
+                    estimates=estimates)
+
     # -- Source ---------------------------------------------------------------------------------------------------
 
     def partition(self) -> Mapping[str, Any]:
@@ -272,6 +281,7 @@ class LogSource(ABC, Generic[P]):
         if position is None and (self._copies_rows or self.always_snapshots):
             self._begin_snapshot(begun)
         else:
+            self.control.notify(INITIAL, "SKIPPED")
             self._begin_stream(position, after_snapshot=False)
 
     def _begun(self, position: P) -> P | None:
@@ -316,7 +326,8 @@ class LogSource(ABC, Generic[P]):
         return self.control.notifications()
 
     def snapshots(self) -> Sequence[SnapshotStatus]:
-        return self.control.snapshots()
+        told = self._told
+        return (*([] if told is None else [told.status()]), *self.control.snapshots())
 
     def _offset(self) -> Mapping[str, Any]:
         """Where the source is."""
@@ -333,6 +344,7 @@ class LogSource(ABC, Generic[P]):
         if self._reader is not None:
             self._reader.stop()
         if self._snapshot is not None:
+            self._snapshot.told.aborted()
             self._snapshot.close()
         if self.control.handler is not None:
             self.control.handler.close()
@@ -359,6 +371,7 @@ class LogSource(ABC, Generic[P]):
             raise SourceConnectionError("The connector was stopped before the snapshot began.")
         self._resumed_snapshot = begun is not None
         self._snapshot = self._open_snapshot(begun)
+        self._told = self._snapshot.told
         if begun is not None and begun.progress is not None:
             log.info("snapshot_resumed", tables_done=begun.progress.count, table=begun.progress.table or None)
         self._state = "snapshotting"
@@ -370,6 +383,8 @@ class LogSource(ABC, Generic[P]):
             return batch
         self._check_snapshot(snapshot)
         self._snapshot_numbers = dict(snapshot.metrics())
+        for message in snapshot.told.completed():
+            batch.records.append(message)
         snapshot.close()
         self._snapshot = None
         log.info("snapshot_completed", rows=snapshot.row_count, seconds=round(time.time() - snapshot.started_at, 3))

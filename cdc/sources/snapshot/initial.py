@@ -24,6 +24,7 @@ from cdc.log import get_logger
 from .markers import PASSED, Passed, marked
 from .progress import CHUNK_ROWS, Place, Progress
 from .schedule import Schedule, TableEnd, Unit
+from .told import Told
 
 log = get_logger(__name__)
 
@@ -163,6 +164,8 @@ class InitialSnapshot(Generic[P]):
     what *during* makes of the progress. Only the row after it says whether a row was the last, so one row is always
     held back. *progress*: that of an earlier attempt; *tables* are those that are left.
 
+    *told* gets to know how far it is; what it gives goes out as well.
+
     *messages* go out before the rows. Where there are no rows the last message is the snapshot's last record, and
     goes through *as_last*.
     """
@@ -170,7 +173,7 @@ class InitialSnapshot(Generic[P]):
     def __init__(self, reader: TableReader[T, R], tables: Sequence[T], *, during: Callable[[Progress], P], final: P,
                  max_records: int, messages: Sequence[Message] = (), as_last: Callable[[Message], Message] = unchanged,
                  native: NativeRows[R] | None = None, progress: Progress | None = None,
-                 several: Several | None = None) -> None:
+                 several: Several | None = None, told: Told | None = None) -> None:
         self.final = final
         self.done = False
         self.table_count = len(tables)
@@ -185,6 +188,7 @@ class InitialSnapshot(Generic[P]):
         self._native = native
         self._reader = reader
         self._several = several
+        self.told = told or Told([""] * len(tables), (), lambda type, data: None)
         self._items = self._with_messages(messages, as_last, self._records(reader, tables))
         self._rest: tuple[_Block, int] | None = None
 
@@ -248,15 +252,17 @@ class InitialSnapshot(Generic[P]):
         self._reader.close()
 
     def _with_messages(self, messages: Sequence[Message], as_last: Callable[[Message], Message],
-                       records: Iterator[tuple[Record | _Block, int] | Progress | None],
+                       records: Iterator[tuple[Record | _Block | Message, int] | Progress | None],
                        ) -> Iterator[tuple[Record | _Block | Message, int] | Progress | None]:
-        """*messages*, then *records*; the last message waits until it is known whether a record follows."""
+        """*messages*, then *records*; the last message waits until it is known whether a row follows."""
+        for told in self.told.started():
+            yield told, _size(told)
         for number in range(len(messages) - 1):
             yield messages[number], _MESSAGE_BYTES
         if messages:
             first: Any = next(records, _END)
-            passed: list[Progress] = []
-            while first is None or isinstance(first, Progress):
+            passed: list[Any] = []
+            while first is None or isinstance(first, Progress) or (first is not _END and isinstance(first[0], Message)):
                 if first is None:
                     yield None
                 else:
@@ -264,6 +270,7 @@ class InitialSnapshot(Generic[P]):
                 first = next(records, _END)
             if first is _END:
                 yield as_last(messages[-1]), _MESSAGE_BYTES
+                yield from passed
                 return
             yield messages[-1], _MESSAGE_BYTES
             yield from passed
@@ -271,7 +278,7 @@ class InitialSnapshot(Generic[P]):
         yield from records
 
     def _records(self, reader: TableReader[T, R], tables: Sequence[T],
-                 ) -> Iterator[tuple[Record | _Block, int] | Progress | None]:
+                 ) -> Iterator[tuple[Record | _Block | Message, int] | Progress | None]:
         """Marked records and the bytes of their rows, in order; None as from the reader."""
         reader.begin()
         last: R | None = None
@@ -280,6 +287,9 @@ class InitialSnapshot(Generic[P]):
         for item in marked(self._rows(reader, tables), resumed=begun.begun(), within=bool(begun.table)):
             if item is None or isinstance(item, Progress):
                 yield item
+                continue
+            if isinstance(item, Message):
+                yield item, _size(item)
                 continue
             read, row, marker = item
             if read is not last:
@@ -293,8 +303,8 @@ class InitialSnapshot(Generic[P]):
                 yield Record(READ, read.table, None, row, row, context, ()), len(row.data)
 
     def _rows(self, reader: TableReader[T, R], tables: Sequence[T],
-              ) -> Iterator[tuple[R, Row | Lines] | Progress | Passed | None]:
-        begun = self._progress
+              ) -> Iterator[tuple[R, Row | Lines] | Progress | Passed | Message | None]:
+        begun, told = self._progress, self.told
         schedule = Schedule(tables, lambda read: Place(begun.place) if str(read.table.id) == begun.table else None)
         items = alone(reader, schedule) if self._several is None else self._several.items(schedule)
         empty = 0
@@ -306,10 +316,12 @@ class InitialSnapshot(Generic[P]):
                 empty += item
                 self.remaining -= item
                 yield PASSED
+                yield from told.without_rows(item)
             elif isinstance(item, TableEnd):
                 name = str(item.read.table.id)
                 if not self.row_count:
                     yield PASSED
+                yield from told.table_ends()
                 self._progress = self._progress.after_table(name)
                 yield self._progress
                 self.remaining -= 1
@@ -323,7 +335,14 @@ class InitialSnapshot(Generic[P]):
                     self._progress = self._progress.within(str(read.table.id), row)
                     yield self._progress
                     continue
-                self.row_count += len(row.rows) if isinstance(row, Lines) else 1
+                count = len(row.rows) if isinstance(row, Lines) else 1
+                yield from told.row(count)
+                self.row_count += count
                 yield read, row
         if empty:
             log.info("snapshot_tables_empty", tables=empty)
+
+
+def _size(message: Message) -> int:
+    """The bytes that a notification counts: it may name very many tables."""
+    return _MESSAGE_BYTES + sum(map(len, message.value[3].values()))

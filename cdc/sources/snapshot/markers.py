@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from cdc.core.record import Message
+
 from .progress import Progress
 
 
@@ -20,12 +22,13 @@ class Passed:
 PASSED: Final = Passed()
 
 
-def marked(rows: Iterable[tuple[Any, Any] | Progress | Passed | None], *, resumed: bool = False,
-           within: bool = False) -> Iterator[tuple[Any, Any, str] | Progress | None]:
+def marked(rows: Iterable[tuple[Any, Any] | Progress | Passed | Message | None], *, resumed: bool = False,
+           within: bool = False) -> Iterator[tuple[Any, Any, str] | Progress | Message | None]:
     """Turns `(table, row)` pairs into `(table, row, marker)`, in the same order. Tables are compared by identity.
 
     One row is always held back: only the next one shows whether it was the last of its table. None means "nothing
-    yet", and is passed on; so does PASSED, and becomes None. A Progress is passed on behind the row before it.
+    yet", and is passed on; so does PASSED, and becomes None. A Message is passed on at once, a
+    Progress behind the row before it.
 
     *resumed*: the first row of all was sent before. *within*: so was the first row of the first table.
     """
@@ -33,6 +36,9 @@ def marked(rows: Iterable[tuple[Any, Any] | Progress | Passed | None], *, resume
     reached: Progress | None = None
     first = not resumed
     for each in rows:
+        if isinstance(each, Message):
+            yield each
+            continue
         if each is None or isinstance(each, Passed):
             if each is not None and held is None:
                 first = False

@@ -20,6 +20,7 @@ from cdc.sources.shared.control import stored
 from cdc.sources.shared.source import LogSource
 from cdc.sources.shared.source_block import SourceBlockBase
 from cdc.sources.snapshot.progress import Progress
+from cdc.sources.snapshot.told import Told
 
 HEARTBEAT = Message("heartbeats", None, None, None, 1)
 CHANGE = Message("changes", None, None, None, 2)
@@ -60,6 +61,7 @@ class Copy:
     table_count: int = 1
     row_count: int = 3
     started_at: float = 0.0
+    told: Told = field(default_factory=lambda: Told(["s.a"], ["s.a"], lambda type, data: None))
 
     def poll(self, timeout: float) -> Batch | None:
         self.batches -= 1
@@ -326,6 +328,26 @@ def test_a_signal_that_can_come_again_moves_the_offset_on_soon() -> None:
     assert batch.commit_soon
     assert batch.position.offset() == {"number": 1, "signal_kafka": "t/0/5"}
     assert source.poll(0) is None
+
+
+def test_a_start_without_a_copy_is_told() -> None:
+    source = streaming()
+    assert [(each.aggregate_type, each.type) for each in source.notifications()] == [("Initial Snapshot", "SKIPPED")]
+
+
+def test_the_status_of_a_copy_stays() -> None:
+    source = Source()
+    source.start(None)
+    assert [each.state for each in source.snapshots()] == ["running"]
+    source.poll(0)
+    assert [each.state for each in source.snapshots()] == ["completed"]
+
+
+def test_the_status_of_a_copy_that_ends_early_says_so() -> None:
+    source = Source(copy=Copy(2))
+    source.start(None)
+    source.stop()
+    assert [each.state for each in source.snapshots()] == ["stopped"]
 
 
 def test_later_offsets_keep_how_far_the_signals_are() -> None:
