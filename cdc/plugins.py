@@ -151,7 +151,8 @@ _DEBEZIUM_TRANSFORMS: Final = (
     ("io.debezium.connector.postgresql.transforms.DecodeLogicalDecodingMessageContent", "logical_message"),
 )
 """Debezium's transforms: the class, and the module of `transforms.debezium` with a class of this simple name."""
-_CONVERTERS: Final = "Available are the Avro, JSON Schema, Protobuf, JSON, String, ByteArray and number converters."
+_CONVERTERS: Final = (
+    "Available are the Avro, JSON Schema, Protobuf, JSON, CloudEvents, String, ByteArray and number converters.")
 
 
 
@@ -218,7 +219,9 @@ PLUGINS: Final[tuple[Plugin, ...]] = (
     Plugin("converter", "io.apicurio.registry.utils.converter.ExtJsonConverter",
            "cdc.converters.apicurio.converter:ExtJsonConverter", ("ApicurioExtJson",),
            options="cdc.converters.apicurio.converter:EXT_JSON_OPTIONS"),
-    Plugin("converter", "io.debezium.converters.CloudEventsConverter", missing=_CONVERTERS),
+    Plugin("converter", "io.debezium.converters.CloudEventsConverter",
+           "cdc.converters.cloud_events.converter:CloudEventsConverter",
+           options="cdc.converters.cloud_events.settings:OPTIONS"),
     Plugin("converter", "io.debezium.converters.BinaryDataConverter", missing=_CONVERTERS),
     *_sided(f"{_KAFKA}.Cast", "cast"),
     Plugin("transform", f"{_KAFKA}.DropHeaders", f"{_TRANSFORMS}.headers:DropHeaders",

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from cdc.core.avro import Writer
 from cdc.core.errors import ConvertError
-from cdc.core.interfaces import Converter, Outgoing, PrefixedAvro
+from cdc.core.interfaces import Converter, Outgoing, PrefixedAvro, ReadsHeaders
 from cdc.core.record import Record
 from cdc.core.row import Row
 from cdc.core.schema import Schema
@@ -36,6 +36,7 @@ class ViewConverter:
         self._out = out
         self._avro_key: PrefixedAvro | None = key if isinstance(key, PrefixedAvro) else None
         self._avro_value: PrefixedAvro | None = value if isinstance(value, PrefixedAvro) else None
+        self._with_headers: ReadsHeaders | None = value if isinstance(value, ReadsHeaders) else None
         self._key_plans: dict[tuple[TableSchema, str], AvroPlan] = {}
         self._value_plans: dict[tuple[TableSchema, str], AvroPlan] = {}
         self._constant: dict[tuple[str, int], tuple[Header, tuple[str, bytes | None]]] = {}
@@ -70,6 +71,8 @@ class ViewConverter:
 
     def _value_of(self, view: RecordView) -> bytes | None:
         record, schema = view.record, view.value_schema
+        if self._with_headers is not None:
+            return self._with_headers.from_connect_with(view.topic, view.headers, schema, view.value)
         if view.row_image is not None and self._avro_value is not None:
             return self._row_of(view, self._avro_value)
         if self._avro_value is None or view.value_replaced or schema is None or not isinstance(record, Record):

@@ -37,7 +37,7 @@ from .position import Offset, Position
 from .record import Batch, Message, Record
 from .schema import Schema
 from .table import TableSchema
-from .view import RecordView
+from .view import Header, RecordView
 
 
 class Outgoing(NamedTuple):
@@ -225,6 +225,17 @@ class Converter(Protocol):
 
     def from_connect(self, topic: str, schema: Schema | None, value: Any) -> bytes | None:
         """Serialise one value. Raises ConvertError, RegistryError."""
+        ...
+
+
+@runtime_checkable
+class ReadsHeaders(Protocol):
+    """A converter of values that looks at the record's headers. It is called for records that transforms have seen;
+    only these have further headers."""
+
+    def from_connect_with(self, topic: str, headers: Sequence[Header], schema: Schema | None, value: Any,
+                          ) -> bytes | None:
+        """As `from_connect`. Raises ConvertError, RegistryError."""
         ...
 
 

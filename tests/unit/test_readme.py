@@ -13,6 +13,8 @@ from cdc import docs, plugins
 from cdc.cli.main import cli
 from cdc.config.options import Effect
 from cdc.config.table import OptionTable
+from cdc.converters.apicurio.settings import COMMON as APICURIO_OPTIONS
+from cdc.converters.registry.serializer import SHARED as SERIALIZER_OPTIONS
 from cdc.metrics import connect, debezium
 from cdc.metrics.catalogue import OWN
 from cdc.runtime.options import CONNECTOR_OPTIONS
@@ -60,6 +62,20 @@ def plugin_sections(kind: plugins.Kind) -> str:
     return "\n" + "".join(sections.values())
 
 
+SHARED = {"registry": OptionTable(SERIALIZER_OPTIONS), "apicurio": OptionTable(APICURIO_OPTIONS)}
+"""Options of several converters, which have one table."""
+
+
+def converter_table(name: str) -> str:
+    """The options of a converter's class without those that it shares, or the shared ones."""
+    if name in SHARED:
+        return SHARED[name].markdown()
+    table = plugins.find("converter", name).option_table()
+    assert table is not None
+    shared = {option.key for each in SHARED.values() for option in each.options}
+    return OptionTable(option for option in table.options if option.key not in shared).markdown()
+
+
 def command_table() -> str:
     """All commands with their own commands, and what each says of itself."""
     lines = ["| Command | What it does |", "| --- | --- |"]
@@ -91,6 +107,10 @@ def filled(page: Path) -> str:
         head, found, rest = text.partition(start)
         if found:
             text = f"{head}{start}{plugin_sections(kind)}{end}{rest.partition(end)[2]}"
+    for converter in re.findall(r"<!-- converter: (\S+) -->", text):
+        start, end = f"<!-- converter: {converter} -->\n", "<!-- end -->"
+        head, _, rest = text.partition(start)
+        text = f"{head}{start}{converter_table(converter).strip()}\n{end}{rest.partition(end)[2]}"
     start, end = "<!-- commands -->\n", "<!-- end -->"
     head, found, rest = text.partition(start)
     if found:
@@ -106,7 +126,8 @@ def filled(page: Path) -> str:
 
 
 def pages() -> list[Path]:
-    return [*(REFERENCE / f"{name}.md" for name in (*TABLES, "metrics", "transforms")), docs.FOLDER / "commands.md"]
+    names = (*TABLES, "metrics", "transforms", "converters")
+    return [*(REFERENCE / f"{name}.md" for name in names), docs.FOLDER / "commands.md"]
 
 
 def commands() -> list[str]:
@@ -122,6 +143,13 @@ def test_option_tables_are_current(page: Path) -> None:
 def test_the_reference_has_every_option(name: str) -> None:
     text = docs.read(f"reference/{name}")
     assert not [option.key for option in TABLES[name].options if f"\n| `{option.key}` |" not in text]
+
+
+def test_the_reference_has_every_converter() -> None:
+    text = docs.read("reference/converters")
+    for plugin in plugins.available("converter"):
+        assert f"`{plugin.class_name}`" in text or f"`{plugin.class_name.rpartition('.')[2]}`" in text
+        assert not plugin.options or f"<!-- converter: {plugin.class_name} -->" in text
 
 
 def test_options_of_mariadb_that_differ_only_in_being_unavailable_are_none() -> None:

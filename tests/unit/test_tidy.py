@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sources/mysql": PLAIN | {"native", "sources/shared", "sources/snapshot"},
     "sources/datagen": PLAIN | {"sources/shared"},
     "sources/query": PLAIN | {"sources/shared"},
-    "converters": {"config", "codecs", "native"},
+    "converters": {"config", "codecs", "debezium", "native"},
     "transforms": {"config", "codecs", "debezium"},
     "kafka": {"config", "native"},
     "stores": {"config", "kafka"},

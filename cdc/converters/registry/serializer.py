@@ -91,11 +91,13 @@ class SerializerSettings:
 
 
 _OWN: Final = OptionTable.of(SerializerSettings).options
+SHARED: Final = (*_OWN, *registry.OPTIONS.options)
+"""The options of every converter with a registry."""
 
 
 def with_registry(own: type[Any]) -> OptionTable:
     """All options of a converter whose own ones the settings class *own* declares."""
-    return OptionTable.of(own, *_OWN, *registry.OPTIONS.options)
+    return OptionTable.of(own, *SHARED)
 
 
 class Known(NamedTuple):
@@ -158,7 +160,7 @@ class RegistryConverter:
     @classmethod
     def own_options(cls) -> tuple[Option, ...]:
         """The options of this format."""
-        others = {o.key for o in (*_OWN, *registry.OPTIONS.options)}
+        others = {o.key for o in SHARED}
         return tuple(o for o in cls.options.options if o.key not in others)
 
     def take(self, own: Mapping[str, Any]) -> None:

@@ -131,3 +131,17 @@ def test_a_row_image_whose_schema_is_optional_has_its_branch() -> None:
     out, = converter().convert([seen], NOW_US)
     assert out.value is not None
     assert read(schema, out.value[5:]) == {"id": 1, "name": "a"}
+
+
+class Headed(JsonConverter):
+    """A converter that looks at headers."""
+
+    def from_connect_with(self, topic: str, headers: Any, schema: Schema | None, value: Any) -> bytes | None:
+        return ",".join(f"{header.name}={header.value}" for header in headers).encode()
+
+
+def test_a_converter_that_reads_headers_gets_them() -> None:
+    seen = view(change())
+    seen.add_header("n", Schema(INT32), 7)
+    out, = converter(JsonConverter(), Headed()).convert([seen], NOW_US)
+    assert out.value == b"ctx=mysql,n=7"
