@@ -47,6 +47,7 @@ OF_WORKER: Final = {
     "resume": "Let connectors that are paused or stopped run again.",
     "stop": "End the tasks of connectors; keep configuration and offsets.",
     "restart": "Start connectors and their tasks again.",
+    "snapshot": "Copy tables again while the stream goes on.",
     "loggers": "Show and set how much a running worker logs.",
     "top": "Watch rates, lag and snapshots of a worker's connectors.",
 }

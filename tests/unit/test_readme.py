@@ -82,14 +82,14 @@ def command_table() -> str:
     context = click.Context(cli, info_name="cdc")
 
     def add(way: str, command: click.Command) -> None:
+        if not isinstance(command, click.Group) or command.invoke_without_command:
+            lines.append(f"| `{way}` | {command.get_short_help_str(200)} |")
         if isinstance(command, click.Group):
             for name in command.list_commands(context):
                 below = command.get_command(context, name)
                 assert below is not None
                 if not below.hidden:
                     add(f"{way} {name}", below)
-        else:
-            lines.append(f"| `{way}` | {command.get_short_help_str(200)} |")
 
     add("cdc", cli)
     return "\n".join(lines)

@@ -11,8 +11,9 @@ from .apply import apply, diff
 from .describe import describe
 from .get import get
 from .loggers import loggers
+from .snapshot import snapshot
 from .states import delete, pause, restart, resume, stop
 from .top import top
 
 COMMANDS: Final[Mapping[str, click.Command]] = {command.name or "": command for command in (
-    get, describe, apply, diff, delete, pause, resume, stop, restart, loggers, top)}
+    get, describe, apply, diff, delete, pause, resume, stop, restart, snapshot, loggers, top)}

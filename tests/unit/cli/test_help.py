@@ -16,8 +16,9 @@ from tests.unit.cli.worker.live import Shell, shell, shop  # noqa: F401
 
 
 def commands(way: str = "cdc", command: click.Command = cli) -> Iterator[tuple[str, click.Command]]:
-    if not isinstance(command, click.Group):
+    if not isinstance(command, click.Group) or command.invoke_without_command:
         yield way, command
+    if not isinstance(command, click.Group):
         return
     context = click.Context(command)
     for name in command.list_commands(context):

@@ -1,0 +1,184 @@
+"""`cdc snapshot` against a worker whose source acts on signals."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from cdc import plugins
+from cdc.cli.worker import progress
+from cdc.cli.worker.progress import Screen, became, share_of
+from cdc.cli.worker.snapshot_state import Snapshot
+from cdc.cli.worker.table_names import Chosen, matches
+from tests.servers.process import wait_until
+
+from . import copying_source
+from .live import FILE, Shell, shell, written  # noqa: F401
+
+COPYING = {**FILE, "connector.class": "CopyingSource"}
+
+
+@pytest.fixture
+def shop(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:  # noqa: F811
+    monkeypatch.setattr(plugins, "installed", lambda: (copying_source.PLUGIN,))
+    monkeypatch.setattr(progress, "_POLL_S", 0.01)
+    copying_source.taken.clear()
+    copying_source.held.clear()
+    assert shell("apply", "-f", written(tmp_path, "shop", COPYING)).code == 0
+    wait_until(lambda: bool(shell("offsets", "export").out), 20, "the first offset")
+    yield shell
+    copying_source.held.clear()
+
+
+def collections() -> list[str]:
+    found: list[str] = copying_source.taken[-1].data["data-collections"]
+    return found
+
+
+def test_a_table_is_copied_by_a_name_in_any_case(shop: Shell) -> None:
+    found = shop("snapshot", "--table", "CUSTOMERS", "--table", "Public.Orders", "--where", "id > 5")
+    assert found.code == 0, found.err
+    assert "CUSTOMERS is public.Customers of connector shop." in found.err
+    lines = found.out.splitlines()
+    assert "public.Customers: copied, 1,000 rows" in lines
+    assert lines[-1].startswith("The snapshot is complete: 2,000 rows in ")
+    assert copying_source.taken[-1].data == {
+        "type": "incremental", "data-collections": ["public.Customers", "public.orders"],
+        "additional-conditions": [{"data-collection": "public.Customers", "filter": "id > 5"},
+                                  {"data-collection": "public.orders", "filter": "id > 5"}]}
+
+
+def test_names_that_are_unknown_or_ambiguous_list_the_candidates(shop: Shell) -> None:
+    for name, code, says in (
+            ("ORDERS", 2, "ORDERS is ambiguous: public.orders, sales.orders."),
+            ("custmers", 4, "There is no table custmers. Did you mean public.Customers?"),
+            ("xyz", 4, "Captured are public.Customers, public.bare, public.orders, sales.orders."),
+            ("AUDIT", 4, "public.audit exists, but connector shop does not capture it. Add it to table.include.list")):
+        found = shop("snapshot", "--table", name)
+        assert (found.code, says in found.err.replace("\n", " ")) == (code, True), found.err
+    assert copying_source.taken == []
+    assert shop("snapshot").code == 2
+    assert shop("snapshot", "--table", "bare", "status").code == 2
+    assert shop("snapshot", "--table", "bare", "--connector", "none").code == 4
+
+
+def test_a_table_that_cannot_be_read_is_exit_code_1(shop: Shell) -> None:
+    found = shop("snapshot", "--table", "bare")
+    assert found.code == 1
+    assert "public.bare: not copied, because it has no key, 0 rows" in found.out
+    assert "has ended, and not all tables could be read" in found.out
+
+
+def test_progress_as_json_lines(shop: Shell) -> None:
+    found = shop("snapshot", "--table", "sales.orders", "--json")
+    rows = [json.loads(line) for line in found.out.splitlines()]
+    assert [(each["state"], each["rows"]) for each in rows] == [
+        ("running", 500), ("running", 1000), ("running", 1000), ("completed", 1000)]
+    assert (rows[-1]["connector"], rows[-1]["tables"][0]["state"], found.err) == ("shop", "done", "")
+
+
+def test_without_waiting_and_without_doing(shop: Shell) -> None:
+    dry = shop("snapshot", "--table", "sales.orders", "--dry-run")
+    assert dry.json["signal"]["data"]["data-collections"] == ["sales.orders"]
+    assert copying_source.taken == []
+    found = shop("snapshot", "--table", "sales.orders", "--no-wait", "--json")
+    assert found.json == {"connector": "shop", "id": copying_source.taken[-1].id}
+
+
+def test_a_snapshot_is_shown_paused_resumed_and_cancelled(shop: Shell) -> None:
+    assert "No snapshot runs." in shop("snapshot", "status").err
+    assert shop("snapshot", "pause").code == 4
+    copying_source.held.append(True)
+    shop("snapshot", "--table", "sales.orders", "--no-wait")
+    assert shop("snapshot", "status").out.splitlines()[1].split() == [
+        "shop", "incremental", "running", "sales.orders", "waiting", "0", "1000"]
+    assert shop("snapshot", "pause", "--dry-run").out == "shop: would be paused\n"
+    assert shop("snapshot", "pause").out == "shop: paused\n"
+    assert shop("snapshot", "status", "-o", "json").json[0]["state"] == "paused"
+    assert shop("snapshot", "pause").code == 4
+    assert shop("snapshot", "resume").out == "shop: resumed\n"
+    assert shop("snapshot", "cancel", "--connector", "shop").out == "shop: cancelled\n"
+    assert shop("snapshot", "status", "-o", "json").json[0]["state"] == "stopped"
+    assert [each.type for each in copying_source.taken] == [
+        "execute-snapshot", "pause-snapshot", "resume-snapshot", "stop-snapshot"]
+
+
+def test_ctrl_c_leaves_it_running_and_says_so(shop: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    copying_source.held.append(True)
+
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(progress, "time", SimpleNamespace(sleep=interrupted, monotonic=time.monotonic))
+    found = shop("snapshot", "--table", "sales.orders")
+    assert found.code == 130
+    assert "The snapshot goes on without this command." in found.err
+    assert [each.type for each in copying_source.taken] == ["execute-snapshot"]
+
+
+def test_one_of_several_connectors_is_found_by_its_tables(shop: Shell, tmp_path: Path) -> None:
+    assert shop("apply", "-f", written(tmp_path, "other", {**COPYING, "topic": "u"})).code == 0
+    found = shop("snapshot", "--table", "sales.orders", "--dry-run")
+    assert (found.code, "other, shop all capture sales.orders." in found.err) == (2, True)
+    assert shop("snapshot", "--table", "sales.orders", "--dry-run", "--connector", "other").json["connector"] == "other"
+    assert shop("delete", "other").code == 0
+
+
+def test_a_stopped_connector_takes_no_signal(shop: Shell) -> None:
+    shop("stop", "shop", "--wait", "20")
+    assert shop("snapshot", "--table", "sales.orders").code == 5
+
+
+def test_names_are_completed(shop: Shell) -> None:
+    from .. import test_help
+
+    assert test_help.completed("snapshot", "--table", "sal") == ["sales.orders"]
+    assert test_help.completed("snapshot", "status", "--connector", "") == ["shop"]
+
+
+@pytest.mark.parametrize(("name", "found"), [
+    ("a.T", ["a.T"]), ("T", ["a.T"]), ("t", ["a.t"]), ("A.t", ["a.T", "a.t"]), ("u", ["b.u", "c.u"]), ("x", []),
+    ("b.v", ["b.v"]), ("d.v", ["d.v"]), ("V", ["b.v", "d.v", "e.d.v"]), ("D.V", ["d.v"]),
+])
+def test_names_match_whole_or_by_their_end(name: str, found: list[str]) -> None:
+    assert matches(name, ["a.T", "a.t", "b.u", "c.u", "b.v", "d.v", "e.d.v"]) == found
+
+
+def test_a_name_in_a_signal_means_that_table_only() -> None:
+    assert Chosen("c", {}).pattern("public.orders") == "public.orders"
+    assert Chosen("c", {}).pattern("public.a$b c") == r"public.a\$b\ c"
+    assert Chosen("c", {}, frozenset({"public.T"})).pattern("public.T") == "(?-i:public.T)"
+
+
+def copy(name: str, state: str, rows: int = 0, **more: Any) -> dict[str, Any]:
+    return {"name": name, "state": state, "rows": rows, "estimated_rows": None, "current_key": None,
+            "maximum_key": None, **more}
+
+
+def test_the_bar_shows_rate_share_and_time_left(monkeypatch: pytest.MonkeyPatch,
+                                                capsys: pytest.CaptureFixture[str]) -> None:
+    clock = iter([0.0, 0.0, 10.0, 20.0, 20.0])
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    screen = Screen(live=True, as_json=False, connector="shop")
+    for rows in (0, 250, 500):
+        tables = [copy("a.t", "done", 7), copy("a.u", "running", rows, current_key=str(rows), maximum_key="1000"),
+                  copy("a.v", "waiting")]
+        screen.show(Snapshot("1", "running", tables))
+    out = capsys.readouterr().out
+    assert out.count("a.t: copied, 7 rows\n") == 1
+    assert out.endswith("a.u  table 2 of 3  [##########..........]  50%  500 rows  25 rows/s  0:20 left")
+
+
+def test_how_much_is_read_is_said_only_if_it_is_known() -> None:
+    assert share_of(copy("a", "running", 5, estimated_rows=10)) == 0.5
+    assert share_of(copy("a", "running", 50, estimated_rows=10)) == 1.0
+    assert share_of(copy("a", "running", current_key="3", maximum_key="4")) == 0.75
+    assert share_of(copy("a", "running", current_key="x", maximum_key="y")) is None
+    assert share_of(copy("a", "running", maximum_key="1,2")) is None
+    assert became(copy("a", "ODD_STATE", 3)) == "ODD_STATE, 3 rows"
