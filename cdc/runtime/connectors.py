@@ -217,6 +217,7 @@ class Connectors:
             self._configs.delete(name)
             del self._entries[name]
             self._end(name)
+            self.worker.topics(name).clear()
 
     def pause(self, name: str) -> None:
         self._set_target(name, "PAUSED")

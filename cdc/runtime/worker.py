@@ -33,6 +33,7 @@ class Worker:
         self._lock = threading.Lock()
         self._started = False
         self._runners: dict[str, Runner] = {}
+        self._topics: dict[str, set[str]] = {}
         self._stores = tuple(stores)
         self._leaving: list[Runner] = []
         """Runners that were asked to end and are not replaced."""
@@ -94,7 +95,7 @@ class Worker:
             former = self._runners.get(connector.name) or self._left(connector.name)
             if former is not None:
                 former.stop()
-                connector.metrics.topics = former.connector.metrics.topics
+            connector.metrics.topics = self._topics.setdefault(connector.name, connector.metrics.topics)
             made = Runner(connector, self._around, paused=paused, after=former)
             self._runners[connector.name] = made
             if self._started:
@@ -130,9 +131,8 @@ class Worker:
         return [runner.connector.metrics for runner in self._runners.copy().values()]
 
     def topics(self, name: str) -> set[str]:
-        """The topics of what the connector has sent in this process, in no order."""
-        runner = self._runners.get(name)
-        return set() if runner is None else runner.connector.metrics.topics
+        """The topics of what the connector has sent in this process, in no order, also while it is stopped."""
+        return self._topics.get(name, set())
 
     def _left(self, name: str) -> Runner | None:
         return next((each for each in reversed(self._leaving) if each.connector.name == name and each.running), None)

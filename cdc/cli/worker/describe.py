@@ -17,7 +17,7 @@ from .options import NAME, OUTPUT, of_worker
 if TYPE_CHECKING:
     from .client import Client
 
-_LONGEST: Final = 400
+_LONGEST: Final = 50
 """So many characters of one value of an offset are shown."""
 
 

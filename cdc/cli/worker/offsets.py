@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -17,7 +17,7 @@ from .options import DRY_RUN, NAME, OUTPUT, of_worker
 if TYPE_CHECKING:
     from .client import Client
 
-_LONGEST = 200
+_LONGEST: Final = 40
 
 
 @click.command("get")

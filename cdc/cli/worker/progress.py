@@ -137,8 +137,9 @@ class Screen:
         share = share_of(table)
         bar = "" if share is None else f"[{'#' * round(share * _BAR):.<{_BAR}}] {share:4.0%}  "
         left = "" if share is None else self._left(table["name"], share, now)
-        return (f"{printable(table['name'])}  table {number} of {len(found.tables)}  {bar}{table['rows']:,} rows  "
-                f"{self._rate():,.0f} rows/s{left}")
+        rate = f"  {self._rate():,.0f} rows/s" if len(self._looks) > 1 else ""
+        return (f"{printable(table['name'])}  table {number} of {len(found.tables)}  {bar}{table['rows']:,} rows"
+                f"{rate}{left}")
 
     def _left(self, name: str, share: float, now: float) -> str:
         """The time that the table needs still, at the rate since it was seen first."""

@@ -104,7 +104,7 @@ def status(client: Client, connector: str | None, output: str) -> None:
     cdc snapshot status --connector shop -o json
     """
     found = [{"connector": name, **each} for name in _connectors(client, connector) for each in snapshots(client, name)]
-    show(found, output, ("CONNECTOR", "KIND", "STATE", "TABLE", "IS", "ROWS", "AT KEY", "OF KEY"), [
+    show(found, output, ("CONNECTOR", "KIND", "STATE", "TABLE", "COPY", "ROWS", "AT KEY", "LAST KEY"), [
         (each["connector"], each["kind"], each["state"], table["name"], table["state"], f"{table['rows']:,}",
          table["current_key"], table["maximum_key"]) for each in found for table in each["tables"]],
         "No snapshot runs.")

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .numbers import Numbers
 
 _MOST_TABLES: Final = 10
+_FIRST_S: Final = 0.5
+"""On a terminal, the first look comes so soon."""
 _ENTER, _LEAVE, _REDRAW = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l", "\x1b[H\x1b[J"
 
 
@@ -46,7 +48,7 @@ def top(client: Client, names: Sequence[str], interval_s: float, count: int | No
     before, then, looks = numbers(client), time.monotonic(), 0
     try:
         while count is None or looks < count:
-            time.sleep(interval_s)
+            time.sleep(interval_s if looks or not live else min(interval_s, _FIRST_S))
             after, now = numbers(client), time.monotonic()
             shown = [name for name in after.connectors() if not names or name in names]
             rows = [row_of(name, before, after, now - then) for name in shown]

@@ -452,8 +452,22 @@ def test_topics_are_those_that_were_sent_to_until_they_are_forgotten(house: Hous
     wait_for(lambda: house.connectors.topics("a") == ["t"])
     house.connectors.restart("a", True, False)
     assert house.connectors.topics("a") == ["t"]
+    house.connectors.stop("a")
+    assert house.connectors.topics("a") == ["t"]
+    house.connectors.resume("a")
+    assert house.connectors.topics("a") == ["t"]
     house.connectors.reset_topics("a")
     assert house.connectors.topics("a") == house.connectors.topics("zz") == []
+
+
+def test_a_connector_that_was_deleted_leaves_no_topics(house: House) -> None:
+    house.connectors.create("a", CONFIG)
+    wait_for(lambda: house.runs() == 1)
+    house.sources["a"][0].batches.append(batch(1, 2))
+    wait_for(lambda: house.connectors.topics("a") == ["t"])
+    house.connectors.delete("a")
+    house.connectors.create("a", CONFIG)
+    assert house.connectors.topics("a") == []
 
 
 def test_the_tables_of_a_connector_come_from_its_server(house: House) -> None:
