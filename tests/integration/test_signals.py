@@ -97,6 +97,20 @@ def test_each_channel_gives_a_signal_once(service: Service, database: Database, 
     service.begin()
     wait_until(lambda: {"kafka 2", "file 2"} <= messages(service), 60, "the new signals")
     assert messages(service) == {"kafka 2", "file 2"}
+
+    notes = [(json.loads(note.key or b""), json.loads(note.value or b"")) for note in wait_for_messages(
+        kafka.bootstrap, f"{topic_prefix}-notes", 7)]
+    assert [note["type"] for _, note in notes] == [
+        "STARTED", *["IN_PROGRESS", "TABLE_SCAN_COMPLETED"] * 2, "COMPLETED", "SKIPPED"]
+    assert all(key == {"id": note["id"]} for key, note in notes)
+    assert notes[2][1]["additional_data"] == {
+        "connector_name": topic_prefix, "scanned_collection": "public.a", "total_rows_scanned": "2",
+        "status": "SUCCEEDED", "data_collections": "public.a,public.b,public.signals"}
+    kept = service.call("GET", "/connectors/shop/notifications")[1]["notifications"]
+    assert kept == [{**notes[6][1], "additional_data": {"connector_name": topic_prefix}}]
+    assert len(logged(service, "notification")) == 1
+    assert service.metric('cdc_notifications_total{connector="shop"') == 1
+    assert service.call("GET", "/connectors/shop/snapshots") == (200, {"snapshots": []})
     assert service.stop() == 0
 
 
