@@ -17,6 +17,7 @@ from cdc.sources.postgres import chunks
 from cdc.sources.postgres.source import PostgresSource
 from tests.conftest import BinlogDatabase, Database
 from tests.integration import mysql_source, pg_source
+from tests.servers.process import wait_until
 
 ROWS = 400
 CHUNK = 50
@@ -190,6 +191,64 @@ def test_a_copy_does_not_go_on_over_a_gap_that_the_stream_may_have(shop: Databas
         assert [len(again.ids[table]) for table in "abc"] == [ROWS] * 3
 
 
+def test_always_copies_at_each_start_and_then_brings_what_was_deleted(shop: Database) -> None:
+    with postgres(shop, snapshot_mode="always") as first:
+        first.to_stream()
+    shop.execute("DELETE FROM a WHERE id = 1")
+    with postgres(shop, first.offset, snapshot_mode="always") as again:
+        again.to_stream()
+        assert (len(again.ids["a"]), len(again.ids["b"])) == (ROWS - 1, ROWS)
+        again.to_change(("d", 1))
+
+
+@pytest.mark.parametrize("loss", ["dropped", "removed"])
+def test_when_needed_copies_again_if_the_slot_is_lost(shop: Database, loss: str) -> None:
+    with postgres(shop, snapshot_mode="when_needed") as first:
+        first.to_stream()
+    slot = pg_source.slot_of(shop)
+    if loss == "dropped":
+        shop.execute(f"SELECT pg_drop_replication_slot('{slot}')")
+    shop.execute("DELETE FROM a WHERE id = 1")
+    if loss == "removed":
+        lose_wal(shop, slot)
+    with postgres(shop, first.offset, snapshot_mode="when_needed") as again:
+        again.to_stream()
+        assert (len(again.ids["a"]), len(again.ids["b"])) == (ROWS - 1, ROWS)
+        shop.execute("DELETE FROM a WHERE id = 2")
+        again.to_change(("d", 2))
+        assert again.changes[0] == ("d", 2)
+
+
+def lose_wal(database: Database, slot: str) -> None:
+    """Have the server remove WAL that the slot needs."""
+    for statement in ("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'", "SELECT pg_reload_conf()"):
+        database.execute(statement)
+    try:
+        for _ in range(4):
+            database.execute("SELECT pg_switch_wal()")
+            database.execute("INSERT INTO c SELECT n, 'x' FROM generate_series(1000000, 1000001) n; DELETE FROM c"
+                             " WHERE id >= 1000000")
+        database.execute("CHECKPOINT")
+        (status,), = database.execute(f"SELECT wal_status FROM pg_replication_slots WHERE slot_name = '{slot}'")
+        assert status == "lost"
+    finally:
+        database.execute("ALTER SYSTEM RESET max_slot_wal_keep_size")
+        database.execute("SELECT pg_reload_conf()")
+
+
+def test_a_session_that_ends_between_ranges_is_replaced(shop: Database) -> None:
+    with postgres(shop, snapshot_max_threads="3", max_batch_size="1", cdc_queue_bytes="65536") as first:
+        first.batch()
+        waiting = shop.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'cdc'"
+            " AND state = 'idle in transaction'")
+        assert waiting
+        shop.execute(f"SELECT pg_terminate_backend({waiting[0][0]})")
+        first.to_stream()
+    assert [first.ids[table] for table in "abc"] == [sorted(first.ids[table]) for table in "abc"]
+    assert [len(first.ids[table]) for table in "abc"] == [ROWS] * 3
+
+
 # -- MySQL and MariaDB -------------------------------------------------------------------------------------------------
 
 
@@ -247,6 +306,46 @@ def test_what_changed_meanwhile_comes_in_the_stream(binlog_database: BinlogDatab
         assert {*first.ids["b"], *again.ids["b"]} == {*range(1, ROWS + 1), 1000} - {398}
         again.to_change(("c", 1000))
         assert again.changes == [("d", 1), ("d", 398), ("c", 398), ("c", 1000)]
+
+
+def test_when_needed_copies_again_if_the_log_is_purged(binlog_database: BinlogDatabase) -> None:
+    fill(binlog_database, "a", "id int PRIMARY KEY", [str(n) for n in range(1, ROWS + 1)])
+    with binlog(binlog_database, snapshot_mode="when_needed") as first:
+        first.to_stream()
+    binlog_database.execute("DELETE FROM a WHERE id = 1")
+    binlog_database.execute("FLUSH BINARY LOGS")
+
+    def purged() -> bool:  # MariaDB leaves what another session reads, as ours may for a moment after its end
+        (newest, *_), = binlog_database.execute("SHOW BINARY LOGS")[-1:]
+        binlog_database.execute(f"PURGE BINARY LOGS TO '{newest}'")
+        return len(binlog_database.execute("SHOW BINARY LOGS")) == 1
+
+    wait_until(purged, 60, "the log to be purged", 0.1)
+    offset = first.offset
+    for _ in range(2):  # MariaDB may tell it only when it is to send the log; then the next start copies
+        with binlog(binlog_database, offset, snapshot_mode="when_needed") as again:
+            try:
+                again.rows(1)
+            except SourceConnectionError:
+                offset = again.offset
+                continue
+            again.to_stream()
+            assert again.ids["a"] == list(range(2, ROWS + 1))
+            binlog_database.execute("DELETE FROM a WHERE id = 2")
+            again.to_change(("d", 2))
+            return
+    pytest.fail("no copy was made")
+
+
+def test_recovery_reads_structures_from_the_server(binlog_database: BinlogDatabase) -> None:
+    fill(binlog_database, "a", "id int PRIMARY KEY", ["1"])
+    with binlog(binlog_database) as first:
+        first.to_stream()
+    binlog_database.execute("INSERT INTO a (id) VALUES (2)")
+    offset = {key: value for key, value in first.offset.items() if not key.startswith("structures")}
+    with binlog(binlog_database, offset, snapshot_mode="recovery") as again:
+        again.to_change(("c", 2))
+        assert again.ids == {}
 
 
 def test_a_table_that_is_swapped_for_another_one_is_read(binlog_database: BinlogDatabase) -> None:

@@ -15,6 +15,7 @@ from cdc.config.table import Parsed, Problem
 from cdc.sources.shared import foreign_keys
 from cdc.sources.shared.accepted_options import JDBC, JVM_CLASS
 from cdc.sources.shared.conversions import regexes
+from cdc.sources.shared.modes import DOC
 from cdc.sources.shared.options import SourceConfig, option_table, varied
 from cdc.sources.shared.parsing import SourceOptions, refuse_key_stores
 
@@ -165,7 +166,9 @@ class MySqlConfig(SourceConfig):
     """`converters`."""
 
     # Snapshots
-    snapshot_mode: str = varied("snapshot_mode", importance="LOW")
+    snapshot_mode: str = varied(
+        "snapshot_mode", importance="LOW", doc=f"{DOC}; recovery streams from the stored position, with the tables' "
+        "structures as they are now: set it for one start.")
     snapshot_locking_mode: str = varied(
         "snapshot_locking_mode", default="minimal", one_of=MYSQL_LOCKING, doc=_LOCKS)
     snapshot_fetch_size: int | None = varied("snapshot_fetch_size", why="rows are streamed")
@@ -325,11 +328,11 @@ _MYSQL: Final = SourceOptions(
     settings=MySqlConfig,
     table=option_table(MySqlConfig, *_MORE, *_JDBC_OPTIONS, server_group="MySQL", formers=FORMER_KEYS),
     checks=_CHECKS, has_converters=True, other_keys=OTHER_KEYS, within=lists_say_the_same,
-    kind=foreign_keys.MYSQL)
+    kind=foreign_keys.MYSQL, history=True)
 _MARIADB: Final = SourceOptions(
     settings=MariaDbConfig, table=option_table(MariaDbConfig, *_MORE, server_group="MySQL", formers=FORMER_KEYS),
     checks=_CHECKS, has_converters=True, other_keys=OTHER_KEYS, within=lists_say_the_same,
-    kind=foreign_keys.MYSQL)
+    kind=foreign_keys.MYSQL, history=True)
 
 OPTIONS: Final = _MYSQL.table
 MARIADB_OPTIONS: Final = _MARIADB.table

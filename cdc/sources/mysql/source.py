@@ -26,6 +26,7 @@ from cdc.sources.shared.selection import RangeCounts
 from cdc.sources.shared.source import LogSource, Reader, SnapshotReader
 from cdc.sources.snapshot.incremental import MARKED_WAIT_S, IncrementalSnapshot
 from cdc.sources.snapshot.initial import BATCH_BYTES, InitialSnapshot
+from cdc.sources.snapshot.progress import Progress
 
 from . import catalog, checks, connection, grants, proof, resume, schema_changes, server, snapshot, watched
 from .builtin import is_builtin
@@ -149,6 +150,10 @@ class MySqlSource(LogSource[MySqlPosition]):
         if facts.row_image != "FULL":
             self._builder.relax()
 
+    def _read_again(self, position: MySqlPosition) -> MySqlPosition:
+        """A transaction that was delivered in part comes whole."""
+        return replace(position, event=0, row=0, transaction=None, snapshot="INITIAL", progress=Progress())
+
     def _check_log(self, begun: MySqlPosition) -> None:
         for place in filter(None, (begun, begun.read_at())):
             resume.check(self._lookup.connection(), self._lookup.facts, self.config, place)
@@ -222,7 +227,7 @@ class MySqlSource(LogSource[MySqlPosition]):
             resumption = resume.first(facts, position, resume.log_sizes(self._lookup.connection()))
         else:
             resumption = resume.check(self._lookup.connection(), facts, config, position)
-            stored = stored_structures(position)
+            stored = None if self._mode.recovers else stored_structures(position)
             self._structures = self._lookup.present_structures() if stored is None else stored
             if self._structures.as_of is None:  # else some of them may not have been there yet
                 self._claim_topics(each.id for each in self._structures)

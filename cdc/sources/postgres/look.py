@@ -11,6 +11,7 @@ from cdc.core.table import TableId
 from cdc.debezium.filters import Filters
 from cdc.debezium.naming import TopicNaming
 from cdc.sources.shared.look import other_topics, raised
+from cdc.sources.shared.modes import mode_of
 
 from . import checks, connection, publication, slots
 from .builtin import is_builtin
@@ -61,7 +62,7 @@ def _problems(conn: Connection, config: PostgresConfig, filters: Filters,
               captured: list[RelationCatalog]) -> Iterator[CdcError]:
     facts = _facts(conn)
     slot = slots.find_slot(conn, config.slot_name)
-    if config.snapshot_mode != "initial_only":
+    if mode_of(config).streams:
         yield from checks.server_problems(conn, facts, new_slot=slot is None)
         if slot is not None:
             yield from raised(lambda: checks.check_slot(slot, facts.database))
@@ -119,7 +120,7 @@ def _previews(builder: TableBuilder, catalog: CatalogSnapshot, captured: list[Re
 
 
 def _notes(conn: Connection, config: PostgresConfig, captured: list[RelationCatalog]) -> Iterator[str]:
-    if config.snapshot_mode == "initial_only":
+    if not mode_of(config).streams:
         return
     if slots.find_slot(conn, config.slot_name) is None:
         yield f"The replication slot {config.slot_name} would be created; it keeps WAL until it is dropped."

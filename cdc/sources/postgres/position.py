@@ -133,6 +133,14 @@ class PostgresPosition:
     def on_server(self, system_id: str, timeline: int) -> PostgresPosition:
         return replace(self, system_id=system_id, timeline=timeline)
 
+    def before_snapshot(self) -> PostgresPosition:
+        """The position of a snapshot of which nothing was read yet, and whose stream goes on from here. A transaction
+        that was delivered in part comes whole."""
+        return PostgresPosition(
+            end_lsn=self.end_lsn, last_lsn=self.end_lsn, hold_lsn=self.hold_lsn, read_lsn=self.read_lsn,
+            system_id=self.system_id, timeline=self.timeline, structures=self.structures, published=self.published,
+            rows=self.rows, snapshot="INITIAL", progress=Progress(), control=self.control)
+
     def partly_delivered(self) -> Shown | None:
         """The transaction of which a part was delivered, if the position identifies it."""
         if not self.xid or not self.time_us:

@@ -73,7 +73,13 @@ class CopyReader:
         return export_snapshot(self._conn)
 
     def alive(self) -> bool:
-        return not self._conn.closed and not self._conn.broken
+        try:
+            self._conn.execute("SELECT")
+        except psycopg.errors.InFailedSqlTransaction:
+            return True
+        except psycopg.Error:
+            return False
+        return True
 
     def interrupt(self) -> None:
         self._stopping = True  # no wait is longer than a moment

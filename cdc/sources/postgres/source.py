@@ -184,6 +184,17 @@ class PostgresSource(LogSource[PostgresPosition]):
         self._builder.columns.topics.claim_all(
             (TableId(self.config.database_dbname, each.namespace, each.name), each.oid) for each in tables)
 
+    def _read_again(self, position: PostgresPosition) -> PostgresPosition:
+        return position.before_snapshot()
+
+    def _discard_lost(self) -> None:
+        """A slot whose WAL the server has removed can only be dropped."""
+        slot = slots.find_slot(self._lookup.connection(), self.config.slot_name)
+        if slot is not None and slot.lost:
+            log.warning("lost_slot_dropped", slot=slot.name, reason=slot.lost)
+            with connection.connect_replication(self.config) as conn:
+                slots.drop_slot(conn, slot.name)
+
     def _check_log(self, begun: PostgresPosition) -> None:
         replication, facts = self._slot_conn, self._facts
         assert replication is not None
@@ -226,7 +237,8 @@ class PostgresSource(LogSource[PostgresPosition]):
             raise
         self._lookup.learn(captured, catalog)
         final = PostgresPosition(
-            end_lsn=lsn, last_lsn=lsn, begin_lsn=lsn, begin_time_us=taken_us, read_lsn=read_lsn,
+            end_lsn=lsn, last_lsn=lsn, begin_lsn=begun.begin_lsn if begun else lsn, begin_time_us=taken_us,
+            read_lsn=read_lsn, hold_lsn=begun.hold_lsn if begun else 0,
             system_id=facts.system_id if facts else None, timeline=facts.timeline if facts else None,
             **self._remembered())
         log.info("snapshot_started", tables=len(tables), lsn=str(Lsn(lsn)))

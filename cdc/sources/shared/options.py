@@ -21,6 +21,7 @@ from cdc.debezium.mappers import Rule
 from .accepted_options import INERT, LATER, family
 from .conversions import TOPIC_PART, key_columns, operations, regexes, statements, tags
 from .former_keys import FORMER_KEYS
+from .modes import CONFIGURED_OPTIONS, DOC
 
 BOUNDED = "cdc.queue.bytes bounds what is in flight"
 ADJUSTMENTS = ("none", "avro", "avro_unicode")
@@ -199,9 +200,10 @@ class SourceConfig(ControlConfig):
     # Snapshots
     snapshot_mode: str = option(
         "snapshot.mode", default="initial", group="Connector",
-        doc="initial copies the tables at first start, then streams; initial_only stops after the copy; "
-        "no_data only streams.",
+        doc=f"{DOC}.",
     )
+    snapshot_mode_configured: tuple[str, ...] = field(default=())
+    """What is switched on for configuration_based (`modes.py`)."""
     snapshot_isolation_mode: str = option(
         "snapshot.isolation.mode", default="serializable", importance="LOW", group="Connector",
         one_of=("serializable", "repeatable_read", "read_committed", "read_uncommitted"),
@@ -393,6 +395,7 @@ SHARED: tuple[Option, ...] = (
     ),
     family("driver.*", r"driver\.(.+)", "Settings of the JDBC driver; some of them take effect.", private=True),
     CONSUMER_OPTIONS,
+    *CONFIGURED_OPTIONS,
     *INERT,
     *LATER,
 )

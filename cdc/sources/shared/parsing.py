@@ -19,6 +19,7 @@ from cdc.debezium.mappers import Rule, mapper_rules
 from cdc.debezium.naming import TopicNaming, effective_field_mode
 
 from . import foreign_keys
+from .modes import check_mode
 from .options import COLUMN_FAMILIES, MULTIPLIER, OVERRIDE, SourceConfig
 
 Check = Callable[[Parsed, Mapping[str, str]], None]
@@ -26,13 +27,6 @@ Check = Callable[[Parsed, Mapping[str, str]], None]
 
 C = TypeVar("C", bound=SourceConfig)
 
-MODES: Final = ("initial", "initial_only", "no_data")
-_UNAVAILABLE_MODES: Final = {
-    "always": "It copies all rows at each start; to copy them once more, reset the offset: cdc offsets reset.",
-    "recovery": "There is no schema history that could need it: structures are kept with the offsets. Use no_data.",
-    "configuration_based": "", "custom": "",
-}
-"""Values of `snapshot.mode` that Debezium knows and this release does not, and what to know about them."""
 _LISTS: Final = ("table", "column", "schema", "database", "message.prefix")
 _MUST_LIMIT: Final = re.compile(
     r"(table|column|schema|database|message\.prefix)\.include\.list|snapshot\.include\.collection\.list"
@@ -54,6 +48,8 @@ class SourceOptions(Generic[C]):
     """Keys of other databases' connectors that limit what is captured, and what to use here."""
     within: Callable[[str, str, Parsed], str] | None = None
     """Of such a key and its value: why it takes nothing away from what is captured; empty if it may."""
+    history: bool = False
+    """As `modes.check_mode` takes it."""
     kind: str = ""
     """Whose keys these are, as `foreign_keys` names it."""
 
@@ -77,7 +73,7 @@ class SourceOptions(Generic[C]):
         self._foreign_keys(parsed, config)
         for check in self.checks:
             check(parsed, config)
-        self._snapshot_mode(parsed)
+        check_mode(values, parsed, history=self.history)
         self._names(parsed, config)
         if values["heartbeat_action_query"] and values["heartbeat_interval_ms"] == 0:
             parsed.note("heartbeat.action.query", "is never run, because heartbeat.interval.ms is 0.")
@@ -116,20 +112,6 @@ class SourceOptions(Generic[C]):
         for key in (*(() if self.has_converters else ("converters",)), "post.processors"):
             if config.get(key, "").strip():
                 parsed.problem(key, "not available yet, and leaving it out would change the events.", "Remove it.")
-
-    def _snapshot_mode(self, parsed: Parsed) -> None:
-        mode = (parsed.values["snapshot_mode"] or "").lower()
-        allowed = ", ".join(MODES)
-        if mode == "when_needed":
-            parsed.note("snapshot.mode", "when_needed is taken as initial: if the server no longer has the log after"
-                                         " the stored position, the connector stops instead of copying all rows again.")
-            mode = "initial"
-        elif mode in _UNAVAILABLE_MODES:
-            parsed.problem("snapshot.mode", f"{mode} is not available.",
-                           f"The modes of this release: {allowed}. {_UNAVAILABLE_MODES[mode]}".strip())
-        elif mode not in MODES:
-            parsed.problem("snapshot.mode", f'"{mode}" is not valid: allowed: {allowed}.')
-        parsed.values["snapshot_mode"] = mode
 
     def _names(self, parsed: Parsed, config: Mapping[str, str]) -> None:
         """How fields and topics are named; and no notes on the keys of extensions, which are a problem as a whole."""

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar, cast
 
 from cdc.core.control import INITIAL, Notification, Signal, SnapshotStatus
-from cdc.core.errors import CdcError, PositionLostError, SourceConnectionError
+from cdc.core.errors import CdcError, PositionLostError, SourceConnectionError, SourceRefusedError
 from cdc.core.position import Offset, Position
 from cdc.core.record import Batch, Message
 from cdc.debezium.emit import Emitter
@@ -25,12 +25,12 @@ from cdc.sources.snapshot.progress import Progress
 from cdc.sources.snapshot.told import Told
 
 from .control import Control
+from .modes import mode_of
 from .source_block import SourceBlockBase
 from .warnings import Warnings
 
 log = get_logger(__name__)
 
-_SNAPSHOT_MODES: Final = frozenset({"initial", "initial_only"})
 _CONTEXT: Final = "__debezium.context."
 _SILENCE_S: Final = 60.0
 _TURN_S: Final = 0.01
@@ -63,6 +63,8 @@ class Settings(Protocol):
     def topic_prefix(self) -> str: ...
     @property
     def snapshot_mode(self) -> str: ...
+    @property
+    def snapshot_mode_configured(self) -> Sequence[str]: ...
     @property
     def snapshot_delay_ms(self) -> int: ...
     @property
@@ -154,8 +156,10 @@ class LogSource(ABC, Generic[P]):
         self._reached: LogPosition | None = None
         self._told: Told | None = None
         self._idle = False
-        self._copies_rows = settings.snapshot_mode in _SNAPSHOT_MODES
-        self._streams = settings.snapshot_mode != "initial_only"
+        self._mode = mode_of(settings)
+        self._copies_rows = self._mode.first
+        self._streams = self._mode.streams
+        self._lost: PositionLostError | None = None
         self._state = "snapshotting" if self._copies_rows or self.always_snapshots else "streaming"
 
     # -- what a database fills in ---------------------------------------------------------------------------------
@@ -172,6 +176,14 @@ class LogSource(ABC, Generic[P]):
     @abstractmethod
     def _open_snapshot(self, begun: P | None) -> SnapshotReader:
         """A snapshot that is ready to be read: a new one, or what is left of the one that *begun* belongs to. Raises
+        SourceError."""
+
+    @abstractmethod
+    def _read_again(self, position: P) -> P:
+        """A position of a snapshot of which nothing was read yet, and whose stream begins at *position*."""
+
+    def _discard_lost(self) -> None:
+        """The stored position is given up: remove what the server keeps for it, if that is of no use. Raises
         SourceError."""
 
     @abstractmethod
@@ -257,13 +269,29 @@ class LogSource(ABC, Generic[P]):
         self._stored_position(offset)
 
     def start(self, offset: Offset | None) -> None:
-        position = self._stored_position(offset) if offset else None
-        begun = None
+        try:
+            position = self._stored_position(offset) if offset else None
+            self._start(position)
+        except PositionLostError as exc:
+            if not self._mode.when_lost:
+                raise
+            self._copies_again(exc)
+            self._prepare(None)
+            self._copies_rows = True
+            self._begin_snapshot(None)
+
+    def _start(self, position: P | None) -> None:
+        begun, again = None, False
         if position is not None:
             self._reached = position
             self.control.restore(position.control)
+        elif self._mode.recovers:
+            raise SourceRefusedError("snapshot.mode=recovery streams from a stored position, but there is none.",
+                                     hint="Use snapshot.mode=initial or no_data.")
         if position is not None and position.snapshot:
             begun, position = self._begun(position), None
+        elif position is not None and self._mode.always:
+            begun, again, position = self._read_again(position) if self._streams else None, True, None
         if position is not None and not self._streams:
             log.info("snapshot_skipped", reason="it was completed before")
             self._finished = True
@@ -273,7 +301,7 @@ class LogSource(ABC, Generic[P]):
             if begun is not None:
                 self._check_log(begun)
         except PositionLostError as exc:
-            if begun is None:
+            if begun is None or again or self._mode.when_lost:
                 raise
             self._starts_over(exc.message)
             begun = None
@@ -283,6 +311,16 @@ class LogSource(ABC, Generic[P]):
         else:
             self.control.notify(INITIAL, "SKIPPED")
             self._begin_stream(position, after_snapshot=False)
+
+    def _copies_again(self, lost: PositionLostError) -> None:
+        """The mode wants a new snapshot in place of the position that is *lost*."""
+        log.warning("snapshot_in_place_of_lost_position", **{
+            **lost.context, "error": lost.message,
+            "hint": "Changes in between are lost. Rows that were deleted meanwhile stay in the topics."})
+        if self._reader is not None:
+            self._reader.stop()
+            self._reader = None
+        self._discard_lost()
 
     def _begun(self, position: P) -> P | None:
         """*position*, if its snapshot can be gone on with: the stream will begin where that snapshot began, and bring
@@ -304,10 +342,20 @@ class LogSource(ABC, Generic[P]):
     def poll(self, timeout: float) -> Batch | None:
         if self._finished:
             return None
+        if self._lost is not None:
+            raise SourceConnectionError("The stored position is lost, so the connector starts again with a snapshot.",
+                                        reason=self._lost.message) from self._lost
         if self._snapshot is not None:
             batch = self._poll_snapshot(self._snapshot, timeout)
         else:
-            batch = self._poll_stream(timeout)
+            try:
+                batch = self._poll_stream(timeout)
+            except PositionLostError as exc:
+                if not self._mode.when_lost or self._reached is None:
+                    raise
+                self._lost = exc
+                begin = replace(self._reached, snapshot="INITIAL", progress=None)  # type: ignore[type-var]
+                return Batch([], begin, 0, commit_soon=True)
         return None if batch is None else self._with_control(batch)
 
     def _with_control(self, batch: Batch) -> Batch:

@@ -79,7 +79,7 @@ def test_what_is_required(key: str) -> None:
 
 @pytest.mark.parametrize(("key", "text"), [
     ("database.server.id", "0"), ("database.server.id", "4294967296"), ("time.precision.mode", "adaptive"),
-    ("snapshot.mode", "always"), ("snapshot.mode", "nonsense"), ("database.ssl.truststore", "/etc/trust.jks"),
+    ("snapshot.mode", "custom"), ("snapshot.mode", "nonsense"), ("database.ssl.truststore", "/etc/trust.jks"),
     ("database.ssl.keystore", "/etc/client.p12"), ("gtid.source.includes", "("), ("connect.timeout.ms", "0"),
 ])
 def test_what_is_not_valid_is_told(key: str, text: str) -> None:
@@ -124,6 +124,7 @@ def test_settings_of_the_jdbc_driver_are_inert() -> None:
 
 def test_former_snapshot_modes_are_translated() -> None:
     assert parse(snapshot__mode="schema_only").snapshot_mode == "no_data"
+    assert parse(snapshot__mode="schema_only_recovery").snapshot_mode == "recovery"
 
 
 @pytest.mark.parametrize("table", [OPTIONS, MARIADB_OPTIONS])

@@ -11,6 +11,7 @@ from cdc.config.options import option, settings
 from cdc.config.table import Parsed
 from cdc.core.errors import ConfigError
 from cdc.sources.shared.former_keys import FORMER_KEYS
+from cdc.sources.shared.modes import SnapshotMode, mode_of
 from cdc.sources.shared.options import SourceConfig, option_table, varied
 from cdc.sources.shared.parsing import SourceOptions, refuse_key_stores
 
@@ -32,15 +33,15 @@ def checks_the_pump(parsed: Parsed, config: Mapping[str, str]) -> None:
         parsed.problem("leak", "it leaks.")
 
 
-def source(*, has_converters: bool = False) -> SourceOptions[PumpConfig]:
+def source(*, has_converters: bool = False, history: bool = False) -> SourceOptions[PumpConfig]:
     return SourceOptions(
         settings=PumpConfig,
         table=option_table(PumpConfig, server_group="Pump", formers=(*FORMER_KEYS, Former("pump.old", "pump.key"))),
-        checks=(checks_the_pump,), has_converters=has_converters)
+        checks=(checks_the_pump,), has_converters=has_converters, history=history)
 
 
-def problems(config: Mapping[str, str], *, has_converters: bool = False) -> list[str]:
-    return [each.option for each in source(has_converters=has_converters).read({**LEAST, **config}).problems]
+def problems(config: Mapping[str, str], **more: bool) -> list[str]:
+    return [each.option for each in source(**more).read({**LEAST, **config}).problems]
 
 
 def notes(config: Mapping[str, str]) -> dict[str, str]:
@@ -117,7 +118,6 @@ def test_former_and_present_lists_that_differ_are_an_error() -> None:
     ("heartbeat.topics.prefix", "__beat", "topic_heartbeat_prefix", "__beat"),
     ("query.timeout.ms", "5", "database_query_timeout_ms", 5), ("rows.fetch.size", "7", "snapshot_fetch_size", 7),
     ("snapshot.mode", "exported", "snapshot_mode", "initial"),
-    ("snapshot.mode", "when_needed", "snapshot_mode", "initial"),
 ])
 def test_former_values_become_present_ones(key: str, text: str, attribute: str, now: object) -> None:
     config, found = source().parse({**LEAST, key: text})
@@ -181,10 +181,36 @@ def test_multipliers_of_tables_are_whole_numbers() -> None:
 
 
 def test_snapshot_modes() -> None:
-    assert source().parse({**LEAST, "snapshot.mode": "Initial_Only"})[0].snapshot_mode == "initial_only"
+    for mode in ("always", "initial", "initial_only", "no_data", "when_needed"):
+        assert source().parse({**LEAST, "snapshot.mode": mode.title()})[0].snapshot_mode == mode
+        assert notes({"snapshot.mode": mode}) == {}
     assert source().parse({**LEAST, "snapshot.mode": "never"})[0].snapshot_mode == "no_data"
     assert "no_data" in notes({"snapshot.mode": "schema_only"})["snapshot.mode"]
-    assert problems({"snapshot.mode": "always"}) == problems({"snapshot.mode": "x"}) == ["snapshot.mode"]
+    assert problems({"snapshot.mode": "x"}) == ["snapshot.mode"]
+
+
+def test_a_mode_that_is_a_java_class_is_refused() -> None:
+    config = {**LEAST, "snapshot.mode": "custom", "snapshot.mode.custom.name": "mine"}
+    (problem,) = source().read(config).problems
+    assert "Java class" in problem.text
+
+
+def test_recovery_is_for_databases_with_a_history_of_structures() -> None:
+    for mode in ("recovery", "schema_only_recovery"):
+        assert problems({"snapshot.mode": mode}) == ["snapshot.mode"]
+        assert problems({"snapshot.mode": mode}, history=True) == []
+
+
+def test_the_mode_of_five_switches() -> None:
+    based = "snapshot.mode.configuration.based"
+    config = {"snapshot.mode": "configuration_based"}
+    assert problems(config) == ["snapshot.mode"], "it would do nothing"
+    config |= {f"{based}.snapshot.data": "true", f"{based}.snapshot.on.data.error": "TRUE"}
+    found = source().parse({**LEAST, **config})[0]
+    assert mode_of(found) == SnapshotMode(first=True, always=True, streams=False, when_lost=True)
+    config |= {f"{based}.snapshot.data": "false", f"{based}.start.stream": "true"}
+    assert mode_of(source().parse({**LEAST, **config})[0]) == SnapshotMode(when_lost=True)
+    assert problems({**config, f"{based}.start.stream": "perhaps"}) == [f"{based}.start.stream", "snapshot.mode"]
 
 
 def test_converters_are_a_problem_unless_the_source_reads_them() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -41,6 +41,7 @@ class Place:
 class Config:
     topic_prefix: str = "shop"
     snapshot_mode: str = "initial"
+    snapshot_mode_configured: tuple[str, ...] = ()
     snapshot_delay_ms: int = 0
     streaming_delay_ms: int = 0
     heartbeat_interval_ms: int = 0
@@ -117,6 +118,7 @@ class Source(LogSource[Place]):
         self.watcher = Watcher()
         self.check: Exception | None = None
         self.lost: Exception | None = None
+        self.gone: Exception | None = None
 
     def _stored_position(self, offset: Mapping[str, Any]) -> Place:
         return Place(offset["number"], offset.get("snapshot"), offset.get("progress"), stored(offset))
@@ -132,7 +134,16 @@ class Source(LogSource[Place]):
         if self.lost is not None:
             raise self.lost
 
+    def _read_again(self, position: Place) -> Place:
+        return replace(position, snapshot="INITIAL", progress=Progress())
+
+    def _discard_lost(self) -> None:
+        self.calls.append("discard")
+
     def _open_reader(self, position: Place | None, *, after_snapshot: bool) -> Reader:
+        if self.gone is not None:
+            gone, self.gone = self.gone, None
+            raise gone
         self.calls.append(f"stream from {position.number if position else None}{' after it' if after_snapshot else ''}")
         return self.reader
 
@@ -144,6 +155,8 @@ class Source(LogSource[Place]):
 
     def _read_batch(self, frames: list[bytes], first: int) -> tuple[int, Batch]:
         """One frame a batch."""
+        if frames and frames[first] == b"lost":
+            raise PositionLostError("The log is another one.")
         if first >= len(frames):
             return first, Batch([], Place(1), 0)
         return first + 1, Batch([CHANGE], Place(first), len(frames[first]), 99)
@@ -229,6 +242,75 @@ def test_no_data_copies_nothing_unless_structures_come_from_the_copy(kind: type[
     source = kind(Config(snapshot_mode="no_data"))
     source.start(None)
     assert source.calls == calls
+
+
+CONFIGURED = "configuration_based"
+
+
+@pytest.mark.parametrize(("config", "calls"), [
+    (Config(snapshot_mode="always"), ["prepare", "rest of 3"]),
+    (Config(snapshot_mode="initial"), ["prepare", "stream from 3"]),
+    (Config(snapshot_mode="when_needed"), ["prepare", "stream from 3"]),
+    (Config(snapshot_mode="no_data"), ["prepare", "stream from 3"]),
+    (Config(snapshot_mode="recovery"), ["prepare", "stream from 3"]),
+    (Config(snapshot_mode="initial_only"), []),
+    (Config(snapshot_mode=CONFIGURED, snapshot_mode_configured=("start.stream",)), ["prepare", "stream from 3"]),
+    (Config(snapshot_mode=CONFIGURED, snapshot_mode_configured=("snapshot.data",)), ["prepare", "snapshot"]),
+    (Config(snapshot_mode=CONFIGURED, snapshot_mode_configured=("snapshot.data", "start.stream")),
+     ["prepare", "rest of 3"]),
+], ids=lambda each: each.snapshot_mode if isinstance(each, Config) else "")
+def test_what_each_mode_does_with_a_stored_position(config: Config, calls: list[str]) -> None:
+    source = Source(config, copy=Copy(final=Place(3)))
+    source.start({"number": 3})
+    assert source.calls == calls
+
+
+def test_a_copy_at_each_start_streams_from_the_stored_position() -> None:
+    """So what was deleted since then comes in the stream."""
+    source = Source(Config(snapshot_mode="always"), copy=Copy(final=Place(3)))
+    source.start({"number": 3})
+    source.poll(0)
+    assert source.calls[-1] == "stream from 3"
+
+
+def test_recovery_needs_a_stored_position() -> None:
+    with pytest.raises(SourceRefusedError, match="there is none"):
+        Source(Config(snapshot_mode="recovery")).start(None)
+
+
+@pytest.mark.parametrize("config", [
+    Config(snapshot_mode="when_needed"),
+    Config(snapshot_mode=CONFIGURED, snapshot_mode_configured=("start.stream", "snapshot.on.data.error")),
+], ids=["when_needed", CONFIGURED])
+def test_a_position_that_is_lost_is_replaced_by_a_copy_where_the_mode_says_so(config: Config) -> None:
+    source = Source(config)
+    source.gone = PositionLostError("The log was purged.")
+    source.start({"number": 3})
+    assert source.calls == ["prepare", "discard", "prepare", "snapshot"]
+    source.poll(0)
+    assert source.calls[-1] == "stream from 7 after it"
+
+
+@pytest.mark.parametrize("mode", ["initial", "always", "no_data", "recovery"])
+def test_in_other_modes_a_lost_position_is_an_error(mode: str) -> None:
+    source = Source(Config(snapshot_mode=mode))
+    source.gone = source.lost = PositionLostError("The log was purged.")
+    with pytest.raises(PositionLostError):
+        source.start({"number": 3})
+
+
+def test_a_position_that_the_stream_shows_to_be_lost_makes_the_next_start_copy() -> None:
+    source = Source(Config(snapshot_mode="when_needed"))
+    source.reader.frames = [[b"lost"]]
+    source.start({"number": 3})
+    batch = source.poll(0)
+    assert batch is not None
+    assert (batch.records, batch.position, batch.commit_soon) == ([], Place(3, "INITIAL"), True)
+    with pytest.raises(SourceConnectionError, match="starts again with a snapshot"):
+        source.poll(0)
+    again = Source(Config(snapshot_mode="when_needed"))
+    again.start({"number": 3, "snapshot": "INITIAL"})
+    assert again.calls == ["prepare", "snapshot"]
 
 
 def test_a_copy_that_does_not_hold_is_an_error_before_its_last_batch_is_given() -> None:
