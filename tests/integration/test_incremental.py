@@ -370,3 +370,41 @@ def test_a_table_is_altered_emptied_and_dropped_meanwhile(served: Postgres | Bin
         assert source.snapshots()[-1].tables[0].state == "UNKNOWN_SCHEMA"
     finally:
         source.stop()
+
+
+def test_an_added_table_is_copied_beside_the_others(served: Postgres | Binlog) -> None:
+    """The lists are changed, and the connector is started again: no request, and no snapshot of what it has."""
+    served.database.execute("INSERT INTO t VALUES (1, 0, 'old')")
+    served.database.execute("INSERT INTO c VALUES ('a', 1, 1)")
+    t, c = (f"{served.schema}.{name}" for name in "tc")
+    offset: dict[str, Any] | None = None
+    rows: set[Any] = set()
+
+    def run(tables: str, until: Callable[[Any, list[tuple[str, str]]], bool], **options: str) -> list[tuple[str, str]]:
+        nonlocal offset
+        source = served.source({"table.include.list": tables, "snapshot.mode": "initial", **options})
+        source.start(offset)
+        found: list[tuple[str, str]] = []
+        deadline = time.monotonic() + 60
+        try:
+            while not until(source, found):
+                assert time.monotonic() < deadline, found
+                batch = source.poll(0.05)
+                if batch is not None:
+                    found += [(each.table.id.table, each.op) for each in batch.records
+                              if isinstance(each, Record) and each.op]
+                    rows.update(cells(each, "after")["id"] for each in batch.records  # type: ignore[index]
+                                if isinstance(each, Record) and each.table.id.table == "c" and each.op)
+                    offset = dict(batch.position.offset())
+        finally:
+            source.stop()
+        return found
+
+    assert run(t, lambda source, found: source.state() == "streaming") == [("t", "r")]
+    served.database.execute("INSERT INTO t VALUES (2, 0, 'new')")
+    served.database.execute("INSERT INTO c VALUES ('a', 2, 2)")
+    found = run(f"{t},{c}", lambda source, _: any(each.state == "completed" for each in source.snapshots()))
+    served.database.execute("INSERT INTO t VALUES (3, 0, 'newer')")
+    found += run(f"{t},{c}", lambda source, found: ("t", "c") in found)
+    assert sorted(each for each in found if each[0] == "t") == [("t", "c"), ("t", "c")]
+    assert rows == {1, 2}

@@ -101,10 +101,12 @@ class MySqlChunks:
 
     # -- the task's thread ----------------------------------------------------------------------------------------
 
-    def names(self, patterns: Sequence[str]) -> list[str]:
+    def captured(self) -> list[TableId]:
         found = catalog.list_tables(self._lookup.connection(), self._filters.table)
-        return expand(patterns, [str(id) for id in captured_tables(found, self._filters)
-                                 if not self._filters.is_signal_table(id)])
+        return [id for id in captured_tables(found, self._filters) if not self._filters.is_signal_table(id)]
+
+    def names(self, patterns: Sequence[str]) -> list[str]:
+        return expand(patterns, [str(id) for id in self.captured()])
 
     def plan(self, copy: Copy) -> TablePlan | str:
         database, _, name = copy.name.partition(".")

@@ -7,6 +7,7 @@ The monitor lists the tables once for each stream; the task compares when the st
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cdc.core.table import TableId
@@ -21,10 +22,7 @@ from .server import log_status
 
 KIND = "table_without_snapshot"
 TEXT = "the table is in no snapshot, and its creation is not in the log: it may have rows that have no events"
-HINT = (
-    "If the lists of captured tables were changed: take a new snapshot (reset the connector's offset), or leave the"
-    " table out."
-)
+HINT = "Copy its rows with cdc snapshot --table NAME, or leave the table out."
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +45,11 @@ class Roll:
         self._suspects: frozenset[TableId] | None = None
         self.listed: _Listed | None = None
         """What to compare; None if there is nothing to do."""
+        self._copied: frozenset[TableId] = frozenset()
+
+    def copied(self, ids: Iterable[TableId]) -> None:
+        """A snapshot beside the stream reads the rows of *ids*. Before the stream begins."""
+        self._copied = frozenset(ids)
 
     def look(self, conn: Connection) -> None:
         """List the tables, if that is due. From the monitor's thread. Raises a SourceError."""
@@ -68,7 +71,7 @@ class Roll:
         listed = self.listed
         if listed is None or (file_number(file), pos) < listed.place:
             return
-        missing = frozenset(id for id in listed.names if structures.get(id) is None)
+        missing = frozenset(id for id in listed.names - self._copied if structures.get(id) is None)
         with self._lock:
             self.listed = None
             self._wanted = bool(missing) and self._suspects is None

@@ -21,8 +21,9 @@ from cdc.debezium.filters import Filters
 from cdc.debezium.naming import TopicNaming
 from cdc.log import get_logger
 from cdc.sources.mysql.ddl.structure import Structures, TableStructure
+from cdc.sources.shared.added import tables_to_copy
 from cdc.sources.shared.control import refusal
-from cdc.sources.shared.selection import RangeCounts
+from cdc.sources.shared.selection import RangeCounts, SnapshotSelection
 from cdc.sources.shared.source import LogSource, Reader, SnapshotReader
 from cdc.sources.snapshot.incremental import MARKED_WAIT_S, IncrementalSnapshot
 from cdc.sources.snapshot.initial import BATCH_BYTES, InitialSnapshot
@@ -106,7 +107,7 @@ class MySqlSource(LogSource[MySqlPosition]):
 
     def _make_incremental(self) -> IncrementalSnapshot:
         marked = signal_table(self.config) is not None
-        chunks = MySqlChunks(
+        chunks = self._chunks = MySqlChunks(
             self.config, self._lookup, self._builder, self._filters, self._events, changes=self._streaming,
             structures=lambda: self._structures,
             position=lambda: self._reached if isinstance(self._reached, MySqlPosition) else None,
@@ -320,6 +321,11 @@ class MySqlSource(LogSource[MySqlPosition]):
         return following, Batch(records if native is None else native, position, size,
                                 changes.last_time_us if records else 0, self._emitter.take_counts(),
                                 self._emitter.take_commits(changes.last_time_us), native=native)
+
+    def _tables_to_copy(self, lists: str) -> list[TableId]:
+        found = tables_to_copy(self._chunks.captured(), lists, is_builtin, SnapshotSelection.from_config(self.config))
+        self._roll.copied(found)
+        return found
 
     def _heartbeat_record(self) -> Message:
         return self._events.heartbeat(time.time_ns() // 1_000_000)

@@ -99,11 +99,13 @@ class PostgresChunks:
 
     # -- the task's thread ----------------------------------------------------------------------------------------
 
-    def names(self, patterns: Sequence[str]) -> list[str]:
+    def captured(self) -> list[TableId]:
         rows = query(self._lookup.connection(), _NAMES)
         ids = [TableId(self._config.database_dbname, str(schema), str(name)) for schema, name in rows]
-        return expand(patterns, [str(id) for id in captured_tables(ids, self._filters)
-                                 if not self._filters.is_signal_table(id)])
+        return [id for id in captured_tables(ids, self._filters) if not self._filters.is_signal_table(id)]
+
+    def names(self, patterns: Sequence[str]) -> list[str]:
+        return expand(patterns, [str(id) for id in self.captured()])
 
     def plan(self, copy: Copy) -> TablePlan | str:
         conn = self._lookup.connection()

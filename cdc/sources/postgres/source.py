@@ -23,6 +23,7 @@ from cdc.debezium.emit import Emitter
 from cdc.debezium.filters import Filters
 from cdc.debezium.naming import TopicNaming
 from cdc.log import get_logger
+from cdc.sources.shared.added import tables_to_copy
 from cdc.sources.shared.selection import RangeCounts, SnapshotSelection
 from cdc.sources.shared.source import LogSource, Reader, SnapshotReader
 from cdc.sources.snapshot.incremental import MARKED_WAIT_S, IncrementalSnapshot
@@ -107,7 +108,7 @@ class PostgresSource(LogSource[PostgresPosition]):
 
     def _make_incremental(self) -> IncrementalSnapshot:
         marked = signal_table(self.config) is not None
-        chunks = PostgresChunks(
+        chunks = self._chunks = PostgresChunks(
             self.config, self._lookup, self._builder, self._filters, self._changes, self._events,
             position=lambda: self._reached.end_lsn if isinstance(self._reached, PostgresPosition) else 0,
             watch=self._watch_table)
@@ -367,6 +368,9 @@ class PostgresSource(LogSource[PostgresPosition]):
     def _remembered(self) -> dict[str, Any]:
         """What the offset remembers besides the place in the log: the fields of the position."""
         return {"structures": self._lookup.remembered.text(), "published": self._watch.text, "rows": self._rows.text}
+
+    def _tables_to_copy(self, lists: str) -> list[TableId]:
+        return tables_to_copy(self._chunks.captured(), lists, is_builtin, SnapshotSelection.from_config(self.config))
 
     def _heartbeat_record(self) -> Message:
         return self._events.heartbeat(time.time_ns() // 1_000_000)

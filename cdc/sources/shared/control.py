@@ -22,9 +22,11 @@ from cdc.core.table import Column, TableId
 from cdc.debezium.emit import HIDDEN, Emitter
 from cdc.log import get_logger
 
+from . import added
+
 log = get_logger(__name__)
 
-OFFSET_KEYS: Final = ("signal_", "incremental_snapshot_")
+OFFSET_KEYS: Final = ("signal_", "incremental_snapshot_", added.KEY)
 """How the offset's keys begin that belong to signals and to snapshots beside the stream."""
 
 _WAITING: Final = 1000
@@ -94,9 +96,10 @@ class Control:
 
     def __init__(self, prefix: str, emitter: Emitter, is_signal_table: Callable[[TableId], bool],
                  message: Callable[[Notification], Message] | None = None,
-                 position: Callable[[], Mapping[str, Any]] = dict) -> None:
+                 position: Callable[[], Mapping[str, Any]] = dict, lists: str = "") -> None:
         """*prefix*: the topic prefix. *is_signal_table*: which tables have signals. *message* makes a record of a
-        notification, if notifications go to a topic. *position*: the present offset, for the signal `log`."""
+        notification, if notifications go to a topic. *position*: the present offset, for the signal `log`. *lists*:
+        those that choose the tables (`added.lists_of`)."""
         self.handler: Handler | None = None
         self.actions: dict[str, Action] = {control.LOG: self._log, control.SCHEMA_CHANGES: refusal(
             "structures of tables come from the server and its log, so there is nothing to override")}
@@ -105,6 +108,7 @@ class Control:
         self._is_signal_table = is_signal_table
         self._message = message
         self._position = position
+        self._lists = {added.KEY: lists} if lists else {}
         self._waiting: deque[Signal] = deque()
         self._told: deque[Notification] = deque(maxlen=_KEPT)
         self._marks: dict[str, Any] = {}
@@ -136,9 +140,7 @@ class Control:
 
     def offset(self) -> dict[str, Any]:
         """The offset's keys, as of all that went out so far."""
-        if self.handler is None:
-            return self._marks
-        return {**self._marks, **self.handler.offset()}
+        return {**self._marks, **self._lists, **(self.handler.offset() if self.handler is not None else {})}
 
     # -- the task's thread ----------------------------------------------------------------------------------------
 

@@ -348,6 +348,11 @@ class SourceConfig(ControlConfig):
         doc="Two tables whose names become the same topic: refuse is an error, allow logs a warning. "
         "topic.key.enforce.uniqueness=false allows it too.",
     )
+    cdc_snapshot_added_tables: str = option(
+        "cdc.snapshot.added.tables", default="incremental", importance="LOW", one_of=("incremental", "none"),
+        group="Service", doc="A restart finds tables that the include or exclude lists did not choose before: "
+        "incremental copies their present rows while the stream goes on, none sends only their changes.",
+    )
     cdc_queue_bytes: int = option(
         "cdc.queue.bytes", "LONG", default="16777216", importance="LOW", check=at_least(65536), group="Service",
         doc="Highest number of bytes read ahead from the server.",

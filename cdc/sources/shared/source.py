@@ -17,6 +17,7 @@ from cdc.core.control import INITIAL, Notification, Signal, SnapshotStatus
 from cdc.core.errors import CdcError, PositionLostError, SourceConnectionError, SourceRefusedError
 from cdc.core.position import Offset, Position
 from cdc.core.record import Batch, Message
+from cdc.core.table import TableId
 from cdc.debezium.emit import Emitter
 from cdc.debezium.filters import Filters
 from cdc.log import get_logger
@@ -24,6 +25,7 @@ from cdc.sources.snapshot.initial import BATCH_BYTES
 from cdc.sources.snapshot.progress import Progress
 from cdc.sources.snapshot.told import Told
 
+from . import added
 from .control import Control
 from .modes import mode_of
 from .source_block import SourceBlockBase
@@ -75,6 +77,8 @@ class Settings(Protocol):
     def max_batch_size(self) -> int: ...
     @property
     def signal_enabled_channels(self) -> Sequence[str]: ...
+    @property
+    def cdc_snapshot_added_tables(self) -> str: ...
     @property
     def notification_enabled_channels(self) -> Sequence[str]: ...
     @property
@@ -208,6 +212,10 @@ class LogSource(ABC, Generic[P]):
         """Make a batch of *frames* from index *first* on; returns the next index with it."""
 
     @abstractmethod
+    def _tables_to_copy(self, lists: str) -> Sequence[TableId]:
+        """As `added.tables_to_copy`. *lists*: those of the stored offset. Raises SourceError."""
+
+    @abstractmethod
     def _heartbeat_record(self) -> Message: ...
 
     @abstractmethod
@@ -238,7 +246,7 @@ class LogSource(ABC, Generic[P]):
         reads = "source" in settings.signal_enabled_channels
         return Control(settings.topic_prefix, emitter, filters.is_signal_table if reads else lambda id: False,
                        message=(lambda told: block.notification(topic, told)) if topic else None,
-                       position=self._offset)
+                       position=self._offset, lists=added.lists_of(settings))
 
     def _telling(self, names: Sequence[str], captured: Sequence[str], estimates: Mapping[str, int]) -> Told:
         """For a snapshot of the tables *names*, some or all of the *captured* ones."""
@@ -311,6 +319,18 @@ class LogSource(ABC, Generic[P]):
         else:
             self.control.notify(INITIAL, "SKIPPED")
             self._begin_stream(position, after_snapshot=False)
+            if position is not None:
+                self._copy_added(position)
+
+    def _copy_added(self, position: P) -> None:
+        """Before anything is read: an offset that has the present lists also has the request."""
+        lists, handler = position.control.get(added.KEY), self.control.handler
+        if not lists or lists == self.control.offset().get(added.KEY) or handler is None or not self._copies_rows or (
+                self._settings.cdc_snapshot_added_tables == "none"):
+            return
+        tables = self._tables_to_copy(str(lists))
+        if tables:
+            handler.handle(added.request(tables))
 
     def _copies_again(self, lost: PositionLostError) -> None:
         """The mode wants a new snapshot in place of the position that is *lost*."""

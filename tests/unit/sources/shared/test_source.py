@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -12,6 +13,7 @@ from cdc.core.control import Signal
 from cdc.core.errors import CdcError, PositionLostError, SourceConnectionError, SourceRefusedError
 from cdc.core.interfaces import Controlled
 from cdc.core.record import Batch, Message
+from cdc.core.table import TableId
 from cdc.debezium import schemas
 from cdc.debezium.emit import Emitter
 from cdc.debezium.filters import Filters
@@ -49,6 +51,8 @@ class Config:
     signal_enabled_channels: tuple[str, ...] = ("source",)
     notification_enabled_channels: tuple[str, ...] = ()
     notification_sink_topic_name: str | None = None
+    cdc_snapshot_added_tables: str = "incremental"
+    table_include_list: tuple[str, ...] = ()
 
 
 @dataclass
@@ -149,6 +153,9 @@ class Source(LogSource[Place]):
 
     def _open_monitor(self) -> Watcher:
         return self.watcher
+
+    def _tables_to_copy(self, lists: str) -> list[TableId]:
+        return [TableId("shop", "", "items")] if "orders" in lists else []
 
     def _pending(self) -> bool:
         return False
@@ -452,3 +459,25 @@ def test_signals_about_snapshots_wait_for_the_stream(caplog: pytest.LogCaptureFi
     batch = source.poll(0)
     assert batch is not None
     assert batch.position.offset()["signal_kafka"] == "t/0/5"
+
+
+# -- tables that were added -------------------------------------------------------------------------------------------
+
+WIDER = Config(table_include_list=("orders", "items"))
+NARROWER = '{"table_include_list":["orders"]}'
+
+
+@pytest.mark.parametrize(("config", "lists", "asked"), [
+    (WIDER, NARROWER, True), (Config(), NARROWER, True), (WIDER, None, False), (WIDER, "{}", False),
+    (WIDER, '{"table_include_list":["orders","items"]}', False),
+    (Config(table_include_list=("orders", "items"), cdc_snapshot_added_tables="none"), NARROWER, False),
+    (Config(table_include_list=("orders", "items"), snapshot_mode="no_data"), NARROWER, False),
+], ids=["wider", "all", "unknown", "none before", "equal", "not wanted", "no rows"])
+def test_rows_of_added_tables_are_asked_for_before_anything_is_read(
+        config: Config, lists: str | None, asked: bool) -> None:
+    source = Source(config)
+    handler = source.control.handler = Mock(**{"offset.return_value": {}})
+    source.start({"number": 3, **({"captured_lists": lists} if lists is not None else {})})
+    assert [call.args[0].data["data-collections"] for call in handler.handle.call_args_list] == (
+        [["shop\\.items"]] if asked else [])
+    assert source.calls[-1] == "stream from 3"
