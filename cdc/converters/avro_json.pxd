@@ -42,6 +42,8 @@ cdef class JsonPrinter(AvroReader):
     @cython.locals(key=JsonOp)
     cdef int put_key(self, Writer out, JsonOp op) except -1
 
+@cython.locals(part=JsonOp)
+cdef object _add_native(list found, JsonOp op)
 cdef int put_number(Writer out, long long value) except -1
 @cython.locals(at=Py_ssize_t, byte="unsigned char", p="const unsigned char *")
 cdef int put_string(Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1

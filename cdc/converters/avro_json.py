@@ -90,6 +90,14 @@ class JsonPrinter(AvroReader):
         self.after = after
         self.out = Writer()
 
+    def native_form(self) -> tuple[bytes, bytes, list[tuple[str, bytes, int, bytes, int]]]:
+        """What C needs to print the same: what is around each value, and of each op, a struct's before its fields', the
+        kind ("" if C does not know it), the JSON before it, the null's branch and its JSON, and the number of ops up to
+        the end of what is within it."""
+        found: list[tuple[str, bytes, int, bytes, int]] = []
+        _add_native(found, self.op)
+        return self.before, self.after, found
+
     def printed(self, avro: bytes) -> bytes:
         """The JSON of *avro*, which is one value, whole. Raises ConvertError if it is not a value of the schema."""
         out = self.out
@@ -175,6 +183,18 @@ class JsonPrinter(AvroReader):
             out.put_raw(b'"null"')
         else:
             self.put(out, key)
+
+
+_NATIVE = {_LONG: "long", _TEXT: "text", _BOOLEAN: "boolean", _BYTES: "bytes", _STRUCT: "struct"}
+
+
+def _add_native(found: list[tuple[str, bytes, int, bytes, int]], op: JsonOp) -> None:
+    place = len(found)
+    found.append(("", b"", 0, b"", 0))
+    if op.kind == _STRUCT:
+        for part in op.parts:
+            _add_native(found, part)
+    found[place] = _NATIVE.get(op.kind, ""), op.before, op.null_branch, op.null, len(found)
 
 
 def put_number(out: Writer, value: int) -> None:

@@ -60,6 +60,26 @@ cdef extern from "codec.h" nogil:
         uint8_t branch, as_key
     cdc_codec cdc_codec_of(int op)
 
+cdef extern from "json.h" nogil:
+    enum:
+        CDC_JSON_OTHER
+        CDC_JSON_LONG
+        CDC_JSON_TEXT
+        CDC_JSON_BOOLEAN
+        CDC_JSON_BYTES
+        CDC_JSON_STRUCT
+    ctypedef struct cdc_json_op:
+        uint8_t kind, null_branch
+        uint32_t following, before_len, null_len
+        const uint8_t *before
+        const uint8_t *null_data
+    ctypedef struct cdc_json_form:
+        const cdc_json_op *ops
+        const uint8_t *before
+        const uint8_t *after
+        uint32_t before_len, after_len
+    int cdc_json(cdc_out *out, size_t start, const cdc_json_form *form, cdc_out *avro)
+
 cdef extern from "arrays.h" nogil:
     enum:
         CDC_KIND_BINARY
@@ -158,6 +178,7 @@ cdef extern from "encode.h" nogil:
 cdef class Plan:
     cdef cdc_plan c
     cdef list kept
+    cdef void *printer(self, other) except? NULL
     cdef cdc_bytes keep(self, bytes data) except *
     cdef cdc_colop *operations(self, list columns, int form) except? NULL
 

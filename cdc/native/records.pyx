@@ -67,17 +67,63 @@ cdef int python_codec(cdc_out *out, const uint8_t *p, size_t n, const cdc_colop 
     return CDC_WRITTEN
 
 
+KINDS = {"": CDC_JSON_OTHER, "long": CDC_JSON_LONG, "text": CDC_JSON_TEXT, "boolean": CDC_JSON_BOOLEAN,
+         "bytes": CDC_JSON_BYTES, "struct": CDC_JSON_STRUCT}
+"""How C prints a value, by the name that `JsonPrinter.native_form` gives it."""
+
+
+cdef class Printer:
+    """A `core.interfaces.AvroPrinter`, and the same in C if that is JSON. For one thread."""
+
+    cdef object other
+    cdef list kept
+    cdef cdc_json_form form
+    cdef cdc_json_op *ops
+    cdef cdc_out avro
+
+    def __init__(self, other):
+        self.other = other
+        cdef cdc_json_op *op
+        describe = getattr(other, "native_form", None)
+        if describe is None:
+            return
+        before, after, ops = describe()
+        self.kept = [before, after, ops]
+        self.ops = <cdc_json_op *>calloc(len(ops), sizeof(cdc_json_op))
+        if self.ops == NULL:
+            raise MemoryError
+        for at, (kind, field, branch, null, following) in enumerate(ops):
+            op = self.ops + <Py_ssize_t>at
+            op.kind, op.following = KINDS[kind], following
+            op.null_branch = CDC_NO_BRANCH if branch < 0 else branch
+            op.before, op.before_len = <const uint8_t *>PyBytes_AS_STRING(field), PyBytes_GET_SIZE(field)
+            op.null_data, op.null_len = <const uint8_t *>PyBytes_AS_STRING(null), PyBytes_GET_SIZE(null)
+        self.form.before, self.form.before_len = <const uint8_t *>PyBytes_AS_STRING(before), PyBytes_GET_SIZE(before)
+        self.form.after, self.form.after_len = <const uint8_t *>PyBytes_AS_STRING(after), PyBytes_GET_SIZE(after)
+        self.form.ops = self.ops
+
+    def __dealloc__(self):
+        free(self.ops)
+        free(self.avro.data)
+
+    cdef int printed(self, cdc_out *out, size_t start) except -1:
+        """Has what is written from *start* on printed."""
+        if self.ops != NULL and cdc_json(out, start, &self.form, &self.avro) == CDC_WRITTEN:
+            return CDC_WRITTEN
+        if out.error != CDC_OK:
+            return CDC_REFUSED
+        made = <bytes>self.other.printed(PyBytes_FromStringAndSize(<const char *>out.data + start, out.size - start))
+        out.size = start
+        cdc_out_raw(out, PyBytes_AS_STRING(made), PyBytes_GET_SIZE(made))
+        return CDC_WRITTEN
+
+
 cdef int printed(cdc_out *out, size_t start, void *printer) noexcept with gil:
-    """Has a `core.interfaces.AvroPrinter` print what is written from *start* on; refuses if that raises."""
-    if out.error != CDC_OK:
-        return CDC_REFUSED
+    """Refuses if the printer raises."""
     try:
-        made = <bytes>(<object>printer).printed(PyBytes_FromStringAndSize(<const char *>out.data + start, out.size - start))
+        return (<Printer>printer).printed(out, start)
     except Exception:
         return CDC_REFUSED
-    out.size = start
-    cdc_out_raw(out, PyBytes_AS_STRING(made), PyBytes_GET_SIZE(made))
-    return CDC_WRITTEN
 
 
 cdef class Plan:
@@ -93,10 +139,10 @@ cdef class Plan:
 
     def __init__(self, bytes key_prefix, bytes key_tail, bytes value_prefix, list columns, list keys, list pieces,
                  list fields, str image="envelope", bytes null=None, print_key=None, print_value=None):
-        self.kept = [print_key, print_value]
+        self.kept = []
         self.c.print = printed
-        self.c.print_key = NULL if print_key is None else <void *>print_key
-        self.c.print_value = NULL if print_value is None else <void *>print_value
+        self.c.print_key = self.printer(print_key)
+        self.c.print_value = self.printer(print_value)
         self.c.image = IMAGES[image]
         if null is not None:
             self.c.null = self.keep(null)
@@ -134,6 +180,12 @@ cdef class Plan:
         free(self.c.key_binary)
         free(self.c.pieces)
         free(self.c.fields)
+
+    cdef void *printer(self, other) except? NULL:
+        if other is None:
+            return NULL
+        self.kept.append(Printer(other))
+        return <void *>self.kept[len(self.kept) - 1]
 
     cdef cdc_bytes keep(self, bytes data) except *:
         cdef cdc_bytes found
@@ -187,6 +239,22 @@ def written(tuple codec, bytes data):
         if outcome == CDC_WRITTEN:
             return PyBytes_FromStringAndSize(<const char *>out.data, out.size)
         return "" if outcome == CDC_NO_VALUE else None
+    finally:
+        free(out.data)
+
+
+def printed_json(printer, bytes avro):
+    """The JSON of *avro* as C prints it in place of *printer*, an `avro_json.JsonPrinter`; None if it refuses."""
+    cdef Printer made = Printer(printer)
+    cdef cdc_out out
+    memset(&out, 0, sizeof(out))
+    cdc_out_raw(&out, PyBytes_AS_STRING(avro), PyBytes_GET_SIZE(avro))
+    try:
+        if cdc_json(&out, 0, &made.form, &made.avro) == CDC_WRITTEN:
+            return PyBytes_FromStringAndSize(<const char *>out.data, out.size)
+        if out.error != CDC_OK or out.size != <size_t>PyBytes_GET_SIZE(avro):
+            raise MemoryError
+        return None
     finally:
         free(out.data)
 

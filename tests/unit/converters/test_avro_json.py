@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cdc import native
 from cdc.converters.json import JsonConverter
 from cdc.core.avro import Writer, write_field
 from cdc.core.errors import ConvertError
@@ -54,6 +55,12 @@ def avro(schema: Schema, value: Any, null_is_default: bool = True) -> bytes:
     return out.take()
 
 
+def in_c(made: JsonConverter, schema: Schema, written: bytes) -> bytes | None:
+    """What C prints; None if it leaves that to Python, or was not built."""
+    records = native.module("records")
+    return None if records is None else records.printed_json(made.printer("t", schema), written)
+
+
 @pytest.mark.parametrize("path", golden_files(), ids=lambda path: path.name)
 def test_golden_records_are_the_same_from_avro(path: Path) -> None:
     made = converter({})
@@ -64,6 +71,7 @@ def test_golden_records_are_the_same_from_avro(path: Path) -> None:
                 schema = schema_of(found["schema"])
                 value = value_of(schema, found["payload"])
                 assert made.printer("t", schema).printed(avro(schema, value)) == made.from_connect("t", schema, value)
+                assert in_c(made, schema, avro(schema, value)) in (None, made.from_connect("t", schema, value))
 
 
 def some_value(rng: random.Random, depth: int) -> tuple[Schema, Any]:
@@ -95,7 +103,21 @@ def test_any_value_is_the_same_from_avro(settings: dict[str, str]) -> None:
         written = avro(schema, value, made.null_is_default)
         if not made.null_is_default and schema.type in (ARRAY, MAP, "STRUCT"):
             continue  # inside of these, Avro always writes the default
-        assert made.printer("t", schema).printed(written) == made.from_connect("t", schema, value), (schema, value)
+        wanted = made.from_connect("t", schema, value)
+        assert made.printer("t", schema).printed(written) == wanted, (schema, value)
+        assert in_c(made, schema, written) in (None, wanted), (schema, value)
+
+
+@pytest.mark.skipif(native.module("records") is None, reason="no native modules were built")
+def test_c_prints_frequent_types() -> None:
+    made = converter({})
+    for kind, values in VALUES:
+        schema = struct("s", [("a", kind), ("b", replace(kind, optional=True))])
+        for value in values:
+            for other in (None, value):
+                known = kind.type not in (FLOAT32, FLOAT64)
+                printed = in_c(made, schema, avro(schema, (value, other)))
+                assert printed == (made.from_connect("t", schema, (value, other)) if known else None)
 
 
 def test_a_null_that_was_written_in_spite_of_a_default_is_the_default() -> None:
@@ -114,3 +136,4 @@ def test_bytes_that_are_no_value_of_the_schema_are_an_error() -> None:
         with pytest.raises(ConvertError):
             printer.printed(broken)
         assert printer.printed(good) == wanted
+        assert in_c(converter({}), schema, broken) is None

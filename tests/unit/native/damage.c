@@ -4,6 +4,7 @@
    Arguments: the number of rounds, and a seed. Each frame and each value is a block of its own, so that a byte beyond it
    is found. */
 #include "encode.h"
+#include "json.h"
 #include "mysql_log.h"
 #include "pg_copy.h"
 #include "pg_decode.h"
@@ -220,6 +221,27 @@ static void rows(void) {
     cdc_records_free(&records);
 }
 
+/* Values of a struct with a field of each kind, and one within it. */
+static void jsons(void) {
+    static const uint8_t avro[] = "\2\2\x80\1\2\x0ana\"\n\1\2\1\2\x0a" "12345" "\2\x9f\xff\xff\xff\xff\xff\xff\xff\xff\1";
+    static const uint8_t name[] = ",\"name\":", null[] = "null";
+    cdc_json_op ops[7] = {{CDC_JSON_STRUCT, 0, 7, 0, 4, name, null}};
+    cdc_json_form form = {ops, name, name, 8, 8};
+    cdc_out out = {0}, copy = {0};
+    uint32_t size = sizeof avro - 1, at;
+    uint8_t *data = pick(4) ? damaged(avro, &size) : copied(avro, size);
+    for (at = 1; at < 7; at++)
+        ops[at] = (cdc_json_op){(uint8_t)at, 0, at + 1, 8, 4, name, null};
+    ops[5].following = 7; /* a struct with one field */
+    ops[6].kind = (uint8_t)(pick(2) ? CDC_JSON_LONG : CDC_JSON_OTHER);
+    cdc_out_raw(&out, "before", 6);
+    cdc_out_raw(&out, data, size);
+    cdc_json(&out, 6, &form, &copy);
+    free(data);
+    free(out.data);
+    free(copy.data);
+}
+
 /* Two transactions of a log with two tables, one of them captured. */
 static void transactions(void) {
     static const uint8_t types[2][5] = {{33, 2, 19, 30, 16}, {162, 19, 23, 160, 16}};
@@ -376,6 +398,7 @@ int main(int argc, char **argv) {
         lines();
         rows();
         transactions();
+        jsons();
     }
     if (taken[0] == 0 || taken[1] == 0) return 3;
     while (count > 0) free((void *)frames[--count].data);

@@ -1,0 +1,142 @@
+#include "json.h"
+
+typedef struct {
+    const uint8_t *at, *end;
+} avro_t;
+
+static int number(avro_t *in, int64_t *value) {
+    uint64_t bits = 0;
+    int shift;
+    for (shift = 0; shift < 70 && in->at < in->end; shift += 7) {
+        uint8_t byte = *in->at++;
+        if (shift == 63 && byte > 1) return CDC_REFUSED;
+        bits |= (uint64_t)(byte & 127) << shift;
+        if (byte < 128) {
+            *value = (int64_t)(bits >> 1) ^ -(int64_t)(bits & 1);
+            return CDC_WRITTEN;
+        }
+    }
+    return CDC_REFUSED;
+}
+
+static int length(avro_t *in, size_t *size) {
+    int64_t value;
+    if (number(in, &value) || value < 0 || value > in->end - in->at) return CDC_REFUSED;
+    *size = (size_t)value;
+    return CDC_WRITTEN;
+}
+
+static void put_number(cdc_out *out, int64_t value) {
+    uint8_t digits[20];
+    int at = 20;
+    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do digits[--at] = (uint8_t)('0' + left % 10);
+    while (left /= 10);
+    if (value < 0) digits[--at] = '-';
+    cdc_out_raw(out, digits + at, (size_t)(20 - at));
+}
+
+static void put_escape(cdc_out *out, uint8_t byte) {
+    static const uint8_t plain[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt", hex[] = "0123456789ABCDEF";
+    uint8_t text[6] = {'\\', 'u', '0', '0', hex[byte >> 4], hex[byte & 15]};
+    int at;
+    for (at = 0; plain[at] && plain[at] != byte; at++) continue;
+    text[1] = plain[at] ? letters[at] : 'u';
+    cdc_out_raw(out, text, plain[at] ? 2 : 6);
+}
+
+static void put_string(cdc_out *out, const uint8_t *p, size_t size) {
+    size_t start = 0, at;
+    cdc_out_byte(out, '"');
+    for (at = 0; at < size; at++) {
+        if (p[at] >= 32 && p[at] != '"' && p[at] != '\\') continue;
+        cdc_out_raw(out, p + start, at - start);
+        put_escape(out, p[at]);
+        start = at + 1;
+    }
+    cdc_out_raw(out, p + start, size - start);
+    cdc_out_byte(out, '"');
+}
+
+static void put_base64(cdc_out *out, const uint8_t *p, size_t size) {
+    static const uint8_t letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    uint8_t *q;
+    if (size > UINT32_MAX / 2) {
+        out->error = CDC_TOO_LARGE;
+        return;
+    }
+    q = cdc_out_take(out, (size + 2) / 3 * 4 + 2);
+    if (q == NULL) return;
+    *q++ = '"';
+    for (; size > 0; p += 3, q += 4) {
+        uint32_t bits = (uint32_t)p[0] << 16 | (size > 1 ? (uint32_t)p[1] << 8 : 0) | (size > 2 ? p[2] : 0);
+        q[0] = letters[bits >> 18];
+        q[1] = letters[bits >> 12 & 63];
+        q[2] = size > 1 ? letters[bits >> 6 & 63] : '=';
+        q[3] = size > 2 ? letters[bits & 63] : '=';
+        size -= size < 3 ? size : 3;
+    }
+    *q = '"';
+}
+
+static int put(cdc_out *out, avro_t *in, const cdc_json_op *ops, uint32_t at) {
+    const cdc_json_op *op = ops + at;
+    int64_t value;
+    size_t size;
+    if (op->null_branch != CDC_NO_BRANCH) {
+        if (in->at == in->end) return CDC_REFUSED;
+        if (*in->at++ == op->null_branch) {
+            cdc_out_raw(out, op->null_data, op->null_len);
+            return CDC_WRITTEN;
+        }
+    }
+    switch (op->kind) {
+    case CDC_JSON_LONG:
+        if (number(in, &value)) return CDC_REFUSED;
+        put_number(out, value);
+        return CDC_WRITTEN;
+    case CDC_JSON_TEXT:
+    case CDC_JSON_BYTES:
+        if (length(in, &size)) return CDC_REFUSED;
+        (op->kind == CDC_JSON_TEXT ? put_string : put_base64)(out, in->at, size);
+        in->at += size;
+        return CDC_WRITTEN;
+    case CDC_JSON_BOOLEAN:
+        if (in->at == in->end) return CDC_REFUSED;
+        cdc_out_raw(out, *in->at ? "true" : "false", *in->at ? 4 : 5);
+        in->at++;
+        return CDC_WRITTEN;
+    case CDC_JSON_STRUCT:
+        cdc_out_byte(out, '{');
+        for (at++; at < op->following; at = ops[at].following) {
+            cdc_out_raw(out, ops[at].before, ops[at].before_len);
+            if (put(out, in, ops, at)) return CDC_REFUSED;
+        }
+        cdc_out_byte(out, '}');
+        return CDC_WRITTEN;
+    default: return CDC_REFUSED;
+    }
+}
+
+int cdc_json(cdc_out *out, size_t start, const cdc_json_form *form, cdc_out *avro) {
+    avro_t in;
+    if (out->error || start > out->size) return CDC_REFUSED;
+    avro->size = 0;
+    cdc_out_raw(avro, out->data + start, out->size - start);
+    if (avro->error) {
+        out->error = avro->error;
+        return CDC_REFUSED;
+    }
+    in.at = avro->data;
+    in.end = avro->data + avro->size;
+    out->size = start;
+    cdc_out_raw(out, form->before, form->before_len);
+    if (avro->size && put(out, &in, form->ops, 0) == CDC_WRITTEN && in.at == in.end) {
+        cdc_out_raw(out, form->after, form->after_len);
+        return CDC_WRITTEN;
+    }
+    if (out->error) return CDC_REFUSED;
+    out->size = start;
+    cdc_out_raw(out, avro->data, avro->size);
+    return CDC_REFUSED;
+}

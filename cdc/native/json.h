@@ -1,0 +1,29 @@
+/* Prints Avro bytes as JSON: the rules of cdc/converters/avro_json.py, for the types that are frequent. */
+#ifndef CDC_JSON_H
+#define CDC_JSON_H
+
+#include "codec.h"
+
+enum { CDC_JSON_OTHER, CDC_JSON_LONG, CDC_JSON_TEXT, CDC_JSON_BOOLEAN, CDC_JSON_BYTES, CDC_JSON_STRUCT };
+
+/* How the Avro bytes of one schema are printed. Those of a struct's fields follow it, each with what is within it. */
+typedef struct {
+    uint8_t kind, null_branch; /* CDC_NO_BRANCH: it is required */
+    uint32_t following;        /* the first op behind this one and what is within it */
+    uint32_t before_len, null_len;
+    const uint8_t *before;     /* of a field: the comma and the name */
+    const uint8_t *null_data;
+} cdc_json_op;
+
+/* The ops of one schema, and what is around each value. */
+typedef struct {
+    const cdc_json_op *ops;
+    const uint8_t *before, *after;
+    uint32_t before_len, after_len;
+} cdc_json_form;
+
+/* Replaces the Avro bytes of one value, which are in *out* from *start* on, by their JSON. Leaves them if it refuses: they
+   have a value of another type, or are no value of the schema. *avro*: room for a copy. */
+int cdc_json(cdc_out *out, size_t start, const cdc_json_form *form, cdc_out *avro);
+
+#endif
