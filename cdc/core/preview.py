@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from .errors import CdcError
@@ -34,10 +34,12 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class TableNames:
-    """The tables of a server that a connector captures, and the others that it could, both sorted."""
+    """The tables of a server that a connector captures, and the others that it could, both sorted. `rows`: the server's
+    estimates for captured ones, as far as it has any."""
 
     captured: tuple[TableId, ...]
     others: tuple[TableId, ...]
+    rows: Mapping[TableId, int] = field(default_factory=dict)
 
 
 class Look(NamedTuple):

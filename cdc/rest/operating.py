@@ -45,7 +45,8 @@ async def snapshots(service: Service, request: Request) -> Response:
 async def tables(service: Service, request: Request) -> Response:
     """The tables that a connector captures, and the others of its server, which is asked."""
     found = await in_thread(service.worker.tables, request.path_params["name"])
-    return JSONResponse({"captured": list(map(str, found.captured)), "others": list(map(str, found.others))})
+    return JSONResponse({"captured": list(map(str, found.captured)), "others": list(map(str, found.others)),
+                         "estimated_rows": {str(id): rows for id, rows in found.rows.items()}})
 
 
 async def notifications(service: Service, request: Request) -> Response:

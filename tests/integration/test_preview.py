@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from cdc import plugins
 from cdc.cli.main import cli
+from cdc.core.preview import TableNames
 from tests.conftest import BinlogDatabase, Database
 from tests.servers.mysql import BinlogServer
 from tests.servers.postgres import PostgresServer
@@ -90,3 +92,39 @@ def test_mysql_and_mariadb_are_looked_at(binlog_database: BinlogDatabase, tmp_pa
     finally:
         server.drop_user("preview_boss")
         server.drop_user("preview_weak")
+
+
+def test_tables_are_listed_with_estimates(postgres18: PostgresServer, binlog_database: BinlogDatabase) -> None:
+    name = postgres18.create_database("named")
+    database = Database(postgres18, name)
+    try:
+        database.execute("CREATE TABLE orders (id int PRIMARY KEY)")
+        database.execute("CREATE TABLE other (id int PRIMARY KEY)")
+        database.execute("INSERT INTO orders SELECT generate_series(1, 50)")
+        database.execute("ANALYZE orders")
+        found = named("postgres", {"database.dbname": name, "table.include.list": "public.orders",
+                                   "database.port": str(postgres18.port), "database.user": "postgres"})
+    finally:
+        postgres18.drop_database(name)
+    assert [str(id) for id in found.captured] == ["public.orders"]
+    assert [str(id) for id in found.others] == ["public.other"]
+    assert list(found.rows.values()) == [50]
+
+    binlog_database.execute("CREATE TABLE orders (id int PRIMARY KEY)")
+    binlog_database.execute("CREATE TABLE other (id int PRIMARY KEY)")
+    binlog_database.execute("INSERT INTO orders VALUES (1), (2), (3)")
+    binlog_database.execute("ANALYZE TABLE orders")
+    kind = "mariadb" if "MARIADB" in binlog_database.server.version.upper() else "mysql"
+    found = named(kind, {"table.include.list": f"{binlog_database.name}.orders", "database.user": "root",
+                         "database.port": str(binlog_database.server.port), "database.server.id": "77"})
+    assert [str(id) for id in found.captured] == [f"{binlog_database.name}.orders"]
+    assert f"{binlog_database.name}.other" in [str(id) for id in found.others]
+    assert list(found.rows.values()) == [3]
+
+
+def named(kind: str, more: dict[str, str]) -> TableNames:
+    plugin = plugins.find("connector", kind)
+    config, _ = plugin.load_parse()({"name": "c", "connector.class": kind, "topic.prefix": "srv",
+                                     "database.hostname": "127.0.0.1", **more})
+    found: TableNames = plugin.load_look().tables(config)
+    return found

@@ -6,6 +6,8 @@ import sys
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -24,12 +26,18 @@ _LINE_S: Final = 5.0
 """Off a terminal, a line comes at most this often."""
 _RATE_S: Final = 10.0
 _BAR: Final = 20
+_MOST_SHARE: Final = 0.99
+"""Estimates may be too low, so only the end is 100 %."""
 _ERASE: Final = "\r\x1b[K"
 
 
-def follow(client: Client, connector: str, id: str, tables: Sequence[str], *, as_json: bool) -> int:
-    """Show the progress of the snapshot *id* until it ends. Returns the exit code: FAILED if a table could not be read
-    or the snapshot was cancelled, INTERRUPTED for Ctrl-C. Raises NotReadyError if it does not begin."""
+def follow(client: Client, connector: str, id: str, tables: Sequence[str], *, as_json: bool,
+           estimates: Mapping[str, int] = MappingProxyType({})) -> int:
+    """Show the progress of the snapshot *id* until it ends. *estimates*: of the rows of tables.
+
+    Returns the exit code: FAILED if a table could not be read or the snapshot was cancelled, INTERRUPTED for Ctrl-C.
+    Raises NotReadyError if it does not begin.
+    """
     screen = Screen(live=sys.stdout.isatty() and not as_json, as_json=as_json, connector=connector)
     begun = time.monotonic()
     seen = False
@@ -42,6 +50,7 @@ def follow(client: Client, connector: str, id: str, tables: Sequence[str], *, as
                     hint=f"The log of the worker has the reason. Is it paused? cdc describe connector {connector}")
             if found is not None:
                 seen = True
+                found = _estimated(found, estimates)
                 screen.show(found)
                 if found.ended:
                     return screen.end(found)
@@ -52,6 +61,12 @@ def follow(client: Client, connector: str, id: str, tables: Sequence[str], *, as
         return INTERRUPTED
     finally:
         screen.close()
+
+
+def _estimated(found: Snapshot, estimates: Mapping[str, int]) -> Snapshot:
+    """*found* with *estimates* where the worker has none."""
+    return replace(found, tables=[
+        {**each, "estimated_rows": each["estimated_rows"] or estimates.get(each["name"])} for each in found.tables])
 
 
 class Screen:
@@ -156,12 +171,12 @@ def share_of(table: Mapping[str, Any]) -> float | None:
     """How much of a table is read, from 0 to 1: by the server's estimate of its rows, or by a key that is a number and
     counts from 1; None if neither is known."""
     if table["estimated_rows"]:
-        return float(min(1.0, table["rows"] / table["estimated_rows"]))
+        return float(min(_MOST_SHARE, table["rows"] / table["estimated_rows"]))
     try:
         at, most = int(table["current_key"] or "0"), int(table["maximum_key"] or "")
     except ValueError:
         return None
-    return min(1.0, at / most) if at >= 0 and most > 0 else None
+    return min(_MOST_SHARE, at / most) if at >= 0 and most > 0 else None
 
 
 def became(table: Mapping[str, Any]) -> str:

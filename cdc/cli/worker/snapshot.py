@@ -89,7 +89,8 @@ def snapshot(context: click.Context, client: Client, names: Sequence[str], where
         else:
             click.echo(f"The snapshot has begun: {signal['id']}. `cdc snapshot status` shows it.")
         return OK
-    return follow(client, chosen.connector, str(signal["id"]), list(chosen.matched), as_json=as_json)
+    return follow(client, chosen.connector, str(signal["id"]), list(chosen.matched), as_json=as_json,
+                  estimates={} if where else chosen.rows)
 
 
 @snapshot.command()

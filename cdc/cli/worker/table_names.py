@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from cdc.core.errors import ConfigError, StateError
@@ -20,11 +20,12 @@ _MOST_NAMED: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The tables of one connector: those that it captures, and the others of its server."""
+    """The tables of one connector: those that it captures, the others of its server, and estimates of rows."""
 
     connector: str
     captured: Sequence[str]
     others: Sequence[str]
+    rows: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Chosen:
     matched: Mapping[str, str]
     twins: frozenset[str] = frozenset()
     """Those that differ from another captured table in the case of letters only."""
+    rows: Mapping[str, int] = field(default_factory=dict)
 
     def pattern(self, table: str) -> str:
         """The name in a signal, where names are also read as regular expressions, without regard to case."""
@@ -64,13 +66,13 @@ def choose(client: Client, wanted: Sequence[str], connector: str | None) -> Chos
     matched = {_one(name, chosen): name for name in wanted}
     folded = [each.casefold() for each in chosen.captured]
     return Chosen(chosen.connector, matched, frozenset(
-        table for table in matched if folded.count(table.casefold()) > 1))
+        table for table in matched if folded.count(table.casefold()) > 1), chosen.rows)
 
 
 def of_connector(client: Client, name: str) -> Tables:
     """The tables of a connector; its server is asked."""
     found = client.get("connectors", name, "tables")
-    return Tables(name, found["captured"], found["others"])
+    return Tables(name, found["captured"], found["others"], found.get("estimated_rows") or {})
 
 
 def _if_it_has_any(client: Client, name: str) -> Tables | None:

@@ -52,6 +52,8 @@ def top(client: Client, names: Sequence[str], interval_s: float, count: int | No
             after, now = numbers(client), time.monotonic()
             shown = [name for name in after.connectors() if not names or name in names]
             rows = [row_of(name, before, after, now - then) for name in shown]
+            for row in rows:
+                row["snapshot"] = row["snapshot"] or running_copy(client, row["connector"])
             if live:
                 tables = busiest(shown, before, after, now - then)
                 click.echo(_REDRAW + screen(client.url, rows, tables), nl=False)
@@ -80,6 +82,17 @@ def row_of(name: str, before: Numbers, after: Numbers, seconds: float) -> dict[s
         "errors": int(after.sum("cdc_errors_total", name) or 0),
         "snapshot": f"{tables - (left or 0):.0f}/{tables:.0f} tables" if tables else "",
     }
+
+
+def running_copy(client: Client, name: str) -> str:
+    """The table that a snapshot beside the stream copies now, and its rows so far; empty without one."""
+    found = client.find("connectors", name, "snapshots")
+    for snapshot in found["snapshots"] if isinstance(found, dict) else ():
+        for copy in snapshot["tables"] if snapshot["state"] in ("running", "paused") else ():
+            if copy["state"] in ("running", "waiting"):
+                paused = ", paused" if snapshot["state"] == "paused" else ""
+                return f"{copy['name']} {copy['rows']:,} rows{paused}"
+    return ""
 
 
 def busiest(connectors: Sequence[str], before: Numbers, after: Numbers, seconds: float) -> list[tuple[str, str, float]]:

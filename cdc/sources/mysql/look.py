@@ -47,9 +47,11 @@ def tables(config: MySqlConfig) -> TableNames:
     conn = connection.connect(config)
     try:
         found = catalog.list_tables(conn, lambda id: not is_builtin(id))
+        captured = tuple(filter(filters.table, found))
+        rows = catalog.row_estimates(conn, captured)
     finally:
         connection.close(conn)
-    return TableNames(tuple(filter(filters.table, found)), tuple(id for id in found if not filters.table(id)))
+    return TableNames(captured, tuple(id for id in found if not filters.table(id)), rows)
 
 
 def _problems(conn: Connection, facts: server.MySqlFacts, config: MySqlConfig,

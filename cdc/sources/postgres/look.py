@@ -52,10 +52,16 @@ def tables(config: PostgresConfig) -> TableNames:
     conn = connection.connect(config)
     try:
         found = [TableId(config.database_dbname, *name) for name in publication.ordinary_tables(conn)]
+        estimates = query(conn, """\
+SELECT n.nspname, c.relname, c.reltuples::int8
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND c.reltuples > 0""")
     finally:
         conn.close()
-    return TableNames(tuple(id for id in found if filters.table(id)),
-                      tuple(id for id in found if not filters.table(id) and not is_builtin(id)))
+    captured = tuple(id for id in found if filters.table(id))
+    rows = {TableId(config.database_dbname, schema, name): count for schema, name, count in estimates}
+    return TableNames(captured, tuple(id for id in found if not filters.table(id) and not is_builtin(id)),
+                      {id: rows[id] for id in captured if id in rows})
 
 
 def _problems(conn: Connection, config: PostgresConfig, filters: Filters,

@@ -121,7 +121,7 @@ class Worker:
 
     def tables(self, name: str) -> TableNames:
         self._note("tables", name)
-        return TableNames((TableId("d", "s", "a"),), (TableId("d", "s", "b"),))
+        return TableNames((TableId("d", "s", "a"),), (TableId("d", "s", "b"),), {TableId("d", "s", "a"): 7})
 
     def notifications(self, name: str) -> Sequence[Notification]:
         self._note("notifications", name)

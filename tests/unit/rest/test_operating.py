@@ -57,7 +57,8 @@ def test_a_connector_that_does_not_run_takes_no_signal(client: Client, worker: W
 
 
 def test_tables_are_listed(client: Client) -> None:  # noqa: F811
-    assert client.get("/connectors/a/tables").json == {"captured": ["s.a"], "others": ["s.b"]}
+    assert client.get("/connectors/a/tables").json == {
+        "captured": ["s.a"], "others": ["s.b"], "estimated_rows": {"s.a": 7}}
 
 
 def test_snapshots_and_notifications_are_shown(client: Client) -> None:  # noqa: F811

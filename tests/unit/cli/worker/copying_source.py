@@ -67,7 +67,8 @@ def _ids(names: Sequence[str]) -> tuple[TableId, ...]:
     return tuple(TableId("shop", *name.split(".")) for name in names)
 
 
-LOOK = Look(lambda config: Preview("Server 1", (), (), ()), lambda config: TableNames(_ids(CAPTURED), _ids(OTHERS)))
+LOOK = Look(lambda config: Preview("Server 1", (), (), ()), lambda config: TableNames(
+    _ids(CAPTURED), _ids(OTHERS), dict.fromkeys(_ids(("sales.orders",)), 2000)))
 _HERE = "tests.unit.cli.worker.copying_source"
 _FILE = "tests.unit.rest.file_source"
 PLUGIN = Plugin("connector", "org.example.CopyingSourceConnector", f"{_HERE}:CopyingSource", (), f"{_FILE}:read",

@@ -107,6 +107,7 @@ def test_top_prints_lines_off_a_terminal(shop: Shell) -> None:  # noqa: F811
     lines = found.out.splitlines()
     assert (found.code, len(lines)) == (0, 2)
     assert " shop streaming: 0.0 changes/s, " in lines[0]
+    assert shop("top", "nothing", "-n", "1", "--interval", "0.2").out == ""
     row = json.loads(shop("top", "-n", "1", "--interval", "0.2", "--json").out)
     assert (row["connector"], row["state"], row["errors"]) == ("shop", "streaming", 0)
 
