@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from cdc import plugins
 from cdc.assembly import build, overrides, parse_worker, read_transforms, read_worker
@@ -18,6 +19,8 @@ from cdc.metrics.task import TaskMetrics
 from cdc.runtime import configfile
 from cdc.runtime.options import WorkerConfig, parse_connector, read_connector
 from cdc.runtime.overrides import ENVIRONMENT
+
+_CONVERTERS: Final = ("key.converter", "value.converter", "header.converter")
 
 
 def validate_files(files: Sequence[str | Path], strict: bool = False,
@@ -44,27 +47,34 @@ def validate_files(files: Sequence[str | Path], strict: bool = False,
 
 
 def connector_findings(given: Mapping[str, str], settings: WorkerConfig, file: str,
-                        strict: bool) -> list[dict[str, str]]:
+                       strict: bool) -> list[dict[str, str]]:
+    """The findings of one connector's configuration *given*, all of them at once, under a worker's *settings*."""
     parsed = read_connector(given, settings)
     found = _findings(parsed, file)
-    if parsed.problems:
-        return found
+    try:
+        plugin = plugins.find("connector", given.get("connector.class", ""))
+    except ConfigError as exc:
+        return found if parsed.problems else [*found, _finding("error", file, exc.option or "", str(exc))]
+    found += _findings(plugin.load_read()(given, strict=strict), file)
+    found += _findings(read_transforms(given)[1], file)
+    if any(each["level"] == "error" for each in found):
+        return found + [each for key in _CONVERTERS if key in given
+                        for each in _unknown_converter(key, given[key], file)]
     try:
         framework, _ = parse_connector(given, settings)
-        plugin = plugins.find("connector", framework.connector_class)
-        parsed = plugin.load_read()(given, strict=strict)
-        found += _findings(parsed, file)
-        if parsed.problems:
-            return found
         config, _ = plugin.load_parse()(given, strict=strict)
-        _, parsed = read_transforms(given)
-        found += _findings(parsed, file)
-        if parsed.problems:
-            return found
         build(plugin, config, framework, given, settings, TaskMetrics(framework.name), "", threading.Event())
     except ConfigError as exc:
         found.append(_finding("error", file, exc.option or "", str(exc)))
     return found
+
+
+def _unknown_converter(key: str, class_name: str, file: str) -> list[dict[str, str]]:
+    try:
+        plugins.find("converter", class_name, option=key)
+    except ConfigError as exc:
+        return [_finding("error", file, key, str(exc))]
+    return []
 
 
 def _findings(parsed: Parsed, file: Path | str) -> list[dict[str, str]]:

@@ -107,13 +107,17 @@ def _check(worker: str | None, *, elsewhere: bool) -> Callable[[Mapping[str, str
     settings, _ = parse_worker(providers.resolve(raw))
 
     def check(config: Mapping[str, str]) -> list[Remark]:
-        try:
-            resolved = providers.resolve(config)
-        except ConfigError as exc:
-            return [Remark("warning" if elsewhere else "error", exc.option or "", str(exc))]
+        found: list[Remark] = []
+        resolved: dict[str, str] = {}
+        for key, text in config.items():
+            try:
+                resolved |= providers.resolve({key: text})
+            except ConfigError as exc:
+                found.append(Remark("warning" if elsewhere else "error", exc.option or "", str(exc)))
+                resolved[key] = text
         levels = {"error": "error", "warning": "warning"}
-        return [Remark(levels.get(each["level"], "info"), each["option"], each["text"])  # type: ignore[arg-type]
-                for each in connector_findings(resolved, settings, "", False)]
+        return [*found, *(Remark(levels.get(each["level"], "info"), each["option"], each["text"])  # type: ignore[arg-type]
+                          for each in connector_findings(resolved, settings, "", False))]
 
     return check
 
@@ -148,4 +152,5 @@ def _show(candidate: Candidate) -> None:
     click.echo(f"{printable(candidate.name)}{printable(kind)} {verdict}")
     for each in sorted(candidate.remarks, key=lambda each: ["error", "warning", "info"].index(each.level)):
         about = f"{printable(each.about)}: " if each.about else ""
-        click.echo(f"  {click.style(each.level, fg=_COLORS.get(each.level))}: {about}{printable(each.text)}")
+        text = printable(each.text).removeprefix(about)
+        click.echo(f"  {click.style(each.level, fg=_COLORS.get(each.level))}: {about}{text}")

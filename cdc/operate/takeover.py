@@ -134,8 +134,9 @@ def look(candidate: Candidate, offsets: Offsets) -> None:
         candidate.remarks += candidate.handover.taken_over(offset)
     if not candidate.offsets:
         candidate.remarks.append(Remark(
-            "error", "offset", f"there is none for topic.prefix={prefix}, so nothing was delivered yet. Create the "
-            "connector here as a new one; it begins with a snapshot."))
+            "error", "offset", f"Kafka Connect has stored none for topic.prefix={prefix}. If the connector has just "
+            "begun there, repeat the command in a minute (offset.flush.interval.ms). If not, create it here as a new "
+            "one; it begins with a snapshot."))
 
 
 # -- taking over ------------------------------------------------------------------------------------------------------

@@ -163,6 +163,8 @@ def test_a_connector_is_taken_over_and_given_back(items: Items, connect: Connect
         topic.wait_for(0)
         wait_until(lambda: writer.last > 60, 30, "some rows")
         topic.wait_for(60)
+        wait_until(lambda: any({"messageType", "event"} & each["offset"].keys() for each in connect.offsets(name)), 30,
+                   "an offset within a transaction")
         dry = cdc("import", connect.url, "--connector", name, "--dry-run", "--offset-topic", connect.offset_topic,
                   "--bootstrap-servers", kafka.bootstrap)
         assert "can be taken over" in dry

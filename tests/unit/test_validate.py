@@ -119,6 +119,14 @@ def test_what_only_building_shows_is_found_too(files: Files) -> None:
     assert files.findings(WORKER, connector) == [("error", "0.properties", "value.converter")]
 
 
+def test_all_that_is_wrong_with_a_connector_is_said_at_once(files: Files) -> None:
+    wrong = {"slot.name": "Not Good", "errors.tolerance": "some", "transforms": "a", "transforms.a.type": "Mine",
+             "header.converter": "Other"}
+    assert files.findings(WORKER, CONNECTORS["postgres"] | wrong) == [
+        ("error", "0.properties", option)
+        for option in ("errors.tolerance", "slot.name", "transforms.a.type", "header.converter")]
+
+
 def test_one_file_may_hold_both(files: Files) -> None:
     assert files.findings(WORKER | CONNECTORS["postgres"] | {"slot.name": "Not Good"}) == [
         ("error", "worker.properties", "slot.name")]

@@ -117,7 +117,7 @@ def test_a_connector_that_has_nothing_against_it_is_ready() -> None:
     ({"connector.class": "io.confluent.connect.jdbc.JdbcSinkConnector"}, "sink connector"),
     ({"connector.class": "com.example.Mine"}, "Mine is not among the connectors"),
     ({"connector.class": "io.debezium.connector.oracle.OracleConnector"}, "Oracle"),
-    ({**CONFIG, "topic.prefix": "other"}, "none for topic.prefix=other"),
+    ({**CONFIG, "topic.prefix": "other"}, "stored none for topic.prefix=other"),
 ])
 def test_what_cannot_be_taken_over_says_why(config: dict[str, str], text: str) -> None:
     found = looked(Connect(config=config))
