@@ -58,7 +58,7 @@ class MySqlPosition:
     """The file, place and GTIDs as of which its rows were read last, if not at this position; the server's UUID."""
     witness: Witness | None = None
     """What shows that a log is the one that was read up to here."""
-    control: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    control: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
     """The keys of signals and of snapshots beside the stream (`Control.offset`)."""
 
     @property

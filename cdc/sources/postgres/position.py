@@ -82,7 +82,7 @@ class PostgresPosition:
     begin_lsn: int = 0
     begin_time_us: int = 0
     progress: Progress | None = field(default=None, repr=False)
-    control: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    control: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
 
     def confirmable(self) -> int:
         """The LSN up to which the server may remove its log; 0 for none."""
