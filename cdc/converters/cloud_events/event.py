@@ -7,7 +7,7 @@ Source: debezium/debezium, `CloudEventsMaker` with its subclasses of the connect
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from cdc.core.errors import ConvertError
@@ -16,7 +16,7 @@ from cdc.core.schema import BOOLEAN, INT8, INT16, INT32, INT64, STRING, STRUCT, 
 SPECVERSION: Final = "1.0"
 CONTENT_TYPES: Final = {"json": "application/json", "avro": "application/avro"}
 _TEXT: Final = Schema(STRING)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH: Final = datetime(1970, 1, 1)
 _BLOCK: Final = ("id", "total_order", "data_collection_order")
 """The fields of an envelope's `transaction`."""
 
@@ -54,7 +54,7 @@ class Source:
         self.schema = schema
         self._index = {field.name: index for index, field in enumerate(schema.fields)}
         self.extensions = [(extension_name(field.name), _extension_schema(field.schema)) for field in schema.fields]
-        self._texts = [field.schema.type == INT64 for field in schema.fields]
+        self._fields = [(field.schema.default, field.schema.type == INT64) for field in schema.fields]
 
     def get(self, source: tuple[Any, ...], name: str) -> Any:
         """A field's value, or its default. Raises ConvertError if there is no such field."""
@@ -67,8 +67,8 @@ class Source:
     def values(self, source: tuple[Any, ...]) -> list[Any]:
         """All of them, as extension attributes: CloudEvents have no numbers of 64 bits, so these are text."""
         found = []
-        for field, value, as_text in zip(self.schema.fields, source, self._texts, strict=True):
-            each = field.schema.default if value is None else value
+        for (default, as_text), value in zip(self._fields, source, strict=True):
+            each = default if value is None else value
             found.append(str(each) if as_text and each is not None else each)
         return found
 
@@ -84,7 +84,7 @@ def event_time(ms: int) -> str:
         moment = _EPOCH + timedelta(milliseconds=ms)
     except OverflowError as exc:
         raise ConvertError("the event's source.ts_ms is outside of the years 1 to 9999") from exc
-    return f"{moment.year:04d}-{moment:%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    return moment.isoformat(timespec="milliseconds") + "Z"
 
 
 def extension_name(name: str, prefix: str = "") -> str:

@@ -18,8 +18,9 @@ _TYPES = {"float": FLOAT32, "double": FLOAT64}
 
 @functools.cache
 def golden_files() -> tuple[Path, ...]:
-    """All recordings of records; `connect-*` hold requests."""
-    return tuple(sorted(path for path in GOLDEN.glob("*.jsonl.gz") if not path.name.startswith("connect-")))
+    """All recordings of records with their schemas; `connect-*` hold requests, `signals-*` have no schemas."""
+    return tuple(sorted(path for path in GOLDEN.glob("*.jsonl.gz")
+                        if not path.name.startswith(("connect-", "signals-"))))
 
 
 def golden_records(path: Path) -> Iterator[dict[str, Any]]:

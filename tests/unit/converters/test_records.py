@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from cdc.converters import records as records_module
+from cdc.converters.apicurio.converter import ExtJsonConverter
 from cdc.converters.json import JsonConverter
-from cdc.converters.plan import ColumnFailures
+from cdc.converters.json_schema.converter import JsonSchemaConverter
+from cdc.converters.plan import ColumnFailures, ValuePlan
+from cdc.converters.protobuf.converter import ProtobufConverter
 from cdc.converters.records import RecordConverter
 from cdc.converters.simple import SimpleHeaderConverter
 from cdc.core.errors import ConvertError, RegistryConnectionError, RegistryRefusedError
@@ -169,6 +172,27 @@ def test_an_old_keys_unchanged_column_has_no_other_row() -> None:
     old, new = row("1", LEFT_OUT), row("2", "new")
     with pytest.raises(ConvertError, match="key column 'name'"):
         one(made(), record(UPDATE, of, old, new, key_row=old))
+
+
+PRINTED: list[tuple[Any, dict[str, str]]] = [
+    (JsonConverter, {}), (JsonSchemaConverter, {"schema.registry.url": "mock://printed"}),
+    (ProtobufConverter, {"schema.registry.url": "mock://printed", "optional.for.nullables": "true"}),
+    (ExtJsonConverter, {"apicurio.registry.url": "mock://printed", "apicurio.registry.auto-register": "true"}),
+]
+
+
+@pytest.mark.parametrize(("kind", "settings"), PRINTED, ids=[kind.__name__ for kind, _ in PRINTED])
+def test_a_plan_writes_what_the_converter_makes_of_the_values(kind: Any, settings: dict[str, str]) -> None:
+    key, value = kind(), kind()
+    key.configure(settings, True)
+    value.configure(settings, False)
+    of = table([ID, NAME], [ID])
+    values = ValuePlan(of, ColumnFailures("fail"))
+    for change in (record(CREATE, of, None, row("1", "a")), record(UPDATE, of, row("1", None), row("2", "é")),
+                   record(DELETE, of, row("3", ""), None)):
+        found = one(made(key, value), change)
+        assert found.value == value.from_connect(TOPIC, of.envelope_schema, values.value(change, NOW_US))
+        assert found.key == key.from_connect(TOPIC, of.key_schema, values.key(change.key_row, None))
 
 
 def test_json_with_schemas_has_the_tables_schemas() -> None:

@@ -12,7 +12,7 @@ from cloudevents.v1.http import from_json
 from cdc.converters.apicurio.converter import ApicurioAvroConverter
 from cdc.converters.avro.converter import AvroConverter
 from cdc.converters.cloud_events.converter import CloudEventsConverter
-from cdc.converters.cloud_events.event import extension_name
+from cdc.converters.cloud_events.event import event_time, extension_name
 from cdc.converters.registry.client import MockRegistry
 from cdc.core.avro import Writer
 from cdc.core.errors import ConfigError, ConvertError
@@ -184,6 +184,13 @@ def test_bytes_that_are_no_envelope_are_an_error() -> None:
     out.put_byte(0)
     with pytest.raises(ConvertError):
         make()._printer("t", ENVELOPE.as_optional()).printed(out.take())
+
+
+def test_times() -> None:
+    assert [event_time(ms) for ms in (0, -1, 1_700_000_000_120, -62_135_596_800_000)] == [
+        "1970-01-01T00:00:00.000Z", "1969-12-31T23:59:59.999Z", "2023-11-14T22:13:20.120Z", "0001-01-01T00:00:00.000Z"]
+    with pytest.raises(ConvertError, match="outside of the years"):
+        event_time(1 << 60)
 
 
 def test_names_of_extension_attributes() -> None:

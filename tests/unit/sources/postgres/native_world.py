@@ -11,6 +11,8 @@ from cdc.codecs.postgres import text as pgtext
 from cdc.codecs.postgres.values import DurationCodec
 from cdc.codecs.text import DecimalCodec, TextCodec
 from cdc.codecs.time import MICROS, MILLIS, NANOS
+from cdc.converters.json_schema.converter import JsonSchemaConverter
+from cdc.converters.protobuf.converter import ProtobufConverter
 from cdc.converters.records import RecordConverter
 from cdc.converters.views import Views
 from cdc.core.codec import Codec
@@ -151,7 +153,8 @@ class Settings:
     resumed: PostgresPosition | None = None
     """Where the stream goes on."""
     json: str = ""
-    """`key`, `value` or both: what is JSON; `schemas` for JSON with schemas."""
+    """`key`, `value` or both: what is JSON; `schemas` for JSON with schemas, `schema` for JSON Schema, `protobuf`
+    for Protobuf instead."""
 
 
 SETTINGS = (
@@ -163,6 +166,11 @@ def _json(settings: Settings, side: str) -> Any:
     """The JSON converter of that side; None if it is Avro."""
     if side not in settings.json:
         return None
+    for word, kind in (("schema", JsonSchemaConverter), ("protobuf", ProtobufConverter)):
+        if word in settings.json.split():
+            made: Any = kind()
+            made.configure({"schema.registry.url": "mock://native", "scrub.invalid.names": "true"}, side == "key")
+            return made
     return json_converter(**{"schemas.enable": str("schemas" in settings.json).lower()})
 
 

@@ -55,7 +55,8 @@ def test_c_and_python_give_the_same_behind_transforms(name: str, tolerant: bool)
 
 
 @pytest.mark.skipif(about.core() != "compiled", reason="plain Python makes JSON from values")
-@pytest.mark.parametrize("json", ["key", "value", "key value", "key value schemas"])
+@pytest.mark.parametrize("json", ["key", "value", "key value", "key value schemas", "key value schema",
+                                  "key value protobuf"])
 @pytest.mark.parametrize("name", ["", "unwrap-rewrite", "logical", "unwrap-nulls", "unknown-ReplaceField$Value"])
 def test_c_and_python_give_the_same_json(name: str, json: str) -> None:
     keys = test_outcomes.config(CHAINS[name]) if name else {}
