@@ -115,7 +115,7 @@ def test_every_connector_is_looked_at(files: Files) -> None:
 def test_what_only_building_shows_is_found_too(files: Files) -> None:
     worker = WORKER | {"sink.type": "file", "sink.file.path": str(files.folder / "out"), "sink.file.format": "avro"}
     assert files.findings(worker, CONNECTORS["postgres"]) == [("error", "0.properties", "sink.file.format")]
-    connector = CONNECTORS["postgres"] | {"value.converter": "protobuf"}
+    connector = CONNECTORS["postgres"] | {"value.converter": "org.example.OwnConverter"}
     assert files.findings(WORKER, connector) == [("error", "0.properties", "value.converter")]
 
 
