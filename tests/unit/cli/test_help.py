@@ -12,7 +12,7 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from cdc.cli.main import HERE, OF_WORKER, cli
-from tests.unit.cli.worker.live import Shell, shell, shop  # noqa: F401
+from tests.unit.cli.worker.live import Shell, running, shell, shop  # noqa: F401
 
 
 def commands(way: str = "cdc", command: click.Command = cli) -> Iterator[tuple[str, click.Command]]:

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from cdc import assembly, plugins
 from cdc.cli.main import main
 from cdc.config.providers import Providers
+from cdc.runtime.connectors import Connectors
 from tests.servers.process import wait_until
 from tests.unit.rest.file_source import PLUGIN
 
@@ -44,33 +45,40 @@ class Shell:
         return Ended(int(ended.value.code or 0), captured.out, captured.err)
 
 
-def served(tmp_path: Path, more: Mapping[str, str] | None = None) -> Iterator[str]:
-    """The address of a worker that runs until the iterator goes on."""
-    raw = {"sink.type": "file", "sink.file.path": str(tmp_path / "events"), "listeners": "http://127.0.0.1:0",
-           "offset.storage.file.filename": str(tmp_path / "offsets"), "value.converter.schemas.enable": "false",
-           "offset.flush.interval.ms": "0", **(more or {})}
-    settings, _ = assembly.parse_worker(raw)
-    providers = Providers.of(raw)
-    connectors = assembly.assemble(settings, [], providers)
-    server = assembly.rest_server(settings, connectors, providers)
-    connectors.worker.worker_id = server.start()[0]
-    connectors.worker.start()
-    try:
-        yield connectors.worker.worker_id
-    finally:
-        stopped = connectors.worker.stop(20)
-        connectors.worker.close()
-        server.stop()
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connectors]:
+    """A worker, which the tests of a module share."""
+    folder = tmp_path_factory.mktemp("worker")
+    raw = {"sink.type": "file", "sink.file.path": str(folder / "events"), "listeners": "http://127.0.0.1:0",
+           "offset.storage.file.filename": str(folder / "offsets"), "value.converter.schemas.enable": "false",
+           "offset.flush.interval.ms": "0"}
+    with capture_logs():  # they would stand between what commands print
+        settings, _ = assembly.parse_worker(raw)
+        providers = Providers.of(raw)
+        connectors = assembly.assemble(settings, [], providers)
+        server = assembly.rest_server(settings, connectors, providers)
+        connectors.worker.worker_id = server.start()[0]
+        connectors.worker.start()
+        try:
+            yield connectors
+        finally:
+            stopped = connectors.worker.stop(20)
+            connectors.worker.close()
+            server.stop()
     assert stopped
 
 
 @pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Shell]:
+def shell(running: Connectors, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Shell]:
+    """Commands against the worker, which has no connectors and no offsets."""
     monkeypatch.setattr(plugins, "installed", lambda: (PLUGIN,))
-    with capture_logs():  # they would stand between what commands print
-        for url in served(tmp_path):
-            monkeypatch.setenv("CDC_CLI_URL", url)
-            yield Shell(capsys, url)
+    monkeypatch.setenv("CDC_CLI_URL", running.worker.worker_id)
+    yield Shell(capsys, running.worker.worker_id)
+    for name in list(running.connectors()):
+        running.stop(name)
+        wait_until(lambda name=name: not running.worker.is_leaving(name), 20, "the end of a task")  # type: ignore[misc]
+        running.reset_offsets(name)
+        running.delete(name)
 
 
 @pytest.fixture

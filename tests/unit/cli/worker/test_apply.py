@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from .live import FILE, Shell, shell, shop, written  # noqa: F401
+from .live import FILE, Shell, running, shell, shop, written  # noqa: F401
 
 PROPERTIES = "name=a\nconnector.class=FileStreamSource\nfile=x\ntopic=t\n"
 FORMS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from .live import Shell, shell, shop  # noqa: F401
+from .live import Shell, running, shell, shop  # noqa: F401
 
 FIRST = {"connector": "shop", "partition": {"filename": "in"}, "offset": {"position": 3}}
 
@@ -19,8 +19,8 @@ def test_offsets_are_shown_exported_changed_and_reset(shop: Shell, tmp_path: Pat
     backup.write_text(shop("offsets", "export", "--url", shop.url).out)
     assert json.loads(backup.read_text()) == FIRST
 
-    running = shop("offsets", "set", "shop", "--offset", '{"position": 1}')
-    assert (running.code, "cdc stop shop" in running.err) == (5, True)
+    refused = shop("offsets", "set", "shop", "--offset", '{"position": 1}')
+    assert (refused.code, "cdc stop shop" in refused.err) == (5, True)
     assert shop("offsets", "reset", "shop").code == 5
     shop("stop", "shop", "--wait", "20")
 

@@ -19,7 +19,7 @@ from cdc.cli.worker.table_names import Chosen, matches
 from tests.servers.process import wait_until
 
 from . import copying_source
-from .live import FILE, Shell, shell, written  # noqa: F401
+from .live import FILE, Shell, running, shell, written  # noqa: F401
 
 COPYING = {**FILE, "connector.class": "CopyingSource"}
 

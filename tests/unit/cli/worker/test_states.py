@@ -10,7 +10,7 @@ import pytest
 
 from cdc import levels
 
-from .live import FILE, Shell, shell, shop, written  # noqa: F401
+from .live import FILE, Shell, running, shell, shop, written  # noqa: F401
 
 
 def test_what_a_worker_has_is_listed(shop: Shell) -> None:  # noqa: F811
