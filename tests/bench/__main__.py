@@ -7,7 +7,8 @@ Drains one backlog by workload with `cdc run` into Kafka, and beside it, in turn
 (`pg_recvlogical`, `mysqlbinlog --raw`, COPY) and a bare producer of the same messages. It prints each rate, CPU time by
 thread, memory and bytes, and the medians of the paired ratios. A sample is void unless its topic is right (`gate.py`).
 With --peer, W1, W2 and W5 run in Kafka Connect with the real Debezium, too, both sides with JSON without schemas.
-W7 is latency at 1000 transactions a second, W8 the start. Say the load of the machine with the figures; it is printed.
+`--threads 2 4` drains W5 with so many readers, too. W7 is latency at 1000 transactions a second, W8 the start. Say the
+load of the machine with the figures; it is printed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -51,6 +52,7 @@ def main() -> None:
         for name in args.databases:
             with contextlib.ExitStack() as one:
                 bench = Bench(_database(name, one), sinks, args.rows, args.pairs, args.seconds, rival)
+                bench.readers = args.threads
                 for workload in args.workloads or bench.database.kinds:
                     if workload in bench.database.kinds:
                         bench.run(workload)
@@ -67,6 +69,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--pure", action="store_true", help="the uncompiled core")
     parser.add_argument("--peer", action="store_true", help="Debezium in Kafka Connect beside it: W1, W2, W5")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="keys of the worker or connector")
+    parser.add_argument("--threads", nargs="+", type=int, default=[], metavar="N",
+                        help="W5 also with so many readers (snapshot.max.threads)")
     args = parser.parse_args()
     unknown = set(args.workloads) - {*WORKLOADS, "W7", "W8"}
     if unknown:
@@ -96,6 +100,7 @@ class Bench:
         self.pairs = pairs
         self.seconds = seconds
         self.rival = rival
+        self.readers: Sequence[int] = ()
         self._usual: Drained | None = None
 
     def run(self, kind: str) -> None:
@@ -125,6 +130,10 @@ class Bench:
             others: dict[str, Measured] = {"bare producer": bare, **({floor[0]: floor[1]} if floor else {})}
             if workload.against:
                 others[workload.against] = self._drain(f"{name}_plain", WORKLOADS[workload.against], rows)
+            for count in self.readers if workload.snapshot else ():
+                several = {**workload.settings, "snapshot.max.threads": str(count)}
+                others[f"{count} readers"] = self._drain(
+                    f"{name}_readers{count}", replace(workload, settings=several), rows)
             rounds.append((ours, others))
             print(f"  {'cdc':22}{ours}", flush=True)
             for yardstick, measured in rounds[-1][1].items():
