@@ -2,8 +2,8 @@
 
 A server that this machine has not, and that cannot be fetched, skips the test; in CI (CI=true) that is a failure.
 
-The whole suite runs in two processes side by side, each with servers of its own, for tests with servers mostly wait. A
-part of it (`pytest tests/unit`) runs in one process. `-n 0` forces one, `-n 3` three.
+The whole suite runs in three processes side by side, each with servers of its own, for tests with servers mostly wait.
+A part of it (`pytest tests/unit`) runs in one process. `-n 0` forces one, `-n 2` two.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from tests.servers.registry import RegistryServer
 from tests.servers.server import Server
 
 TESTS = Path(__file__).parent
-PROCESSES = 2
-"""More would need 2 GB and a core each."""
+PROCESSES = 3
+"""On two cores or more. Each needs 2 GB."""
 _fleet = fleet.Fleet()
 _numbers = itertools.count(1)
 S = TypeVar("S", bound=Server)
@@ -41,7 +41,7 @@ S = TypeVar("S", bound=Server)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """How many processes `-n auto` means; 0 is none but pytest's own."""
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.collectonly
-    return PROCESSES if whole and (os.cpu_count() or 1) >= PROCESSES else 0
+    return PROCESSES if whole and (os.cpu_count() or 1) >= 2 else 0
 
 
 def pytest_configure() -> None:
