@@ -12,17 +12,17 @@ import importlib
 import operator
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from importlib import metadata
 from typing import Any, Final, Literal
 
 from cdc import other_connectors
+from cdc.config import extensions
+from cdc.config.extensions import GROUP
 from cdc.config.table import OptionTable
 from cdc.core.errors import ConfigError
 from cdc.runtime.options import WORKER_OPTIONS
 
-Kind = Literal["connector", "converter", "transform", "predicate", "sink", "offset store"]
-GROUP: Final = "cdc.plugins"
-"""The entry points by which other packages offer plugins."""
+Kind = Literal["connector", "converter", "transform", "predicate", "sink", "offset store",
+               "custom converter", "post processor"]
 _SUFFIXES: Final = ("HeaderConverter", "Connector", "Converter", "Transformation", "Predicate")
 """What Kafka Connect cuts off a class name to make an alias (`PluginUtils.prunedName`)."""
 
@@ -255,6 +255,9 @@ PLUGINS: Final[tuple[Plugin, ...]] = (
            options=f"{_TRANSFORMS}.predicates:HEADER_OPTIONS"),
     Plugin("predicate", f"{_KAFKA}.predicates.RecordIsTombstone", f"{_TRANSFORMS}.predicates:RecordIsTombstone",
            options="cdc.config.table:NO_OPTIONS"),
+    Plugin("post processor", "io.debezium.processors.reselect.ReselectColumnsPostProcessor", missing=(
+        "It reads values again that the log left out. The log has them with REPLICA IDENTITY FULL (PostgreSQL) or "
+        "binlog_row_image=FULL (MySQL, MariaDB).")),
     Plugin("sink", "kafka", "cdc.sinks.kafka:build", options="cdc.sinks.kafka_options:OPTIONS",
            check="cdc.sinks.kafka_options:check"),
     Plugin("sink", "stdout", "cdc.sinks.stdout:build"),
@@ -287,15 +290,7 @@ def installed() -> tuple[Plugin, ...]:
 
     Ours go before plugins of the same name. Raises ConfigError for an entry point that cannot be loaded.
     """
-    found: list[Plugin] = []
-    for entry in metadata.entry_points(group=GROUP):
-        try:
-            made = entry.load()
-        except Exception as exc:
-            raise ConfigError(f"The plugin {entry.value} cannot be loaded: {type(exc).__name__}: {exc}.",
-                              hint="Repair the Python package that has it, or remove it.") from exc
-        found += [made] if isinstance(made, Plugin) else made
-    return tuple(found)
+    return tuple(extensions.offered())
 
 
 _OPTION: Final[Mapping[Kind, str]] = {"connector": "connector.class", "sink": "sink.type"}
@@ -354,7 +349,7 @@ def _advice(kind: Kind, name: str) -> str:
     known = {key: plugin for (of, key), plugin in {**_by_name(installed()), **_BY_NAME}.items() if of == kind}
     near = difflib.get_close_matches(name.strip().lower(), known, n=1)
     meant = f"Did you mean {known[near[0]].class_name}? " if near else ""
-    port = _PORT if kind in ("transform", "predicate") and not near else ""
+    port = _PORT if kind in ("transform", "predicate", "post processor") and not near else ""
     return f"{meant}{port}{_available(kind)}"
 
 

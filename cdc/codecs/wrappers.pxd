@@ -8,3 +8,6 @@ cdef class ConstantCodec(Codec):
 cdef class MappingCodec(Codec):
     cdef readonly Codec codec
     cdef readonly object mapping
+
+cdef class ConvertedCodec(MappingCodec):
+    pass

@@ -40,3 +40,17 @@ class MappingCodec(Codec):
 
     def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
         write_value(out, self.schema, self.mapping(self.codec.value(data, start, end)))
+
+
+class ConvertedCodec(MappingCodec):
+    """The same for a function between schemas: what it makes has the schema *schema*."""
+
+    def __init__(self, schema: Schema, codec: Codec, mapping: Callable[[Any], Any]) -> None:
+        MappingCodec.__init__(self, codec, mapping)
+        self.schema = schema
+
+
+def unconverted(codec: Codec) -> Codec:
+    """What reads the database's own value: *codec* without a custom converter. The service itself compares such values,
+    because a converter may make one value of several."""
+    return codec.codec if isinstance(codec, ConvertedCodec) else codec

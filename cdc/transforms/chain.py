@@ -21,6 +21,9 @@ from cdc.core.record import Message, Record
 from cdc.core.table import TableSchema
 from cdc.core.view import RecordView
 
+from .post_processor import OfChanges
+
+POST_PROCESSORS: Final = "post.processors"
 STAGE: Final = "TRANSFORMATION"
 """Kafka Connect's name of the stage, as its log lines and headers have it."""
 MAX_OUTCOMES: Final = 50_000
@@ -42,7 +45,7 @@ class Plugin(Protocol):
     def option_table(self) -> OptionTable | None: ...
 
 
-Kind = Literal["transform", "predicate"]
+Kind = Literal["transform", "predicate", "post processor"]
 Find = Callable[[Kind, str, str], Plugin]
 """Takes kind, class or short name, and the key that has it. Raises ConfigError."""
 
@@ -177,13 +180,15 @@ class Chain:
 
 
 def read_steps(config: Mapping[str, str], find: Find) -> tuple[list[Step], Parsed]:
-    """The steps that a connector's *config* asks for, and its problems and notes; steps with problems are missing.
-    Raises nothing."""
+    """The steps that a connector's *config* asks for, post-processors first, and its problems and notes; steps with
+    problems are missing. Raises nothing."""
     parsed = Parsed({}, frozenset(), {}, [], [])
+    processors = {alias: _made(config, find, "post processor", f"{alias}.", _FRAMEWORK, parsed)
+                  for alias in _aliases(config, POST_PROCESSORS, parsed)}
     aliases = _aliases(config, "transforms", parsed)
     predicates = {alias: _made(config, find, "predicate", f"predicates.{alias}.", _FRAMEWORK, parsed)
                   for alias in _aliases(config, "predicates", parsed)}
-    steps = []
+    steps = [Step(alias, made[0], OfChanges(made[1])) for alias, made in processors.items() if made is not None]
     for alias in aliases:
         prefix = f"transforms.{alias}."
         made = _made(config, find, "transform", prefix, _OF_TRANSFORMS, parsed)

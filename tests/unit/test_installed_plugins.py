@@ -41,6 +41,21 @@ def test_its_options_are_checked_with_ours() -> None:
     assert list(problems(one_step("Label"))) == ["transforms.x.header"]
 
 
+def test_a_post_processor_comes_before_all_transforms_and_sees_changes_of_rows_only() -> None:
+    config = one_step("com.acme.kafka.Label", header="how") | {
+        "post.processors": "s", "s.type": "com.acme.kafka.Stamp", "s.text": "x"}
+    assert [header.name for header in kept(config, change()).headers][-2:] == ["stamp", "how"]
+    assert [header.name for header in kept({"post.processors": "s", "s.type": "Stamp"}, message("x")).headers] == []
+
+
+def test_a_post_processor_in_java_is_an_error_that_says_what_to_do() -> None:
+    config = {"post.processors": "r", "r.type": "io.debezium.processors.reselect.ReselectColumnsPostProcessor"}
+    assert list(problems(config)) == ["r.type"]
+    with pytest.raises(ConfigError) as caught:
+        plugins.find("post processor", "org.other.Cleaner", option="r.type")
+    assert "Write it in Python" in caught.value.hint
+
+
 def test_a_converter_and_a_sink_are_found_and_listed() -> None:
     made = plugins.find("converter", "hex").load()()
     assert made.from_connect("t", None, "ab") == b"6162"

@@ -1,4 +1,4 @@
-"""The option `converters`: of Debezium's custom converters, one is available.
+"""The option `converters`: of Debezium's custom converters, this one is ours (`shared/custom.py` has the others).
 
 Debezium sources: TinyIntOneToBooleanConverter, CustomConverterRegistry; Debezium docs, "Custom converters".
 """
@@ -19,7 +19,7 @@ from cdc.sources.mysql.ddl.structure import ColumnDef
 
 from .types import ColumnType
 
-_TINYINT_TO_BOOLEAN: Final = tuple(
+TINYINT_TO_BOOLEAN: Final = tuple(
     f"io.debezium.connector.{package}.converters.TinyIntOneToBooleanConverter" for package in ("mysql", "binlog"))
 _TYPES: Final = ("TINYINT", "TINYINT UNSIGNED")
 _OWN: Final = ("type", "selector", "length.checker")
@@ -46,20 +46,11 @@ def shown_as_boolean(found: ColumnType) -> ColumnType:
                    binary_codec=ShownCodec(schema, found.binary_codec, bool))
 
 
-def read_converters(parsed: Parsed, config: Mapping[str, str]) -> tuple[TinyIntToBoolean, ...]:
-    """The converters that `converters` names, in that order. Problems are added to *parsed*."""
+def read_booleans(parsed: Parsed, config: Mapping[str, str]) -> tuple[TinyIntToBoolean, ...]:
+    """Those of the converters that `converters` names, in that order. Problems are added to *parsed*."""
     names = [name.strip() for name in config.get("converters", "").split(",") if name.strip()]
-    made = []
-    for name in names:
-        class_name = config.get(f"{name}.type", "").strip()
-        if class_name in _TINYINT_TO_BOOLEAN:
-            made.append(_tinyint_to_boolean(name, parsed, config))
-        elif class_name:
-            parsed.problem(f"{name}.type", f"{class_name} is not available, and would change the events.",
-                           f"There is {_TINYINT_TO_BOOLEAN[0]}.")
-        else:
-            parsed.problem(f"{name}.type", "the converter's class is missing.", f"There is {_TINYINT_TO_BOOLEAN[0]}.")
-    return tuple(made)
+    return tuple(_tinyint_to_boolean(name, parsed, config) for name in names
+                 if config.get(f"{name}.type", "").strip() in TINYINT_TO_BOOLEAN)
 
 
 def _tinyint_to_boolean(name: str, parsed: Parsed, config: Mapping[str, str]) -> TinyIntToBoolean:

@@ -19,7 +19,7 @@ from cdc.sources.shared.modes import DOC
 from cdc.sources.shared.options import SourceConfig, option_table, varied
 from cdc.sources.shared.parsing import SourceOptions, refuse_key_stores
 
-from .booleans import TinyIntToBoolean, read_converters
+from .booleans import TINYINT_TO_BOOLEAN, TinyIntToBoolean, read_booleans
 from .flavor import MARIADB, MYSQL, Flavor
 from .former_keys import FORMER_KEYS, OTHER_KEYS, lists_say_the_same
 
@@ -268,11 +268,12 @@ _MORE: Final = (
     ),
     Option(
         key="converters", type="STRING", importance="LOW", group="Events",
-        doc="Names of custom converters; <name>.type is the class. Available: TinyIntOneToBooleanConverter, with the"
-        " options <name>.selector (regexes of database.table.column) and <name>.length.checker (true).",
+        doc="Names of custom converters; <name>.type is the class: TinyIntOneToBooleanConverter, with the options"
+        " <name>.selector (regexes of database.table.column) and <name>.length.checker (true); or one of another"
+        " package (cdc docs custom-converters).",
     ),
     Option(key="post.processors", type="STRING", importance="LOW", group="Events",
-           doc="Names of post-processors; none is available yet."),
+           doc="Names of post-processors of other packages, applied before all transforms; <name>.type is the class."),
     Option(
         key=_PROPERTY, effect="inert", why=JDBC, doc="Connection properties of the JDBC driver.", group="MySQL",
         pattern=re.compile(
@@ -296,7 +297,7 @@ _JDBC_OPTIONS: Final = (
 
 def _extras(parsed: Parsed, config: Mapping[str, str]) -> None:
     values = parsed.values
-    values["boolean_columns"] = read_converters(parsed, config)
+    values["boolean_columns"] = read_booleans(parsed, config)
     values["store_only_captured_tables"] = values.pop(_ONLY_TABLES.attribute)
     values["store_only_captured_databases"] = values.pop(_ONLY_DATABASES.attribute)
     for match, _ in parsed.families["driver.*"]:
@@ -327,11 +328,11 @@ _CHECKS: Final = (_extras, _both_lists, _key_stores, _precision)
 _MYSQL: Final = SourceOptions(
     settings=MySqlConfig,
     table=option_table(MySqlConfig, *_MORE, *_JDBC_OPTIONS, server_group="MySQL", formers=FORMER_KEYS),
-    checks=_CHECKS, has_converters=True, other_keys=OTHER_KEYS, within=lists_say_the_same,
+    checks=_CHECKS, own_converters=TINYINT_TO_BOOLEAN, other_keys=OTHER_KEYS, within=lists_say_the_same,
     kind=foreign_keys.MYSQL, history=True)
 _MARIADB: Final = SourceOptions(
     settings=MariaDbConfig, table=option_table(MariaDbConfig, *_MORE, server_group="MySQL", formers=FORMER_KEYS),
-    checks=_CHECKS, has_converters=True, other_keys=OTHER_KEYS, within=lists_say_the_same,
+    checks=_CHECKS, own_converters=TINYINT_TO_BOOLEAN, other_keys=OTHER_KEYS, within=lists_say_the_same,
     kind=foreign_keys.MYSQL, history=True)
 
 OPTIONS: Final = _MYSQL.table

@@ -30,7 +30,8 @@ class TableBuilder:
                  source_schema: Schema) -> None:
         self.config = config
         self.columns = ColumnBuilder(naming, filters, rules, source_schema,
-                                     shared_topics=config.cdc_shared_topics)
+                                     shared_topics=config.cdc_shared_topics,
+                                     converters=config.custom_converters)
         self.relaxed = False
         self._made: dict[tuple[Any, ...], tuple[TableStructure, TableSchema]] = {}
 
@@ -87,7 +88,8 @@ class TableBuilder:
                                      optional=column.nullable or found.always_optional)
         if self.config.keep_comments and column.comment:
             schema = replace(schema, doc=column.comment)
-        if any(each.takes(id, column) for each in self.config.boolean_columns):
+        taken = any(each.takes(id, column) for each in self.config.boolean_columns)
+        if taken:
             found = shown_as_boolean(found)
             schema = replace(schema, type=BOOLEAN, default=None if schema.default is None else bool(schema.default))
         unchanged = schema.default if inserted else self._placeholder(schema)
@@ -98,7 +100,7 @@ class TableBuilder:
         return self.columns.column(id, ColumnParts(
             index=index, type_name=found.type_name, source=source, schema=schema, codec=found.codec,
             binary_codec=found.binary_codec, key_codec=found.codec, key_binary_codec=found.binary_codec,
-            unchanged=unchanged, unchanged_in_key=inserted))
+            unchanged=unchanged, unchanged_in_key=inserted), taken=taken)
 
     def _placeholder(self, schema: Schema) -> Any:
         """The text or bytes of `unavailable.value.placeholder`; None where a column's type cannot hold it."""

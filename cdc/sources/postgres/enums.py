@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from cdc.codecs.wrappers import unconverted
 from cdc.core.errors import DecodeError
 from cdc.core.table import Column, TableSchema
 
@@ -40,7 +41,7 @@ class EnumColumn:
         if codec is None:
             return []
         try:
-            value = codec.value(raw, 0, len(raw))
+            value = unconverted(codec).value(raw, 0, len(raw))
         except DecodeError:
             return []  # the converter says so
         found = [value] if isinstance(value, str) else [each for each in value if isinstance(each, str)]

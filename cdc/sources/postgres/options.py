@@ -339,8 +339,11 @@ _SOURCE = SourceOptions(
         PostgresConfig,
         _FLUSH_SOURCE,
         _SEEK,
-        Option(key="converters", type="LIST", importance="LOW", group="Events", doc="Custom converters; none yet."),
-        Option(key="post.processors", type="LIST", importance="LOW", group="Events", doc="Post-processors; none yet."),
+        Option(key="converters", type="LIST", importance="LOW", group="Events",
+               doc="Names of custom converters of other packages; <name>.type is the class."),
+        Option(key="post.processors", type="LIST", importance="LOW", group="Events",
+               doc="Names of post-processors of other packages, applied before all transforms; <name>.type is the"
+               " class."),
         Option(key="database.sslfactory", doc="A Java class.", effect="inert", why=JVM_CLASS, group="Postgres"),
         Option(key="database.connection.factory.class", doc="A Java class.", effect="inert", why=JVM_CLASS),
         DATABASE_PROPERTIES,

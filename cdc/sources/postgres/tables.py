@@ -89,7 +89,8 @@ class TableBuilder:
                  database: str, source_schema: Schema) -> None:
         self.config = config
         self.columns = ColumnBuilder(naming, filters, rules, source_schema,
-                                     shared_topics=config.cdc_shared_topics)
+                                     shared_topics=config.cdc_shared_topics,
+                                     converters=config.custom_converters)
         self.database = database
         self.streaming = False
         self.money_shift = 0

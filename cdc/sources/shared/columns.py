@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from cdc.core.codec import Codec
+from cdc.core.custom import ConvertedField
 from cdc.core.fallback import fallback
 from cdc.core.schema import Schema
 from cdc.core.table import Column, TableId, TableSchema
@@ -19,6 +20,7 @@ from cdc.debezium.naming import TopicNaming
 from cdc.debezium.schemas import make_table_schema
 from cdc.log import get_logger
 
+from .custom import NamedConverter, converted
 from .topics import TopicOwners
 
 log = get_logger(__name__)
@@ -57,13 +59,14 @@ class ColumnBuilder:
     """Makes the columns and table schemas of one connector, and warns once for each column."""
 
     def __init__(self, naming: TopicNaming, filters: Filters, rules: Sequence[Rule], source_schema: Schema, *,
-                 shared_topics: str = "refuse") -> None:
-        """*shared_topics*: `cdc.shared.topics`."""
+                 shared_topics: str = "refuse", converters: Sequence[NamedConverter] = ()) -> None:
+        """*shared_topics*: `cdc.shared.topics`. *converters*: `converters`."""
         self.naming = naming
         self.topics = TopicOwners(naming, allow=shared_topics == "allow")
         self.filters = filters
         self.rules = rules
         self.source_schema = source_schema
+        self._converters = converters
         self._warned: set[tuple[TableId, str, str]] = set()
 
     def schema(self, id: TableId, column: str, type_schema: Schema, default: Default, *, optional: bool) -> Schema:
@@ -72,8 +75,10 @@ class ColumnBuilder:
             self.warn(id, column, "column_default_not_understood")
         return replace(type_schema, optional=optional, default=default.value)
 
-    def column(self, id: TableId, parts: ColumnParts) -> Column:
-        """The column that *parts* describe, with its mapper. A key has neither mapper nor `null_value`."""
+    def column(self, id: TableId, parts: ColumnParts, *, taken: bool = False) -> Column:
+        """The column that *parts* describe, with its mapper. A key has neither mapper nor `null_value`. *taken*: a
+        converter of the source's own has taken it."""
+        parts = parts if taken or not self._converters else self._converted(id, parts)
         schema, source = parts.schema, parts.source
         required = not schema.optional and schema.default is None
         null_value = parts.null_value if required else None
@@ -90,6 +95,24 @@ class ColumnBuilder:
         return Column(parts.index, source.name, self.naming.field_name(source.name), parts.type_name, schema, codec,
                       binary_codec, parts.schema, parts.key_codec, parts.key_binary_codec, unchanged, null_value,
                       parts.unchanged_in_key)
+
+    def _converted(self, id: TableId, parts: ColumnParts) -> ColumnParts:
+        """*parts* as the first custom converter that takes the column makes them."""
+        source = parts.source
+        found = converted(self._converters, ConvertedField(
+            source.name, str(id), source.type_name, source.length, source.scale, parts.schema.optional, parts.schema),
+            parts.schema)
+        if found is None:
+            return parts
+        codec, binary = found.codec(parts.codec), parts.binary_codec and found.codec(parts.binary_codec)
+        same_kind = (found.schema.type, found.schema.name) == (parts.schema.type, parts.schema.name)
+        return replace(
+            parts, schema=found.schema, codec=codec, binary_codec=binary,
+            key_codec=codec if parts.key_codec is parts.codec else found.codec(parts.key_codec),
+            key_binary_codec=binary if parts.key_binary_codec is parts.binary_codec
+            else parts.key_binary_codec and found.codec(parts.key_binary_codec),
+            unchanged=found.schema.default if parts.unchanged_in_key else parts.unchanged if same_kind else None,
+            null_value=None)
 
     def key_names(self, id: TableId, columns: Iterable[str], own: Sequence[str]) -> Sequence[str]:
         """The names of the key's columns: by `message.key.columns` among *columns*, else the table's *own* key."""

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from cdc.codecs.wrappers import unconverted
 from cdc.core import control
 from cdc.core.control import Notification, Signal, SnapshotStatus
 from cdc.core.errors import DecodeError, StateError
@@ -287,5 +288,5 @@ def _text(column: Column, record: Record) -> str | None:
     if kind == NULL or data is None:
         return None
     codec = column.key_binary_codec if kind == BINARY and column.key_binary_codec else column.key_codec
-    value = codec.value(data, 0, len(data))
+    value = unconverted(codec).value(data, 0, len(data))
     return value if isinstance(value, str) else str(value)

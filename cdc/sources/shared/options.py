@@ -20,6 +20,7 @@ from cdc.debezium.mappers import Rule
 
 from .accepted_options import INERT, LATER, family
 from .conversions import TOPIC_PART, key_columns, operations, regexes, statements, tags
+from .custom import NamedConverter
 from .former_keys import FORMER_KEYS
 from .modes import CONFIGURED_OPTIONS, DOC
 
@@ -187,6 +188,8 @@ class SourceConfig(ControlConfig):
     )
     column_mappers: tuple[Rule, ...] = field(default=())
     """All column options, in the order in which they are tried; of those that match a column the first applies."""
+    custom_converters: tuple[NamedConverter, ...] = field(default=())
+    """`converters`, of other packages."""
     include_schema_comments: bool = option(
         "include.schema.comments", "BOOLEAN", default="false",
         doc="Add comments of columns to schemas.", group="Events",

@@ -19,6 +19,7 @@ from cdc.debezium.mappers import Rule, mapper_rules
 from cdc.debezium.naming import TopicNaming, effective_field_mode
 
 from . import foreign_keys
+from .custom import read_converters
 from .modes import check_mode
 from .options import COLUMN_FAMILIES, MULTIPLIER, OVERRIDE, SourceConfig
 
@@ -42,8 +43,8 @@ class SourceOptions(Generic[C]):
     settings: type[C]
     table: OptionTable
     checks: Sequence[Check]
-    has_converters: bool = False
-    """Whether one of the checks reads `converters`; else they are not available."""
+    own_converters: Sequence[str] = ()
+    """The custom converters that the source has itself; one of its checks reads them."""
     other_keys: Mapping[str, str] = field(default_factory=dict)
     """Keys of other databases' connectors that limit what is captured, and what to use here."""
     within: Callable[[str, str, Parsed], str] | None = None
@@ -65,12 +66,12 @@ class SourceOptions(Generic[C]):
         _tell(made, parsed)
         _combinations(parsed)
         _empty_lists(parsed, config)
-        self._unavailable(parsed, config)
         values["busy_retries"] = values["busy_delay_s"] = None  # a source whose server has such options sets them
         values["column_mappers"] = _column_mappers(parsed, config)
         values["snapshot_select_statement_overrides"] = _select_overrides(parsed)
         values["snapshot_max_threads_multipliers"] = _multipliers(parsed)
         self._foreign_keys(parsed, config)
+        read_converters(parsed, config, self.own_converters)
         for check in self.checks:
             check(parsed, config)
         check_mode(values, parsed, history=self.history)
@@ -108,13 +109,8 @@ class SourceOptions(Generic[C]):
                 parsed.problems[:] = [Problem(other, problem.text, f"Use {now}.") if problem.option == other
                                       else problem for problem in parsed.problems]
 
-    def _unavailable(self, parsed: Parsed, config: Mapping[str, str]) -> None:
-        for key in (*(() if self.has_converters else ("converters",)), "post.processors"):
-            if config.get(key, "").strip():
-                parsed.problem(key, "not available yet, and leaving it out would change the events.", "Remove it.")
-
     def _names(self, parsed: Parsed, config: Mapping[str, str]) -> None:
-        """How fields and topics are named; and no notes on the keys of extensions, which are a problem as a whole."""
+        """How fields and topics are named; and no notes on the keys of post-processors, which the chain reads."""
         mode = parsed.values["field_name_adjustment_mode"]
         parsed.values["field_name_adjustment_mode"] = effective_field_mode(mode, config)
         if not any(problem.option.startswith("topic.") for problem in parsed.problems):
@@ -122,8 +118,7 @@ class SourceOptions(Generic[C]):
                 TopicNaming.from_config(SimpleNamespace(**parsed.values))
             except ConfigError as exc:
                 parsed.problem(exc.option or "topic.naming.strategy", exc.message, exc.hint)
-        extensions = ("post.processors",) if self.has_converters else ("converters", "post.processors")
-        names = [name.strip() for key in extensions for name in config.get(key, "").split(",")]
+        names = [name.strip() for name in config.get("post.processors", "").split(",")]
         prefixes = tuple(f"{name}." for name in names if name)
         if prefixes:
             parsed.notes[:] = [note for note in parsed.notes

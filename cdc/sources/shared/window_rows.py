@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from cdc.codecs.wrappers import unconverted
 from cdc.core.control import WINDOW_CLOSE, WINDOW_OPEN
 from cdc.core.errors import DecodeError
 from cdc.core.record import CREATE, DELETE, Record
@@ -52,7 +53,7 @@ class WindowRows:
         binary = row.kind(column.index) == BINARY and column.key_binary_codec
         codec = column.key_binary_codec if binary and column.key_binary_codec else column.key_codec
         try:
-            value = codec.value(data, 0, len(data))
+            value = unconverted(codec).value(data, 0, len(data))
         except (DecodeError, ValueError):
             return False
         return bool(value == (f"{self.id}-close" if record.op == CREATE else self.open_id))

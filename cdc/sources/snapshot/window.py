@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Final, cast
 
+from cdc.codecs.wrappers import unconverted
 from cdc.core.errors import DecodeError
 from cdc.core.record import DELETE, TOMBSTONE, TRUNCATE, UPDATE, Record
 from cdc.core.row import ABSENT, BINARY, NULL, UNCHANGED, Row
@@ -79,7 +80,7 @@ def _value(column: Column, row: Row) -> Hashable:
         raise UnknownKeyError(column.name)
     codec = column.key_binary_codec if kind == BINARY and column.key_binary_codec else column.key_codec
     try:
-        return _hashable(codec.value(data, 0, len(data)))
+        return _hashable(unconverted(codec).value(data, 0, len(data)))
     except (DecodeError, ValueError) as exc:
         raise UnknownKeyError(column.name) from exc
 

@@ -1,4 +1,5 @@
-"""An example of another package's plugins: a transform, a predicate, a converter and a sink.
+"""An example of another package's plugins: a transform, a predicate, a converter, a custom
+converter, a post-processor and a sink.
 
 Its `pyproject.toml` would say:
 
@@ -13,6 +14,7 @@ from typing import Any
 
 from cdc.config.options import option, settings
 from cdc.config.table import OptionTable
+from cdc.core.custom import ConvertedField, Register
 from cdc.core.errors import ConvertError, TransformError
 from cdc.core.interfaces import Ack, Outgoing, SinkSettings
 from cdc.core.schema import STRING, STRUCT, Schema
@@ -75,6 +77,36 @@ class HexConverter:
         return (value.encode() if isinstance(value, str) else value).hex().encode()
 
 
+@settings
+class IsbnSettings:
+    schema_name: str = option("schema.name", required=True, doc="Name of the schema of the values.")
+
+
+ISBN_OPTIONS = OptionTable.of(IsbnSettings)
+
+
+class Isbn:
+    """Text columns called isbn become text without hyphens: Debezium's example of a custom converter."""
+
+    def __init__(self, config: Mapping[str, str]) -> None:
+        """*config*: the connector's keys below `NAME.`, without that prefix; they were checked with `ISBN_OPTIONS`."""
+        self.schema = Schema(STRING, name=IsbnSettings(**ISBN_OPTIONS.parse(config).values).schema_name)
+
+    def converter_for(self, field: ConvertedField, register: Register) -> None:
+        if field.name == "isbn" and field.schema.type == STRING:
+            register(self.schema, lambda text: text.replace("-", ""))
+
+
+class Stamp:
+    """A post-processor: every change of a row gets a header."""
+
+    def __init__(self, config: Mapping[str, str]) -> None:
+        self.text = config.get("text", "")
+
+    def apply(self, view: RecordView) -> None:
+        view.add_header("stamp", Schema(STRING), self.text)
+
+
 class MemorySink:
     """Keeps what it gets, and loses it at the end."""
 
@@ -118,5 +150,7 @@ PLUGINS = [
     Plugin("transform", "com.acme.kafka.Label", "acme_cdc:Label", options="acme_cdc:OPTIONS"),
     Plugin("predicate", "com.acme.kafka.HasKey", "acme_cdc:HasKey"),
     Plugin("converter", "com.acme.kafka.HexConverter", "acme_cdc:HexConverter"),
+    Plugin("custom converter", "com.acme.kafka.Isbn", "acme_cdc:Isbn", options="acme_cdc:ISBN_OPTIONS"),
+    Plugin("post processor", "com.acme.kafka.Stamp", "acme_cdc:Stamp"),
     Plugin("sink", "acme", "acme_cdc:build"),
 ]

@@ -200,11 +200,10 @@ def test_former_snapshot_modes_are_taken_with_a_note(mode: str) -> None:
     assert [note.option for note in found] == ["snapshot.mode"]
 
 
-@pytest.mark.parametrize("key", ["converters", "post.processors"])
-def test_what_would_change_events_and_is_missing_is_an_error(key: str) -> None:
-    found = read_postgres(LEAST | {key: "a", f"{key}.a.type": "b", "a.type": "b"})
-    assert [problem.option for problem in found.problems] == [key]
-    assert problems({key: " "}) == {}
+def test_a_converter_that_nobody_has_is_an_error() -> None:
+    found = read_postgres(LEAST | {"converters": "a", "a.type": "b"})
+    assert [problem.option for problem in found.problems] == ["a.type"]
+    assert problems({"converters": " "}) == {}
 
 
 def test_settings_of_missing_converters_are_not_called_unknown() -> None:

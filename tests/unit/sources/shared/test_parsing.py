@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 
@@ -33,14 +34,14 @@ def checks_the_pump(parsed: Parsed, config: Mapping[str, str]) -> None:
         parsed.problem("leak", "it leaks.")
 
 
-def source(*, has_converters: bool = False, history: bool = False) -> SourceOptions[PumpConfig]:
+def source(*, own_converters: Sequence[str] = (), history: bool = False) -> SourceOptions[PumpConfig]:
     return SourceOptions(
         settings=PumpConfig,
         table=option_table(PumpConfig, server_group="Pump", formers=(*FORMER_KEYS, Former("pump.old", "pump.key"))),
-        checks=(checks_the_pump,), has_converters=has_converters, history=history)
+        checks=(checks_the_pump,), own_converters=own_converters, history=history)
 
 
-def problems(config: Mapping[str, str], **more: bool) -> list[str]:
+def problems(config: Mapping[str, str], **more: Any) -> list[str]:
     return [each.option for each in source(**more).read({**LEAST, **config}).problems]
 
 
@@ -213,15 +214,17 @@ def test_the_mode_of_five_switches() -> None:
     assert problems({**config, f"{based}.start.stream": "perhaps"}) == [f"{based}.start.stream", "snapshot.mode"]
 
 
-def test_converters_are_a_problem_unless_the_source_reads_them() -> None:
-    config = {"converters": "c", "c.type": "x"}
-    assert problems(config) == ["converters"]
+def test_a_converter_that_nobody_has_is_a_problem_unless_the_source_reads_it() -> None:
+    config = {"converters": "c", "c.type": "x", "c.table.include.list": "y"}
+    assert problems(config) == ["c.type"]
     assert "c.type" not in notes(config)
-    assert problems(config, has_converters=True) == []
+    assert problems(config, own_converters=("x",)) == ["c.table.include.list"]
 
 
-def test_post_processors_would_change_events_so_they_are_a_problem() -> None:
-    assert problems({"post.processors": "a"}, has_converters=True) == ["post.processors"]
+def test_keys_of_post_processors_are_left_to_the_chain_that_applies_them() -> None:
+    config = {"post.processors": "a", "a.type": "x", "a.table.include.list": "y"}
+    assert problems(config) == []
+    assert not [option for option in notes(config) if option.startswith("a.")]
 
 
 def test_lists_of_one_kind_exclude_each_other() -> None:
