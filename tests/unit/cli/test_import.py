@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.worker.live import Shell, shell, shop  # noqa: F401
+from tests.unit.cli.worker.live import Shell, running, shell, shop  # noqa: F401
 
 
 def test_a_dry_run_says_what_stands_against_each_connector(shop: Shell) -> None:  # noqa: F811
