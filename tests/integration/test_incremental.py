@@ -19,6 +19,8 @@ from cdc.core.record import Record
 from tests.conftest import BinlogDatabase, Database
 from tests.integration import mysql_source, pg_source
 from tests.integration.pg_source import cells
+from tests.servers.postgres import PostgresServer
+from tests.servers.process import wait_until
 
 Rows = dict[tuple[Any, ...], dict[str, Any]]
 
@@ -115,6 +117,13 @@ def served(request: pytest.FixtureRequest) -> Iterator[Postgres | Binlog]:
     server.drop_database(name)
 
 
+@pytest.fixture
+def database18(postgres18: PostgresServer) -> Iterator[Database]:
+    name = postgres18.create_database(f"waits_{os.getpid()}_{next(_numbers)}")
+    yield Database(postgres18, name)
+    postgres18.drop_database(name)
+
+
 @contextmanager
 def writing(served: Postgres | Binlog, seed: int) -> Iterator[None]:
     """Two sessions change rows until the block ends."""
@@ -177,6 +186,10 @@ def fill(served: Postgres | Binlog) -> None:
             for number in rand.sample(range(600), 20):
                 cursor.execute("INSERT INTO c VALUES (%s, %s, %s)", (key, number, number))
         cursor.execute("COMMIT")
+
+
+def completed(source: Any, id: str) -> bool:
+    return any(each.id == id and each.state == "completed" for each in source.snapshots())
 
 
 class Replay:
@@ -253,8 +266,7 @@ def test_topics_are_like_the_tables_under_writers_and_restarts(served: Postgres 
                                       if each.get("incremental_snapshot_collections")])
                 source = served.source({"incremental.snapshot.chunk.size": "17"})
                 source.start(offset)
-            done = [each for each in source.snapshots() if each.state == "completed"]
-            if done:
+            if completed(source, "s"):
                 break
             if len(taken) % 20 == 19:
                 source.signal(Signal("p", control.RESUME_SNAPSHOT, {}, "file"))
@@ -274,7 +286,7 @@ def finished(source: Any, id: str) -> list[Any]:
     """The records until the snapshot *id* is completed."""
     records: list[Any] = []
     deadline = time.monotonic() + 40
-    while not any(each.id == id and each.state == "completed" for each in source.snapshots()) or source.control.due:
+    while not completed(source, id) or source.control.due:
         assert time.monotonic() < deadline
         batch = source.poll(0.05)
         records += batch.records if batch is not None else []
@@ -312,7 +324,8 @@ def test_rows_are_read_in_the_order_of_any_key(served: Postgres | Binlog) -> Non
             "additional-conditions": [{"data-collection": f"{served.schema}.wide", "filter": "n <> 3 -- not this"}],
         }, "file"))
         found = numbers(finished(source, "w"))
-        states = {each.name.rpartition(".")[2]: each.state for each in source.snapshots()[-1].tables}
+        states = {each.name.rpartition(".")[2]: each.state
+                  for run in source.snapshots() if run.id == "w" for each in run.tables}
         assert states.pop("o_s") == "NO_PRIMARY_KEY"
         assert set(states.values()) == {"done"}
         assert found == {**{name: each for name, each in wanted.items() if name != "o_s"}, "wide": [0, 1, 2, 4, 5]}
@@ -340,7 +353,7 @@ def test_a_table_is_altered_emptied_and_dropped_meanwhile(served: Postgres | Bin
         deadline = time.monotonic() + 40
         read = 0
         offset: dict[str, Any] = {}
-        while not any(each.state == "completed" for each in source.snapshots()):
+        while not completed(source, "s"):
             assert time.monotonic() < deadline
             batch = source.poll(0.05)
             if batch is not None:
@@ -367,7 +380,7 @@ def test_a_table_is_altered_emptied_and_dropped_meanwhile(served: Postgres | Bin
         served.database.execute("DROP TABLE c")
         source.signal(Signal("d", control.EXECUTE_SNAPSHOT, {"data-collections": [f"{served.schema}.c"]}, "file"))
         finished(source, "d")
-        assert source.snapshots()[-1].tables[0].state == "UNKNOWN_SCHEMA"
+        assert next(each for each in source.snapshots() if each.id == "d").tables[0].state == "UNKNOWN_SCHEMA"
     finally:
         source.stop()
 
@@ -408,3 +421,48 @@ def test_an_added_table_is_copied_beside_the_others(served: Postgres | Binlog) -
     found += run(f"{t},{c}", lambda source, found: ("t", "c") in found)
     assert sorted(each for each in found if each[0] == "t") == [("t", "c"), ("t", "c")]
     assert rows == {1, 2}
+
+
+def waits(admin: Any) -> bool:
+    return bool(admin.execute("SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep'").fetchall())
+
+
+def test_a_commit_that_waits_for_a_standby_is_not_undone(database18: Database) -> None:
+    """The log has the transaction, but a chunk does not show it: the row would be the older one."""
+    database18.execute("CREATE TABLE t (id int PRIMARY KEY, v int)")
+    database18.execute("INSERT INTO t SELECT i, 0 FROM generate_series(1, 9) i")
+    source = pg_source.make_source(database18, {"incremental.snapshot.chunk.size": "4"})
+    source.start(None)
+    updates = 0
+    threads: list[threading.Thread] = []
+    with database18.connect(autocommit=True) as admin:
+        try:
+            admin.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+            admin.execute("SELECT pg_reload_conf()")
+            while not waits(admin):  # the server notices the setting a little later
+                updates += 1
+                threads.append(threading.Thread(
+                    target=lambda: database18.execute("UPDATE t SET v = v + 1 WHERE id = 5")))
+                threads[-1].start()
+                wait_until(lambda: not threads[-1].is_alive() or waits(admin), 10, "the update")
+            records: list[Any] = []
+            deadline = time.monotonic() + 20
+            while sum(isinstance(each, Record) and each.op == "u" for each in records) < updates:
+                assert time.monotonic() < deadline
+                batch = source.poll(0.05)
+                records += batch.records if batch is not None else []
+            source.signal(Signal("s", control.EXECUTE_SNAPSHOT, {"data-collections": ["public.t"]}, "file"))
+            for _ in range(20):
+                batch = source.poll(0.05)
+                records += batch.records if batch is not None else []
+            assert not any(each.op == "r" for each in records)
+        finally:
+            admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            admin.execute("SELECT pg_reload_conf()")
+            for each in threads:
+                each.join(20)
+        try:
+            rows = {(cells(each) or {})["id"]: (cells(each) or {})["v"] for each in finished(source, "s")}
+        finally:
+            source.stop()
+    assert rows == {id: updates if id == 5 else 0 for id in range(1, 10)}

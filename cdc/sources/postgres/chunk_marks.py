@@ -94,20 +94,23 @@ class Marks:
         """Before the first chunk: find out which transactions the stream may have told that are not visible yet."""
         if self._suspects is not None:
             return
-        seen = look(conn)
+        (names, standby), = query(conn, "SELECT pg_catalog.current_setting('synchronous_standby_names'),"
+                                        " pg_catalog.pg_is_in_recovery()")
         self._suspects = frozenset()
-        if seen.standby or not seen.running:
+        if standby:
             return
-        (names,), = query(conn, "SELECT pg_catalog.current_setting('synchronous_standby_names')")
+        # A transaction keeps this lock until it is visible. The newest ones are in no snapshot's list.
+        rows = query(conn, "SELECT transactionid::text::int8 FROM pg_catalog.pg_locks"
+                           " WHERE locktype = 'transactionid' AND mode = 'ExclusiveLock' AND granted")
         if names:
-            self._suspects = seen.running
-        else:
+            self._suspects = frozenset(int(xid) for xid, in rows)
+        elif rows:
             time.sleep(_SETTLES_S)
 
     def joined(self, seen: Seen, table: str) -> bool:
         """Whether none of those is still not visible."""
         suspects = self._suspects or frozenset()
-        self._suspects = suspects & seen.running
+        self._suspects = frozenset(xid for xid in suspects if not seen.sees(xid))
         if self._suspects and time.monotonic() > self._told_at + 60:
             self._told_at = time.monotonic()
             log.warning("incremental_snapshot_waits", table=table, transactions=len(self._suspects),
