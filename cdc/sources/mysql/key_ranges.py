@@ -19,7 +19,7 @@ from .connection import Connection, query, query_named
 from .key_order import NUMBERS, Order
 from .quoting import quoted, quoted_table
 
-RANGE_BYTES: Final = 4 << 20
+RANGE_BYTES: Final = 2 << 20
 _SMALLEST_ROWS: Final = 1000
 _AT_ONCE: Final = 16
 _ROW_BYTES: Final = """\

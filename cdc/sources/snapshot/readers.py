@@ -57,7 +57,7 @@ class Readers:
                  max_bytes: int) -> None:
         self._readers = list(readers)
         self._another = another
-        self._max_bytes = max_bytes
+        self._max_bytes = max_bytes // 2  # what the objects cost beyond their bytes is about as much again
         self._schedule: Schedule | None = None
         self._begun = {0}
         self._lost = [0] * len(self._readers)

@@ -191,7 +191,7 @@ def test_a_copy_that_is_killed_again_and_again_sends_all_and_little_twice(seed: 
 
 
 def test_rows_that_are_read_ahead_are_bounded_over_all_readers() -> None:
-    copy = Copy([table("a", 0, 4000)], 4, size=90, max_bytes=20_000)
+    copy = Copy([table("a", 0, 4000)], 4, size=90, max_bytes=40_000)
     found: list[Any] = []
     most = 0
     while not copy.snapshot.done:
