@@ -134,6 +134,9 @@ class ConnectRest:
     def resume(self, name: str) -> None:
         self._ask("PUT", f"{_path(name)}/resume")
 
+    def pause(self, name: str) -> None:
+        self._ask("PUT", f"{_path(name)}/pause")
+
     def create_stopped(self, name: str, config: Mapping[str, str]) -> None:
         self._ask("POST", "/connectors", {"name": name, "config": dict(config), "initial_state": "STOPPED"})
 

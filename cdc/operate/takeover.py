@@ -13,7 +13,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
@@ -146,8 +146,8 @@ def take(candidate: Candidate, connect: ConnectRest, offsets: Offsets, target: T
          timeout_s: float) -> str:
     """Stop *candidate* in *connect*, and put it into *target*, which was prepared. Returns what is to be done next.
 
-    *tell* gets sentences for the person who waits. Raises TakeoverError; the connector then runs again in *connect*,
-    unless the hint says otherwise."""
+    *tell* gets sentences for the person who waits. Raises TakeoverError; the connector then runs again in *connect*, or
+    is paused as before, unless the hint says otherwise."""
     name = candidate.name
     running = candidate.state not in ("STOPPED", "")
     if running:
@@ -176,12 +176,14 @@ def _resumed_on_failure(candidate: Candidate, connect: ConnectRest, tell: Callab
     except BaseException as exc:  # Ctrl-C, too
         hint = f"Connector {candidate.name} is as it was in Kafka Connect."
         if resume:
+            paused = candidate.state == "PAUSED"
             try:
-                connect.resume(candidate.name)
-                hint = f"Connector {candidate.name} runs again in Kafka Connect."
+                (connect.pause if paused else connect.resume)(candidate.name)
+                hint = f"Connector {candidate.name} {'is paused' if paused else 'runs'} again in Kafka Connect."
             except ConnectError:
-                hint = (f"Connector {candidate.name} is stopped in Kafka Connect. To run it again there: "
-                        f"curl -X PUT {connect.url}/connectors/{candidate.name}/resume.")
+                hint = (f"Connector {candidate.name} is stopped in Kafka Connect. To {'pause' if paused else 'run'} it "
+                        f"again there: curl -X PUT {connect.url}/connectors/{candidate.name}/"
+                        f"{'pause' if paused else 'resume'}.")
         if isinstance(exc, CdcError):
             raise TakeoverError(exc.message, hint=f"{exc.hint} {hint}".strip(), **exc.context) from exc
         tell(hint)
@@ -264,18 +266,25 @@ class Files:
                          "--replace.")
 
     def put(self, candidate: Candidate) -> None:
+        """The file appears when its offset is stored: without one, the connector would begin with a snapshot."""
         path = self.path(candidate)
+        new = ""
         try:
             number, new = tempfile.mkstemp(prefix=f".{path.name}.", dir=self._folder)  # for its owner alone
             with open(number, "w", encoding="utf-8") as file:
                 file.write(_text(candidate))
                 file.flush()
                 os.fsync(file.fileno())
+            for partition, offset in candidate.offsets:
+                self._store.commit(candidate.name, partition, offset)
             os.replace(new, path)
+            new = ""
         except OSError as exc:
             raise ConfigError(f"{path} cannot be written: {exc.strerror}.") from exc
-        for partition, offset in candidate.offsets:
-            self._store.commit(candidate.name, partition, offset)
+        finally:
+            if new:  # passwords stand in it
+                with suppress(OSError):
+                    os.unlink(new)
 
     def begin(self, candidate: Candidate) -> str:
         return f"Start it: cdc run {self._worker} {self.path(candidate)}"
@@ -305,7 +314,7 @@ class Service:
         self._service.create_stopped(candidate.name, candidate.config)
         try:
             self._service.alter_offsets(candidate.name, candidate.offsets)
-        except ConnectError:
+        except BaseException:  # Ctrl-C, too: without its offset, it would begin with a snapshot
             self._service.delete(candidate.name)
             raise
 

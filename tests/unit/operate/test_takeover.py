@@ -14,7 +14,7 @@ from cdc.core.handover import Remark
 from cdc.operate import takeover
 from cdc.operate.connect_rest import ConnectError, ConnectRest, ConnectUnreachableError
 from cdc.operate.giving_back import given_back
-from cdc.operate.takeover import Candidate, Files, TakeoverError, survey, take
+from cdc.operate.takeover import Candidate, Files, Service, TakeoverError, survey, take
 from cdc.stores.file_offsets import FileOffsetStore
 
 CONFIG = {"connector.class": "io.debezium.connector.postgresql.PostgresConnector", "topic.prefix": "shop",
@@ -46,6 +46,8 @@ class Connect(ConnectRest):
             return 200, {"version": "3.9.0"}
         if path == "/connectors":
             return 200, list(self.all)
+        if method == "DELETE":
+            return 204, None
         if parts[1] not in self.all:
             return 404, {"message": "unknown"}
         if parts[2] == "config":
@@ -215,6 +217,16 @@ def test_one_that_was_stopped_before_stays_stopped() -> None:
     assert "is as it was" in caught.value.hint
 
 
+def test_one_that_was_paused_is_paused_again() -> None:
+    connect = Connect()
+    connect.states = [("PAUSED", ["PAUSED"]), ("STOPPED", [])]
+    with pytest.raises(TakeoverError, match="full") as caught:
+        taken(connect, Target(connect, OffsetStoreError("The disk is full.")))
+    assert connect.asked[-1] == "PUT /connectors/orders/pause"
+    assert "PUT /connectors/orders/resume" not in connect.asked
+    assert "is paused again" in caught.value.hint
+
+
 def test_tasks_that_do_not_end_are_not_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
     connect = Connect()
     connect.states = [("RUNNING", ["RUNNING"]), ("STOPPED", ["RUNNING"])]
@@ -277,6 +289,35 @@ def test_files_that_are_there_stay(store: FileOffsetStore, tmp_path: Path) -> No
     bad.name = "../orders"
     with pytest.raises(ConfigError, match="cannot be that of a file"):
         target.prepare(bad)
+
+
+class BrokenStore(FileOffsetStore):
+    def commit(self, connector: str, partition: Any, offset: Any) -> None:
+        raise OffsetStoreError("The disk is full.")
+
+
+def test_without_its_offset_no_file_is_written(tmp_path: Path) -> None:
+    """A connector of such a file would begin with a snapshot. Its passwords stay in no other file."""
+    target = Files(BrokenStore(tmp_path / "offsets"), tmp_path, "worker.properties", replace=False)
+    with pytest.raises(OffsetStoreError, match="full"):
+        target.put(looked(Connect()))
+    assert [each.name for each in tmp_path.iterdir() if "orders" in each.name] == []
+
+
+# -- into a service ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", [ConnectError("no", status=400), KeyboardInterrupt()], ids=["refused", "Ctrl-C"])
+def test_a_connector_without_its_offset_does_not_stay_in_the_service(fault: BaseException) -> None:
+    service = Connect()
+
+    def fails(name: str, offsets: Any) -> None:
+        raise fault
+
+    service.alter_offsets = fails  # type: ignore[method-assign]
+    with pytest.raises(type(fault)):
+        Service(service, timeout_s=5).put(looked(Connect()))
+    assert service.asked == ["POST /connectors", "DELETE /connectors/orders"]
 
 
 # -- the client --------------------------------------------------------------------------------------------------------
