@@ -8,7 +8,7 @@ Buffers, "Protocol Buffers Version 3 Language Specification".
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -82,35 +82,58 @@ def _within(package: str, full_name: str) -> str:
 
 
 def _compared(ours: str, theirs: str, full_name: str) -> Iterator[Difference]:
-    messages = parse(theirs)[1]
-    try:
-        path = message_path(theirs, full_name)
-    except ValueError:
+    their_package, messages = parse(theirs)
+    others = dict(_named(messages, f"{their_package}." if their_package else ""))
+    if full_name not in others:
         yield Difference(f"the message {full_name} is not there", True)
         return
-    there = messages[path[0]]
-    for index in path[1:]:
-        there = there.nested[index]
     package, mine = parse(ours)
     name = _within(package, full_name)
     here = next(each for each in mine if each.name == name)
-    yield from _differ(here, there, here.name)
+    yield from _differ(here, full_name, others, here.name)
 
 
-def _differ(here: Message, there: Message, path: str) -> Iterator[Difference]:
+def _named(messages: list[Message], scope: str) -> Iterator[tuple[str, Message]]:
+    """*messages* and those nested in them, by their full names."""
+    for each in messages:
+        yield scope + each.name, each
+        yield from _named(each.nested, f"{scope}{each.name}.")
+
+
+def _differ(here: Message, full_name: str, others: Mapping[str, Message], path: str) -> Iterator[Difference]:
+    """*here* is ours. *others* are theirs, by their full names, and *full_name* is the one to compare it with."""
+    there = others[full_name]
+    nested = {each.name: each for each in here.nested}
+    deeper: dict[tuple[str, str], None] = {}
     for name, kind in here.fields.items():
         other = there.fields.get(name)
         if other is None:
             yield Difference(f"{path}.{name} is a field here only", True)
         elif _meaning(kind) != _meaning(other):
             yield Difference(f"{path}.{name} is {kind} here and {other} there", True)
+        elif kind.type in nested:
+            found = _resolved(other.type, full_name, others)
+            if found is None:
+                yield Difference(f"the message {other.type} of {path}.{name} is not there", True)
+            else:
+                deeper[kind.type, found] = None
     for name in there.fields:
         if name not in here.fields:
             yield Difference(f"{path}.{name} is a field there only", False)
-    others = {each.name: each for each in there.nested}
-    for each in here.nested:
-        if each.name in others:
-            yield from _differ(each, others[each.name], f"{path}.{each.name}")
+    for name, found in deeper:
+        yield from _differ(nested[name], found, others, f"{path}.{name}")
+
+
+def _resolved(name: str, scope: str, others: Mapping[str, Message]) -> str | None:
+    """The full name of the message that *name* means within the message *scope*: the innermost one (Language
+    Guide (proto 3), "Packages and Name Resolution"). None if it is not in the file."""
+    if name.startswith("."):
+        return name[1:] if name[1:] in others else None
+    while scope:
+        if f"{scope}.{name}" in others:
+            return f"{scope}.{name}"
+        scope = scope.rpartition(".")[0]
+    return name if name in others else None
 
 
 def _meaning(kind: FieldKind) -> tuple[int, str, bool]:

@@ -264,6 +264,22 @@ def test_reading_a_schema_of_another_hand() -> None:
             parse(broken)
 
 
+INNER = struct("srv.t.Value", [("in", struct("x.In", [("p", Schema(INT32))]))])
+
+
+@pytest.mark.parametrize(("text", "misfit"), [
+    ("message Value { In in = 1; } message In { int32 p = 1; }", None),
+    ("message In { string p = 1; } message Value { In in = 1; }", "Value.In.p is int32 1 here and string 1 there"),
+    ("message Value { .srv.t.In in = 1; } message In { int64 p = 1; }",
+     "Value.In.p is int32 1 here and int64 1 there"),
+    ("message Value { Other.In in = 1; message In { int32 p = 1; } } message Other { message In { string p = 1; } }",
+     "Value.In.p is int32 1 here and string 1 there"),
+    ('import "in.proto"; message Value { In in = 1; }', "the message In of Value.in is not there"),
+], ids=["same", "beside it", "by its full name", "in another one", "in another file"])
+def test_messages_that_another_hand_put_elsewhere_are_compared(text: str, misfit: str | None) -> None:
+    assert first_misfit(text_of(INNER), f'syntax = "proto3"; package srv.t; {text}', "srv.t.Value") == misfit
+
+
 def test_what_changed() -> None:
     nested = struct("srv.t.Value", [("in", struct("x.In", [("p", Schema(INT32))]))])
     more = struct("srv.t.Value", [("in", struct("x.In", [("p", Schema(STRING)), ("q", Schema(INT32))]))])
