@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cdc.core.errors import CdcError
+
 from .output import OK, printable
 
 if TYPE_CHECKING:
@@ -60,7 +62,10 @@ def init(url: str, path: Path | None, force: bool, name: str | None, bootstrap: 
     if path is None:
         click.echo(text, nl=False)
     else:
-        path.write_text(text, encoding="utf-8")
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as exc:
+            raise CdcError(f"{path} cannot be written: {exc.strerror}.") from exc
         click.echo(f"Written: {path}", err=True)
     for line in _told(found):
         click.echo(printable(line), err=True)

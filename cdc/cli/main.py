@@ -76,6 +76,13 @@ class _Commands(click.Group):
 
         return COMMANDS.get(name)
 
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except BrokenPipeError:  # who reads has enough; Click would make a failure of it
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return OK
+
     def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
         for title, table in (("Commands", HERE), ("Commands for a worker that runs", OF_WORKER)):
             with formatter.section(title):
@@ -111,9 +118,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except CdcError as exc:
         click.echo(explain(exc, terminal_width()), err=True)
         code = exit_code(exc)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = OK
     sys.exit(code if isinstance(code, int) else OK)
 
 

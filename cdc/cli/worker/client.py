@@ -88,11 +88,20 @@ def address(url: str | None, worker_file: str | None = None) -> str:
         port = parts.port
     except ValueError:
         raise _no_address(text) from None
-    if parts.scheme not in ("http", "https") or parts.username or parts.query or parts.fragment:
+    if parts.scheme not in ("http", "https") or parts.username or parts.query or parts.fragment or \
+            not _can_be_host(parts.hostname or ""):
         raise _no_address(text)
     host = {"0.0.0.0": "127.0.0.1", "::": "::1", None: "127.0.0.1"}.get(parts.hostname, parts.hostname)
     host = f"[{host}]" if host and ":" in host else host
     return f"{parts.scheme}://{host}:{port or (443 if parts.scheme == 'https' else 8083)}{parts.path.rstrip('/')}"
+
+
+def _can_be_host(name: str) -> bool:
+    """Whether the resolver takes *name*, which encodes it so. Without a name it is this machine."""
+    try:
+        return not name or (name.isprintable() and " " not in name and bool(name.encode("idna")))
+    except UnicodeError:
+        return False
 
 
 def _no_address(text: str) -> ConfigError:
@@ -155,9 +164,12 @@ class Client:
             response = connection.getresponse()
             text = response.read(_MOST_BYTES)
         except (OSError, http.client.HTTPException) as exc:
-            raise NotReadyError(f"No worker answers at {self.url}: {_reason(exc)}.", hint=(
-                "Is `cdc run` running? Its log says at start where it listens (rest_listening). Give another address "
-                f"with --url or {URL_VARIABLE}.")) from exc
+            hint = ("Is `cdc run` running? Its log says at start where it listens (rest_listening). Give another "
+                    f"address with --url or {URL_VARIABLE}.")
+            if isinstance(exc, ssl.SSLCertVerificationError):
+                hint = ("If a private authority has signed its certificate, name the PEM file of that authority as "
+                        "ca=FILE in the file of --credentials, or in CDC_CLI_CA.")
+            raise NotReadyError(f"No worker answers at {self.url}: {_reason(exc)}.", hint=hint) from exc
         finally:
             connection.close()
         return response.status, text.decode("utf-8", "replace")

@@ -43,10 +43,10 @@ def top(client: Client, names: Sequence[str], interval_s: float, count: int | No
     from .numbers import numbers
 
     live = sys.stdout.isatty() and not as_json
-    if live:
-        click.echo(_ENTER, nl=False)
     before, then, looks = numbers(client), time.monotonic(), 0
     try:
+        if live:
+            click.echo(_ENTER, nl=False)
         while count is None or looks < count:
             time.sleep(interval_s if looks or not live else min(interval_s, _FIRST_S))
             after, now = numbers(client), time.monotonic()

@@ -69,6 +69,20 @@ print("\\n".join(name for name in {HEAVY!r} if name in sys.modules), file=sys.st
     assert done.stdout
 
 
+def test_a_reader_that_has_enough_is_no_failure() -> None:
+    script = "import sys; sys.stdin.read(); from cdc.cli.main import main; main(['version'])"
+    process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    process.stdin.close()
+    said = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(), said) == (0, "")
+
+
 @pytest.mark.parametrize("arguments", [
     ["nope"], ["--bogus"], ["run"], ["run", "--bogus", "f"], ["tail", "--topic", "t"], ["tail", "u", "--topic", "t"],
     ["tail", "--registry", "http://h"], ["tail", "-n", "x"], ["plugins", "nope"], ["validate"],

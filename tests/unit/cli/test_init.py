@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from cdc.cli.first_config import Found, parse_url, written
 from cdc.cli.main import cli
 from cdc.config.files import read_properties
-from cdc.core.errors import ConfigError, SourceRefusedError
+from cdc.core.errors import CdcError, ConfigError, SourceRefusedError
 from cdc.validate import validate_files
 
 URLS = {
@@ -76,6 +76,12 @@ def test_a_file_is_not_replaced_without_being_told(tmp_path: Path) -> None:
     assert found.exception is None
     assert path.read_text().startswith("# Made by `cdc init` for mysql://cdc@db:3306/shop.\n")
     assert "--no-look was given" in found.stderr
+
+
+def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    error = run(URLS["mysql"], "--no-look", "-f", str(tmp_path / "away" / "shop.properties")).exception
+    assert isinstance(error, CdcError)
+    assert "No such file or directory" in error.message
 
 
 def test_a_server_that_is_away_gives_a_configuration_all_the_same() -> None:

@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
 
+from cdc.cli.output import NotReadyError
+from cdc.cli.worker.client import Client, Credentials
 from cdc.core.errors import ConfigError
 from cdc.rest import body
 from cdc.rest.access import Access, header_rules, tokens_of, users_of
@@ -297,6 +299,15 @@ def test_https_is_served_beside_http(serve: Callable[..., Served], keys: Path, f
         plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
         assert not plain.recv(100).startswith(b"HTTP")
     assert served("GET", "/connectors").status == 200, "the server goes on"
+
+
+def test_commands_say_what_a_private_authority_needs(serve: Callable[..., Served], keys: Path) -> None:
+    served = serve(url="https://127.0.0.1:0", tls=lambda: server_context(tls_keys(keys, "pem")))
+    url = f"https://localhost:{served.port}"
+    with pytest.raises(NotReadyError) as caught:
+        Client(url).get("connectors")
+    assert "ca=FILE" in caught.value.hint
+    assert Client(url, Credentials(ca=str(keys / "cert.pem"))).get("connectors") is not None
 
 
 def test_clients_show_certificates_where_they_must(serve: Callable[..., Served], keys: Path) -> None:

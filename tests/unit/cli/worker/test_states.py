@@ -112,6 +112,12 @@ def test_top_prints_lines_off_a_terminal(shop: Shell) -> None:  # noqa: F811
     assert (row["connector"], row["state"], row["errors"]) == ("shop", "streaming", 0)
 
 
+def test_a_terminal_is_left_alone_if_top_has_no_worker(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    found = shell("top", "--url", "http://127.0.0.1:9")
+    assert (found.code, found.out) == (3, "")
+
+
 def test_tables_fit_100_columns(shop: Shell, tmp_path: Path) -> None:  # noqa: F811
     long = "a-name-of-a-connector-that-somebody-made-as-long-as-the-whole-line-of-a-terminal-and-longer-than-that"
     assert shop("apply", "-f", written(tmp_path, long, {**FILE, "topic": "t" * 120})).code == 0
