@@ -181,6 +181,19 @@ def test_a_table_that_takes_the_name_of_another_one_is_read(shop: Database) -> N
         assert sorted(again.ids["b"]) == list(range(1001, 1001 + ROWS))
 
 
+def test_a_table_is_read_again_if_another_one_has_its_name_at_the_next_start(shop: Database) -> None:
+    shop.execute("CREATE SCHEMA hidden; CREATE SCHEMA attic")
+    for table in "ab":
+        shop.execute(f"CREATE TABLE hidden.{table} (LIKE {table} INCLUDING ALL)")
+        shop.execute(f"INSERT INTO hidden.{table} SELECT n, 'new' FROM generate_series(1, 5) n")
+    offset = interrupted(shop, ROWS + ROWS // 2, schema_include_list="public")
+    for table in "ab":
+        shop.execute(f"ALTER TABLE {table} SET SCHEMA attic; ALTER TABLE hidden.{table} SET SCHEMA public")
+    with postgres(shop, offset, schema_include_list="public") as again:
+        again.to_stream()
+        assert (sorted(again.ids["a"]), sorted(again.ids["b"])) == ([1, 2, 3, 4, 5], [1, 2, 3, 4, 5])
+
+
 def test_a_copy_does_not_go_on_over_a_gap_that_the_stream_may_have(shop: Database) -> None:
     offset = interrupted(shop, ROWS + ROWS // 2)
     shop.execute("DROP PUBLICATION pub")
@@ -362,6 +375,22 @@ def test_a_table_that_is_swapped_for_another_one_is_read(binlog_database: Binlog
     with binlog(binlog_database, first.offset, table_include_list=lists) as again:
         again.to_stream()
         assert again.ids["b"] == [2, 3]
+
+
+def test_a_table_is_read_again_if_it_was_swapped_before_the_next_start(binlog_database: BinlogDatabase) -> None:
+    for table in "ab":
+        fill(binlog_database, table, "id int PRIMARY KEY", [str(n) for n in range(ROWS)])
+    time.sleep(1.1)  # the server has creation times in whole seconds
+    for table in "ab":
+        fill(binlog_database, f"new_{table}", "id int PRIMARY KEY", ["2", "3"])
+    lists = rf"{binlog_database.name}\.[ab]"
+    with binlog(binlog_database, table_include_list=lists) as first:
+        offset = first.rows(ROWS + ROWS // 2)
+    for table in "ab":
+        binlog_database.execute(f"RENAME TABLE {table} TO old_{table}, new_{table} TO {table}")
+    with binlog(binlog_database, offset, table_include_list=lists) as again:
+        again.to_stream()
+        assert (again.ids["a"], again.ids["b"]) == ([2, 3], [2, 3])
 
 
 def test_a_table_whose_keys_follow_those_of_another_one_is_read_again(binlog_database: BinlogDatabase) -> None:

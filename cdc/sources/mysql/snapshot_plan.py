@@ -105,6 +105,14 @@ class SnapshotPlan:
         if id in self._made_at:
             self._check_same([id])
 
+    def identities(self) -> dict[str, str]:
+        """The captured tables and when each was made, for `Progress.of_same`. Empty where the server does not tell."""
+        return {str(id): "" if made is None else str(made) for id, made in self._made_at.items()}
+
+    def identity(self, read: snapshot.TableRead) -> str:
+        made = self._made_at.get(read.table.id)
+        return "" if made is None else str(made)
+
     def another(self) -> tuple[connection.Connection, MySqlPosition]:
         """A connection in place of one that was lost, from any thread. Its transaction sees the rows at present, at the
         position or later. Raises SourceConnectionError if a table's structure was changed since `begin`."""

@@ -174,6 +174,7 @@ class MySqlSource(LogSource[MySqlPosition]):
         tables = self._plan.tables(found) if self._copies_rows else []
         progress = begun.progress if begun is not None else None
         if progress is not None:
+            progress = progress.of_same(self._plan.identities())
             tables = progress.left(tables, str)
         grants.check_select(self._lookup.connection(), facts, tables)
         log.info("snapshot_started", tables=len(tables), file=final.file, pos=final.pos)
@@ -194,7 +195,7 @@ class MySqlSource(LogSource[MySqlPosition]):
             made[0], tables, final=final,
             during=lambda reached: replace(final, snapshot="INITIAL", progress=reached, read=self._rows_read_at),
             max_records=config.max_batch_size, messages=messages, as_last=snapshot.as_last, native=made[0].native,
-            progress=progress, several=several_readers(
+            progress=progress, identity=self._plan.identity, several=several_readers(
                 self._plan, made, make, self._read_at if self._streams else None, max_bytes=config.cdc_queue_bytes),
             told=self._telling([str(id) for id in tables], [str(id) for id in found.creates if self._filters.table(id)],
                                {str(id): rows for id, rows in found.row_estimates.items()}))

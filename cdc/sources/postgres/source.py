@@ -218,8 +218,10 @@ class PostgresSource(LogSource[PostgresPosition]):
             lsn = begun.end_lsn if begun else int(point.consistent_point) if point else int(catalog.lsn)
             selection = SnapshotSelection.from_config(config)
             tables = relations_to_copy(captured, selection, config.database_dbname)
-            if begun is not None and begun.progress is not None:
-                tables = begun.progress.left(tables, self._table_name)
+            progress = begun.progress if begun is not None else None
+            if progress is not None:
+                progress = progress.of_same({self._table_name(each): str(each.oid) for each in captured})
+                tables = progress.left(tables, self._table_name)
             if self._slot_conn is not None:
                 self._slot_conn.close()  # the snapshot is imported; an idle walsender would only time out
                 self._slot_conn = None
@@ -248,7 +250,8 @@ class PostgresSource(LogSource[PostgresPosition]):
         reader, name = make(conn), self._table_name
         return InitialSnapshot(
             reader, tables, during=lambda progress: replace(final, snapshot="INITIAL", progress=progress), final=final,
-            max_records=config.max_batch_size, native=self._native_rows, progress=begun.progress if begun else None,
+            max_records=config.max_batch_size, native=self._native_rows, progress=progress,
+            identity=lambda read: str(read.oid),
             several=several_readers(config, reader, make, self._waits) if tables else None,
             told=self._telling([*map(name, tables)], [*map(name, captured)], {
                 name(each): each.row_estimate for each in tables if each.row_estimate >= 0}))

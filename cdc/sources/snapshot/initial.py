@@ -164,7 +164,7 @@ class InitialSnapshot(Generic[P]):
     what *during* makes of the progress. Only the row after it says whether a row was the last, so one row is always
     held back. *progress*: that of an earlier attempt; *tables* are those that are left.
 
-    *told* gets to know how far it is; what it gives goes out as well.
+    *told* gets to know how far it is; what it gives goes out as well. *identity*: as in `Progress.identities`.
 
     *messages* go out before the rows. Where there are no rows the last message is the snapshot's last record, and
     goes through *as_last*.
@@ -173,7 +173,8 @@ class InitialSnapshot(Generic[P]):
     def __init__(self, reader: TableReader[T, R], tables: Sequence[T], *, during: Callable[[Progress], P], final: P,
                  max_records: int, messages: Sequence[Message] = (), as_last: Callable[[Message], Message] = unchanged,
                  native: NativeRows[R] | None = None, progress: Progress | None = None,
-                 several: Several | None = None, told: Told | None = None) -> None:
+                 several: Several | None = None, told: Told | None = None,
+                 identity: Callable[[R], str] = lambda read: "") -> None:
         self.final = final
         self.done = False
         self.table_count = len(tables)
@@ -184,6 +185,7 @@ class InitialSnapshot(Generic[P]):
         self._progress = progress or Progress()
         self._reached = self._progress
         self._uncommitted = 0
+        self._identity = identity
         self._max_records = max_records
         self._native = native
         self._reader = reader
@@ -322,7 +324,7 @@ class InitialSnapshot(Generic[P]):
                 if not self.row_count:
                     yield PASSED
                 yield from told.table_ends()
-                self._progress = self._progress.after_table(name)
+                self._progress = self._progress.after_table(name, self._identity(item.read))
                 yield self._progress
                 self.remaining -= 1
                 now = time.monotonic()
@@ -332,7 +334,7 @@ class InitialSnapshot(Generic[P]):
             else:
                 read, row = item
                 if isinstance(row, Place):
-                    self._progress = self._progress.within(str(read.table.id), row)
+                    self._progress = self._progress.within(str(read.table.id), row, self._identity(read))
                     yield self._progress
                     continue
                 count = len(row.rows) if isinstance(row, Lines) else 1

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from cdc.core.errors import SourceConnectionError
+from cdc.core.packing import pack
 from cdc.core.record import Batch, Message, Record, SourceContext
 from cdc.core.row import Row, row_of
 from cdc.core.schema import INT64, Schema
 from cdc.core.table import TableId, TableSchema
 from cdc.sources.snapshot.initial import BATCH_BYTES, InitialSnapshot
-from cdc.sources.snapshot.progress import CHUNK_ROWS, Place, Progress
+from cdc.sources.snapshot.progress import CHUNK_ROWS, KEY, Place, Progress
 
 SCHEMA = Schema(INT64)
 
@@ -296,9 +297,32 @@ def test_a_copy_that_ends_again_and_again_sends_every_row_in_order(seed: int) ->
 
 
 def test_a_table_goes_on_behind_the_place_that_was_reached() -> None:
-    stored = Progress(["s.a"], 1).within("s.c", Place("5")).offset()
+    stored = Progress().after_table("s.a").within("s.c", Place("5")).offset()
     batches = drain(attempt(stored, 100))
     assert said(batches) == [("c", "true", b"6"), ("c", "true", b"7"), ("c", "true", b"8"), ("c", "last", b"9")]
+
+
+def test_a_table_whose_name_another_one_has_is_read_again() -> None:
+    stored = Progress().after_table("s.a", "1").after_table("s.b", "2").within("s.c", Place("5"), "3").offset()
+    progress = Progress.from_offset(stored)
+    assert progress is not None
+
+    def left(**present: str) -> list[tuple[str, str]]:
+        same = progress.of_same({f"s.{name}": identity for name, identity in present.items()})
+        assert Progress.from_offset(same.offset()) == same
+        return [(name, same.place if name == same.table else "") for name in same.left(["s.a", "s.b", "s.c"], str)]
+
+    assert left(a="1", b="2", c="3") == [("s.c", "5")]
+    assert left(a="4", b="2", c="3") == [("s.c", "5"), ("s.a", "")]
+    assert left(a="1", b="2", c="4") == [("s.c", "")]
+    assert left(a="1", c="3") == [("s.c", "5"), ("s.b", "")], "it was dropped, and may be made again"
+
+
+def test_progress_without_identities_is_of_tables_that_are_read_again() -> None:
+    stored = {KEY: pack('{"done":["s.a"],"table":"s.c","place":"5"}')}
+    progress = Progress.from_offset(stored)
+    assert progress is not None
+    assert progress.of_same({"s.a": "1", "s.c": "3"}) == Progress()
 
 
 def test_a_place_counts_only_with_the_rows_before_it() -> None:
