@@ -292,6 +292,8 @@ class LogSource(ABC, Generic[P]):
         begun, again = None, False
         if position is not None:
             self._reached = position
+            if position.snapshot and self._mode.when_lost:
+                self._copies_rows = True  # the copy in place of a lost position is not complete
             self.control.restore(position.control)
         elif self._mode.recovers:
             raise SourceRefusedError("snapshot.mode=recovery streams from a stored position, but there is none.",
@@ -340,6 +342,9 @@ class LogSource(ABC, Generic[P]):
         if self._reader is not None:
             self._reader.stop()
             self._reader = None
+        if self._monitor is not None:
+            self._monitor.stop()
+            self._monitor = None
         self._discard_lost()
 
     def _begun(self, position: P) -> P | None:

@@ -285,6 +285,18 @@ def test_recovery_needs_a_stored_position() -> None:
         Source(Config(snapshot_mode="recovery")).start(None)
 
 
+ON_LOSS = Config(snapshot_mode=CONFIGURED, snapshot_mode_configured=("start.stream", "snapshot.on.data.error"))
+
+
+@pytest.mark.parametrize(("progress", "copies"), [(None, "snapshot"), (Progress(), "rest of 3")])
+def test_a_copy_in_place_of_a_lost_position_is_completed_by_the_next_start(progress: Progress | None,
+                                                                           copies: str) -> None:
+    """Although the mode copies no rows otherwise."""
+    source = Source(ON_LOSS)
+    source.start({"number": 3, "snapshot": "INITIAL", "progress": progress})
+    assert source.calls == ["prepare", copies]
+
+
 @pytest.mark.parametrize("config", [
     Config(snapshot_mode="when_needed"),
     Config(snapshot_mode=CONFIGURED, snapshot_mode_configured=("start.stream", "snapshot.on.data.error")),
