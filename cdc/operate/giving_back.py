@@ -7,6 +7,7 @@ from typing import Any
 
 from cdc import plugins
 from cdc.core.errors import ConfigError, PositionLostError
+from cdc.core.handover import incremental
 
 
 def given_back(offset: Mapping[str, Any]) -> dict[str, Any]:
@@ -14,6 +15,10 @@ def given_back(offset: Mapping[str, Any]) -> dict[str, Any]:
 
     It leaves nothing out. What was delivered of a transaction that is not complete, Debezium delivers again.
     """
+    if incremental(offset):
+        raise ConfigError("An incremental snapshot is not complete. Debezium would not go on with it, and rows would "
+                          "be missing.", hint="Let the connector run here until it is, or end it with `cdc snapshot "
+                                              "cancel`. Then stop the connector and repeat the command.")
     for plugin in plugins.available("connector"):
         if plugin.handover:
             try:

@@ -15,6 +15,7 @@ from cdc.operate import takeover
 from cdc.operate.connect_rest import ConnectError, ConnectRest, ConnectUnreachableError
 from cdc.operate.giving_back import given_back
 from cdc.operate.takeover import Candidate, Files, Service, TakeoverError, survey, take
+from cdc.sources.snapshot.copies import Copies, Copy
 from cdc.stores.file_offsets import FileOffsetStore
 
 CONFIG = {"connector.class": "io.debezium.connector.postgresql.PostgresConnector", "topic.prefix": "shop",
@@ -360,3 +361,11 @@ def test_offsets_are_given_back_by_the_keys_that_they_have() -> None:
     assert given_back({"lsn": 5, "lsn_commit": 7, "system_id": "7", "timeline": 1})["lsn_commit"] == 7
     with pytest.raises(ConfigError, match="Debezium has too"):
         given_back({"position": 8})
+
+
+def test_an_incremental_snapshot_is_not_forgotten_when_offsets_are_given_back() -> None:
+    copies = Copies((Copy("1", "public.items", after=("5",), upto=("9",), rows=5),))
+    for offset in ({"file": "b.1", "pos": 4}, {"lsn": 5, "lsn_commit": 7, "system_id": "7", "timeline": 1}):
+        assert given_back({**offset, **Copies().offset()})
+        with pytest.raises(ConfigError, match="An incremental snapshot is not complete"):
+            given_back({**offset, **copies.offset()})
