@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import quote, urlsplit
 
-from cdc.converters.registry.client import refused
+from cdc.config.secrets import scrub
+from cdc.converters.registry.client import MAX_MESSAGE, MAX_SCRUBBED
 from cdc.converters.registry.exchange import Stop
 from cdc.converters.registry.http import RegistryHttp
 from cdc.converters.registry.oauth import Client, OauthTokens
@@ -97,7 +98,8 @@ def _http(settings: ApicurioSettings, url: str, stop: Stop | None) -> RegistryHt
             **{name: getattr(transport, name) for name in RegistrySettings.__dataclass_fields__},
             "basic_auth_credentials_source": "USER_INFO",
             "basic_auth_user_info": f"{s.apicurio_registry_auth_username}:{s.apicurio_registry_auth_password}"})
-    return RegistryHttp(transport, {}, stop, tokens=tokens, content_type=JSON_TYPE, name="Apicurio Registry")
+    return RegistryHttp(transport, {}, stop, tokens=tokens, content_type=JSON_TYPE, name="Apicurio Registry",
+                        truststore="apicurio.registry.tls.truststore.location")
 
 
 def _needed(settings: ApicurioSettings, *keys: str) -> None:
@@ -115,7 +117,7 @@ class _Artifacts:
     def check(self) -> None:
         status, answer = self._http.request("GET", "/system/info", retries=0)
         if status in (401, 407):
-            raise refused(status, answer, registry=self._http.shown())
+            raise _refused(status, answer, registry=self._http.shown())
 
     def counts(self) -> dict[str, float]:
         return self._http.counts.copy()
@@ -252,14 +254,38 @@ class MockArtifacts:
 
 
 def _refused(status: int, answer: Any, **context: Any) -> RegistryRefusedError | RegistryConnectionError:
-    """The error for a failed request."""
+    """The error for a failed request, with the registry's own words and a hint."""
     fields = answer if isinstance(answer, dict) else {}
     said = fields.get("title") or fields.get("message") or fields.get("detail")
-    return refused(status, {"message": said, "error_code": _CODES.get(status)}, **context)
+    said = scrub(said[:MAX_SCRUBBED])[:MAX_MESSAGE] if isinstance(said, str) else ""
+    context["status"] = status
+    if status >= 500:
+        return RegistryConnectionError(f"Apicurio Registry failed: {said or 'no reason given'}", **context)
+    what, hint = _MEANINGS.get(status, ("this does not answer as Apicurio Registry does",
+                                        "Check apicurio.registry.url, its version included."))
+    if status == 409 and "already exists" in said:  # storage/error/ArtifactAlreadyExistsException.java
+        what, hint = _EXISTS
+    return RegistryRefusedError(f"{what}: {said}" if said else what, hint=hint, **context)
 
 
-_CODES: Final = {404: 40403}
-"""By HTTP status: the code of Confluent's interface with the same meaning."""
+_EXISTS: Final = ("the artifact or its version exists already",
+                  "Set apicurio.registry.auto-register.if-exists=FIND_OR_CREATE_VERSION, and leave out"
+                  " apicurio.registry.artifact.version.")
+_INVALID: Final = ("Apicurio Registry calls the schema invalid",
+                   "A name may be illegal in the format: try schema.name.adjustment.mode=avro and"
+                   " field.name.adjustment.mode=avro.")
+_MEANINGS: Final[dict[int, tuple[str, str]]] = {
+    400: _INVALID,
+    401: ("Apicurio Registry does not accept our credentials", "Check the apicurio.registry.auth keys."),
+    403: ("Apicurio Registry denies access", "Let this user read and write the artifact."),
+    404: ("the schema is not registered", "Register it, or set apicurio.registry.auto-register=true."),
+    407: ("the proxy wants credentials", "Check apicurio.registry.proxy.host and apicurio.registry.proxy.port."),
+    409: ("the schema is not compatible with the artifact's earlier versions",
+          "Change the artifact's compatibility rule, or undo the table's change."),
+    413: ("the schema is larger than Apicurio Registry takes", "Set connect.meta.data=false, or raise its limit."),
+    422: _INVALID,
+}
+"""By HTTP status."""
 
 
 def _flag(settings: ApicurioSettings) -> str:

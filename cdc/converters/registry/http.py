@@ -83,15 +83,18 @@ class Tokens(Protocol):
 class RegistryHttp:
     """Sends requests to the first address that answers. For one thread at a time. It blocks; *stop* ends its waits.
 
-    *tokens*: gives bearer tokens; *content_type*: of bodies; *name*: of the server, in messages.
+    *tokens*: gives bearer tokens; *content_type*: of bodies; *name*: of the server, in messages; *truststore*: the key
+    that names trusted certificates.
     """
 
     def __init__(self, settings: RegistrySettings, headers: Mapping[str, str], stop: Stop | None = None,
                  clock: Callable[[], float] = time.monotonic, *, tokens: Tokens | None = None,
-                 content_type: str = CONTENT_TYPE, name: str = "the Schema Registry") -> None:
+                 content_type: str = CONTENT_TYPE, name: str = "the Schema Registry",
+                 truststore: str = "schema.registry.ssl.truststore.location") -> None:
         self.settings = settings
         self._tokens = tokens
         self._name = name
+        self._truststore = truststore
         self._more: Mapping[str, str] = {}
         self._clock = clock
         self._limits = Limits(settings.http_connect_timeout_ms / 1000, settings.http_read_timeout_ms / 1000)
@@ -167,7 +170,7 @@ class RegistryHttp:
             except ssl.SSLCertVerificationError as exc:
                 raise RegistryRefusedError(
                     f"the certificate of {self._name} is not trusted: {exc}",
-                    registry=str(self.endpoints[index]), hint="Set schema.registry.ssl.truststore.location.") from exc
+                    registry=str(self.endpoints[index]), hint=f"Set {self._truststore}.") from exc
             except (OSError, http.client.HTTPException) as exc:
                 cause = f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
                 continue

@@ -172,13 +172,22 @@ def test_requests_of_version_2(monkeypatch: pytest.MonkeyPatch) -> None:
     assert http.seen[2][1] == "/groups/my%20group/artifacts/t%2F1/versions/5/meta"
 
 
-@pytest.mark.parametrize(("answer", "message"), [
-    ((404, {"title": "No artifact"}), "not registered"), ((409, {"title": "Rule"}), "not compatible"),
-    ((401, {}), "credentials"), ((200, {"version": {"globalId": "3"}}), "without the ids"),
+@pytest.mark.parametrize(("answer", "message", "hint"), [
+    ((404, {"title": "No artifact"}), "not registered", "apicurio.registry.auto-register=true"),
+    ((409, {"title": "Rule"}), "not compatible", "compatibility rule"),
+    ((409, {"title": "An artifact with ID 't' in group 'g' already exists."}), "exists already", "if-exists=FIND_OR"),
+    ((401, {}), "credentials", "apicurio.registry.auth"), ((403, {}), "denies access", "artifact"),
+    ((200, {"version": {"globalId": "3"}}), "without the ids", "apicurio.registry.url"),
+    ((405, None), "this does not answer as Apicurio Registry does", "apicurio.registry.url"),
 ])
-def test_what_it_refuses(monkeypatch: pytest.MonkeyPatch, answer: tuple[int, Any], message: str) -> None:
-    with pytest.raises(RegistryRefusedError, match=message):
+def test_what_it_refuses_and_which_of_its_keys_helps(monkeypatch: pytest.MonkeyPatch, answer: tuple[int, Any],
+                                                     message: str, hint: str) -> None:
+    with pytest.raises(RegistryRefusedError, match=message) as caught:
         opened(monkeypatch, Recorded(answer)).create(ONE, "{}")
+    assert hint in caught.value.hint
+    assert "Schema Registry" not in str(caught.value) + caught.value.hint
+    for confluents in ("schema.registry", "basic.auth", "auto.register", "bearer"):
+        assert confluents not in caught.value.hint
 
 
 def test_every_key_has_an_attribute() -> None:
