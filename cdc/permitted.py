@@ -82,11 +82,16 @@ def _is_below(name: str, allowed: Sequence[Path]) -> bool:
 def _jdbc_problems(key: str, text: str, allowed: Sequence[Path]) -> Iterator[Problem]:
     """The files that a JDBC URL names: SQLite's, and those of certificates and options of a server."""
     scheme, _, rest = text.strip().partition("jdbc:")[2].partition(":")
-    files = [rest.partition("?")[0].removeprefix("file:")] if scheme.lower() == "sqlite" else [
+    files = [_sqlite_file(rest.partition("?")[0])] if scheme.lower() == "sqlite" else [
         unquote(value) for name, _, value in (part.partition("=") for part in rest.partition("?")[2].split("&"))
         if _JDBC_FILES.fullmatch(name)]
     for name in files:
         yield from _file_problems(key, name or ".", allowed)
+
+
+def _sqlite_file(name: str) -> str:
+    """The file of a name as SQLite opens it (SQLite documentation, "URI Filenames")."""
+    return unquote(name.removeprefix("file:")) if name.startswith("file:") else name
 
 
 def _url_problems(key: str, text: str) -> Iterator[Problem]:

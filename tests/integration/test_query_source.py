@@ -93,6 +93,9 @@ def test_values_of_postgres(pg: Database) -> None:
         "by": ("BYTES?", b"\0\xff"), "d": ("Date?", 19782), "tm": ("Time?", 86399123), "ts": ("Timestamp?", at),
         "tz": ("Timestamp?", at - 7_200_000), "u": ("STRING?", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
         "j": ("STRING?", '{"a": 1}'), "inf": ("Timestamp?", 9223372036825200000), "neg": ("INT32?", 12300)}
+    joined = first(made(postgres_url(pg), "postgres", mode="bulk", query="SELECT one.id, other.b FROM"
+                        ' "odd ""name" one LEFT JOIN "odd ""name" other ON other.id < one.id'))
+    assert shown(joined) == {"id": ("INT32?", 1), "b": ("BOOLEAN?", None)}
 
 
 def mysql_url(database: BinlogDatabase) -> str:
@@ -110,6 +113,11 @@ def test_values_of_mysql_and_mariadb(binlog_database: BinlogDatabase) -> None:
         "v": ("STRING?", "é"), "b": ("BYTES?", b"\0\xff"), "e": ("STRING?", "x"), "j": ("STRING?", '{"a": 1}'),
         "dd": ("Date?", 19782), "y": ("Date?", 19723), "tm": ("Time?", 86399123), "ts": ("Timestamp?", at),
         "dt": ("Timestamp?", at), "bit1": ("INT8?", 1), "bits": ("BYTES?", b"\x01\x01")}
+    binlog_database.execute("CREATE TABLE z (a datetime, b datetime NOT NULL)")
+    binlog_database.execute("INSERT IGNORE INTO z VALUES ('0000-00-00', '0000-00-00')")
+    record = first(made(mysql_url(binlog_database), "root", mode="timestamp", table_whitelist="z",
+                        timestamp_column_name="a,b"))
+    assert shown(record) == {"a": ("Timestamp?", None), "b": ("Timestamp", 0)}
 
 
 class Writer(threading.Thread):

@@ -97,7 +97,7 @@ class _Reader:
         if kind == "bytes" and logical == "decimal":
             return self._decimal(schema, rules)
         node = scalar(kind, rules, self._made)
-        return node._replace(schema=_LOGICAL.get((kind, logical), node.schema))  # type: ignore[arg-type]
+        return node._replace(schema=_LOGICAL.get((kind, str(logical)), node.schema))
 
     def _decimal(self, schema: Mapping[str, Any], rules: Rules) -> Node:
         precision, scale = schema.get("precision", 64), schema.get("scale", 0)
@@ -126,7 +126,7 @@ class _Reader:
         if not isinstance(fields, list) or not fields:
             raise ValueError("a record needs fields")
         nodes: list[tuple[str, Node]] = []
-        notes = [(f"{_CONFLUENT}record.doc", schema["doc"])] if schema.get("doc") else []
+        notes = [(f"{_CONFLUENT}record.doc", schema["doc"])] if _is_text(schema.get("doc")) else []
         for field in fields:
             if not isinstance(field, Mapping) or not isinstance(field.get("name"), str) or "type" not in field:
                 raise ValueError("a field needs a name and a type")
@@ -135,7 +135,7 @@ class _Reader:
                 raise ValueError(f"two fields are called {name}")
             node = self.node(field["type"], own, f"{where}.{name}" if where else name, field.get("arg.properties"))
             nodes.append((name, _with_default(node, field)))
-            if field.get("doc"):
+            if _is_text(field.get("doc")):
                 notes.append((f"{_CONFLUENT}field.doc.{name}", field["doc"]))
         made = Schema(STRUCT, name=full, parameters=tuple(notes),
                       fields=tuple(Field(name, node.schema) for name, node in nodes))
@@ -232,6 +232,10 @@ class _Reader:
         return _several(nodes, members)
 
 
+def _is_text(doc: Any) -> bool:
+    return isinstance(doc, str) and doc != ""
+
+
 def _several(nodes: Sequence[Node | None], members: Sequence[Any]) -> Node:
     """A union that is more than a type or null: a struct with one field for each type, one of which has a value."""
     names = [_member_name(node, member) for node, member in zip(nodes, members, strict=True) if node is not None]
@@ -295,10 +299,14 @@ def _record_reader(nodes: Sequence[tuple[str, Node]]) -> Callable[[Any], tuple[A
 
 def _annotated(node: Node, schema: Mapping[str, Any]) -> Node:
     """*node* with what `connect.*` attributes say of its schema."""
-    found = node.schema
-    for attribute in ("name", "version", "doc"):
-        if schema.get(f"connect.{attribute}") is not None:
-            found = replace(found, **{attribute: schema[f"connect.{attribute}"]})
+    found, given = node.schema, dict[str, Any]()
+    for attribute, kind in (("name", str), ("version", int), ("doc", str)):
+        value = schema.get(f"connect.{attribute}")
+        if value is not None:
+            if not isinstance(value, kind):
+                raise ValueError(f"connect.{attribute} must be a {'text' if kind is str else 'whole number'}")
+            given[attribute] = value
+    found = replace(found, **given) if given else found
     more = schema.get("connect.parameters")
     if isinstance(more, Mapping):
         found = replace(found, parameters=(*found.parameters, *((str(k), str(v)) for k, v in more.items())))

@@ -111,7 +111,7 @@ class _Reader:
             return self._object(schema, where, within)
         if kind == "array":
             return self._array(schema, where, within)
-        if kind not in _TYPES:
+        if not isinstance(kind, str) or kind not in _TYPES:
             raise ValueError(f"there is no type {kind}")
         if "arg.properties" in schema:
             return scalar(_TYPES[kind], schema["arg.properties"], self._made)
@@ -131,10 +131,15 @@ class _Reader:
         if not isinstance(properties, Mapping) or not properties:
             raise ValueError("an object needs properties")
         required = schema.get("required", [])
+        if not isinstance(required, list):
+            raise ValueError("required must be a list")
         nodes = []
         for name, each in properties.items():
             node = self.node(each, f"{where}.{name}" if where else name, within)
             nodes.append((name, node if name in required else _optional(node)))
+        for word in ("title", "description"):
+            if not isinstance(schema.get(word, ""), str):
+                raise ValueError(f"{word} must be text")
         makers = [node.make for _, node in nodes]
         made = Schema(STRUCT, name=schema.get("title") or (where.replace(".", "_") or "Record"),
                       doc=schema.get("description"), fields=tuple(Field(name, node.schema) for name, node in nodes))

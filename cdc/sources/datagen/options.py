@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import field
@@ -114,10 +115,24 @@ def node_of(schema: Any, made: Made) -> Node:
     return node
 
 
+def _finite(text: str) -> float:
+    """A number that a double can hold. Raises ValueError."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:80]} is no number that a schema can have")
+    return number
+
+
+def _whole(text: str) -> int:
+    _finite(text)
+    return int(text)
+
+
 def parsed_text(text: str) -> Any:
     """A schema's text as JSON data; comments are left out, as Avro's reader does. Raises ValueError."""
     try:
-        return json.loads(_COMMENT.sub(lambda found: found[1] or " ", text))
+        return json.loads(_COMMENT.sub(lambda found: found[1] or " ", text), parse_constant=_finite,
+                          parse_float=_finite, parse_int=_whole)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
 

@@ -36,6 +36,8 @@ INTEGERS: Final = {"int8": (INT8, 7), "int16": (INT16, 15), "int32": (INT32, 31)
 MOMENTS: Final = ("date", "timestamp", "timestamptz")
 """The kinds that a timestamp column may have."""
 _CONNECT: Final = "org.apache.kafka.connect.data."
+ZERO_TIME: Final = "0000-00-00"
+"""MySQL's zero date: null in a column that can be null, else 1970, as with Debezium."""
 _INFINITE_MS: Final = {"infinity": 9223372036825200000, "-infinity": -9223372036832400000}
 """As PostgreSQL's JDBC driver has them."""
 
@@ -111,6 +113,10 @@ def reader(column: ColumnInfo, mapping: Mapping) -> Read:
     read = _reader(column, mapping)
 
     def checked(raw: Any) -> Any:
+        if raw == ZERO_TIME and column.kind in MOMENTS:
+            if column.optional:
+                return None
+            raw = 0
         try:
             return read(raw)
         except DecodeError as exc:
@@ -202,8 +208,8 @@ def micros_of(raw: Any, kind: str) -> int:
 
 
 def domain_us(raw: Any, kind: str) -> int | None:
-    """The same; None for an infinite time."""
-    return None if raw in _INFINITE_MS else micros_of(raw, kind)
+    """The same; None for an infinite time, and for a zero date."""
+    return None if raw == ZERO_TIME or raw in _INFINITE_MS else micros_of(raw, kind)
 
 
 def _moment(kind: str, mapping: Mapping) -> Read:

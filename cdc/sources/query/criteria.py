@@ -39,10 +39,11 @@ class Criteria:
     def everything(self) -> str:
         return self._with(self.base)
 
-    def after(self, quoting: Quoting, last: int | None) -> str:
-        """What comes after *last* of the incrementing column; None for all rows."""
+    def after(self, quoting: Quoting, last: int | None, *, nulls: bool = True) -> str:
+        """What comes after *last* of the incrementing column; None for all rows, with *nulls* also those without a
+        number, which are an error."""
         column = quoting.name(self.incrementing or "")
-        where = "" if last is None else f" WHERE {column} > {last}"
+        where = f" WHERE {column} > {last}" if last is not None else "" if nulls else f" WHERE {column} IS NOT NULL"
         return self._with(f"{self.base}{where} ORDER BY {column} ASC")
 
     def between(self, quoting: Quoting, database: Database, kind: str, low: int | None, high: int, *,

@@ -107,7 +107,8 @@ class Database(Protocol):
         ...
 
     def cancel(self) -> None:
-        """End what the database is asked now. From any thread. Raises nothing."""
+        """End what the database is asked now; what it is asked later raises SourceError. From any thread. Raises
+        nothing."""
         ...
 
     def close(self) -> None:

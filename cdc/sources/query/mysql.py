@@ -15,7 +15,7 @@ from cdc.codecs.postgres.time import parse_micros
 from cdc.codecs.time import DAY_US, clock_text, date_of
 from cdc.core.errors import SourceConnectionError, SourceError, SourceRefusedError
 
-from .columns import MOMENTS, ColumnInfo, domain_us
+from .columns import MOMENTS, ZERO_TIME, ColumnInfo, domain_us
 from .database import Login, TableName
 from .zones import local_of
 
@@ -84,8 +84,7 @@ def _normal(field: Any, column: ColumnInfo) -> Any:
         return lambda raw: None if raw == "0000" else f"{raw}-01-01"
     if column.kind in ("date", "timestamp", "timestamptz"):
         zone = "+00" if column.kind == "timestamptz" else ""
-        zero = None if column.optional else 0
-        return lambda raw: zero if raw.startswith("0000-00-00") else raw + zone
+        return lambda raw: ZERO_TIME if raw.startswith(ZERO_TIME) else raw + zone
     if field.type_code == FIELD_TYPE.BIT:
         return bytes if column.kind == "bytes" else lambda raw: int.from_bytes(raw, "big")
     return lambda raw: raw
@@ -100,6 +99,7 @@ class Database:
         self._login = login
         self._conn: Any = None
         self._server_zone = ("", 0, 0)
+        self._cancelled = False
         self._lock = threading.Lock()
 
     def connect(self) -> None:
@@ -127,6 +127,8 @@ class Database:
         self.close()
 
     def _cursor(self, kind: Any) -> Any:
+        if self._cancelled:
+            raise SourceConnectionError("The connector was stopped.")
         if self._conn is None:
             self.connect()
         return self._conn.cursor(kind)
@@ -180,6 +182,7 @@ class Database:
         return column.kind if column.kind in MOMENTS else ""
 
     def cancel(self) -> None:
+        self._cancelled = True
         with self._lock:
             conn = self._conn
         sock = getattr(conn, "_sock", None)
@@ -211,10 +214,10 @@ def _tls(properties: dict[str, str]) -> dict[str, Any]:
     mode = properties.get("sslmode", "").upper().replace("-", "_").replace("VERIFY_FULL", "VERIFY_IDENTITY")
     if not mode and properties.get("usessl", "").lower() == "false":
         mode = "DISABLED"
-    if not mode and "true" in (properties.get("requiressl", "").lower(), properties.get("usessl", "").lower()):
-        mode = "REQUIRED"
     if not mode and properties.get("verifyservercertificate", "").lower() == "true":
         mode = "VERIFY_CA"
+    if not mode and "true" in (properties.get("requiressl", "").lower(), properties.get("usessl", "").lower()):
+        mode = "REQUIRED"
     if mode in ("DISABLED", "DISABLE"):
         return {"ssl_disabled": True}
     ca = properties.get("sslca") or properties.get("servercertificate")

@@ -205,7 +205,11 @@ def _check_url(parsed: Parsed) -> None:
     wanted = jdbc.DIALECTS[url.scheme]
     if values["dialect_name"] not in (None, wanted):
         parsed.problem("dialect.name", f"the URL's database is {wanted}.", "Remove the key.")
-    of_server = (*jdbc.OF_POSTGRES, "currentschema") if url.scheme == "postgresql" else jdbc.OF_MYSQL
+    of_server = (*jdbc.OF_POSTGRES, "currentschema", "ssl") if url.scheme == "postgresql" else jdbc.OF_MYSQL
+    tls = url.properties.get("sslmode", "").lower().replace("_", "-")
+    if url.scheme != "postgresql" and tls not in jdbc.MYSQL_MODES:
+        parsed.problem("connection.url", "its sslMode is none that the driver has.",
+                       f"Known: {', '.join(jdbc.MYSQL_MODES[1:])}.")
     known = {"user", "password", *of_server}
     for name in url.properties:
         if name not in known:

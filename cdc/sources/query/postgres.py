@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import tzinfo
 from typing import Any, Final
 
@@ -28,7 +30,10 @@ _KINDS: Final = {
 _RELKINDS: Final = {"r": "TABLE", "p": "PARTITIONED TABLE", "v": "VIEW", "m": "MATERIALIZED VIEW", "f": "FOREIGN TABLE"}
 _RETRIABLE: Final = frozenset(("57P01", "57P02", "57P03", "57014", "53300", "40001", "40P01", "55P03", "25P03"))
 _CLOCKS_DIFFER_US: Final = 60_000_000
+_CANCEL_S: Final = 5.0
 _PASS: Final = "cdc_rows"
+_MAKES_NULLS: Final = re.compile(r"\b(?:left|right|full|rollup|cube|grouping)\b", re.IGNORECASE)
+"""Words of a SELECT whose result has nulls also in columns that are NOT NULL in their table."""
 
 _FACTS: Final = """
 SELECT a.attrelid::int8::text, a.attnum::text, a.attnotnull::text,
@@ -92,16 +97,20 @@ class Database:
         self._login = login
         self._conn: psycopg.Connection[Any] | None = None
         self._server_zone = ("", 0, 0)
+        self._cancelled = False
         self._lock = threading.Lock()
 
     def connect(self) -> None:
         login = self._login
         given: dict[str, Any] = {
             OF_POSTGRES[name]: text for name, text in login.properties.items() if name in OF_POSTGRES}
+        if login.properties.get("ssl", "false").lower() in ("", "true"):
+            given.setdefault("sslmode", "verify-full")  # as PostgreSQL's JDBC driver
         try:
             conn: psycopg.Connection[Any] = psycopg.connect(**{
                 "host": login.host or None, "port": login.port, "dbname": login.database or None, "user": login.user,
-                "password": login.password, "connect_timeout": 30, "application_name": "cdc", **given,
+                "password": login.password, "connect_timeout": 30, "application_name": "cdc",
+                "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, **given,
                 "client_encoding": "utf8"})
             row = conn.execute("SELECT current_setting('TimeZone'),"
                                " (extract(epoch FROM localtimestamp) * 1000000)::int8,"
@@ -124,6 +133,8 @@ class Database:
 
     def _connected(self) -> psycopg.Connection[Any]:
         conn = self._conn
+        if self._cancelled:
+            raise SourceConnectionError("The connector was stopped.")
         if conn is None or conn.closed:
             raise SourceConnectionError("The connection to the server is closed.")
         return conn
@@ -162,6 +173,8 @@ class Database:
         try:
             shape = self._described(conn, sql)
             columns = self._columns(shape)
+            if _MAKES_NULLS.search(sql):
+                columns = [replace(column, optional=True) for column in columns]
             cursor = conn.cursor(name=_PASS, scrollable=False)
             for oid in {kind for _, kind, _, _, _ in shape}:
                 cursor.adapters.register_loader(oid, _Bytes if oid == 17 else _Text)
@@ -229,12 +242,14 @@ class Database:
         return column.kind if column.kind in MOMENTS else ""
 
     def cancel(self) -> None:
+        self._cancelled = True
         with self._lock:
-            if self._conn is not None:
-                try:
-                    self._conn.cancel()
-                except psycopg.Error:
-                    pass
+            conn = self._conn
+        if conn is not None:
+            try:
+                conn.cancel_safe(timeout=_CANCEL_S)
+            except psycopg.Error:
+                pass
 
     def close(self) -> None:
         with self._lock:

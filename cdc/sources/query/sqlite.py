@@ -140,6 +140,7 @@ class Database:
     def __init__(self, login: Login) -> None:
         self._login = login
         self._conn: sqlite3.Connection | None = None
+        self._cancelled = False
         self._lock = threading.Lock()
 
     def connect(self) -> None:
@@ -160,6 +161,8 @@ class Database:
 
     def _execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
         conn = self._conn
+        if self._cancelled:
+            raise SourceConnectionError("The connector was stopped.")
         if conn is None:
             raise SourceConnectionError("The connection to the file is closed.")
         try:
@@ -225,6 +228,7 @@ class Database:
         return f"cdc_us({sql})"
 
     def cancel(self) -> None:
+        self._cancelled = True
         with self._lock:
             if self._conn is not None:
                 self._conn.interrupt()

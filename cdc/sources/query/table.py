@@ -17,7 +17,7 @@ from .columns import INTEGERS, ColumnInfo, Mapping, Read, mapped, reader, schema
 from .criteria import Criteria, Quoting
 from .database import Database, Pass
 from .marks import Mark
-from .zones import local_of, readable_until, stored_moment_of
+from .zones import LEAST_US, local_of, readable_until, stored_moment_of
 
 log = get_logger(__name__)
 
@@ -73,6 +73,7 @@ class TableReader:
         self._places: tuple[int | None, list[int]] = (None, [])
         self._kind = ""
         self._boundary: Boundary | None = None
+        self._timeless = False  # rows with a zero date or -infinity were given away
 
     @property
     def is_open(self) -> bool:
@@ -94,7 +95,8 @@ class TableReader:
             sql = self._by_time(database)
             self._begin(database.select(sql))
             return
-        self._begin(database.select(self._criteria.after(self._quoting, self.mark.incrementing)))
+        self._begin(database.select(self._criteria.after(
+            self._quoting, self.mark.incrementing, nulls=plan.required)))
 
     def read(self, database: Database, rows: int) -> tuple[list[Message], int]:
         """Messages of up to *rows* rows, and about how many bytes they have. Closes itself at the end of the SELECT.
@@ -105,6 +107,8 @@ class TableReader:
             self.close()
             if self._boundary is not None:
                 self._boundary.end()
+                if self._boundary.at is None and self._timeless:
+                    self._boundary.at = LEAST_US  # else they would come again each time
             return [], 0
         messages, size = [], 0
         for row in found:
@@ -172,6 +176,7 @@ class TableReader:
         place = next(each for each in times if row[each] is not None)
         at = database.domain_us(row[place], self._columns[place])
         if at is None:
+            self._timeless = True
             return True
         new = self._boundary.is_new(at, row)
         moment = at if self._kind == "timestamptz" else stored_moment_of(at, self.plan.zone)

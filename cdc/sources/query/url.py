@@ -15,6 +15,9 @@ OF_POSTGRES: Final = {"sslmode": "sslmode", "sslrootcert": "sslrootcert", "sslce
 """Properties of a URL of PostgreSQL that have an effect here, and libpq's name of each."""
 OF_MYSQL: Final = ("sslmode", "usessl", "requiressl", "verifyservercertificate", "sslca", "servercertificate")
 """The same of MySQL and MariaDB; `mysql` reads them."""
+MYSQL_MODES: Final = ("", "disabled", "disable", "preferred", "required", "trust", "verify-ca", "verify-identity",
+                      "verify-full")
+"""What `sslMode` can be, of Connector/J and of MariaDB's driver, in lower case."""
 _SERVER: Final = re.compile(r"jdbc:(postgresql|mysql|mariadb):(?://([^/?]*)/?)?([^?]*)(?:\?(.*))?", re.DOTALL)
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:,\[\]]*)(?::(\d{1,5}))?")
 _PORTS: Final = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306}

@@ -16,7 +16,7 @@ SECOND_US: Final = 1_000_000
 _SPAN_US: Final = 4 * 3600 * SECOND_US
 """Clocks are set back by less than this."""
 _EPOCH: Final = datetime(1970, 1, 1)
-_LEAST_US: Final = -62_135_000_000 * SECOND_US
+LEAST_US: Final = -62_135_000_000 * SECOND_US
 _MOST_US: Final = 253_402_200_000 * SECOND_US
 _FIXED: Final = re.compile(r"(?:UTC|GMT|UT)?([+-])(\d{1,2})(?::?(\d\d))?")
 
@@ -38,7 +38,7 @@ def zone_of(name: str) -> tzinfo:
 
 
 def _clamped(micros: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=max(_LEAST_US, min(_MOST_US, micros)))
+    return _EPOCH + timedelta(microseconds=max(LEAST_US, min(_MOST_US, micros)))
 
 
 def _offset_us(local: datetime, zone: tzinfo) -> int:

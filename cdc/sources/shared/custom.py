@@ -63,6 +63,9 @@ class NamedConverter:
         if not found:
             return None
         schema, convert = found[-1]
+        if not isinstance(schema, Schema) or not callable(convert):
+            raise ConfigError(f"The converter {self.name} registered no Schema with a function for column {full}.",
+                              option=f"{self.name}.type")
         return schema, self._checked(full, schema, convert)
 
     def _checked(self, column: str, schema: Schema, convert: Convert) -> Convert:
@@ -155,6 +158,9 @@ def _read(name: str, class_name: str, parsed: Parsed, config: Mapping[str, str],
         return NamedConverter(name, plugin.load()(own), selector)
     except ConfigError as exc:
         parsed.problem(exc.option or key, exc.message, exc.hint)
+    except Exception as exc:  # its text may show a secret among the options
+        parsed.problem(key, f"{class_name} cannot be made: {type(exc).__name__}.",
+                       "Correct the class or its options.")
     return None
 
 

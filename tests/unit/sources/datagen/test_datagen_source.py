@@ -141,3 +141,29 @@ def test_a_schema_comes_from_a_file_with_comments(tmp_path: Path) -> None:
     assert (record.key, record.value) == (None, ("http://x",))
     of_ours, _ = parse_datagen({"name": "d", "kafka.topic": "t", "schema.filename": "product.avro"})
     assert of_ours.schema["name"] == "product"
+
+
+@pytest.mark.parametrize("part", [
+    '"type": "int", "logicalType": []', '"type": "int", "connect.name": []', '"type": "double", "connect.version": "1"',
+    '"type": "double", "arg.properties": {"iteration": {"start": 1, "step": 1e999}}',
+    '"type": "double", "arg.properties": {"iteration": {"start": 1, "step": NaN}}',
+    f'"type": "double", "arg.properties": {{"iteration": {{"start": 1, "step": 1{"0" * 400}}}}}',
+], ids=["logical", "name", "version", "endless", "nan", "digits"])
+def test_parts_of_an_avro_schema_that_are_of_the_wrong_type_end_nothing(part: str) -> None:
+    text = f'{{"type": "record", "name": "R", "fields": [{{"name": "a", "type": {{{part}}}}}]}}'
+    if "logical" in part:
+        assert len(rows(source(**{"schema.string": text}))) == 500
+        return
+    with pytest.raises(ConfigError, match=r"schema\.string: no schema that can be used"):
+        source(**{"schema.string": text})
+
+
+@pytest.mark.parametrize("text", [
+    '{"type": {}, "properties": {"a": {"type": "string"}}}', '{"type": "object", "properties": {"a": {"type": {}}}}',
+    '{"type": "object", "required": null, "properties": {"a": {"type": "string"}}}',
+    '{"type": "object", "title": [], "properties": {"a": {"type": "string"}}}',
+    '{"type": "object", "properties": {"a": {"type": "integer", "minimum": 1e999}}}',
+], ids=["type", "inner", "required", "title", "endless"])
+def test_parts_of_a_json_schema_that_are_of_the_wrong_type_are_an_error(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"schema\.string: no schema that can be used"):
+        source(**{"schema.string": text})

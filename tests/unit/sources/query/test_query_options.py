@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from cdc import permitted, plugins, privacy
-from cdc.core.errors import ConfigError, DecodeError, PositionLostError, SourceRefusedError
+from cdc.core.errors import ConfigError, DecodeError, PositionLostError, SourceConnectionError, SourceRefusedError
 from cdc.core.schema import DECIMAL, Schema
-from cdc.sources.query import url
+from cdc.sources.query import mysql, url
 from cdc.sources.query.columns import ColumnInfo, Mapping, mapped, reader, schema_of
 from cdc.sources.query.marks import Mark, QueryPosition, marks_of
 from cdc.sources.query.options import parse_query
+from cdc.sources.query.source import QuerySource
 from cdc.sources.query.sqlite import column_of
 from cdc.sources.query.zones import local_of, moment_of, readable_until, stored_moment_of, zone_of
 from tests.unit.sources.query.polling import World
@@ -56,6 +59,7 @@ def test_a_url_that_is_not_understood_is_an_error_without_its_text(text: str) ->
     ({"query": "SELECT 1", "table.whitelist": "a"}, "combined"),
     ({"query": "SELECT 1", "topic.prefix": ""}, "it is the topic"), ({"table.include.list": "("}, "table.include.list"),
     ({"mode": "timestamp", "timestamp.column.name": "t", "query.suffix": "LIMIT 5"}, "equal|same timestamp"),
+    ({"connection.url": "jdbc:mysql://h/d?sslMode=verify_idntity"}, "sslMode is none"),
     ({"db.timezone": "Mars/Base"}, "no time zone"),
     ({"dialect.name": "MySqlDatabaseDialect"}, "PostgreSqlDatabaseDialect"),
     ({"jdbc.credentials.provider.class": "a.B"}, "do not run here|unknown key"), ({"topic.prefix": "a b"}, "letters"),
@@ -77,6 +81,7 @@ def test_a_login_in_the_url_is_used_and_never_shown() -> None:
 @pytest.mark.parametrize(("text", "count"), [
     ("jdbc:postgresql://h/d", 0), ("jdbc:sqlite:/srv/x.db", 0), ("jdbc:sqlite:/etc/x.db", 1),
     ("jdbc:sqlite:/srv/../etc/x.db", 1), ("jdbc:mysql://h/d?sslCa=/etc/x.pem", 1), ("jdbc:sqlite:", 1),
+    ("jdbc:sqlite:file:/srv/x.db", 0), ("jdbc:sqlite:file:/srv/%2e%2e/etc/x.db", 1),
 ])
 def test_a_client_may_name_files_of_allowed_folders_only(text: str, count: int) -> None:
     assert len(permitted.problems({"connection.url": text}, (Path("/srv"),))) == count
@@ -130,6 +135,33 @@ def test_types_of_sqlite(declared: str, kind: str) -> None:
         assert (found.name, found.parameter("scale"), found.optional) == (DECIMAL, "2", False)
 
 
+@pytest.mark.parametrize(("text", "checks", "names"), [
+    ("useSSL=true", False, False), ("sslMode=REQUIRED", False, False), ("sslMode=trust", False, False),
+    ("useSSL=true&verifyServerCertificate=true", True, False), ("sslMode=verify-full", True, True),
+    ("sslMode=VERIFY_CA&useSSL=true", True, False),
+])
+def test_tls_of_mysql_checks_what_the_url_says(text: str, checks: bool, names: bool) -> None:
+    context = mysql._tls(url.parse(f"jdbc:mysql://h/d?{text}").properties)["ssl"]
+    assert (context.verify_mode is ssl.CERT_REQUIRED, context.check_hostname) == (checks, names)
+
+
+@pytest.mark.parametrize(("text", "mode"), [
+    ("ssl=true", "verify-full"), ("ssl=true&sslmode=require", "require"), ("ssl=false", None), ("", None)])
+def test_ssl_of_postgres_is_that_of_its_jdbc_driver(text: str, mode: str | None,
+                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+
+    def connect(**keys: Any) -> Any:
+        given.update(keys)
+        raise psycopg.OperationalError("no server")
+
+    monkeypatch.setattr(psycopg, "connect", connect)
+    config, notes = parse_query({**BASE, "connection.url": f"jdbc:postgresql://h/d?{text}"})
+    with pytest.raises(SourceConnectionError):
+        QuerySource(config).start(None)
+    assert (given.get("sslmode"), notes) == (mode, ())
+
+
 def test_local_times_of_a_zone_and_back() -> None:
     berlin, second = zone_of("Europe/Berlin"), 1_000_000
     spring, autumn = 1_711_846_800 * second, 1_729_990_800 * second  # 01:00 UTC on 2024-03-31 and 2024-10-27
@@ -155,6 +187,25 @@ def test_offsets_are_confluents_for_a_query_and_those_of_all_tables_else() -> No
     for wrong in ({"lsn": 5}, {"incrementing": "5"}, {"timestamp": 1 << 64}):
         with pytest.raises(PositionLostError, match="none of this connector"):
             marks_of(wrong)
+
+
+def test_a_stop_between_two_statements_lets_no_other_begin(tmp_path: Path) -> None:
+    world = World(tmp_path, "CREATE TABLE t (id INT)", "INSERT INTO t VALUES (1)")
+    source = world.begin(mode="bulk")
+    source._database.cancel()
+    with pytest.raises(SourceConnectionError, match="stopped"):
+        world.batch()
+
+
+def test_a_null_in_the_incrementing_column_is_an_error_or_not_seen(tmp_path: Path) -> None:
+    world = World(tmp_path, "CREATE TABLE t (id INT)", "INSERT INTO t VALUES (NULL), (-3), (4)")
+    keys = {"mode": "incrementing", "incrementing.column.name": "id"}
+    world.begin(**keys, **{"validate.non.null": "false"})
+    assert world.rows() == [(-3,), (4,)]
+    world.committed = None
+    world.begin(**keys, query="SELECT * FROM t")
+    with pytest.raises(DecodeError, match="is null in a row"):
+        world.rows()
 
 
 def test_tables_come_and_go_and_odd_names_are_quoted(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from cdc import plugins
 from cdc.codecs.wrappers import unconverted
 from cdc.core.custom import ConvertedField, Register
 from cdc.core.errors import ConfigError, DecodeError
@@ -127,3 +128,26 @@ def test_what_is_wrong_with_a_converter_is_said_of_its_key(
 def test_a_value_fits_its_schema_or_not(schema: Schema, good: list[Any], bad: list[Any]) -> None:
     assert all(fits(schema, value) for value in good)
     assert not any(fits(schema, value) for value in bad)
+
+
+@pytest.mark.parametrize("registered", [("STRING", len), (Schema(STRING), None)], ids=["schema", "function"])
+def test_a_converter_that_registers_something_else_is_named(registered: Any) -> None:
+    class Wrong:
+        def converter_for(self, field: ConvertedField, register: Register) -> None:
+            register(*registered)
+
+    field = ConvertedField("c", "s.t", "text", None, None, True, TEXT)
+    with pytest.raises(ConfigError, match=r"converter n registered no Schema with a function for column s\.t\.c"):
+        NamedConverter("n", Wrong()).takes(field)
+
+
+@pytest.mark.parametrize(("read", "least"), BOTH, ids=["mysql", "postgres"])
+def test_a_converter_that_cannot_be_made_is_a_problem_without_its_options(
+        read: Any, least: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(plugin: Any) -> Any:
+        raise KeyError("s3cret")
+
+    monkeypatch.setattr(plugins.Plugin, "load", fail)
+    (problem,) = read({**least, **ISBN}).problems
+    assert (problem.option, "cannot be made: KeyError" in problem.text) == ("isbn.type", True)
+    assert "s3cret" not in str(problem)
