@@ -39,7 +39,10 @@ def _compared(ours: str, theirs: str) -> Iterator[Difference]:
     other = json.loads(theirs)
     if not isinstance(other, dict | bool):
         raise ValueError("this is no JSON Schema")
-    return _differ(json.loads(ours), other, "")
+    try:
+        yield from _differ(json.loads(ours), other, "")
+    except (TypeError, AttributeError) as exc:
+        raise ValueError("this is no JSON Schema") from exc
 
 
 def _differ(ours: Any, theirs: Any, path: str) -> Iterator[Difference]:
@@ -61,18 +64,21 @@ def _differ(ours: Any, theirs: Any, path: str) -> Iterator[Difference]:
 def _differ_in_properties(ours: dict[str, Any], theirs: dict[str, Any], path: str) -> Iterator[Difference]:
     here, there = ours.get("properties", {}), theirs.get("properties", {})
     prefix = f"{path}." if path else ""
-    closed = theirs.get("additionalProperties", True) is False
+    rest = theirs.get("additionalProperties", True)
+    closed = rest is False
     for name, schema in here.items():
         if name in there:
             yield from _differ(schema, there[name], prefix + name)
         else:
+            if isinstance(rest, dict):
+                yield from _differ(schema, rest, prefix + name)
             yield Difference(f"{prefix}{name} is a property here only", closed)
     needed = theirs.get("required", ())
     for name in there:
         if name not in here:
             yield Difference(f"{prefix}{name} is a property there only", name in needed)
     if isinstance(ours.get("additionalProperties"), dict):
-        yield from _differ(ours["additionalProperties"], theirs.get("additionalProperties", True), path)
+        yield from _differ(ours["additionalProperties"], rest, path)
     elif (ours.get("additionalProperties", True) is False) != closed:
         yield Difference(f"{_place(path)} {'is open' if not closed else 'is closed'} to further properties there",
                          False)

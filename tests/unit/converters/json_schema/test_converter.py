@@ -175,6 +175,11 @@ def test_comparison_with_schemas_of_other_hands() -> None:
     assert first_misfit(ours, '{"type":"object","properties":{"id":{"type":"integer"},"name":{"type":["null","string"'
                               ']}}}') is None
     assert first_misfit(ours, "true") is None
+    assert first_misfit(ours, '{"type":"object","properties":{"id":true},"additionalProperties":{"type":"integer"}}'
+                        ) == "name may be null here and is required there"
+    for broken in ('{"type":"object","properties":null}', '{"type":"object","required":true,"properties":{"x":{}}}'):
+        with pytest.raises(ValueError, match="no JSON Schema"):
+            first_misfit(ours, broken)
 
 
 def test_what_cannot_be_a_default_is_left_out() -> None:
