@@ -222,7 +222,7 @@ class CloudEventsConverter:
     def _event(self, schema: Schema, metadata: Metadata, data_name: str, kept: tuple[str, ...] | None) -> Event:
         get = metadata.reader.get
         connector, server, database = (get(metadata.source, name) for name in ("connector", "name", "db"))
-        key = (id(schema), id(metadata.reader), connector, server, database, data_name)
+        key = (id(schema), metadata.reader, connector, server, database, data_name)
         found = self._events.get(key)
         if found is None:
             if len(self._events) >= MAX_EVENTS:

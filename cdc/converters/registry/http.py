@@ -79,6 +79,8 @@ class Tokens(Protocol):
         """The server did not accept the token: get another one. False if this one is new."""
         ...
 
+    def close(self) -> None: ...
+
 
 class RegistryHttp:
     """Sends requests to the first address that answers. For one thread at a time. It blocks; *stop* ends its waits.
@@ -151,6 +153,8 @@ class RegistryHttp:
     def close(self) -> None:
         for index in list(self._connections):
             self._drop(index)
+        if self._tokens is not None:
+            self._tokens.close()
 
     def _pause_s(self, attempt: int) -> float:
         longest = min(self.settings.retries_wait_ms * 2 ** (attempt - 1), self.settings.retries_max_wait_ms)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import weakref
 from typing import Any
 
 import pytest
@@ -216,3 +217,12 @@ def test_settings_are_checked(settings: dict[str, str], option: str) -> None:
 def test_keys_are_refused() -> None:
     with pytest.raises(ConfigError, match="values only"):
         CloudEventsConverter().configure({}, True)
+
+
+def test_what_is_prepared_keeps_the_source_that_it_is_known_by() -> None:
+    """If not, another source could get its identity, and so events of a wrong schema."""
+    made = make()
+    made.from_connect("t", ENVELOPE, EVENT)
+    source = weakref.ref(made.source(SOURCE))
+    made._sources.clear()
+    assert source() is not None

@@ -14,6 +14,7 @@ import pytest
 
 from cdc.converters.registry import http as registry_http
 from cdc.converters.registry.client import HttpRegistry, MockRegistry, open_registry
+from cdc.converters.registry.http import RegistryHttp
 from cdc.converters.registry.oauth import Client, OauthTokens
 from cdc.converters.registry.settings import read_settings
 from cdc.core.errors import ConfigError, RegistryConnectionError, RegistryRefusedError
@@ -410,3 +411,12 @@ def test_mock_registries_are_shared_by_name() -> None:
     assert isinstance(one, MockRegistry)
     with pytest.raises(RegistryRefusedError, match="not registered"):
         open_registry({"schema.registry.url": "mock://another"}).latest("s-value")
+
+
+def test_a_registry_that_is_closed_closes_the_connection_for_its_tokens() -> None:
+    closed = []
+    settings, _ = read_settings({"schema.registry.url": "http://r"})
+    tokens = OauthTokens(Client("http://o", "me", "x"), settings)
+    tokens.close = lambda: closed.append(1)  # type: ignore[method-assign]
+    RegistryHttp(settings, {}, tokens=tokens).close()
+    assert closed == [1]
