@@ -141,7 +141,7 @@ def _reader(column: ColumnInfo, mapping: Mapping) -> Read:
     if kind == "boolean":
         return _boolean
     if kind == "bytes":
-        return bytes
+        return _bytes
     if kind == "date":
         return lambda raw: micros_of(raw, "date") // DAY_US
     if kind == "time":
@@ -183,6 +183,12 @@ def _boolean(raw: Any) -> bool:
     raise ValueError
 
 
+def _bytes(raw: Any) -> bytes:
+    if not isinstance(raw, bytes | bytearray):
+        raise ValueError  # bytes() makes zeros of a number
+    return bytes(raw)
+
+
 def _text(raw: Any) -> str:
     if isinstance(raw, bytes):
         return raw.decode("utf-8")
@@ -190,7 +196,10 @@ def _text(raw: Any) -> str:
 
 
 def _clock_ms(raw: Any) -> int:
-    micros = parse_clock(str(raw).encode())
+    try:
+        micros = parse_clock(str(raw).encode())
+    except DecodeError:
+        raise DecodeError("a value is no time of day.") from None
     if micros >= DAY_US:
         raise DecodeError("24:00:00 is no time of day that Connect's Time can hold.")
     return micros // 1000
@@ -202,9 +211,10 @@ def micros_of(raw: Any, kind: str) -> int:
     if isinstance(raw, int):
         return raw
     text = str(raw).encode()
-    if kind == "date":
-        return parse_days(text) * DAY_US
-    return parse_micros(text, kind == "timestamptz")
+    try:
+        return parse_days(text) * DAY_US if kind == "date" else parse_micros(text, kind == "timestamptz")
+    except DecodeError:
+        raise DecodeError(f"a value is no {kind}.") from None
 
 
 def domain_us(raw: Any, kind: str) -> int | None:
@@ -224,6 +234,8 @@ def _moment(kind: str, mapping: Mapping) -> Read:
         micros = micros_of(raw, kind)
         is_local = kind == "timestamp" and not isinstance(raw, int)
         moment = moment_of(micros, zone) if is_local else micros
+        if not -(1 << 63) <= moment < 1 << 63:
+            raise DecodeError("the time is too far from 1970.")
         if shape == "connect_logical":
             return moment // 1000
         if shape.endswith("datetime_string"):

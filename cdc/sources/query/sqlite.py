@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +33,8 @@ _KINDS: Final = {
 _TEXT_TIME: Final = re.compile(
     r"\s*(\d{4})-(\d\d)-(\d\d)(?:[ T](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)?\s*(Z|[+-]\d\d:?\d\d)?\s*")
 _BUSY_S: Final = 10.0
+_NO_TIME: Final = "no time"
+"""Stands for what is no time; whoever reads it says which column it is."""
 
 
 def time_of(raw: Any) -> int | str | None:
@@ -114,7 +117,7 @@ def _normal(column: ColumnInfo, zone: tzinfo) -> Any:
     if column.kind == "bytes":
         return lambda raw: raw.encode() if isinstance(raw, str) else raw
     if column.kind == "decimal":
-        return lambda raw: format(raw, "f") if isinstance(raw, float) and raw.is_integer() else str(raw)
+        return lambda raw: format(Decimal(repr(raw)), "f") if isinstance(raw, float) else str(raw)
     return lambda raw: raw
 
 
@@ -122,14 +125,14 @@ def _time_or_text(raw: Any) -> Any:
     try:
         return time_of(raw)
     except (ValueError, DecodeError):
-        return str(raw)  # whoever reads it says which column it is
+        return _NO_TIME
 
 
 def _date_or_text(raw: Any, zone: tzinfo) -> Any:
     try:
         return local_us(raw, zone)
     except (ValueError, DecodeError):
-        return str(raw)
+        return _NO_TIME
 
 
 class Database:

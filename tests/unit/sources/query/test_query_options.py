@@ -267,3 +267,20 @@ def test_what_cannot_be_read_is_an_error(tmp_path: Path, keys: dict[str, str], e
 
     with pytest.raises(error, match=says):
         run()
+
+
+@pytest.mark.parametrize(("declared", "literal", "value"), [
+    ("BLOB", "5", "no bytes"), ("BLOB", "'a'", b"a"), ("DECIMAL(10,5)", "0.00001", b"\x01"),
+    ("DATETIME", "'0000-00-00'", "Column c: a value is no timestamp"), ("DATETIME", "'infinity'", "no timestamp"),
+    ("DATETIME", "1e300", "too far from 1970"), ("DATE", "'x'", "Column c: a value is no date"),
+    ("TIME", "36000000", "Column c: a value is no time of day"),
+])
+def test_a_value_of_sqlite_that_its_column_does_not_declare_is_never_made_up(
+        tmp_path: Path, declared: str, literal: str, value: str | bytes) -> None:
+    world = World(tmp_path, f"CREATE TABLE t (c {declared})", f"INSERT INTO t VALUES ({literal})")
+    world.begin(mode="bulk")
+    if isinstance(value, bytes):
+        assert world.rows() == [(value,)]
+        return
+    with pytest.raises(DecodeError, match=value):
+        world.rows()
