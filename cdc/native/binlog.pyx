@@ -13,6 +13,8 @@ cdef extern from "mysql_log.h" nogil:
         CDC_LOG_DONE
         CDC_LOG_UNKNOWN
         CDC_LOG_NO_MEMORY
+        CDC_LOG_BEGINS
+        CDC_LOG_SOURCES
     ctypedef struct cdc_log_map:
         const uint8_t *body
         uint32_t size
@@ -63,8 +65,6 @@ cdef extern from "mysql_log.h" nogil:
 
 cdef enum:
     MOST_MAPS = 1024
-    MOST_BEGINS = 16
-    MOST_SOURCES = 64
     SLOTS = 4096
 
 
@@ -118,8 +118,8 @@ cdef class Log:
     cdef cdc_log c
     cdef object make_source
     cdef list tables, told, kept, sources
-    cdef cdc_log_begin[MOST_BEGINS] begins
-    cdef cdc_log_source[MOST_SOURCES] known_sources
+    cdef cdc_log_begin[CDC_LOG_BEGINS] begins
+    cdef cdc_log_source[CDC_LOG_SOURCES] known_sources
     cdef list given
     cdef tuple held
     cdef cdc_frame *events
@@ -184,7 +184,7 @@ cdef class Log:
     def know_begin(self, bytes shape):
         """A BEGIN whose event's body has these bytes from index 8 on."""
         cdef uint32_t at = self.c.begin_count
-        if at == MOST_BEGINS:
+        if at == CDC_LOG_BEGINS:
             return
         for place in range(at):
             if self.begins[<int>place].size == <uint32_t>PyBytes_GET_SIZE(shape) and \
@@ -198,7 +198,7 @@ cdef class Log:
         """A source of GTIDs: its UUID, or domain and server. *told* is given back with its numbers, *text* begins its
         GTIDs; None if its transactions are for the other code."""
         cdef cdc_log_source *source = self.known_sources + self.c.source_count
-        if self.c.source_count == MOST_SOURCES or len(id) > 16:
+        if self.c.source_count == CDC_LOG_SOURCES or len(id) > 16:
             return
         memset(source, 0, sizeof(cdc_log_source))
         memcpy(source.id, PyBytes_AS_STRING(id), PyBytes_GET_SIZE(id))

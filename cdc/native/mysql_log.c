@@ -110,7 +110,7 @@ static int find_source(const cdc_log *log, const uint8_t *id, size_t size, tx_t 
         tx->source = log->sources + at;
         return tx->source->refused ? CDC_LOG_REFUSED : CDC_LOG_DONE;
     }
-    return CDC_LOG_UNKNOWN;
+    return log->source_count < CDC_LOG_SOURCES ? CDC_LOG_UNKNOWN : CDC_LOG_REFUSED;
 }
 
 static int mysql_gtid(const cdc_log *log, const event_t *event, tx_t *tx) {
@@ -164,7 +164,7 @@ static int begin(const cdc_log *log, const event_t *event, tx_t *tx) {
         if (log->names_thread) tx->thread = (int64_t)little(event->body, 4);
         return CDC_LOG_DONE;
     }
-    return CDC_LOG_UNKNOWN;
+    return log->begin_count < CDC_LOG_BEGINS ? CDC_LOG_UNKNOWN : CDC_LOG_REFUSED;
 }
 
 uint32_t cdc_log_slot(const cdc_log *log, const uint8_t *body, uint32_t size) {

@@ -15,6 +15,10 @@ enum { CDC_LOG_DONE = 0, CDC_LOG_REFUSED = 1, CDC_LOG_UNKNOWN = 2, CDC_LOG_NO_ME
 #define CDC_LOG_EVENTS 32
 #define CDC_LOG_MAPS 8
 
+/* The most BEGINs and sources that are known. What comes after so many is refused: nobody asks for it again. */
+#define CDC_LOG_BEGINS 64
+#define CDC_LOG_SOURCES 64
+
 /* A table map. `refused`: the rows are for the other code. `captured`: they are not only counted. */
 typedef struct {
     const uint8_t *body; /* of its event, without a checksum */

@@ -222,6 +222,36 @@ def test_most_transactions_are_read_in_c(name: str, monkeypatch: pytest.MonkeyPa
     assert sum(fed) > 0.7 * len(events)
 
 
+def test_more_kinds_of_begin_than_c_keeps_are_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A BEGIN has the session's default database, of which a server may have hundreds."""
+    first = next(each for each in small(MYSQL) if each[1][4] == const.QUERY_EVENT)
+    log = Writer(MYSQL)
+    for number in [*range(70), *range(70)]:
+        begin = first[1][19:-4]
+        database = begin[8]
+        status = int.from_bytes(begin[11:13], "little")
+        at = 13 + status
+        name = b"db%03d" % number
+        body = begin[:8] + bytes((len(name),)) + begin[9:at] + name + begin[at + database:]
+        log.transaction([first[0], resized(first[1], body, True), *first[2:]])
+    plain, fast = (world(MYSQL, "defaults", native_modules=each) for each in (False, True))
+    learned: list[bytes] = []
+    native_log: Any = fast.reader.native
+    learn = native_log.log._learn
+
+    def learning(event: bytes) -> None:
+        learned.append(event)
+        learn(event)
+
+    monkeypatch.setattr(native_log.log, "_learn", learning)
+    middle = 1 + 70 * len(first)
+    assert_alike(plain.feed(log.events[:middle]), fast.feed(log.events[:middle]))
+    assert learned
+    learned.clear()
+    assert_alike(plain.feed(log.events[middle:]), fast.feed(log.events[middle:]))
+    assert learned == [], "what is known or refused is not learned again"
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_others_see_the_records_that_the_plain_reader_makes(name: str) -> None:
     plain, fast = worlds(name)
