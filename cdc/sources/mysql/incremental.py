@@ -72,6 +72,8 @@ class TablePlan:
     column_count: int
     shape: str
     known: TableStructure | None
+    made = ""
+    """Its creation time would differ after each ALTER TABLE, too."""
 
 
 class MySqlChunks:

@@ -73,6 +73,10 @@ class TablePlan:
     shape: str
     state: RelationState | None
 
+    @property
+    def made(self) -> str:
+        return str(self.oid)
+
 
 class PostgresChunks:
     """`incremental.ChunkReader` of one source. *position*: `end_lsn` of what went out so far. *watch* is told a table's

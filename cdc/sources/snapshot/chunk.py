@@ -37,6 +37,10 @@ class Plan(Protocol):
     def identity(self) -> Sequence[str]:
         """The columns that tell rows apart, if the table has no message key."""
         ...
+    @property
+    def made(self) -> str:
+        """Tells the table from others that had or will have its name; empty where the database cannot tell."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ class Copy:
 
     *condition*: SQL that its rows must fulfil. *surrogate*: the column to go by instead of the key.
     *after*: all rows up to this key were sent. *upto*: the greatest key when the copy began. Both None before that.
-    *rows*: how many were read.
+    *rows*: how many were read. *made*: `chunk.Plan.made` of the table that those keys are of.
     """
 
     id: str
@@ -40,6 +40,7 @@ class Copy:
     after: Key | None = None
     upto: Key | None = None
     rows: int = 0
+    made: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def _json(value: Any) -> str:
 def _copy(parts: Mapping[str, Any]) -> Copy:
     after, upto = (None if parts[name] is None else tuple(parts[name]) for name in ("after", "upto"))
     return Copy(str(parts["id"]), str(parts["name"]), parts["condition"], parts["surrogate"], after, upto,
-                int(parts["rows"]))
+                int(parts["rows"]), str(parts.get("made", "")))
 
 
 def shown(key: Sequence[str | None]) -> str:

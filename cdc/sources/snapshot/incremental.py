@@ -215,6 +215,10 @@ class IncrementalSnapshot:
         if isinstance(plan, str):
             self._end_table(plan)
             return True
+        if copy.made and copy.made != plan.made:
+            log.info("incremental_snapshot_table_again", id=copy.id, table=copy.name, rows=copy.rows,
+                     why="it was made again, or is another table of the same name")
+            self._queue.put(replace(copy, after=None, upto=None, rows=0, made=""))
         self._plan = plan
         self._identity = Identity(() if plan.table.key else plan.identity)
         self._touched = Touched()
@@ -259,7 +263,7 @@ class IncrementalSnapshot:
             return True
         self._changes, self._pause_s = 0, 0.0
         if copy.upto is None and chunk.upto is not None:
-            copy = replace(copy, upto=chunk.upto)
+            copy = replace(copy, upto=chunk.upto, made=plan.made)
             self._queue.put(copy)
         if chunk.upto is None:
             self._end_table(EMPTY)

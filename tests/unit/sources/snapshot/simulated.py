@@ -90,6 +90,7 @@ class Server:
         self.number = 0
         self.version = 0
         self.structure = 0
+        self.made = dict.fromkeys(tables, "1")
 
     def locked(self, table: str, key: int) -> bool:
         return any(change[1] == table and (change[2] == key or change[0] == "t")
@@ -175,6 +176,7 @@ class SimulatedPlan:
     table: TableSchema
     surrogate: bool
     structure: int
+    made: str = ""
 
     @property
     def unique(self) -> bool:
@@ -208,7 +210,8 @@ class Reader:
             return "UNKNOWN_SCHEMA"
         self.watched = name
         self.seen_structure = self.server.structure
-        return SimulatedPlan(self.server.schemas[name], copy.surrogate is not None, self.server.structure)
+        return SimulatedPlan(self.server.schemas[name], copy.surrogate is not None, self.server.structure,
+                             self.server.made.get(name, ""))
 
     def release(self, plan: Any) -> None:
         self.watched = None

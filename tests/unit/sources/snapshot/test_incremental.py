@@ -156,3 +156,26 @@ def test_topic_is_like_the_table_whatever_happens_when(first: int) -> None:
             simulate(seed)
         except AssertionError as exc:
             raise AssertionError(f"seed {seed}: {exc}") from exc
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_table_that_takes_the_name_of_another_one_is_read_from_its_start(restarted: bool) -> None:
+    server = Server(random.Random(1), ["a"])
+    server.rows["a"] = {key: (key, 1, 0) for key in range(10, 16)}
+    run = Run(server, {}, chunk_rows=2)
+    run.signal(control.EXECUTE_SNAPSHOT, {"data-collections": ["db.a"]})
+    while sum(len(records) for records, _ in run.delivered) < 4:
+        run.reader.work()
+        run.poll()
+    server.rows["a"] = {key: (key, 2, 0) for key in (1, 2, 30)}
+    server.made["a"] = "2"
+    server.structure += 1
+    delivered = list(run.delivered)
+    if restarted:
+        run = Run(server, delivered[-1][1], chunk_rows=2)
+    while run.snapshot.active:
+        run.reader.work()
+        run.poll()
+        delivered.append(run.delivered[-1])
+    rows = [values_of(each) for records, _ in delivered for each in records]
+    assert {key for key, version, _ in rows if version == 2} == {1, 2, 30}
