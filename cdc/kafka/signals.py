@@ -100,9 +100,10 @@ class KafkaSignals:
         while not self._stop.is_set():
             try:
                 self._read()
-            except (KafkaException, ValueError, RuntimeError) as exc:
+            except Exception as exc:  # nobody would notice the end of this thread
                 error = exc.args[0] if exc.args else exc
-                reason = error.str() if isinstance(error, KafkaError) else str(error)
+                reason = error.str() if isinstance(error, KafkaError) else (
+                    str(error) if isinstance(exc, ValueError | RuntimeError) else type(exc).__name__)
                 log.warning("signals_not_read", topic=self._topic, error=reason, retry_in_s=_RETRY_S)
                 self._stop.wait(_RETRY_S)
 
