@@ -29,7 +29,8 @@ _COLORS = {"error": "red", "warning": "yellow"}
 @click.option("--out", type=click.Path(path_type=Path), default=Path(), metavar="FOLDER",
               help="Where a file for each connector is written; the present folder by default.")
 @click.option("--to", metavar="URL", help="A running cdc that is to run the connectors, instead of files. "
-                                          "CDC_CLI_TOKEN, CDC_CLI_USER and CDC_CLI_PASSWORD say who asks.")
+                                          "CDC_CLI_TOKEN, CDC_CLI_USER and CDC_CLI_PASSWORD say who asks, "
+                                          "CDC_CLI_CA and CDC_CLI_CERTIFICATE are for https.")
 @click.option("--offset-topic", metavar="TOPIC", help="Kafka Connect's offset.storage.topic, if it is older than 3.5.")
 @click.option("--bootstrap-servers", metavar="LIST", help="The brokers that have this topic.")
 @click.option("--replace", is_flag=True, help="Replace files and offsets that are here already.")
@@ -131,7 +132,8 @@ def _target(worker: str | None, out: Path, to: str | None, *, replace: bool, tim
 
         from .worker.client import credentials
 
-        service = ConnectRest(to, authorization=credentials().header)
+        who = credentials()
+        service = ConnectRest(to, authorization=who.header, tls=who.tls)
         service.check()
         yield Service(service, timeout_s=timeout_s)
         return

@@ -36,13 +36,15 @@ class ConnectUnreachableError(ConnectError):
 
 class ConnectRest:
     """One worker of a Kafka Connect. A user and a password may stand in *url*, as in `https://user:password@host:8083`;
-    they are never shown. Without them *authorization* is sent. Raises ConfigError for what is no such address.
+    they are never shown. Without them *authorization* is sent. *tls* is for https. Raises ConfigError for what is
+    no such address.
 
     All methods raise ConnectError. While the group rebalances, they repeat the request for *patience_s* seconds.
     """
 
     def __init__(self, url: str, *, authorization: str = "", patience_s: float = 60.0,
-                 pause: Callable[[float], None] = time.sleep) -> None:
+                 pause: Callable[[float], None] = time.sleep,
+                 tls: Callable[[], ssl.SSLContext] = ssl.create_default_context) -> None:
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -60,6 +62,7 @@ class ConnectRest:
             self._headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
         self._patience_s = patience_s
         self._pause = pause
+        self._tls = tls
         shown = f"[{self._host}]" if ":" in self._host else self._host
         self.url = f"{parts.scheme}://{shown}:{self._port}{self._path}"
         """Without the user."""
@@ -165,7 +168,7 @@ class ConnectRest:
 
     def _once(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         made = http.client.HTTPSConnection(
-            self._host, self._port, timeout=_TIMEOUT_S, context=ssl.create_default_context(),
+            self._host, self._port, timeout=_TIMEOUT_S, context=self._tls(),
         ) if self._https else http.client.HTTPConnection(self._host, self._port, timeout=_TIMEOUT_S)
         try:
             headers = self._headers if body is None else {**self._headers, "Content-Type": "application/json"}

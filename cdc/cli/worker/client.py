@@ -43,6 +43,17 @@ class Credentials:
             return f"Bearer {self.token}"
         return f"Basic {base64.b64encode(f'{self.user}:{self.password}'.encode()).decode()}" if self.user else ""
 
+    def tls(self) -> ssl.SSLContext:
+        """What `ca` and `certificate` make of TLS. Raises ConfigError."""
+        try:
+            context = ssl.create_default_context(cafile=self.ca or None)
+            if self.certificate:
+                context.load_cert_chain(self.certificate)
+        except (OSError, ssl.SSLError) as exc:
+            raise ConfigError(f"The certificates cannot be read: {_reason(exc)}.",
+                              hint="ca and certificate name files in PEM.") from exc
+        return context
+
 
 def credentials(file: str | None = None) -> Credentials:
     """Those of *file* (or of the one that CDC_CLI_CREDENTIALS names), with CDC_CLI_TOKEN, CDC_CLI_USER and
@@ -178,14 +189,7 @@ class Client:
         host, port = self._parts.hostname or "", self._parts.port
         if self._parts.scheme == "http":
             return http.client.HTTPConnection(host, port, timeout=self.timeout_s)
-        try:
-            context = ssl.create_default_context(cafile=self._who.ca or None)
-            if self._who.certificate:
-                context.load_cert_chain(self._who.certificate)
-        except (OSError, ssl.SSLError) as exc:
-            raise ConfigError(f"The certificates cannot be read: {_reason(exc)}.",
-                              hint="ca and certificate name files in PEM.") from exc
-        return http.client.HTTPSConnection(host, port, timeout=self.timeout_s, context=context)
+        return http.client.HTTPSConnection(host, port, timeout=self.timeout_s, context=self._who.tls())
 
     def _refusal(self, status: int, text: str) -> CdcError:
         found = _decoded(text)

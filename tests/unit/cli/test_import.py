@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from cdc.cli.import_ import _target
+from cdc.core.errors import ConfigError
 from tests.unit.cli.worker.live import Shell, running, shell, shop  # noqa: F401
 
 
@@ -42,3 +44,11 @@ def test_nobody_answers(shell: Shell) -> None:  # noqa: F811
     assert found.code == 1
     assert "There is no answer from http://127.0.0.1:1" in " ".join(found.err.split())
     assert "secret" not in found.err
+
+
+def test_the_service_is_asked_with_the_certificates_of_all_commands(monkeypatch: pytest.MonkeyPatch,
+                                                                    tmp_path: Path) -> None:
+    monkeypatch.setenv("CDC_CLI_CA", str(tmp_path / "none.pem"))
+    with pytest.raises(ConfigError, match="The certificates cannot be read"), \
+         _target(None, tmp_path, "https://127.0.0.1:1", replace=False, timeout_s=1):
+        pass
