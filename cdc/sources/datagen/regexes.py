@@ -16,6 +16,8 @@ MAX_LENGTH: Final = 4096
 """The longest text of a pattern."""
 OPEN_REPEATS: Final = 15
 """How often `*` and `+` repeat at most, unless a longer length was asked for."""
+_MOST_SUMS: Final = 500_000
+"""So many sums of lengths may one repetition need: about 0.2 s."""
 _PRINTABLE: Final = "".join(map(chr, range(32, 127)))
 _SETS: Final = {"d": string.digits, "w": string.ascii_letters + string.digits + "_", "s": " \t"}
 _CHARACTERS: Final = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "a": "\a", "e": "\x1b"}
@@ -32,9 +34,10 @@ class _Part:
 
 
 class _One(_Part):
-    """One of some characters."""
+    """One of some characters. Halves of surrogate pairs are left out: no text in UTF-8 has them."""
 
     def __init__(self, characters: str) -> None:
+        characters = "".join(each for each in characters if not "\ud800" <= each <= "\udfff")
         if not characters:
             raise ValueError("a class without characters")
         self.characters = characters
@@ -82,6 +85,8 @@ class _Repeat(_Part):
     def __init__(self, part: _Part, low: int, high: int) -> None:
         if high > MAX_LENGTH:
             raise ValueError(f"a part is repeated more than {MAX_LENGTH} times")
+        if high * part.lengths.bit_count() > _MOST_SUMS:
+            raise ValueError("a part with so many lengths is repeated too often")
         self.part, self.low = part, low
         self.powers = [1]
         for _ in range(high):

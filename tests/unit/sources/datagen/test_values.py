@@ -57,10 +57,16 @@ def test_a_regex_with_a_length_gives_texts_of_that_length() -> None:
     assert {len(text) for text in values(typed("string", regex="(ab|c)*", length={"min": 5, "max": 8}))} == {5, 6, 7}
 
 
+def test_a_range_of_characters_leaves_out_what_utf8_does_not_have() -> None:
+    rng = JavaRandom(1)
+    assert {Regex(r"[\uD7FF-\uE000]").text(rng) for _ in range(50)} == {"\ud7ff", "\ue000"}
+
+
 @pytest.mark.parametrize(("pattern", "says"), [
     ("(a", "ends too early"), ("a)", r"unexpected \)"), ("(?=a)", r"\(\?"), (r"\b", "not understood"),
     ("a{b}", "repetitions"),
     ("[z-a]", "no range"), ("*a", r"unexpected \*"), ("a{9999}", "more than 4096"), ("a^b", r"unexpected \^"),
+    ("((a{0,4096}){0,4096}){0,4096}", "repeated too often"), (r"[\uD800-\uDFFF]", "without characters"),
 ])
 def test_a_regex_that_is_not_understood_says_why(pattern: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
