@@ -134,13 +134,28 @@ class _Reaper:
 _reaper = _Reaper()
 
 
-def temp_folder(prefix: str, uid: int | None = None) -> Path:
-    """A new folder, owned by *uid* if given, that goes with the tests at the latest."""
-    folder = Path(tempfile.mkdtemp(prefix=f"cdc-{prefix}-"))
+MEMORY = Path("/dev/shm")
+_ROOMY_BYTES = 12 << 30
+
+
+def temp_folder(prefix: str, uid: int | None = None, *, in_memory: bool = False) -> Path:
+    """A new folder, owned by *uid* if given, that goes with the tests at the latest. *in_memory*: not on a disk, if
+    there is much memory."""
+    root = MEMORY if in_memory and _is_roomy(MEMORY) else None
+    folder = Path(tempfile.mkdtemp(prefix=f"cdc-{prefix}-", dir=root))
     _reaper.add(str(folder))
     if uid is not None:
         os.chown(folder, uid, -1)
     return folder
+
+
+def _is_roomy(folder: Path) -> bool:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        free = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:"))
+        return os.access(folder, os.W_OK) and min(free, shutil.disk_usage(folder).free) > _ROOMY_BYTES
+    except (OSError, StopIteration):
+        return False
 
 
 def remove_folder(folder: Path) -> None:

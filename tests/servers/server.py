@@ -17,6 +17,8 @@ class Server(ABC):
     title: ClassVar[str]
     host: ClassVar[str] = "127.0.0.1"
     start_timeout_s: ClassVar[float] = 120
+    in_memory: ClassVar[bool] = False
+    """Whether its folder may be in memory, where many files are made and removed faster."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -49,7 +51,7 @@ class Server(ABC):
         """Returns once it serves clients. Raises ServerUnavailableError or ServerFailedError."""
         assert not self.running, f"{self.title} is running already"
         if self.folder is None:
-            folder = temp_folder(self.title.split()[0].lower(), self._uid())
+            folder = temp_folder(self.title.split()[0].lower(), self._uid(), in_memory=self.in_memory)
             try:
                 self._argv = self._prepare(folder)
             except BaseException:
