@@ -17,7 +17,9 @@ from tests.conftest import BinlogDatabase
 _server_ids = itertools.count(8000)
 
 
-def make_source(database: BinlogDatabase, options: Mapping[str, str] | None = None) -> MySqlSource:
+def make_source(database: BinlogDatabase, options: Mapping[str, str] | None = None, *,
+                native: bool = True) -> MySqlSource:
+    """*native*: C reads where it can. A batch of a snapshot is then as large as a read from the socket."""
     server = database.server
     given = {
         "name": "test", "topic.prefix": "srv", "database.hostname": server.host, "database.port": str(server.port),
@@ -27,7 +29,8 @@ def make_source(database: BinlogDatabase, options: Mapping[str, str] | None = No
     }
     config, _ = (parse_mariadb if server.flavor == "mariadb" else parse_mysql)(given)
     source = MySqlSource(config)
-    source.prefer_native()
+    if native:
+        source.prefer_native()
     return source
 
 

@@ -267,7 +267,7 @@ def test_a_session_that_ends_between_ranges_is_replaced(shop: Database) -> None:
 
 def binlog(database: BinlogDatabase, offset: Mapping[str, Any] | None = None, **more: str) -> Attempt:
     options = {**OPTIONS, **{key.replace("_", "."): value for key, value in more.items()}}
-    return Attempt(mysql_source.make_source(database, options), offset)
+    return Attempt(mysql_source.make_source(database, options, native=False), offset)
 
 
 KEYS: dict[str, tuple[str, Callable[[int], str]]] = {
