@@ -99,6 +99,7 @@ def _http(settings: ApicurioSettings, url: str, stop: Stop | None) -> RegistryHt
             "basic_auth_credentials_source": "USER_INFO",
             "basic_auth_user_info": f"{s.apicurio_registry_auth_username}:{s.apicurio_registry_auth_password}"})
     return RegistryHttp(transport, {}, stop, tokens=tokens, content_type=JSON_TYPE, name="Apicurio Registry",
+                        address="apicurio.registry.url",
                         truststore="apicurio.registry.tls.truststore.location")
 
 

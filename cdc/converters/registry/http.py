@@ -85,17 +85,19 @@ class Tokens(Protocol):
 class RegistryHttp:
     """Sends requests to the first address that answers. For one thread at a time. It blocks; *stop* ends its waits.
 
-    *tokens*: gives bearer tokens; *content_type*: of bodies; *name*: of the server, in messages; *truststore*: the key
-    that names trusted certificates.
+    *tokens*: gives bearer tokens; *content_type*: of bodies; *name*: of the server, in messages; *address* and
+    *truststore*: the keys that name it, and trusted certificates.
     """
 
     def __init__(self, settings: RegistrySettings, headers: Mapping[str, str], stop: Stop | None = None,
                  clock: Callable[[], float] = time.monotonic, *, tokens: Tokens | None = None,
                  content_type: str = CONTENT_TYPE, name: str = "the Schema Registry",
+                 address: str = "schema.registry.url",
                  truststore: str = "schema.registry.ssl.truststore.location") -> None:
         self.settings = settings
         self._tokens = tokens
         self._name = name
+        self._address = address
         self._truststore = truststore
         self._more: Mapping[str, str] = {}
         self._clock = clock
@@ -144,7 +146,7 @@ class RegistryHttp:
                 break
             log.warning("registry_unavailable", registry=self.shown(), attempt=attempt + 1, cause=cause)
         raise RegistryConnectionError(f"{self._name} does not answer", registry=self.shown(), cause=cause,
-                                      hint="Check its address in the configuration, and that it runs.")
+                                      hint=f"Check {self._address}, and that it runs.")
 
     def shown(self) -> str:
         """The addresses, without credentials."""

@@ -52,7 +52,8 @@ class OauthTokens:
         settings = replace(transport, schema_registry_url=(client.endpoint,), bearer_auth_token=None,
                            basic_auth_credentials_source="USER_INFO",
                            basic_auth_user_info=f"{client.client_id}:{client.secret}")
-        self._http = RegistryHttp(settings, {}, stop, content_type=_FORM, name="the OAuth server")
+        self._http = RegistryHttp(settings, {}, stop, content_type=_FORM, name="the OAuth server",
+                                  address="the token endpoint")
 
     def headers(self) -> dict[str, str]:
         """Authorization, and what goes with it. Raises RegistryConnectionError, RegistryRefusedError."""
