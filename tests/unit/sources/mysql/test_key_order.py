@@ -37,7 +37,7 @@ def test_a_place_holds_in_the_same_order_only() -> None:
     first = order(made("utf8mb4_bin"))
     assert first is not None
     place = first.place(row_of([b"Z"]))
-    assert first.clause(place) == " WHERE (`id` > _utf8mb4 X'5a') ORDER BY `id`"
+    assert first.clause(place) == " WHERE ((`id` > _utf8mb4 X'5a')) ORDER BY `id`"
     other = order(made("utf8mb4_general_ci"))
     assert other is not None
     assert other.clause(place) == " ORDER BY `id`"
