@@ -15,6 +15,7 @@ from cdc.sources.mysql.source import MySqlSource
 from tests.conftest import BinlogDatabase
 
 _server_ids = itertools.count(8000)
+_SILENCE_S = 5.0
 
 
 def make_source(database: BinlogDatabase, options: Mapping[str, str] | None = None, *,
@@ -68,12 +69,16 @@ class Reading:
         return str(self.offset.get("file", "")), int(self.offset.get("pos", 0))
 
     def changes(self, count: int, timeout: float = 60.0) -> list[tuple[Any, ...]]:
-        """(op, before, after, key) of so many changes, rows by column; and that the log has no more of them now."""
+        """(op, before, after, key) of so many changes, rows by column; and that the log has no more of them now. What
+        was delivered from another server moves no place on: then silence has to do."""
         records: list[Record] = []
-        deadline = time.monotonic() + timeout
+        began = heard = time.monotonic()
         end = self._database.server.binlog_end()
-        while time.monotonic() < deadline and (len(records) < count or self._place() < end):
-            records += [each for each in self._batch(0.2) if isinstance(each, Record)]
+        while time.monotonic() < began + timeout and (
+                len(records) < count or (self._place() < end and time.monotonic() < heard + _SILENCE_S)):
+            batch = self._batch(0.2)
+            records += [each for each in batch if isinstance(each, Record)]
+            heard = time.monotonic() if batch else heard
         assert len(records) == count, records
         return [change(record) for record in records]
 
