@@ -248,7 +248,7 @@ class Reader:
     def __init__(self, bootstrap: str, registry_url: str) -> None:
         self._settings = {"bootstrap.servers": bootstrap, "group.id": "reader", "enable.auto.commit": False,
                           "auto.offset.reset": "earliest", "allow.auto.create.topics": False,
-                          "enable.partition.eof": True}
+                          "enable.partition.eof": True, "log_level": 0}
         self._counting: Consumer | None = None
         self._deserialize = AvroDeserializer(SchemaRegistryClient({"url": registry_url, "timeout": 3}))
 
