@@ -13,6 +13,7 @@ sql/sql_repl.cc.
 from __future__ import annotations
 
 import os
+import select
 import socket
 import struct
 import threading
@@ -185,6 +186,8 @@ class BinlogReader:
 
     def _serve(self, sock: Any) -> None:
         packets = PacketReader()
+        arriving = select.poll()
+        arriving.register(sock, select.POLLIN)
         while self._queue.wait_for_room():
             wanted = packets.wanted()
             count = sock.recv_into(wanted)
@@ -198,7 +201,8 @@ class BinlogReader:
                     self._put(events)
             if other is not None:
                 _refused(other)
-            if count < _SHORT_READ_BYTES and count < len(wanted):
+            # With TLS a read brings one record at most, which may be one small transaction of many that are there.
+            if count < _SHORT_READ_BYTES and count < len(wanted) and not arriving.poll(0):
                 time.sleep(_COALESCE_S)
 
     def _put(self, events: list[bytes]) -> None:
