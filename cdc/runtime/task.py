@@ -169,14 +169,17 @@ class Task:
                 if source.finished() and not len(self.commits.inflight):
                     break
         except SourceRefusedError as exc:
-            place = self.settings.connector, source.partition()
             try:
-                ask_store(lambda: self.store.hold(*place), self.stop)
+                self._check_owner()
             except OwnerLostError as lost:
                 raise lost from exc
             except CdcError:
                 pass  # who owns the offset is not known now
             raise
+
+    def _check_owner(self) -> None:
+        """Raises OwnerLostError if another process has taken over, and OffsetStoreError if the store cannot tell."""
+        ask_store(lambda: self.store.hold(self.settings.connector, self.parts.source.partition()), self.stop)
 
     def _load_offset(self) -> dict[str, Any] | None:
         """The offset, which no other process of this connector may change now, as far as the store can see."""
@@ -337,7 +340,7 @@ class Task:
             return
         self.parts.sink.close()
         log.warning("process_stood_still", seconds=round(paused_s, 1))
-        ask_store(lambda: self.store.hold(self.settings.connector, self.parts.source.partition()), self.stop)
+        self._check_owner()
         raise SourceConnectionError(
             "This process stood still, so the server may have ended the stream. What was read before and not delivered "
             "is read again, from the last committed offset.", seconds=round(paused_s, 1))
