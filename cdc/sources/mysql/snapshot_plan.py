@@ -107,10 +107,13 @@ class SnapshotPlan:
 
     def identities(self) -> dict[str, str]:
         """The captured tables and when each was made, for `Progress.of_same`. Empty where the server does not tell."""
-        return {str(id): "" if made is None else str(made) for id, made in self._made_at.items()}
+        return {str(id): self._identity(id) for id in self._made_at}
 
     def identity(self, read: snapshot.TableRead) -> str:
-        made = self._made_at.get(read.table.id)
+        return self._identity(read.table.id)
+
+    def _identity(self, id: TableId) -> str:
+        made = self._made_at.get(id)
         return "" if made is None else str(made)
 
     def another(self) -> tuple[connection.Connection, MySqlPosition]:
