@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Final
 
 from cdc.core.errors import PositionLostError, SourceError
 from cdc.core.table import TableId
 from cdc.debezium.filters import Filters
 from cdc.log import get_logger
+from cdc.sources.shared.added import former_filters
 from cdc.sources.shared.warnings import Warnings
 
 from .builtin import is_builtin
@@ -138,7 +138,7 @@ class Watch:
     def _captured_before(self) -> Callable[[Name], bool]:
         if self._kept is None or self._kept.lists == self._lists:
             return self._captured
-        filters = Filters.from_config(SimpleNamespace(**json.loads(self._kept.lists)), is_builtin)
+        filters = former_filters(self._kept.lists, is_builtin)
         return lambda name: filters.table(TableId(self._config.database_dbname, *name))
 
     def _show(self, verdict: Verdict) -> None:

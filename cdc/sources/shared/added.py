@@ -39,12 +39,18 @@ def lists_of(config: Any) -> str:
     return json.dumps(found, separators=(",", ":")) if found else ""
 
 
+def former_filters(lists: str, builtin: Callable[[TableId], bool]) -> Filters:
+    """What the *lists* of a stored offset chose: options as JSON, by attribute. Raises ValueError or TypeError if they
+    are damaged."""
+    return Filters.from_config(SimpleNamespace(**json.loads(lists)), builtin)
+
+
 def tables_to_copy(captured: Iterable[TableId], stored: str, builtin: Callable[[TableId], bool],
                    selection: SnapshotSelection) -> list[TableId]:
     """Those of *captured* that the lists of a stored offset did not choose, and whose rows a snapshot would copy whole.
     Raises PositionLostError if those lists are damaged."""
     try:
-        before = Filters.from_config(SimpleNamespace(**json.loads(stored)), builtin)
+        before = former_filters(stored, builtin)
     except (ValueError, TypeError) as exc:
         raise PositionLostError("What the stored offset remembers of the lists of tables cannot be read.",
                                 hint="Reset the connector's offset to start with a new snapshot.") from exc
