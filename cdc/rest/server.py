@@ -114,6 +114,14 @@ def _open_all(listeners: Sequence[Listener]) -> list[socket.socket]:
 
 
 def _open(listener: Listener) -> socket.socket:
+    opened = _bound(listener)
+    # What is accepted from it inherits this. asyncio sets it on none of these sockets, because their protocol number is
+    # 0 (bpo-27456): then an answer's body waits 40 ms for the client to confirm its head.
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return opened
+
+
+def _bound(listener: Listener) -> socket.socket:
     host, port, _ = listener
     try:
         if host == "" and socket.has_dualstack_ipv6():
