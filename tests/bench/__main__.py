@@ -6,7 +6,7 @@
 Drains one backlog by workload with `cdc run` into Kafka, and beside it, in turn, what reads the same log into nothing
 (`pg_recvlogical`, `mysqlbinlog --raw`, COPY) and a bare producer of the same messages. It prints each rate, CPU time by
 thread, memory and bytes, and the medians of the paired ratios. A sample is void unless its topic is right (`gate.py`).
-With --peer, W1, W2 and W5 run in Kafka Connect with the real Debezium, too, both sides with JSON without schemas.
+With --peer, W1, W2 and W5 run in Kafka Connect with the real Debezium and Confluent's AvroConverter, too.
 `--threads 2 4` drains W5 with so many readers, too. W7 is latency at 1000 transactions a second, W8 the start. Say the
 load of the machine with the figures; it is printed.
 """
@@ -32,7 +32,7 @@ from .common import Drained, Measured, Sinks
 from .mysql import MySql
 from .peer import Peer
 from .postgres import Postgres
-from .workloads import JSON, WORKLOADS, Database, Workload
+from .workloads import WORKLOADS, Database, Workload
 
 _LATENCY_S = 20.0
 _PER_SECOND = 1000
@@ -45,7 +45,8 @@ def main() -> None:
         registry = stack.enter_context(RegistryServer())
         settings = dict(each.split("=", 1) for each in args.set)
         sinks = Sinks(kafka, registry, pure=args.pure, settings=settings)
-        rival = Peer(stack.enter_context(peer.server(kafka.bootstrap)), sinks) if args.peer else None
+        sinks.warm()
+        rival = Peer(stack.enter_context(peer.server(kafka.bootstrap, registry.url)), sinks) if args.peer else None
         core = "python" if args.pure else about.core()
         client = "python" if args.pure or unavailable() else "native"
         print(f"core: {core}, Kafka client: {settings.get('sink.kafka.client', client)}", flush=True)
@@ -147,18 +148,18 @@ class Bench:
         self._usual = self._usual or largest
 
         if self.rival is not None and kind in peer.KINDS:
-            self._against(self.rival, kind, replace(workload, settings={**workload.settings, **JSON}), rows)
+            self._against(self.rival, kind, workload, rows)
 
     def _against(self, rival: Peer, kind: str, workload: Workload, rows: int) -> None:
         """*rival* and we in turn; its first drain warms it up."""
         self._rivals(rival, self._name(kind, "peer_warmup"), workload, rows)
         pairs: list[tuple[Drained, Measured]] = []
         for pair in range(self.pairs):
-            ours = self._drain(self._name(kind, f"json_{pair}"), workload, rows)
+            ours = self._drain(self._name(kind, f"beside_{pair}"), workload, rows)
             theirs = self._rivals(rival, self._name(kind, f"peer_{pair}"), workload, rows)
             pairs.append((ours, theirs))
-            print(f"  {'cdc, JSON':22}{ours}\n  {peer.TITLE:22}{theirs}", flush=True)
-        _print_ratio(f"{peer.TITLE}, both JSON", pairs, cpu=True)
+            print(f"  {'cdc':22}{ours}\n  {peer.TITLE:22}{theirs}", flush=True)
+        _print_ratio(peer.TITLE, pairs, cpu=True)
 
     def _rivals(self, rival: Peer, name: str, workload: Workload, rows: int) -> Drained:
         topic = self.database.topic(name)

@@ -51,7 +51,9 @@ class Peer:
         assert status == wanted, f"{method} {path}: {status} {answer}"
 
 
-def server(bootstrap: str) -> ConnectServer:
-    """A worker as for a benchmark, not started."""
-    return ConnectServer(bootstrap, "bench", heap="1g", quick_start=False,
-                         settings={"producer.compression.type": COMPRESSION})
+def server(bootstrap: str, registry: str) -> ConnectServer:
+    """A worker as for a benchmark, not started; it writes Avro to the *registry* at this URL."""
+    avro = {f"{part}.converter{name}": text for part in ("key", "value") for name, text in
+            (("", "io.confluent.connect.avro.AvroConverter"), (".schema.registry.url", registry))}
+    return ConnectServer(bootstrap, "bench", heap="1g", quick_start=False, avro=True,
+                         settings={"producer.compression.type": COMPRESSION, **avro})

