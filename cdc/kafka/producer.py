@@ -14,7 +14,6 @@ DEFAULTS: Final[Mapping[str, str]] = {
     "acks": "all",
     "max.in.flight.requests.per.connection": "5",
     "partitioner": "murmur2_random",
-    "linger.ms": "5",  # Of a backlog; the sink sends few records at once.
     "batch.size": "131072",  # A batch above a topic's max.message.bytes is refused whole, so well below any sane one.
     "message.max.bytes": "1048576",
     "message.timeout.ms": "0",

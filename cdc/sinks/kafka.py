@@ -20,13 +20,14 @@ from cdc.core.interfaces import Ack, Outgoing, SinkSettings
 from cdc.kafka.brokers import BrokerState
 from cdc.kafka.client import Client, Undelivered, choose, open_client
 from cdc.kafka.errors import FENCED, PURGED, TOO_LARGE, error_of, sink_error
-from cdc.kafka.producer import DEFAULTS, producer_settings, transactional
+from cdc.kafka.producer import producer_settings, transactional
 from cdc.kafka.settings import ClientSettings, client_settings
 from cdc.kafka.statistics import EVERY_MS, Statistics
 from cdc.kafka.topics import TopicCreator, TopicGroup, only_topic, topic_groups
 from cdc.log import get_logger
 
 from .kafka_options import OPTIONS, ClientKind, Fencing, KafkaSinkConfig
+from .linger import CLIENT_MS, Linger
 from .transactions import Transactions
 
 log = get_logger(__name__)
@@ -41,7 +42,8 @@ _LOST: Final = "The Kafka client has lost its brokers and does not look for them
 _Give = Callable[[Client, Ack], int]
 _FEW: Final = 16
 """So many records at once, with no others under way, are sent without lingering."""
-_HURRY_S: Final = 0.001
+_PUSH_S: Final = 0.001
+"""So long a flush lasts that has librdkafka's thread send."""
 _DENIED_GRACE_S: Final = 30.0
 """Brokers that start may refuse good credentials for a moment. After this long without a delivery we fail."""
 
@@ -83,7 +85,9 @@ class KafkaSink:
         """
         self._client = producer_settings(properties)
         self._kind = choose(client, self._client.settings)
-        self._hurries = self._client.settings["linger.ms"] == DEFAULTS["linger.ms"]
+        self._linger = None if "linger.ms" in self._client.settings else Linger()
+        if self._linger is not None:
+            self._client.settings["linger.ms"] = CLIENT_MS
         self._fencing = fencing
         self._fenced_client = transactional(self._client, transactional_id) if fencing != "off" else None
         self._client.settings.pop("transactional.id", None)
@@ -205,17 +209,30 @@ class KafkaSink:
             self._failure_count += 1
             ack.failed(exc)
         else:
-            self._hurry(producer, index - first)
+            if index > first:
+                self._hurry(producer, index - first)
         self._message_count += index - first
         self._size_bytes += producer.size_bytes - size_bytes
         self._full_count += producer.full_count - full_count
         return index
 
     def _hurry(self, producer: Client, taken: int) -> None:
-        """Do not let *taken* records linger if they are few: then no backlog waits behind them. A flush of a
-        millisecond has librdkafka send what it has."""
-        if self._hurries and 0 < taken <= _FEW and len(producer) <= _FEW:
-            self._guarded(lambda: self._state.served(0 if producer.flush(_HURRY_S) else taken))
+        """*taken* records were given to the client: have them sent now if they are few, because then no backlog waits
+        behind them."""
+        if self._linger is not None:
+            self._linger.given()
+            if taken <= _FEW and len(producer) <= _FEW:
+                self._push(producer, self._linger)
+
+    def _push(self, producer: Client, linger: Linger) -> bool:
+        """Have the client send what it holds, by a flush of a millisecond; returns whether answers came meanwhile."""
+        before = len(producer)
+        linger.told()
+        self._guarded(lambda: self._state.served(before - producer.flush(_PUSH_S)))
+        left = len(producer)
+        if left < before:
+            linger.answered(left)
+        return left < before
 
     def poll(self, timeout: float) -> None:
         if self._transactions is None:
@@ -226,11 +243,20 @@ class KafkaSink:
     def _serve(self, timeout: float) -> None:
         producer = self._producer
         assert producer is not None, "not started"
-        self._guarded(lambda: self._state.served(producer.poll(timeout)))
+        linger = self._linger
+        if linger is not None and linger.is_due(idle=timeout > 0) and self._push(producer, linger):
+            timeout = 0
+        self._guarded(lambda: self._poll(producer, timeout))
         if self._state.denied_for_s() > _DENIED_GRACE_S and len(producer):
             producer.purge()
         if self._statistics.lost:
             self._replace(producer)
+
+    def _poll(self, producer: Client, timeout: float) -> None:
+        served = producer.poll(timeout)
+        self._state.served(served)
+        if served and self._linger is not None:
+            self._linger.answered(len(producer))
 
     def _guarded(self, work: Callable[[], object]) -> None:
         """Do *work*, which may raise a fatal error. What is in the queue then gets a report of its own."""

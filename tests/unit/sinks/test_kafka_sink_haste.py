@@ -19,6 +19,7 @@ class Client:
     def __init__(self) -> None:
         self.stopped = self.size_bytes = self.full_count = self.queued = self.flushes = 0
         self.fatal: KafkaException | None = None
+        self.waited_s: list[float] = []
 
     def __len__(self) -> int:
         return self.queued
@@ -32,6 +33,10 @@ class Client:
         if self.fatal is not None:
             raise self.fatal
         self.queued = 0
+        return 0
+
+    def poll(self, timeout: float) -> int:
+        self.waited_s.append(timeout)
         return 0
 
 
@@ -55,10 +60,26 @@ def test_few_records_with_nothing_under_way_do_not_linger(count: int, queued: in
     assert client.flushes == flushes
 
 
-def test_a_linger_that_is_set_is_kept() -> None:
+@pytest.mark.parametrize("milliseconds", ["50", "5"])
+def test_a_linger_that_is_set_is_kept(milliseconds: str) -> None:
     client = Client()
-    send(sink_with(client, **{"linger.ms": "50"}), 1)
+    sink = sink_with(client, **{"linger.ms": milliseconds})
+    send(sink, 1)
+    sink.poll(0.005)
     assert client.flushes == 0
+
+
+def test_what_is_left_of_a_backlog_is_sent_when_nothing_follows() -> None:
+    client = Client()
+    sink = sink_with(client)
+    send(sink, 400)
+    sink.poll(0)
+    assert client.flushes == 0, "more may follow at once"
+    sink.poll(0.005)
+    assert client.flushes == 1
+    assert client.waited_s == [0, 0], "the answers have come, so there is nothing to wait for"
+    sink.poll(0.005)
+    assert client.flushes == 1, "all is answered"
 
 
 def test_a_delivery_so_early_shows_that_brokers_answer() -> None:

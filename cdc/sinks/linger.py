@@ -1,0 +1,47 @@
+"""When a producer that would wait by itself is told to send what it holds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+CLIENT_MS: Final = "1000"
+"""`linger.ms` of a client that is told. An idempotent librdkafka has at most five messages of a partition under way
+(`rd_kafka_toppar_producer_serve`). While it waits for their answers and the first of the others is older than
+`linger.ms`, its thread asks the socket again and again, and takes a whole core. So this is longer than any usual
+answer takes; full batches are sent without waiting for it."""
+_LINGER_S: Final = 0.005
+"""So long a backlog waits for a full batch, as with Kafka's client."""
+_AGAIN_S: Final = 0.02
+"""After so long without an answer the client is told again: its thread may not have run meanwhile."""
+
+
+class Linger:
+    """Of one producer: who gives it records and handles its answers says so."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._send_by: float | None = None
+        self._again_at = 0.0
+
+    def given(self) -> None:
+        """The client has taken records."""
+        if self._send_by is None:
+            self._send_by = self._clock() + _LINGER_S
+
+    def answered(self, left: int) -> None:
+        """Answers came; *left* records have none yet."""
+        self._again_at = 0.0
+        self._send_by = self._clock() + _LINGER_S if left else None
+
+    def told(self) -> None:
+        """The client was told to send. More is sent only after an answer."""
+        self._again_at = self._clock() + _AGAIN_S
+
+    def is_due(self, *, idle: bool) -> bool:
+        """Whether to tell it now. *idle*: no further record is there yet that could make a batch fuller."""
+        if self._send_by is None:
+            return False
+        now = self._clock()
+        return now >= self._again_at and (idle or now >= self._send_by)
