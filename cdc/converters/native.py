@@ -32,6 +32,7 @@ class Converter(Protocol):
 
     plans: dict[Any, Any]
     tolerant: bool
+    prints: bool
     shaped: Any
 
     def plan_for(self, table: Any) -> Any: ...
@@ -39,8 +40,6 @@ class Converter(Protocol):
     def headers_for(self, topic: str) -> list[tuple[str, bytes | None]]: ...
 
     def one(self, record: Any, now_us: int, failed: Any) -> Any: ...
-
-    def prints(self) -> bool: ...
 
 
 def encode(converter: Converter, batch: Any, now_us: int, failed: list[Failed] | None,
@@ -53,7 +52,7 @@ def encode(converter: Converter, batch: Any, now_us: int, failed: list[Failed] |
             return None if made is None else (made,)
 
         return records.encode(batch, partial(_plan_of, converter), convert, ending, now_us, converter.tolerant,
-                              prints=converter.prints())
+                              prints=converter.prints)
 
     def transformed(record: Any) -> Sequence[Outgoing] | None:
         before = 0 if failed is None else len(failed)
@@ -65,7 +64,7 @@ def encode(converter: Converter, batch: Any, now_us: int, failed: list[Failed] |
         return None if failed is not None and len(failed) > before else found
 
     return records.encode(batch, partial(_shape_of, converter, transforms), transformed, ending, now_us,
-                          converter.tolerant, True, converter.prints())
+                          converter.tolerant, True, converter.prints)
 
 
 def _ending(now_us: int) -> bytes:

@@ -66,6 +66,7 @@ class RecordConverter:
         self.failures = failures
         self.context_headers = [(name, text) for name, text in headers]
         self.tolerant = tolerant
+        self.prints = not (isinstance(key, PrefixedAvro) and isinstance(value, PrefixedAvro))  # from their Avro
         self.plans: dict[Any, TablePlan] = {}
         self.plan_count = 0
         self.header_cache: dict[str, list[tuple[str, bytes | None]]] = {}
@@ -109,10 +110,6 @@ class RecordConverter:
     def encodes(self) -> bool:
         """Whether `encode` can be called: C writes what both converters would write, and this installation has it."""
         return makes_avro(self.key) and makes_avro(self.value) and native.records is not None
-
-    def prints(self) -> bool:
-        """Whether keys or values are printed from their Avro."""
-        return not (isinstance(self.key, PrefixedAvro) and isinstance(self.value, PrefixedAvro))
 
     def encode(self, batch: Any, now_us: int, failed: list[Failed] | None = None,
                transforms: Transforms | None = None) -> Any:

@@ -112,6 +112,7 @@ class Task:
         self.metrics = metrics
         self.stop = stop
         self.tap = tap
+        self._batch_sink = parts.sink if isinstance(parts.sink, BatchSink) else None
         self.first = first
         self.started = False
         self.resumes: bool | None = None
@@ -267,8 +268,8 @@ class Task:
         began = clock()
         if native is None:
             self._send(outgoing, self.parts.sink.send, delivery)
-        elif isinstance(self.parts.sink, BatchSink):
-            self._send(outgoing, self.parts.sink.send_batch, delivery)
+        elif self._batch_sink is not None:
+            self._send(outgoing, self._batch_sink.send_batch, delivery)
         else:
             self._send([outgoing.outgoing(index) for index in range(len(outgoing))], self.parts.sink.send, delivery)
         self._send(letters, self.parts.sink.send, delivery)
