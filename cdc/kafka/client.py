@@ -142,6 +142,8 @@ def _only_python(settings: Mapping[str, str]) -> str:
     name: Final = "sasl.oauthbearer.metadata.authentication.type"
     if settings.get(name) == "aws_iam":
         return f"{name}=aws_iam is a feature of confluent-kafka"
+    if settings.get("plugin.library.paths"):
+        return "plugin.library.paths: a plugin may change headers, which messages share in the native client"
     return ""
 
 

@@ -18,7 +18,7 @@ DEFAULTS: Final[Mapping[str, str]] = {
     "message.max.bytes": "1048576",
     "message.timeout.ms": "0",
     "queue.buffering.max.kbytes": "32768",
-    "queue.buffering.max.messages": "50000",  # Each costs some 200 bytes beside its own.
+    "queue.buffering.max.messages": "25000",  # Each costs some 200 bytes beside its own.
     "reconnect.backoff.max.ms": "1000",
     "socket.keepalive.enable": "true",
 }
@@ -35,6 +35,8 @@ def producer_settings(properties: Mapping[str, object]) -> ClientSettings:
     if settings["enable.idempotence"].lower() in ("false", "f", "0"):  # as librdkafka reads it
         settings["enable.idempotence"] = "false"
     warnings = list(given.warnings)
+    if settings.pop("delivery.report.only.error", "false") != "false":
+        warnings.append("delivery.report.only.error has no effect here: what is delivered must be known.")
     if settings["acks"] not in ("all", "-1") or settings["enable.idempotence"] == "false":
         if "enable.idempotence" not in given.settings:
             settings["enable.idempotence"] = "false"

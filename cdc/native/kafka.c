@@ -5,7 +5,8 @@
 
 #define MOST_EVENTS 1000        /* beyond these, only fatal errors are kept until they are taken */
 #define MOST_TEXT 2000          /* bytes of an event's text */
-#define MOST_SPARE 8192         /* header lists kept for reuse, of all routes; each has some 100 bytes a header */
+#define LAST_POLL_MS 20
+#define MOST_LAST_POLLS 500     /* so many wait for what has no answer yet, at the end */
 
 struct kafka_functions kafka_api;
 
@@ -54,44 +55,12 @@ static void note_failure(struct kafka_delivery *delivery, uint32_t route, const 
     delivery->last_failure = &failure->next;
 }
 
-static void clear_spares(struct kafka_client *client, struct kafka_route *route) {
-    client->spare_count -= route->spare_count;
-    while (route->spare_count)
-        kafka_api.headers_destroy(route->spare[--route->spare_count]);
-}
-
-/* Whether the route may keep one more list. At the limit, a route that has less than half takes the others' place. */
-static int spare_room(struct kafka_client *client, struct kafka_route *route) {
-    rd_kafka_headers_t **larger;
-    uint32_t room;
-    if (client->spare_count >= MOST_SPARE) {
-        if (route->spare_count >= MOST_SPARE / 2)
-            return 0;
-        for (uint32_t other = 0; other < client->route_count; other++)
-            if (&client->routes[other] != route)
-                clear_spares(client, &client->routes[other]);
-    }
-    if (route->spare_count < route->spare_room)
-        return 1;
-    room = route->spare_room ? route->spare_room * 2 : 64;
-    larger = realloc(route->spare, room * sizeof *larger);
-    if (!larger)
-        return 0;
-    route->spare = larger;
-    route->spare_room = room;
-    return 1;
-}
-
-/* A delivered message's headers serve the next message of its route: most of a message's cost is to make and free
- * them. */
-static void keep_headers(struct kafka_client *client, struct kafka_route *route, const rd_kafka_message_t *message) {
+/* A route's headers are those of all its messages at once. librdkafka frees a message's headers with the message, so it
+ * must lose them before. */
+static void take_headers_back(const struct kafka_route *route, const rd_kafka_message_t *message) {
     rd_kafka_headers_t *headers;
-    if (!route->headers || !spare_room(client, route))
-        return;
-    if (kafka_api.message_detach_headers((rd_kafka_message_t *)message, &headers))
-        return;
-    route->spare[route->spare_count++] = headers;
-    client->spare_count++;
+    if (route->headers)
+        kafka_api.message_detach_headers((rd_kafka_message_t *)message, &headers);
 }
 
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque) {
@@ -102,7 +71,7 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
     (void)rk;
     pthread_mutex_lock(&client->lock);
     delivery = &client->deliveries[numbers >> 32];
-    keep_headers(client, &client->routes[route], message);
+    take_headers_back(&client->routes[route], message);
     if (message->err)
         note_failure(delivery, route, message);
     else
@@ -252,12 +221,21 @@ int kafka_client_open(struct kafka_client *client, rd_kafka_conf_t *conf, char *
     return 0;
 }
 
+/* Ends all messages, each of which goes through on_delivery. Returns 0 if librdkafka keeps one. */
+static int all_ended(struct kafka_client *client) {
+    for (int polls = 0; polls < MOST_LAST_POLLS && kafka_api.outq_len(client->rk); polls++) {
+        kafka_api.purge(client->rk, KAFKA_PURGE_QUEUE | KAFKA_PURGE_INFLIGHT | KAFKA_PURGE_NON_BLOCKING);
+        kafka_api.poll(client->rk, LAST_POLL_MS);
+    }
+    return !kafka_api.outq_len(client->rk);
+}
+
 void kafka_client_free(struct kafka_client *client) {
     struct kafka_event *event;
+    if (client->rk && !all_ended(client))
+        return; /* to leave all of it behind is better than to free headers twice */
     for (uint32_t number = 0; number < client->route_count; number++) {
         struct kafka_route *route = &client->routes[number];
-        clear_spares(client, route);
-        free(route->spare);
         if (route->headers)
             kafka_api.headers_destroy(route->headers);
         kafka_api.topic_destroy(route->topic);
@@ -353,29 +331,6 @@ int kafka_delivery_shrink(struct kafka_client *client, uint32_t number, int64_t 
     return ended;
 }
 
-static rd_kafka_headers_t *route_headers(struct kafka_client *client, struct kafka_route *route) {
-    rd_kafka_headers_t *headers = NULL;
-    pthread_mutex_lock(&client->lock);
-    if (route->spare_count) {
-        headers = route->spare[--route->spare_count];
-        client->spare_count--;
-    }
-    pthread_mutex_unlock(&client->lock);
-    return headers ? headers : kafka_api.headers_copy(route->headers);
-}
-
-static void return_headers(struct kafka_client *client, struct kafka_route *route, rd_kafka_headers_t *headers) {
-    pthread_mutex_lock(&client->lock);
-    if (spare_room(client, route)) {
-        route->spare[route->spare_count++] = headers;
-        client->spare_count++;
-        headers = NULL;
-    }
-    pthread_mutex_unlock(&client->lock);
-    if (headers)
-        kafka_api.headers_destroy(headers);
-}
-
 int kafka_produce(struct kafka_client *client, uint32_t delivery, uint32_t number, const struct kafka_message *message,
                   rd_kafka_headers_t *own) {
     struct kafka_route *route = &client->routes[number];
@@ -383,23 +338,15 @@ int kafka_produce(struct kafka_client *client, uint32_t delivery, uint32_t numbe
     const void *key = message->key_len ? message->key : "", *value = message->value_len ? message->value : "";
     size_t key_size = message->key_len, value_size = message->value_len;
     int64_t timestamp_ms = message->timestamp_ms > 0 ? message->timestamp_ms : 0;
-    rd_kafka_headers_t *headers = route->headers ? route_headers(client, route) : own;
-    int code;
+    rd_kafka_headers_t *headers = route->headers ? route->headers : own;
     if (message->key_len == KAFKA_NULL)
         key = NULL, key_size = 0;
     if (message->value_len == KAFKA_NULL)
         value = NULL, value_size = 0;
-    if (!headers)
-        return kafka_api.producev(client->rk, KAFKA_V_RKT, route->topic, KAFKA_V_PARTITION, message->partition,
-                                  KAFKA_V_MSGFLAGS, KAFKA_MSG_F_COPY, KAFKA_V_VALUE, value, value_size, KAFKA_V_KEY,
-                                  key, key_size, KAFKA_V_TIMESTAMP, timestamp_ms, KAFKA_V_OPAQUE, opaque, KAFKA_V_END);
-    code = kafka_api.producev(client->rk, KAFKA_V_RKT, route->topic, KAFKA_V_PARTITION, message->partition,
+    return kafka_api.producev(client->rk, KAFKA_V_RKT, route->topic, KAFKA_V_PARTITION, message->partition,
                               KAFKA_V_MSGFLAGS, KAFKA_MSG_F_COPY, KAFKA_V_VALUE, value, value_size, KAFKA_V_KEY, key,
                               key_size, KAFKA_V_TIMESTAMP, timestamp_ms, KAFKA_V_OPAQUE, opaque, KAFKA_V_HEADERS,
                               headers, KAFKA_V_END);
-    if (code && headers != own)
-        return_headers(client, route, headers);
-    return code;
 }
 
 size_t kafka_produce_all(struct kafka_client *client, uint32_t delivery, const unsigned char *data,

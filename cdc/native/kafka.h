@@ -3,8 +3,10 @@
  * librdkafka is not linked: the client library of Python carries it, and `kafka_api` gets the addresses of its public
  * functions at run time. Types and constants are those of librdkafka's rdkafka.h, which keeps its ABI.
  *
- * A *route* is a topic with the headers that all its messages share. A *delivery* counts the answers for the messages
- * of one acknowledgement. Each message carries the numbers of both as its opaque value, so nothing is allocated for it.
+ * A *route* is a topic with the headers that all its messages share: one list, not a copy for each. So librdkafka must
+ * report each message, also at the end, and no plugin of librdkafka may see the headers. A *delivery* counts the answers
+ * for the messages of one acknowledgement. Each message carries the numbers of both as its opaque value, so nothing is
+ * allocated for it.
  *
  * One thread sends, polls and takes answers. Another one may end a transaction meanwhile, and callbacks may run in it;
  * a lock guards what they write.
@@ -81,7 +83,6 @@ typedef void kafka_log_cb(const rd_kafka_t *, int, const char *, const char *);
     X(topic_destroy, void, (rd_kafka_topic_t *))                                                                      \
     X(producev, int, (rd_kafka_t *, ...))                                                                             \
     X(headers_new, rd_kafka_headers_t *, (size_t))                                                                    \
-    X(headers_copy, rd_kafka_headers_t *, (const rd_kafka_headers_t *))                                               \
     X(headers_destroy, void, (rd_kafka_headers_t *))                                                                  \
     X(header_add, int, (rd_kafka_headers_t *, const char *, ssize_t, const void *, ssize_t))                          \
     X(message_detach_headers, int, (rd_kafka_message_t *, rd_kafka_headers_t **))                                     \
@@ -151,8 +152,6 @@ struct kafka_delivery {
 struct kafka_route {
     rd_kafka_topic_t *topic;
     rd_kafka_headers_t *headers;    /* NULL if its messages have none, or their own */
-    rd_kafka_headers_t **spare;     /* copies of *headers* that came back with deliveries */
-    uint32_t spare_count, spare_room;
 };
 
 struct kafka_client {
@@ -160,7 +159,6 @@ struct kafka_client {
     pthread_mutex_t lock;
     struct kafka_route *routes;
     uint32_t route_count, route_room;
-    uint32_t spare_count;           /* of all routes */
     struct kafka_delivery *deliveries;
     uint32_t delivery_count, delivery_room, unused, first_answered, last_answered;
     struct kafka_event *events, **last_event;
@@ -176,7 +174,7 @@ struct kafka_client *kafka_client_new(void);
 /* Takes *conf*, whose callbacks it sets. Returns 0, or librdkafka's error with a text in *reason*. */
 int kafka_client_open(struct kafka_client *client, rd_kafka_conf_t *conf, char *reason, size_t size);
 
-/* Waits for librdkafka's threads to end, and frees everything. Messages without an answer get none. */
+/* Gives up messages without an answer, waits for librdkafka's threads to end, and frees everything. */
 void kafka_client_free(struct kafka_client *client);
 
 /* The number of a new route, which takes *headers*; KAFKA_NONE if librdkafka refuses the topic (`last_error` says why)

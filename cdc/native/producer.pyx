@@ -156,7 +156,8 @@ cdef class NativeProducer:
         if self.client == NULL:
             raise MemoryError
         cdef char[512] reason
-        cdef rd_kafka_conf_t *conf = self.configured({**settings, "log.queue": "true"})
+        cdef rd_kafka_conf_t *conf = self.configured({
+            **settings, "log.queue": "true", "delivery.report.only.error": "false"})
         cdef int code
         with nogil:
             code = kafka_client_open(self.client, conf, reason, sizeof(reason))

@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from cdc import native
+from cdc.core.errors import ConfigError
 from cdc.core.interfaces import Outgoing
-from cdc.kafka.client import Client, Kind, Undelivered, open_client, unavailable
+from cdc.kafka.client import Client, Kind, Undelivered, choose, open_client, unavailable
 from cdc.kafka.producer import producer_settings
 from cdc.runtime.inflight import Delivery, Inflight
 from tests.integration.kafka_clients import CLIENTS
@@ -104,7 +106,7 @@ SETS: list[list[tuple[str, bytes | None]]] = [[], [("a", b"1"), ("a", b""), ("n"
 @pytest.mark.parametrize("arena", [False, True], ids=["list", "arena"])
 def test_each_message_arrives_with_its_own_headers_and_partition(
         kafka: KafkaServer, topic_prefix: str, make: Make, arena: bool) -> None:
-    """Also after deliveries: the native client uses the headers of delivered messages again."""
+    """Also after deliveries: in the native client all messages of a topic share one list of headers."""
     create_topic(kafka.bootstrap, topic_prefix, 2)
     batch = [outgoing(topic_prefix, number, headers=SETS[number % 3], kafka_partition=number % 2)
              for number in range(90)]
@@ -229,6 +231,51 @@ def test_a_close_lets_go_of_what_waits(owner: Recorder) -> None:
     assert gone() is None
     client.poll(0)
     assert owner.failures == []
+
+
+@pytest.mark.parametrize("answers", [False, True], ids=["waiting", "in flight"])
+def test_an_end_with_messages_that_share_headers(kafka: KafkaServer, topic_prefix: str, owner: Recorder,
+                                                 answers: bool) -> None:
+    """librdkafka frees headers with their message: a process that freed them twice would not come to the next test."""
+    if unavailable():
+        pytest.skip(unavailable())
+    settings = {"bootstrap.servers": kafka.bootstrap if answers else NOWHERE, "linger.ms": "0"}
+    client = open_client("native", producer_settings(settings).settings, owner)
+    batch = [outgoing(topic_prefix, number, headers=SETS[1 + number % 2]) for number in range(5000)]
+    if answers:
+        first = expecting(1)
+        client.send(batch[:1], 0, first)
+        until(client, first.acked)
+    assert client.send(batch, 0, expecting(len(batch))) == len(batch)
+    client.close()
+    del client
+
+
+def test_headers_take_no_room_in_each_message(owner: Recorder) -> None:
+    if unavailable():
+        pytest.skip(unavailable())
+    client = open_client("native", producer_settings({"bootstrap.servers": NOWHERE}).settings, owner)
+    headers = [(f"__debezium.context.{name}", b"x" * 100) for name in "abcd"]
+    batch = [outgoing("t", number, headers=headers, value=b"v" * 100) for number in range(20_000)]
+    client.send(batch[:100], 0, expecting(100))
+    before = resident_bytes()
+    assert client.send(batch, 100, expecting(len(batch) - 100)) == len(batch)
+    assert resident_bytes() - before < 500 * len(batch), "with a list for each message it would be 1,000"
+    client.purge()
+    client.poll(0)
+    client.close()
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+def test_librdkafkas_plugins_see_the_messages_of_confluent_kafka_only() -> None:
+    """They may change headers."""
+    settings = producer_settings({"bootstrap.servers": NOWHERE, "plugin.library.paths": "some.so"}).settings
+    assert choose("auto", settings) == "python"
+    with pytest.raises(ConfigError, match=r"plugin\.library\.paths"):
+        choose("native", settings)
 
 
 def test_a_poll_counts_what_it_tells(make: Make, owner: Recorder) -> None:

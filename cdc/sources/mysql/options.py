@@ -203,7 +203,6 @@ class MySqlConfig(SourceConfig):
     )
 
     # Ours
-    cdc_queue_bytes: int = varied("cdc_queue_bytes", default="4194304")
     cdc_unlogged_changes: str = option(
         "cdc.unlogged.changes", default="fail", importance="LOW", one_of=("fail", "warn"), group="Service",
         doc="Action if the server does not log all changes of captured tables, at the start or later: it is a replica "

@@ -357,7 +357,7 @@ class SourceConfig(ControlConfig):
         "incremental copies their present rows while the stream goes on, none sends only their changes.",
     )
     cdc_queue_bytes: int = option(
-        "cdc.queue.bytes", "LONG", default="16777216", importance="LOW", check=at_least(65536), group="Service",
+        "cdc.queue.bytes", "LONG", default="4194304", importance="LOW", check=at_least(65536), group="Service",
         doc="Highest number of bytes read ahead from the server.",
     )
 

@@ -207,6 +207,14 @@ def test_without_idempotence_order_is_kept_by_one_request_at_a_time() -> None:
     assert found.warnings
 
 
+def test_each_delivery_is_reported_whatever_the_configuration_says() -> None:
+    """Else nothing would ever be committed."""
+    found = producer_settings({"bootstrap.servers": "a:1", "delivery.report.only.error": "true"})
+    assert "delivery.report.only.error" not in found.settings
+    (warning,) = found.warnings
+    assert warning.startswith("delivery.report.only.error")
+
+
 def test_an_alias_replaces_a_default() -> None:
     found = producer_settings({"bootstrap.servers": "a:1", "max.in.flight": "9", "queue.buffering.max.ms": "50"})
     assert found.settings["max.in.flight.requests.per.connection"] == "5"

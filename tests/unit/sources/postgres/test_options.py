@@ -402,4 +402,4 @@ def test_all_problems_come_in_one_error() -> None:
 def test_own_keys_are_there() -> None:
     config = parse(cdc__binary="true", cdc__streaming="on")
     assert config.cdc_binary
-    assert (config.cdc_streaming, config.cdc_queue_bytes, config.cdc_spool_directory) == ("on", 16_777_216, None)
+    assert (config.cdc_streaming, config.cdc_queue_bytes, config.cdc_spool_directory) == ("on", 4_194_304, None)
