@@ -6,7 +6,8 @@ makes them records.
 
 from array import array
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
@@ -189,15 +190,25 @@ cdef class TextRows:
         return taken
 
 
-def text_rows(Select select, bytes data, uint8_t sequence):
-    """The rows at the beginning of *data*, which is what a connection has sent: whole packets, with sequence numbers
-    from *sequence* on. Returns them as TextRows (None if there are none), their bytes, and the next sequence number."""
-    cdef TextRows rows = TextRows.__new__(TextRows)
-    cdef size_t at = 0
-    rows.count = cdc_mysql_text_rows(&select.c, <const uint8_t *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), &at,
-                                     &sequence)
-    rows.select, rows.data, rows.end = select, data, at
-    return (rows if rows.count else None), <Py_ssize_t>at, sequence
+def text_rows(Select select, bytearray room, Py_ssize_t start, Py_ssize_t end, uint8_t sequence):
+    """The rows at the beginning of room[start:end], which is what a connection has sent: whole packets, with sequence
+    numbers from *sequence* on. Returns a copy of them as TextRows (None if there are none), their bytes, and the next
+    sequence number. Nobody may change *room* meanwhile."""
+    cdef TextRows rows
+    cdef size_t size = 0
+    cdef uint32_t count
+    cdef const uint8_t *data
+    if not 0 <= start <= end <= PyByteArray_GET_SIZE(room):
+        raise ValueError("rows outside of the room")
+    data = <const uint8_t *>PyByteArray_AS_STRING(room) + start
+    with nogil:
+        count = cdc_mysql_text_rows(&select.c, data, end - start, &size, &sequence)
+    if not count:
+        return None, 0, sequence
+    rows = TextRows.__new__(TextRows)
+    rows.count, rows.select, rows.end = count, select, size
+    rows.data = PyBytes_FromStringAndSize(<const char *>data, size)
+    return rows, <Py_ssize_t>size, sequence
 
 
 cdef class Batch(RecordBatch):
@@ -228,6 +239,11 @@ cdef class Batch(RecordBatch):
     def add_text(self, TextRows rows, Table table, source):
         """Adds a read record for each of the *rows* of *table*, with the SourceContext *source*."""
         cdef cdc_rec like
+        cdef const cdc_mysql_select *select = &rows.select.c
+        cdef const uint8_t *data = <const uint8_t *>PyBytes_AS_STRING(rows.data)
+        cdef size_t start = rows.start
+        cdef uint32_t count = rows.count
+        cdef int outcome
         self.begin(&like, rows.data, table)
         like.lsn = 0
         like.op = ord(READ)
@@ -237,8 +253,9 @@ cdef class Batch(RecordBatch):
         memset(self.records.txs + self.records.tx_count, 0, sizeof(cdc_tx))
         self.records.tx_count += 1
         self.origins.append((source, None))
-        if cdc_mysql_add_text_rows(&self.records, &rows.select.c, <const uint8_t *>PyBytes_AS_STRING(rows.data),
-                                   rows.start, rows.count, &like):
+        with nogil:
+            outcome = cdc_mysql_add_text_rows(&self.records, select, data, start, count, &like)
+        if outcome:
             raise MemoryError
 
     cdef int begin(self, cdc_rec *like, bytes data, Table table) except -1:

@@ -225,3 +225,33 @@ def test_an_idle_connection_that_was_dropped_does_not_cost_the_snapshot(pair: Bi
         pair.execute(f"KILL {looking.thread_id()}")  # type: ignore[no-untyped-call]
         finish(source)
         assert source.state() == "streaming"
+
+
+def test_a_table_is_divided_for_several_readers(binlog_database: BinlogDatabase,
+                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the rows that the server expects in a range, which each version tells in its own way unless asked for one."""
+    binlog_database.execute("CREATE TABLE large (id int AUTO_INCREMENT PRIMARY KEY, digit int NOT NULL)")
+    digits = " UNION ALL ".join(f"SELECT {digit} AS digit" for digit in range(10))
+    binlog_database.execute("INSERT INTO large (digit) SELECT a.digit FROM " + ", ".join(
+        f"({digits}) AS {name}" for name in "abcd"))
+    binlog_database.execute("ANALYZE TABLE large")
+    read = []
+    rows = snapshot.TextReader.rows
+
+    def counted(reader: Any, table: Any, part: Any) -> Any:
+        read.append(part)
+        return rows(reader, table, part)
+
+    monkeypatch.setattr(snapshot.TextReader, "rows", counted)
+    source = make_source(binlog_database, {"snapshot.mode": "initial", "snapshot.max.threads": "2",
+                                           "snapshot.max.threads.multiplier": "4"})
+    count = 0
+    try:
+        source.start(None)
+        while source.state() == "snapshotting":
+            batch = source.poll(1)
+            count += len(batch.records) if batch is not None else 0
+    finally:
+        source.stop()
+    assert count == 10_000
+    assert len(read) >= 8

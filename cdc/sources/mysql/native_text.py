@@ -1,15 +1,13 @@
 """Rows of a text result, many at a time, as C finds them in what the connection has received (`cdc.native.mysql`).
 
-PyMySQL reads the connection through a buffer. We look at what is in it: the packets there that are whole and rows of
-the result are taken together. All others are left to PyMySQL: the one that is not yet whole, the end of the result, an
-error, a row of 16 MB or more.
+The packets there that are whole and rows of the result are taken together. All others are left to PyMySQL: the end of
+the result, an error, a row that does not fit into the buffer.
 """
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import pymysql
 from pymysql.constants import CR
@@ -21,9 +19,8 @@ from cdc.native import module
 from cdc.sources.snapshot.initial import Lines
 
 from .connection import Connection
+from .received import Received
 from .textrow import text_row
-
-_BUFFER_BYTES: Final = 1 << 18
 
 
 class TextRead(Protocol):
@@ -57,7 +54,7 @@ class NativeText:
         self._mysql = mysql
         self._records = records
         self._table: tuple[SourceContext, Any] | None = None
-        own._rfile = own._sock.makefile("rb", _BUFFER_BYTES)
+        self._received = Received(conn)
 
     def rows(self, read: TextRead) -> Iterator[Row | Lines]:
         """The rows of the result that comes now, to its end: Lines, and the first and the last row by themselves.
@@ -93,28 +90,26 @@ class NativeText:
 
     def _take(self, select: Any) -> Any:
         """The next rows, a `native.mysql.TextRows`; None if the next packet is for PyMySQL."""
-        conn = self._conn
-        rows, size_bytes, conn._next_seq_id = self._mysql.text_rows(select, self._received(), conn._next_seq_id)
-        if rows is not None:
-            conn._rfile.read(size_bytes)
-        return rows
+        conn, received = self._conn, self._received
+        while True:
+            rows, size_bytes, conn._next_seq_id = self._mysql.text_rows(
+                select, received.room, received.start, received.end, conn._next_seq_id)
+            received.start += size_bytes
+            if rows is not None or not received.lacks() or not self._receive():
+                return rows
 
-    def _received(self) -> bytes:
-        """What was received and not read yet; waits until that is something. The errors are those of PyMySQL."""
+    def _receive(self) -> bool:
+        """As `Received.receive`, with the errors of PyMySQL."""
         conn = self._conn
         if conn._current_timeout != conn._read_timeout:
             conn._sock.settimeout(conn._read_timeout)
             conn._current_timeout = conn._read_timeout
-        while True:
-            try:
-                received: bytes = conn._rfile.peek()
-                return received
-            except OSError as exc:
-                if exc.errno == errno.EINTR:
-                    continue
-                conn._force_close()
-                raise pymysql.OperationalError(
-                    CR.CR_SERVER_LOST, f"Lost connection to MySQL server during query ({exc})") from exc
+        try:
+            return self._received.receive()
+        except OSError as exc:
+            conn._force_close()
+            raise pymysql.OperationalError(
+                CR.CR_SERVER_LOST, f"Lost connection to MySQL server during query ({exc})") from exc
 
     def batch(self) -> Any:
         return self._mysql.Batch([])

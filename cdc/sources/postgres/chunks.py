@@ -25,7 +25,7 @@ from .options import PostgresConfig
 _VERSION: Final = 140000
 _MOST_BLOCKS: Final = 2048
 _BLOCK_BYTES: Final = 8192
-RANGE_BYTES: Final = 2 << 20
+RANGE_BYTES: Final = 1 << 19
 """Of a range for several readers: they read ahead by whole ranges, and hold what they read."""
 SMALLEST_BLOCKS: Final = 32
 _ROWS_PER_BLOCK: Final = 100

@@ -23,7 +23,8 @@ log = get_logger(__name__)
 
 _CHUNK_BYTES: Final = 1 << 17
 _ROW_BYTES: Final = 100
-"""What a row costs beyond its bytes."""
+_LINE_BYTES: Final = 64
+"""What a row, and a line that is an object of its own, cost beyond their bytes."""
 _MOST_UNITS: Final = 200
 _WAIT_S: Final = 0.05
 _JOIN_S: Final = 10.0
@@ -57,7 +58,7 @@ class Readers:
                  max_bytes: int) -> None:
         self._readers = list(readers)
         self._another = another
-        self._max_bytes = max_bytes // 2  # what the objects cost beyond their bytes is about as much again
+        self._max_bytes = max_bytes
         self._schedule: Schedule | None = None
         self._begun = {0}
         self._lost = [0] * len(self._readers)
@@ -277,5 +278,5 @@ class Readers:
 
 def _size(row: Any) -> int:
     if isinstance(row, Lines):
-        return row.size_bytes + _ROW_BYTES
+        return row.size_bytes + (_LINE_BYTES * len(row.rows) if isinstance(row.rows, list) else _ROW_BYTES)
     return 0 if isinstance(row, Place) else len(row.data) + _ROW_BYTES
