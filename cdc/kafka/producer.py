@@ -18,7 +18,7 @@ DEFAULTS: Final[Mapping[str, str]] = {
     "message.max.bytes": "1048576",
     "message.timeout.ms": "0",
     "queue.buffering.max.kbytes": "32768",
-    "queue.buffering.max.messages": "25000",  # Each costs some 200 bytes beside its own.
+    "queue.buffering.max.messages": "16000",  # Each costs some 200 bytes beside its own.
     "reconnect.backoff.max.ms": "1000",
     "socket.keepalive.enable": "true",
 }

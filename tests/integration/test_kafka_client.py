@@ -256,7 +256,7 @@ def test_headers_take_no_room_in_each_message(owner: Recorder) -> None:
         pytest.skip(unavailable())
     client = open_client("native", producer_settings({"bootstrap.servers": NOWHERE}).settings, owner)
     headers = [(f"__debezium.context.{name}", b"x" * 100) for name in "abcd"]
-    batch = [outgoing("t", number, headers=headers, value=b"v" * 100) for number in range(20_000)]
+    batch = [outgoing("t", number, headers=headers, value=b"v" * 100) for number in range(15_000)]
     client.send(batch[:100], 0, expecting(100))
     before = resident_bytes()
     assert client.send(batch, 100, expecting(len(batch) - 100)) == len(batch)
