@@ -31,6 +31,7 @@ from cdc.core.errors import ConfigError, StateError
 from cdc.core.interfaces import (
     ConfigStore,
     Converter,
+    Delegates,
     NativeSource,
     OffsetStore,
     Sink,
@@ -343,7 +344,11 @@ def transforms(given: Mapping[str, str], views: Views, tolerant: bool) -> Chain 
 
 def converter(wanted: ConverterConfig, stop: threading.Event) -> Any:
     """The configured converter; its waits end when *stop* is set. Raises ConfigError."""
-    made = plugins.find("converter", wanted.class_name, option=f"{wanted.role}.converter").load()(stop)
+    key = f"{wanted.role}.converter"
+    made = plugins.find("converter", wanted.class_name, option=key).load()(stop)
+    if isinstance(made, Delegates):
+        other = f"{key}.delegate.converter.type"
+        made.find_with(lambda name: plugins.find("converter", name, option=other).load()(stop))
     made.configure(dict(wanted.settings), wanted.is_key)
     return made
 

@@ -151,10 +151,6 @@ _DEBEZIUM_TRANSFORMS: Final = (
     ("io.debezium.connector.postgresql.transforms.DecodeLogicalDecodingMessageContent", "logical_message"),
 )
 """Debezium's transforms: the class, and the module of `transforms.debezium` with a class of this simple name."""
-_CONVERTERS: Final = (
-    "Available are the Avro, JSON Schema, Protobuf, JSON, CloudEvents, String, ByteArray and number converters.")
-
-
 
 
 def _sided(class_name: str, module: str) -> tuple[Plugin, Plugin]:
@@ -222,7 +218,8 @@ PLUGINS: Final[tuple[Plugin, ...]] = (
     Plugin("converter", "io.debezium.converters.CloudEventsConverter",
            "cdc.converters.cloud_events.converter:CloudEventsConverter",
            options="cdc.converters.cloud_events.settings:OPTIONS"),
-    Plugin("converter", "io.debezium.converters.BinaryDataConverter", missing=_CONVERTERS),
+    Plugin("converter", "io.debezium.converters.BinaryDataConverter",
+           "cdc.converters.binary_data:BinaryDataConverter", options="cdc.converters.binary_data:OPTIONS"),
     *_sided(f"{_KAFKA}.Cast", "cast"),
     Plugin("transform", f"{_KAFKA}.DropHeaders", f"{_TRANSFORMS}.headers:DropHeaders",
            options=f"{_TRANSFORMS}.headers:DROP_OPTIONS"),

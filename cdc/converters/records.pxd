@@ -27,6 +27,7 @@ cdef class RecordConverter:
     cdef public object out
     cdef public object viewed
     cdef public ShapedConverter shaped
+    cdef public object schema_headers
     @cython.locals(out=list)
     cpdef list convert(self, object records, long long now_us, list failed=*)
     cpdef object one(self, object record, long long now_us, list failed)

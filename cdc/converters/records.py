@@ -22,6 +22,7 @@ from cdc.core.table import TableSchema
 
 from . import native
 from .plan import AvroPlan, ColumnFailures, ValuePlan
+from .schema_headers import SchemaHeaders
 from .shaped import ShapedConverter, makes_avro
 from .viewed import ViewConverter
 from .views import key_in_header
@@ -73,6 +74,7 @@ class RecordConverter:
         self.out = Writer()
         self.viewed = ViewConverter(key, value, header_converter, failures, self.headers_for, self.out)
         self.shaped = ShapedConverter(key, value, header_converter, failures, self.headers_for, self.out, self.viewed)
+        self.schema_headers = SchemaHeaders.of(key, value)
 
     def convert(self, records: Sequence[Transformed], now_us: int,
                 failed: list[Failed] | None = None) -> list[Outgoing]:
@@ -95,12 +97,14 @@ class RecordConverter:
         """As `convert`, for one record; None if it failed."""
         try:
             if isinstance(record, Record):
-                return self.row_change(record, now_us)
-            if isinstance(record, Message):
-                return self.message(record)
-            if isinstance(record, Shaped):
-                return self.shaped.outgoing(record, now_us)
-            return self.viewed.outgoing(record)
+                made = self.row_change(record, now_us)
+            elif isinstance(record, Message):
+                made = self.message(record)
+            elif isinstance(record, Shaped):
+                made = self.shaped.outgoing(record, now_us)
+            else:
+                made = self.viewed.outgoing(record)
+            return made if self.schema_headers is None else self.schema_headers.added(record, made)
         except RecordError as exc:
             if failed is None:
                 raise
@@ -109,7 +113,8 @@ class RecordConverter:
 
     def encodes(self) -> bool:
         """Whether `encode` can be called: C writes what both converters would write, and this installation has it."""
-        return makes_avro(self.key) and makes_avro(self.value) and native.records is not None
+        return (makes_avro(self.key) and makes_avro(self.value) and self.schema_headers is None
+                and native.records is not None)
 
     def encode(self, batch: Any, now_us: int, failed: list[Failed] | None = None,
                transforms: Transforms | None = None) -> Any:

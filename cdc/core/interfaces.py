@@ -35,8 +35,9 @@ from .outcome import Outcome, Shaped, Transformed
 from .owner import Claim
 from .position import Offset, Position
 from .record import Batch, Message, Record
+from .row import Row
 from .schema import Schema
-from .table import TableSchema
+from .table import Column, TableSchema
 from .view import Header, RecordView
 
 
@@ -182,6 +183,25 @@ class Controlled(Protocol):
         ...
 
 
+@runtime_checkable
+class ReadsRows(Protocol):
+    """What a Source may have besides: it reads columns of a row again, as they are now, on a connection of its own."""
+
+    def reads(self, table: TableSchema) -> bool:
+        """Whether rows of *table* may be read; not those of a table of ours."""
+        ...
+
+    def read_row(self, table: TableSchema, columns: Sequence[Column], row: Row, old: Row | None, *,
+                 event_key: bool) -> Row | None:
+        """The *columns* of the row that has the key of *row*, each at its index; None if there is no such row.
+
+        The key is the message key with *event_key*, else the table's own. *old* has the values that *row* leaves out.
+        Blocks for seconds at most, unless the server takes longer for a query without a lock. Raises
+        SourceConnectionError (retriable) and SourceRefusedError.
+        """
+        ...
+
+
 class Transform(Protocol):
     """Changes a record in place, and returns it; None drops it. Called in the records' order, by one thread.
 
@@ -236,6 +256,25 @@ class ReadsHeaders(Protocol):
     def from_connect_with(self, topic: str, headers: Sequence[Header], schema: Schema | None, value: Any,
                           ) -> bytes | None:
         """As `from_connect`. Raises ConvertError, RegistryError."""
+        ...
+
+
+@runtime_checkable
+class Delegates(Protocol):
+    """A converter that leaves some values to another one, whose class is in its configuration."""
+
+    def find_with(self, make: Callable[[str], Converter]) -> None:
+        """*make* gives the converter of a class, not configured; it raises ConfigError. Called before `configure`."""
+        ...
+
+
+@runtime_checkable
+class WritesHeaders(Protocol):
+    """A converter that adds headers to the record of each key or value that is not null, such as the schema's id."""
+
+    def headers_of(self, topic: str, schema: Schema | None) -> Sequence[tuple[str, bytes]]:
+        """The headers of all values of *schema* on *topic*, in order; they follow the record's own. Raises
+        ConvertError, RegistryError."""
         ...
 
 

@@ -1,25 +1,32 @@
-"""A real Schema Registry with JSON Schema and Protobuf: what it takes and refuses, and stock consumers reading it."""
+"""A real Schema Registry with JSON Schema, Protobuf, CloudEvents and Apicurio's own ids: what it takes and refuses, and
+stock consumers reading it."""
 
 from __future__ import annotations
 
+import io
 import json
 import urllib.request
+from decimal import Decimal
 from typing import Any
 
+import fastavro
 import pytest
 from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.schema_registry.json_schema import JSONDeserializer
 from confluent_kafka.schema_registry.protobuf import ProtobufDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from cdc.converters.apicurio.converter import ApicurioAvroConverter, ExtJsonConverter
 from cdc.converters.avro.converter import AvroConverter
+from cdc.converters.cloud_events.converter import CloudEventsConverter
 from cdc.converters.json_schema.converter import JsonSchemaConverter
 from cdc.converters.protobuf.converter import ProtobufConverter
 from cdc.converters.protobuf.messages import ProtobufOptions, proto_file
 from cdc.core.errors import ConvertError, RegistryRefusedError
 from cdc.core.schema import ARRAY, BYTES, DECIMAL, INT16, INT32, STRING, Schema, optional, struct
 from tests.servers.registry import RegistryServer
+from tests.unit.converters.cloud_events.test_converter import ENVELOPE, EVENT
 from tests.unit.converters.protobuf.descriptors import message_class
 
 ROW = struct("srv.t.Value", [
@@ -97,6 +104,32 @@ def test_evolution(registry: RegistryServer, topic_prefix: str, kind: Any, level
         assert "NONE lets every change through" in caught.value.hint
 
 
+def set_rule(registry: RegistryServer, artifact: str, level: str) -> None:
+    path = f"/apis/registry/v3/groups/default/artifacts/{artifact}/rules"
+    request = urllib.request.Request(f"http://{registry.host}:{registry.port}{path}", json.dumps(
+        {"ruleType": "COMPATIBILITY", "config": level}).encode(), {"Content-Type": "application/json"}, method="POST")
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert answer.status in (200, 204)
+
+
+@pytest.mark.parametrize(("level", "allowed"), [(level, allowed) for kind, level, allowed in ALLOWED
+                                                if kind is AvroConverter])
+def test_evolution_over_apicurios_own_interface(registry: RegistryServer, topic_prefix: str, level: str,
+                                                allowed: tuple[str, ...]) -> None:
+    made = ApicurioAvroConverter()
+    made.configure({**own(registry), "apicurio.registry.auto-register": "true"}, False)
+    for number, (change, schema) in enumerate(CHANGES.items()):
+        topic = f"{topic_prefix}.{number}"
+        made.schema_id(topic, OLD)
+        set_rule(registry, f"{topic}-value", level)
+        if change in allowed:
+            assert made.schema_id(topic, schema) > 0
+            continue
+        with pytest.raises(RegistryRefusedError, match="not compatible") as caught:
+            made.schema_id(topic, schema)
+        assert "compatibility rule" in caught.value.hint
+
+
 @pytest.mark.parametrize("kind", [JsonSchemaConverter, ProtobufConverter])
 def test_registering_looking_up_and_the_latest(registry: RegistryServer, topic_prefix: str, kind: Any) -> None:
     with pytest.raises(RegistryRefusedError, match="not registered"):
@@ -110,9 +143,46 @@ def test_registering_looking_up_and_the_latest(registry: RegistryServer, topic_p
         latest.schema_id(topic_prefix, CHANGES[OTHER])
 
 
+def own(registry: RegistryServer, version: str = "v3") -> dict[str, str]:
+    return {"apicurio.registry.url": f"http://{registry.host}:{registry.port}/apis/registry/{version}"}
+
+
+def test_a_stock_consumer_reads_apicurios_avro_and_avro_within_cloud_events(registry: RegistryServer,
+                                                                            topic_prefix: str) -> None:
+    """By content ids, which are this registry's ids for Confluent's clients, too."""
+    context = SerializationContext(topic_prefix, MessageField.VALUE)
+    read = AvroDeserializer(SchemaRegistryClient({"url": registry.url, "timeout": 30}))
+    made = ApicurioAvroConverter()
+    made.configure({**own(registry), "apicurio.registry.auto-register": "true"}, False)
+    assert read(made.from_connect(topic_prefix, ROW, VALUE), context) == {
+        "id": 1, "small": 7, "name": None, "amount": Decimal("1.50"), "tags": ["a", "b"]}
+    events = CloudEventsConverter()
+    events.configure({"serializer.type": "avro", "data.serializer.type": "avro",
+                      "avro.schema.registry.url": registry.url}, False)
+    event: Any = read(events.from_connect(f"{topic_prefix}c", ENVELOPE, EVENT), context)
+    assert (event["specversion"], event["type"]) == ("1.0", "io.debezium.connector.mariadb.DataChangeEvent")
+    data: Any = read(event["data"], context)
+    assert data["after"] == {"id": 1, "name": "a"}
+
+
+@pytest.mark.parametrize(("use_id", "path"), [("contentId", "contentIds"), ("globalId", "globalIds")])
+def test_an_id_in_a_header_leads_to_the_schema_of_the_bytes(registry: RegistryServer, topic_prefix: str, use_id: str,
+                                                            path: str) -> None:
+    made = ApicurioAvroConverter()
+    made.configure({**own(registry), "apicurio.registry.auto-register": "true", "apicurio.registry.use-id": use_id,
+                    "apicurio.registry.headers.enabled": "true"}, False)
+    data = made.from_connect(topic_prefix, ROW, VALUE)
+    headers = dict(made.headers_of(topic_prefix, ROW))
+    number = int.from_bytes(headers[f"apicurio.value.{use_id}"], "big")
+    with urllib.request.urlopen(f"{own(registry)['apicurio.registry.url']}/ids/{path}/{number}", timeout=30) as answer:
+        schema = fastavro.parse_schema(json.load(answer))
+    found: Any = fastavro.schemaless_reader(io.BytesIO(data or b""), schema)
+    assert (found["id"], found["amount"], headers["apicurio.value.encoding"]) == (1, Decimal("1.50"), b"BINARY")
+
+
 @pytest.mark.parametrize("version", ["v2", "v3"])
 def test_apicurios_own_interface(registry: RegistryServer, topic_prefix: str, version: str) -> None:
-    settings = {"apicurio.registry.url": f"http://{registry.host}:{registry.port}/apis/registry/{version}"}
+    settings = own(registry, version)
     topic = topic_prefix + version
     for kind in (ApicurioAvroConverter, ExtJsonConverter):
         looking, making, latest = kind(), kind(), kind()

@@ -44,9 +44,10 @@ def test_mysql_and_mariadb_share_a_source_and_not_their_options(name: str, parse
     assert plugin.parse.endswith(f":{parse}")
 
 
-def test_converters_we_lack_say_what_there_is() -> None:
-    with pytest.raises(ConfigError, match=r"value\.converter: .*not available yet\. Available are the Avro"):
-        find("converter", "io.debezium.converters.BinaryDataConverter", option="value.converter")
+def test_a_plugin_that_is_not_there_yet_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plugins, "installed", lambda: (Plugin("converter", "a.B", missing="Use C."),))
+    with pytest.raises(ConfigError, match=r"value\.converter: .*not available yet\. Use C\."):
+        find("converter", "a.B", option="value.converter")
 
 
 def test_an_unknown_class_is_told_the_nearest_and_the_list() -> None:

@@ -266,6 +266,8 @@ def _refused(status: int, answer: Any, **context: Any) -> RegistryRefusedError |
                                         "Check apicurio.registry.url, its version included."))
     if status == 409 and "already exists" in said:  # storage/error/ArtifactAlreadyExistsException.java
         what, hint = _EXISTS
+    if fields.get("name") == "RuleViolationException":  # 400 since 3.3
+        what, hint = _INCOMPATIBLE if said.startswith("Incompatible artifact") else _INVALID
     return RegistryRefusedError(f"{what}: {said}" if said else what, hint=hint, **context)
 
 
@@ -275,14 +277,15 @@ _EXISTS: Final = ("the artifact or its version exists already",
 _INVALID: Final = ("Apicurio Registry calls the schema invalid",
                    "A name may be illegal in the format: try schema.name.adjustment.mode=avro and"
                    " field.name.adjustment.mode=avro.")
+_INCOMPATIBLE: Final = ("the schema is not compatible with the artifact's earlier versions",
+                        "Change the artifact's compatibility rule, or undo the table's change.")
 _MEANINGS: Final[dict[int, tuple[str, str]]] = {
     400: _INVALID,
     401: ("Apicurio Registry does not accept our credentials", "Check the apicurio.registry.auth keys."),
     403: ("Apicurio Registry denies access", "Let this user read and write the artifact."),
     404: ("the schema is not registered", "Register it, or set apicurio.registry.auto-register=true."),
     407: ("the proxy wants credentials", "Check apicurio.registry.proxy.host and apicurio.registry.proxy.port."),
-    409: ("the schema is not compatible with the artifact's earlier versions",
-          "Change the artifact's compatibility rule, or undo the table's change."),
+    409: _INCOMPATIBLE,
     413: ("the schema is larger than Apicurio Registry takes", "Set connect.meta.data=false, or raise its limit."),
     422: _INVALID,
 }

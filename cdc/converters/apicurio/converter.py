@@ -12,6 +12,7 @@ from typing import Any
 from cdc.config.options import Option, option, settings
 from cdc.config.table import OptionTable
 from cdc.converters.avro.converter import AvroConverter
+from cdc.converters.avro.schemaless import ANYTHING
 from cdc.converters.avro_json import JsonForm, JsonPrinter
 from cdc.converters.json import JsonConverter, schema_json
 from cdc.converters.json_values import dump
@@ -21,9 +22,9 @@ from cdc.core.errors import ConvertError
 from cdc.core.schema import Schema
 
 from .client import Artifact, ArtifactRegistry, Ids, MockArtifacts, open_artifacts
+from .framing import Framing, FramingSettings
 from .settings import (
     COMMON,
-    EIGHT,
     QUALIFIED,
     RECORD,
     SIMPLE_TOPIC,
@@ -46,6 +47,9 @@ class ApicurioAvroSettings:
         doc="How values are encoded.")
 
 
+_IN_JSON = "as with Apicurio's ExtJsonConverter, the content's id is schemaId in the JSON"
+
+
 @settings
 class ExtJsonSettings:
     """The keys of Kafka's JsonConverter that the ExtJsonConverter passes on, without the converter's prefix."""
@@ -54,9 +58,19 @@ class ExtJsonSettings:
                                  doc="BASE64: decimals are base64 text of their bytes. NUMERIC: they are numbers.")
     replace_null_with_default: bool = option("replace.null.with.default", "BOOLEAN", default="true", importance="LOW",
                                              doc="Write a null field as its schema's default.")
+    apicurio_registry_use_id: str = option(
+        "apicurio.registry.use-id", default="contentId", importance="LOW", effect="inert", why=_IN_JSON,
+        doc="Which id is written.")
+    apicurio_registry_id_handler: str = option(
+        "apicurio.registry.id-handler", "CLASS", default="", importance="LOW", effect="inert", why=_IN_JSON,
+        doc="Class that writes the id.")
+    apicurio_registry_headers_enabled: bool = option(
+        "apicurio.registry.headers.enabled", "BOOLEAN", default="false", importance="LOW", effect="inert", why=_IN_JSON,
+        doc="Write the id into a header.")
 
 
-AVRO_OPTIONS = OptionTable.of(ApicurioAvroSettings, *COMMON)
+_FRAMING = OptionTable.of(FramingSettings).options
+AVRO_OPTIONS = OptionTable.of(ApicurioAvroSettings, *_FRAMING, *COMMON)
 EXT_JSON_OPTIONS = OptionTable.of(ExtJsonSettings, *COMMON)
 
 
@@ -92,15 +106,6 @@ class Artifacts:
             return ids
         return self.registry.find(artifact, schema.text)
 
-    def prefix(self, ids: Ids) -> bytes:
-        """Magic byte and the id. Raises ConvertError if it does not fit."""
-        number = ids.global_id if self._settings.apicurio_registry_use_id == "globalId" else ids.content_id
-        size = 8 if self._settings.apicurio_registry_id_handler == EIGHT else 4
-        if number >= 1 << (8 * size - 1):
-            raise ConvertError(f"the schema's id does not fit {size} bytes", schema_id=number,
-                               hint="Set apicurio.registry.id-handler to Legacy8ByteIdHandler.")
-        return b"\0" + number.to_bytes(size, "big")
-
     def metrics(self) -> dict[str, float]:
         return {f"cdc_registry_{name}_total": value for name, value in self.registry.counts().items()}
 
@@ -123,30 +128,39 @@ class Artifacts:
 
 
 class ApicurioAvroConverter(AvroConverter):
-    """Magic byte, id and Avro. One side, key or value; not for use from several threads."""
+    """Magic byte, id and Avro, or Avro alone and the id in a header. One side, key or value; not for use from several
+    threads."""
 
     options = AVRO_OPTIONS
 
     def __init__(self, stop: Stop | None = None) -> None:
         super().__init__(stop)
         self.artifacts = Artifacts("AVRO", stop)
+        self.framing = Framing(FramingSettings(), False)
 
     @classmethod
     def own_options(cls) -> tuple[Option, ...]:
-        return OptionTable.of(ApicurioAvroSettings).options
+        return OptionTable.of(ApicurioAvroSettings).options + _FRAMING
 
     def configure(self, settings: Mapping[str, str], is_key: bool) -> None:
         """Take *settings*, without the converter's prefix. Does not contact the registry. Raises ConfigError."""
         parsed = AVRO_OPTIONS.parse(settings, partial=True)
         parsed.check("Apicurio's AvroConverter")
         self.artifacts.configure(parsed.values, is_key)
+        self.framing = Framing(FramingSettings(**{o.attribute: parsed.values[o.attribute] for o in _FRAMING}), is_key)
+        if self.framing.in_headers:
+            self.headers_of = self._headers_of
         self._known.clear()
         self.take({"connect_meta_data": parsed.values["connect_meta_data"]})
 
     def _ask(self, topic: str, schema: Schema) -> Known:
         ours = self.named_text(topic, schema)
         ids = self.artifacts.ids(topic, ours, self.misfit)
-        return Known(schema, ids.content_id, self.artifacts.prefix(ids), ours.made)
+        return Known(schema, self.framing.id(ids), self.framing.prefix(ids), ours.made)
+
+    def _headers_of(self, topic: str, schema: Schema | None) -> list[tuple[str, bytes]]:
+        """As `core.interfaces.WritesHeaders`, for ids in headers."""
+        return self.framing.headers(self.find(topic, ANYTHING if schema is None else schema).schema_id)
 
     def check(self) -> None:
         """Check that the registry answers. Raises RegistryError."""

@@ -6,22 +6,22 @@ Source: Apicurio Registry, "Configuring Kafka serializers/deserializers"; Apicur
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from cdc.config.checks import at_least
 from cdc.config.options import option, settings
 from cdc.config.table import OptionTable
 
+from .checks import only, refused
+
 TOPIC: Final = "TopicIdStrategy"
 SIMPLE_TOPIC: Final = "SimpleTopicIdStrategy"
 RECORD: Final = "RecordIdStrategy"
 TOPIC_RECORD: Final = "TopicRecordIdStrategy"
 QUALIFIED: Final = "QualifiedRecordIdStrategy"
+_RESOLVER: Final = "DefaultSchemaResolver"
 STRATEGIES: Final = (TOPIC, SIMPLE_TOPIC, RECORD, TOPIC_RECORD, QUALIFIED)
-FOUR: Final = "Default4ByteIdHandler"
-EIGHT: Final = "Legacy8ByteIdHandler"
-_HANDLERS: Final = {FOUR: FOUR, EIGHT: EIGHT, "Confluent4ByteIdHandler": FOUR, "DefaultIdHandler": EIGHT}
 
 
 def _strategy(name: str) -> str:
@@ -29,13 +29,6 @@ def _strategy(name: str) -> str:
     if short not in STRATEGIES:
         raise ValueError(f"allowed: {', '.join(STRATEGIES)}")
     return short
-
-
-def _handler(name: str) -> str:
-    short = name.strip().rpartition(".")[2] or FOUR
-    if short not in _HANDLERS:
-        raise ValueError(f"allowed: {FOUR}, {EIGHT}")
-    return _HANDLERS[short]
 
 
 def _url_problem(url: str) -> str | None:
@@ -46,10 +39,6 @@ def _url_problem(url: str) -> str | None:
         return ("this is Confluent's interface; use io.confluent.connect.avro.AvroConverter with schema.registry.url,"
                 " or the address of /apis/registry/v3")
     return None
-
-
-def _not_supported(what: str) -> Any:
-    return lambda value: f"{what} is not supported here" if value else None
 
 
 @settings
@@ -85,15 +74,15 @@ class ApicurioSettings:
     apicurio_registry_canonicalize: bool = option(
         "apicurio.registry.canonicalize", "BOOLEAN", default="false", importance="LOW",
         doc="Let the registry compare schemas in a canonical form.")
-    apicurio_registry_id_handler: str = option(
-        "apicurio.registry.id-handler", "CLASS", default=FOUR, convert=_handler,
-        doc="Class that writes the id: 4 bytes (Default4ByteIdHandler) or 8 (Legacy8ByteIdHandler).")
-    apicurio_registry_use_id: str = option(
-        "apicurio.registry.use-id", default="contentId", one_of=("contentId", "globalId"),
-        doc="Which id is written: the content's or the version's.")
-    apicurio_registry_headers_enabled: bool = option(
-        "apicurio.registry.headers.enabled", "BOOLEAN", default="false",
-        check=_not_supported("an id in a header"), doc="true is not supported: ids stand before the payload.")
+    apicurio_registry_dereference_schema: bool = option(
+        "apicurio.registry.dereference-schema", "BOOLEAN", default="true", importance="LOW", effect="inert",
+        why="a schema is always registered with the records within it", doc="Register a schema as one text.")
+    apicurio_registry_schema_resolver: str = option(
+        "apicurio.registry.schema-resolver", "CLASS", default=_RESOLVER, importance="LOW", check=only(_RESOLVER),
+        doc="Class that finds schemas; only DefaultSchemaResolver.")
+    apicurio_registry_serde_contract_rules_enabled: bool = option(
+        "apicurio.registry.serde.contract-rules.enabled", "BOOLEAN", default="false", importance="LOW",
+        check=refused("checking values by a contract's rules"), doc="true is not supported: rules are not applied.")
     apicurio_registry_auth_service_token_endpoint: str | None = option(
         "apicurio.registry.auth.service.token.endpoint", default=None, doc="An OAuth server's token endpoint.")
     apicurio_registry_auth_client_id: str | None = option(

@@ -42,6 +42,8 @@ MAX_EVENTS: Final = 10_000
 """How many envelope schemas are prepared; when there are more, all are made again when needed."""
 _CONFLUENT: Final = "schema.registry.url"
 _APICURIO: Final = "apicurio.registry.url"
+_IN_HEADERS: Final = "apicurio.registry.headers.enabled"
+"""Without effect, as in Debezium, which gives the converter of the data no headers: their ids stand before them."""
 _BESIDE: Final = ("Heartbeat", "TransactionMetadataValue", "SchemaChangeValue")
 """How the names of the schemas end that Debezium's messages beside its events have; they have no CloudEvent."""
 
@@ -359,5 +361,5 @@ def _avro_converter(settings: Mapping[str, str], stop: Stop | None) -> tuple[Avr
         raise ConfigError("avro.schema.registry.url is missing", option="avro.schema.registry.url",
                           hint="Avro needs a Schema Registry; avro.apicurio.registry.url names one of Apicurio.")
     made = ApicurioAvroConverter(stop) if key == _APICURIO else AvroConverter(stop)
-    made.configure(settings, False)
+    made.configure({each: text for each, text in settings.items() if each != _IN_HEADERS}, False)
     return made, ",".join(url.strip() for url in settings[key].split(","))

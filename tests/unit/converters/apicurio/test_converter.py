@@ -11,13 +11,20 @@ import pytest
 
 from cdc.converters.apicurio import client as apicurio
 from cdc.converters.apicurio.client import Artifact, MockArtifacts, open_artifacts
-from cdc.converters.apicurio.converter import ApicurioAvroConverter, ExtJsonConverter
+from cdc.converters.apicurio.converter import EXT_JSON_OPTIONS, ApicurioAvroConverter, ExtJsonConverter
 from cdc.converters.apicurio.settings import COMMON, ApicurioSettings
 from cdc.converters.avro.schema import avro_schema
 from cdc.converters.json import JsonConverter
+from cdc.converters.plan import ColumnFailures
+from cdc.converters.records import RecordConverter
+from cdc.converters.simple import SimpleHeaderConverter
 from cdc.core.errors import ConfigError, ConvertError, RegistryRefusedError
+from cdc.core.interfaces import WritesHeaders
+from cdc.core.record import Message, Record
 from cdc.core.schema import INT32, STRING, Schema, optional, struct
 from tests.unit.converters.from_avro import avro, random_values
+from tests.unit.converters.tables import NOW_US, TOPIC, read
+from tests.unit.transforms.worlds import TABLE, chain, change, message, one_step
 
 _scopes = itertools.count()
 ROW = struct("srv.t.Value", [("id", Schema(INT32)), ("name", optional(STRING))])
@@ -108,9 +115,9 @@ def test_ext_json_of_any_value_is_the_same_from_avro() -> None:
 @pytest.mark.parametrize(("settings", "option"), [
     ({}, "apicurio.registry.url"), ({"url": "registry:8080"}, "apicurio.registry.url"),
     ({"url": "http://a/apis/ccompat/v7"}, "apicurio.registry.url"),
-    ({"url": "http://a", "headers.enabled": "true"}, "apicurio.registry.headers.enabled"),
     ({"url": "http://a", "artifact-resolver-strategy": "Mine"}, "apicurio.registry.artifact-resolver-strategy"),
-    ({"url": "http://a", "id-handler": "Mine"}, "apicurio.registry.id-handler"),
+    ({"url": "http://a", "schema-resolver": "Mine"}, "apicurio.registry.schema-resolver"),
+    ({"url": "http://a", "serde.contract-rules.enabled": "true"}, "apicurio.registry.serde.contract-rules.enabled"),
     ({"url": "http://a", "auth.username": "me"}, "apicurio.registry.auth.password"),
     ({"url": "http://a", "auth.service.token.endpoint": "http://o"}, "apicurio.registry.auth.client.id"),
 ])
@@ -119,6 +126,81 @@ def test_settings_are_checked(settings: dict[str, str], option: str) -> None:
         with pytest.raises(ConfigError) as caught:
             kind().configure({f"apicurio.registry.{key}": value for key, value in settings.items()}, False)
         assert caught.value.option == option
+
+
+@pytest.mark.parametrize(("key", "value"), [
+    ("id-handler", "Mine"), ("headers.handler", "com.acme.Mine"), ("use-schema-from-headers", "true"),
+    ("use-id", "guid")])
+def test_settings_of_ids_are_checked_where_they_have_an_effect(key: str, value: str) -> None:
+    given = {"apicurio.registry.url": "mock://a", f"apicurio.registry.{key}": value}
+    with pytest.raises(ConfigError) as caught:
+        ApicurioAvroConverter().configure(given, False)
+    assert caught.value.option == f"apicurio.registry.{key}"
+
+
+@pytest.mark.parametrize(("handler", "size"), [
+    ("Default4ByteIdHandler", 4), ("io.apicurio.registry.serde.OptimisticFallbackIdHandler", 4),
+    ("DefaultIdHandler", 8), ("io.apicurio.registry.serde.Legacy8ByteIdHandler", 8), ("Legacy4ByteIdHandler", 4)])
+@pytest.mark.parametrize("use_id", ["contentId", "globalId"])
+def test_what_stands_before_the_value(handler: str, size: int, use_id: str) -> None:
+    made, registry = make(ApicurioAvroConverter, use_id=use_id, id_handler=handler)
+    framed = made.from_connect("t", ROW, (1, "a"))
+    ids = registry.versions["default", "t-value"][0][0]
+    number = ids.global_id if use_id == "globalId" else ids.content_id
+    assert framed == b"\0" + number.to_bytes(size, "big") + avro(ROW, (1, "a"))
+    assert not isinstance(made, WritesHeaders)
+
+
+def converted(key: Any, value: Any, *records: Any) -> list[Any]:
+    return RecordConverter(key, value, SimpleHeaderConverter(), ColumnFailures("fail"), [("ctx", "mysql")]).convert(
+        records, NOW_US)
+
+
+def test_ids_in_headers_follow_those_of_the_record() -> None:
+    key, keys = make(ApicurioAvroConverter, True, headers__enabled="true", use_id="globalId")
+    value, values = make(ApicurioAvroConverter, headers__enabled="true")
+    created, gone = converted(key, value, change(), change(""))
+    ids, = (found for found, _ in keys.versions["default", f"{TOPIC}-key"])
+    key_headers = [("apicurio.key.globalId", ids.global_id.to_bytes(8, "big")), ("apicurio.key.encoding", b"BINARY")]
+    ids, = (found for found, _ in values.versions["default", f"{TOPIC}-value"])
+    assert list(created.headers) == [
+        ("ctx", b"mysql"), *key_headers, ("apicurio.value.contentId", ids.content_id.to_bytes(8, "big")),
+        ("apicurio.value.encoding", b"BINARY")]
+    assert TABLE.key_schema is not None
+    assert read(TABLE.key_schema, created.key) == {"id": 1}
+    assert read(TABLE.envelope_schema, created.value)["op"] == "c"
+    assert list(gone.headers) == [("ctx", b"mysql"), *key_headers], "a null has no schema"
+
+
+@pytest.mark.parametrize("config", [
+    {}, one_step("io.debezium.transforms.ExtractNewRecordState"),
+    one_step("InsertField$Value", static_field="a", static_value="b"), one_step("RegexRouter", regex=".*",
+                                                                               replacement="other")])
+def test_ids_in_headers_come_with_every_way_a_record_may_take(config: dict[str, str]) -> None:
+    """And a batch gives the bytes of a converter that writes them before the value, but for these."""
+    with_headers, _ = make(ApicurioAvroConverter, headers__enabled="true")
+    before, _ = make(ApicurioAvroConverter)
+    records: list[Record | Message] = [change(), message({"a": 1})]
+    shaped = chain(config).apply(records, NOW_US) if config else [*records, message("x", Schema(STRING))]
+    found = converted(with_headers, with_headers, *shaped)
+    for each, wanted in zip(found, converted(before, before, *shaped), strict=True):
+        assert (each.topic, each.value) == (wanted.topic, wanted.value[5:])
+        assert dict(each.headers)["apicurio.value.contentId"][4:] == wanted.value[1:5]
+
+
+def test_header_names_can_be_chosen() -> None:
+    made, _ = make(ApicurioAvroConverter, headers__enabled="true", headers__value__contentId__name="id")
+    assert [name for name, _ in made.headers_of("t", ROW)] == ["id", "apicurio.value.encoding"]
+
+
+def test_ext_json_writes_its_id_where_apicurio_does() -> None:
+    """Whatever the settings of ids say, and it says so."""
+    made, _ = make(ExtJsonConverter, headers__enabled="true", use_id="globalId", id_handler="Legacy8ByteIdHandler")
+    assert not isinstance(made, WritesHeaders)
+    assert json.loads(made.from_connect("t", ROW, (1, "a")))["schemaId"] == 1001
+    given = {"apicurio.registry.url": "mock://a", "apicurio.registry.headers.enabled": "true"}
+    notes = EXT_JSON_OPTIONS.parse(given).notes
+    assert ["schemaId in the JSON" in note.text for note in notes] == [True]
 
 
 class Recorded:
@@ -175,6 +257,9 @@ def test_requests_of_version_2(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("answer", "message", "hint"), [
     ((404, {"title": "No artifact"}), "not registered", "apicurio.registry.auto-register=true"),
     ((409, {"title": "Rule"}), "not compatible", "compatibility rule"),
+    ((400, {"title": "Incompatible artifact: t [AVRO]", "name": "RuleViolationException"}), "not compatible",
+     "compatibility rule"),
+    ((409, {"title": "Syntax", "name": "RuleViolationException"}), "calls the schema invalid", "adjustment.mode"),
     ((409, {"title": "An artifact with ID 't' in group 'g' already exists."}), "exists already", "if-exists=FIND_OR"),
     ((401, {}), "credentials", "apicurio.registry.auth"), ((403, {}), "denies access", "artifact"),
     ((200, {"version": {"globalId": "3"}}), "without the ids", "apicurio.registry.url"),
