@@ -318,6 +318,8 @@ def build(plugin: plugins.Plugin, config: Any, framework: ConnectorConfig, given
     headers = source.context_headers(run_id) if config.extended_headers_enabled else ()
     records = RecordConverter(key, value, header, failures, headers, tolerant=tolerance.tolerant)
     chain = transforms(given, Views(failures, headers), tolerance.tolerant)
+    if chain is not None:
+        chain.read_from(source)
     if (chain is None or chain.may_know()) and records.encodes() and isinstance(source, NativeSource):
         source.prefer_native()
     return TaskParts(source, chain, records, sink(settings, framework, value, config.topic_prefix), tolerance)

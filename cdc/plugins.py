@@ -252,9 +252,11 @@ PLUGINS: Final[tuple[Plugin, ...]] = (
            options=f"{_TRANSFORMS}.predicates:HEADER_OPTIONS"),
     Plugin("predicate", f"{_KAFKA}.predicates.RecordIsTombstone", f"{_TRANSFORMS}.predicates:RecordIsTombstone",
            options="cdc.config.table:NO_OPTIONS"),
-    Plugin("post processor", "io.debezium.processors.reselect.ReselectColumnsPostProcessor", missing=(
-        "It reads values again that the log left out. The log has them with REPLICA IDENTITY FULL (PostgreSQL) or "
-        "binlog_row_image=FULL (MySQL, MariaDB).")),
+    Plugin("custom converter", "io.debezium.connector.mysql.converters.TinyIntOneToBooleanConverter",
+           f"{_MYSQL}.booleans:TinyIntToBoolean", options=f"{_MYSQL}.booleans:OPTIONS"),
+    Plugin("post processor", "io.debezium.processors.reselect.ReselectColumnsPostProcessor",
+           f"{_TRANSFORMS}.debezium.reselect:ReselectColumnsPostProcessor",
+           options=f"{_TRANSFORMS}.debezium.reselect:OPTIONS"),
     Plugin("sink", "kafka", "cdc.sinks.kafka:build", options="cdc.sinks.kafka_options:OPTIONS",
            check="cdc.sinks.kafka_options:check"),
     Plugin("sink", "stdout", "cdc.sinks.stdout:build"),

@@ -39,3 +39,6 @@ cdef inline Row blank_row(bytes data, Py_ssize_t count):
 
 @cython.locals(row=Row, at=Py_ssize_t, index=Py_ssize_t)
 cpdef Row row_of(list values, unsigned char kind=*)
+
+@cython.locals(made=Row, index=Py_ssize_t, shift=Py_ssize_t, kind=cython.uchar)
+cpdef Row patched(Row row, Row other, list indexes)

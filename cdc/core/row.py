@@ -81,3 +81,22 @@ def row_of(values: list[bytes | None], kind: int = TEXT) -> Row:
             row.put(index, kind, at, at + len(value))
             at += len(value)
     return row
+
+
+def patched(row: Row, other: Row, indexes: list[int]) -> Row:
+    """*row*, but with columns *indexes* as *other* has them. Raises IndexError for an index that *row* lacks."""
+    made = Row(row.data + other.data, row.count)
+    for index in range(row.count):
+        kind = row.kinds[index]
+        if kind <= BINARY:
+            made.put(index, kind, row.starts[index], row.ends[index])
+        else:  # its place may be anything
+            made.put(index, kind, 0, 0)
+    shift = len(row.data)
+    for index in indexes:
+        kind = other.kind(index)
+        if kind <= BINARY:
+            made.put(index, kind, shift + other.starts[index], shift + other.ends[index])
+        else:
+            made.put(index, kind, 0, 0)
+    return made

@@ -50,7 +50,7 @@ class Column:
     unchanged_in_key: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class TableSchema:
     """A table at one version of its structure, with the schemas of its events. Compared by identity: the source uses
     one object as long as the structure stays the same."""

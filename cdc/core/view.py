@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from .record import TOMBSTONE, Message, Record
+from .row import Row
 from .schema import Schema
 
 T = TypeVar("T")
@@ -71,7 +72,7 @@ UNMADE: Final = _Unmade()
 class RecordView:
     """One record. A transform changes it in place.
 
-    `record`: what the source yielded; it never changes.
+    `record`: what the source yielded; only `set_after` replaces it.
     `kafka_partition`: None if the producer's partitioner chooses.
     `timestamp_ms`: Kafka's timestamp, ms since 1970; None for the producer's clock.
     `headers_copied`: a transform gave it headers of its own; see `extend_headers`.
@@ -163,6 +164,16 @@ class RecordView:
         With *defaults* nulls of the row become defaults. Decodes nothing."""
         self._value_schema, self._value, self.value_replaced = schema, UNMADE, True
         self._row_image = RowImage(name, extra, defaults)
+
+    def set_after(self, row: Row) -> None:
+        """The record gets *row*, in the source's bytes, in place of its row `after`. The key must stay the same. Only
+        for a row change whose value nobody replaced."""
+        old = self._changed
+        key_row = row if old.key_row is old.after else old.key_row
+        record = Record(old.op, old.table, old.before, row, key_row, old.source, old.source_values, old.block,
+                        old.key_headers)
+        record.other = old.other
+        self.record, self._value = record, UNMADE
 
     def image(self, name: str) -> tuple[Any, ...] | None:
         """The row image *name* (`before` or `after`), or None; the other one is not decoded. Only for a row change

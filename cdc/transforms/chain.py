@@ -21,7 +21,7 @@ from cdc.core.record import Message, Record
 from cdc.core.table import TableSchema
 from cdc.core.view import RecordView
 
-from .post_processor import OfChanges
+from .post_processor import OfChanges, ReadingProcessor
 
 POST_PROCESSORS: Final = "post.processors"
 STAGE: Final = "TRANSFORMATION"
@@ -162,6 +162,12 @@ class Chain:
         self._outcomes[table, op] = found
         return found
 
+    def read_from(self, source: object) -> None:
+        """Post-processors that ask the database ask *source* from now on. Raises ConfigError if it cannot be asked."""
+        for step in self.steps:
+            if isinstance(step.transform, OfChanges):
+                step.transform.read_from(source)
+
     def may_know(self) -> bool:
         """Whether each step can have an outcome, for some tables at least."""
         return all(hasattr(step.transform, "outcome") or hasattr(step.predicate, "decided") for step in self.steps)
@@ -183,8 +189,9 @@ def read_steps(config: Mapping[str, str], find: Find) -> tuple[list[Step], Parse
     """The steps that a connector's *config* asks for, post-processors first, and its problems and notes; steps with
     problems are missing. Raises nothing."""
     parsed = Parsed({}, frozenset(), {}, [], [])
-    processors = {alias: _made(config, find, "post processor", f"{alias}.", _FRAMEWORK, parsed)
+    processors = {alias: _made(config, find, "post processor", processor_prefix(config, alias), _FRAMEWORK, parsed)
                   for alias in _aliases(config, POST_PROCESSORS, parsed)}
+    _check_order(processors, parsed)
     aliases = _aliases(config, "transforms", parsed)
     predicates = {alias: _made(config, find, "predicate", f"predicates.{alias}.", _FRAMEWORK, parsed)
                   for alias in _aliases(config, "predicates", parsed)}
@@ -196,6 +203,24 @@ def read_steps(config: Mapping[str, str], find: Find) -> tuple[list[Step], Parse
         if made is not None and condition is not None:
             steps.append(Step(alias, made[0], made[1], *condition))
     return steps, parsed
+
+
+def processor_prefix(config: Mapping[str, str], alias: str) -> str:
+    """What the keys of post-processor *alias* begin with: `post.processors.ALIAS.`, or by itself the older `ALIAS.`
+    (`io.debezium.processors.PostProcessorRegistryServiceProvider`)."""
+    prefix = f"{POST_PROCESSORS}.{alias}."
+    return prefix if any(key.startswith(prefix) for key in config) else f"{alias}."
+
+
+def _check_order(processors: Mapping[str, tuple[str, Any] | None], parsed: Parsed) -> None:
+    before = ""
+    for alias, made in processors.items():
+        if made is not None and isinstance(made[1], ReadingProcessor):
+            if before:
+                parsed.problem(POST_PROCESSORS, f"{alias} comes after {before}, but it needs events that no other"
+                               " post-processor has changed.", f"List {alias} first.")
+        else:
+            before = alias
 
 
 def _aliases(config: Mapping[str, str], key: str, parsed: Parsed) -> list[str]:

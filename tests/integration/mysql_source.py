@@ -69,8 +69,12 @@ class Reading:
         return str(self.offset.get("file", "")), int(self.offset.get("pos", 0))
 
     def changes(self, count: int, timeout: float = 60.0) -> list[tuple[Any, ...]]:
-        """(op, before, after, key) of so many changes, rows by column; and that the log has no more of them now. What
-        was delivered from another server moves no place on: then silence has to do."""
+        """(op, before, after, key) of so many changes, rows by column; and that the log has no more of them now."""
+        return [change(record) for record in self.records(count, timeout)]
+
+    def records(self, count: int, timeout: float = 60.0) -> list[Record]:
+        """So many changes, and that the log has no more of them now. What was delivered from another server moves no
+        place on: then silence has to do."""
         records: list[Record] = []
         began = heard = time.monotonic()
         end = self._database.server.binlog_end()
@@ -80,7 +84,7 @@ class Reading:
             records += [each for each in batch if isinstance(each, Record)]
             heard = time.monotonic() if batch else heard
         assert len(records) == count, records
-        return [change(record) for record in records]
+        return records
 
 
 def change(record: Record) -> tuple[Any, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from cdc import plugins
+from cdc.cli.main import main
 from cdc.core.errors import ConfigError
 from cdc.core.interfaces import SinkSettings
 from tests.unit.converters.tables import NOW_US
@@ -48,9 +49,25 @@ def test_a_post_processor_comes_before_all_transforms_and_sees_changes_of_rows_o
     assert [header.name for header in kept({"post.processors": "s", "s.type": "Stamp"}, message("x")).headers] == []
 
 
+def test_a_post_processor_that_asks_the_database_comes_first() -> None:
+    config = {"post.processors": "s,r", "post.processors.s.type": "Stamp", "s.type": "not used",
+              "r.type": "io.debezium.processors.reselect.ReselectColumnsPostProcessor"}
+    assert problems(config) == {"post.processors": "r comes after s, but it needs events that no other post-processor"
+                                                   " has changed."}
+    assert problems({**config, "post.processors": "r,s"}) == {}
+
+
+def test_its_options_are_described(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, code, says in (("Isbn", 0, "schema.name"), ("com.acme.kafka.Label", 0, "header"),
+                             ("Stamp", 2, "no list of options"), ("Stmp", 2, "Did you mean com.acme.kafka.Stamp?")):
+        with pytest.raises(SystemExit) as ended:
+            main(["plugins", "describe", name])
+        captured = capsys.readouterr()
+        assert (ended.value.code, says in captured.out + captured.err) == (code, True), captured
+
+
 def test_a_post_processor_in_java_is_an_error_that_says_what_to_do() -> None:
-    config = {"post.processors": "r", "r.type": "io.debezium.processors.reselect.ReselectColumnsPostProcessor"}
-    assert list(problems(config)) == ["r.type"]
+    assert list(problems({"post.processors": "r", "r.type": "org.other.Cleaner"})) == ["r.type"]
     with pytest.raises(ConfigError) as caught:
         plugins.find("post processor", "org.other.Cleaner", option="r.type")
     assert "Write it in Python" in caught.value.hint

@@ -102,7 +102,8 @@ def filled(page: Path) -> str:
         head, found, rest = text.partition(start)
         if found:
             text = f"{head}{start}{generated(name, effect)}\n{end}{rest.partition(end)[2]}"
-    for kind in ("transform", "predicate"):
+    kinds: tuple[plugins.Kind, ...] = ("transform", "predicate", "post processor")
+    for kind in kinds:
         start, end = f"<!-- plugins: {kind} -->\n", "<!-- end -->"
         head, found, rest = text.partition(start)
         if found:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from cdc.codecs.mysql.binary import ShownCodec
+from cdc.config.options import option, settings
 from cdc.config.regex import JavaRegex, compile_list
-from cdc.config.table import Parsed
-from cdc.core.errors import ConfigError
+from cdc.config.table import OptionTable, Parsed
 from cdc.core.schema import BOOLEAN, Schema
 from cdc.core.table import TableId
 from cdc.sources.mysql.ddl.structure import ColumnDef
@@ -22,7 +22,21 @@ from .types import ColumnType
 TINYINT_TO_BOOLEAN: Final = tuple(
     f"io.debezium.connector.{package}.converters.TinyIntOneToBooleanConverter" for package in ("mysql", "binlog"))
 _TYPES: Final = ("TINYINT", "TINYINT UNSIGNED")
-_OWN: Final = ("type", "selector", "length.checker")
+
+
+@settings
+class TinyIntOptions:
+    """The keys of the converter, without its name."""
+
+    selector: tuple[JavaRegex, ...] = option(
+        "selector", "LIST", default="", convert=lambda text: compile_list(text, "selector"),
+        doc="Columns that become booleans, as a list of regular expressions of database.table.column; by default all.")
+    length_checker: bool = option(
+        "length.checker", "BOOLEAN", default="true", convert=lambda text: text.strip().lower() in ("", "true"),
+        doc="Take only columns that are declared as TINYINT(1).")
+
+
+OPTIONS: Final = OptionTable.of(TinyIntOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +68,10 @@ def read_booleans(parsed: Parsed, config: Mapping[str, str]) -> tuple[TinyIntToB
 
 
 def _tinyint_to_boolean(name: str, parsed: Parsed, config: Mapping[str, str]) -> TinyIntToBoolean:
-    own = {f"{name}.{key}" for key in _OWN}  # only this function reads these keys
+    own = {f"{name}.{key}": key for key in ("type", *(each.key for each in OPTIONS.options))}  # only this reads them
     parsed.notes[:] = [note for note in parsed.notes if note.kind != "unknown" or note.option not in own]
     parsed.problems[:] = [problem for problem in parsed.problems if problem.option not in own]
-    selector: tuple[JavaRegex, ...] = ()
-    try:
-        selector = compile_list(config.get(f"{name}.selector", ""), f"{name}.selector")
-    except ConfigError as exc:
-        parsed.problem(f"{name}.selector", exc.message, exc.hint)
-    checked = config.get(f"{name}.length.checker", "").strip().lower()
-    return TinyIntToBoolean(selector, checked in ("", "true"))
+    found = OPTIONS.parse({key: config[full] for full, key in own.items() if full in config and key != "type"})
+    for problem in found.problems:
+        parsed.problem(f"{name}.{problem.option}", problem.text, problem.hint)
+    return TinyIntToBoolean(found.values["selector"] or (), found.values["length_checker"])

@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import pymysql
+from pymysql.constants import COMMAND
 
 from cdc.core.errors import SourceRefusedError
 
@@ -136,6 +137,19 @@ def query_bytes(conn: Connection, text: str) -> tuple[tuple[bytes | None, ...], 
         return query(conn, text)
     finally:
         conn.use_unicode = True
+
+
+def packets(conn: Any, text: str) -> Iterator[bytes]:
+    """The rows of *text*, as they come, each with the bytes of its packet. Raises PyMySQL's errors."""
+    conn._execute_command(COMMAND.COM_QUERY, text)
+    columns = int(conn._read_packet().read_length_encoded_integer())
+    for _ in range(columns + 1):  # the definitions, and the EOF after them
+        conn._read_packet()
+    while True:
+        packet = conn._read_packet()
+        if packet.is_eof_packet():
+            break
+        yield packet.get_all_data()
 
 
 def server_info(conn: Connection) -> str:

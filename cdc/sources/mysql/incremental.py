@@ -11,10 +11,10 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import pymysql
-from pymysql.constants import COMMAND, ER
+from pymysql.constants import ER
 
 from cdc.core.errors import SourceConnectionError, SourceError, SourceRefusedError
 from cdc.core.record import Record, SourceContext
@@ -317,16 +317,8 @@ def _text(raw: bytes | None) -> str | None:
     return None if raw is None else raw.decode()
 
 
-def _packets(conn: Any, text: str) -> Iterator[bytes]:
+def _packets(conn: Connection, text: str) -> Iterator[bytes]:
     """The rows of *text*, as they come, each with the bytes of its packet; texts in their columns' character sets."""
     connection.query(conn, "SET SESSION character_set_results = NULL")
-    conn._execute_command(COMMAND.COM_QUERY, text)
-    columns = int(conn._read_packet().read_length_encoded_integer())
-    for _ in range(columns + 1):  # the definitions, and the EOF after them
-        conn._read_packet()
-    while True:
-        packet = conn._read_packet()
-        if packet.is_eof_packet():
-            break
-        yield packet.get_all_data()
+    yield from connection.packets(conn, text)
     connection.query(conn, "SET SESSION character_set_results = utf8mb4")

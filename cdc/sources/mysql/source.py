@@ -15,7 +15,8 @@ from cdc.core.control import SET_BINLOG_POSITION
 from cdc.core.errors import SourceConnectionError, SourceRefusedError
 from cdc.core.position import Offset, Position
 from cdc.core.record import Batch, Message
-from cdc.core.table import TableId
+from cdc.core.row import Row
+from cdc.core.table import Column, TableId, TableSchema
 from cdc.debezium.emit import Emitter
 from cdc.debezium.filters import Filters
 from cdc.debezium.naming import TopicNaming
@@ -46,6 +47,7 @@ from .position import MySqlPosition
 from .reader_settings import ReaderSettings
 from .readers import several_readers
 from .roll import Roll
+from .row_again import RowAgain
 from .snapshot_plan import SnapshotPlan
 from .source_block import SourceBlock
 from .tables import TableBuilder
@@ -91,6 +93,7 @@ class MySqlSource(LogSource[MySqlPosition]):
             "Stop the connector, change its offset with PATCH /connectors/NAME/offsets, and resume it.")
         self._waits = LockWaits(self.warnings, config.database_query_timeout_ms / 1000)
         self._lookup = Lookup(config, self._filters, self._scope, self._waits)
+        self._again = RowAgain(config, self._lookup, self._builder)
         self._plan = SnapshotPlan(config, self._lookup, self._filters, self._builder)
         self._packed = Packed(self._filters)
         self._structures = Structures()
@@ -131,6 +134,13 @@ class MySqlSource(LogSource[MySqlPosition]):
 
     def prefer_native(self) -> None:
         self._prefers_native = True
+
+    def reads(self, table: TableSchema) -> bool:
+        return not self._filters.is_signal_table(table.id)
+
+    def read_row(self, table: TableSchema, columns: Sequence[Column], row: Row, old: Row | None, *,
+                 event_key: bool) -> Row | None:
+        return self._again.read(table, columns, row, old, event_key=event_key)
 
     def confirm(self, position: Position) -> None:
         """The server keeps its binary logs as long as it is configured to; it does not wait for us."""
@@ -335,10 +345,12 @@ class MySqlSource(LogSource[MySqlPosition]):
 
     def _cancel(self) -> None:
         self._lookup.interrupt()
+        self._again.interrupt()
         self._plan.interrupt()
 
     def _close(self) -> None:
         self._plan.close()
+        self._again.close()
         self._lookup.close()
 
     def _numbers(self) -> dict[str, float]:

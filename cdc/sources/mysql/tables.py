@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from cdc.core.schema import BOOLEAN, BYTES, STRING, Schema
 from cdc.core.table import Column, TableId, TableSchema
@@ -34,6 +35,7 @@ class TableBuilder:
                                      converters=config.custom_converters)
         self.relaxed = False
         self._made: dict[tuple[Any, ...], tuple[TableStructure, TableSchema]] = {}
+        self._versions: WeakKeyDictionary[TableSchema, tuple[TableStructure, bool]] = WeakKeyDictionary()
 
     def relax(self) -> None:
         """From now on make all fields but keys optional and without default, because row images lack columns."""
@@ -58,7 +60,12 @@ class TableBuilder:
             return known[1]
         table = self._make(structure, old_temporal, inserted)
         self._made[made_for] = (structure, table)
+        self._versions[table] = (structure, old_temporal)
         return table
+
+    def version_of(self, table: TableSchema) -> tuple[TableStructure, bool] | None:
+        """The structure that *table* was made from, and *old_temporal*, if it was made here."""
+        return self._versions.get(table)
 
     def selects(self, structure: TableStructure) -> dict[int, str]:
         """By column index, the expression of a SELECT list whose result the text codec reads. `{}` stands for the

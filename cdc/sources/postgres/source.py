@@ -7,7 +7,7 @@ watch on retained WAL (`monitor.py`) use connections of their own.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -18,7 +18,8 @@ from psycopg.errors import Diagnostic
 from cdc.core.errors import SourceError
 from cdc.core.position import Offset, Position
 from cdc.core.record import Batch, Message
-from cdc.core.table import TableId
+from cdc.core.row import Row
+from cdc.core.table import Column, TableId, TableSchema
 from cdc.debezium.emit import Emitter
 from cdc.debezium.filters import Filters
 from cdc.debezium.naming import TopicNaming
@@ -48,6 +49,7 @@ from .readers import several_readers
 from .remembered import Remembered
 from .replication import ReplicationReader, start_command, stream_options
 from .resume import accepts_gaps
+from .row_again import RowAgain
 from .snapshot import CopyReader
 from .snapshot_plan import Plan, lock_tables, snapshot_connection
 from .source_block import CONNECTOR, SourceBlock
@@ -85,6 +87,7 @@ class PostgresSource(LogSource[PostgresPosition]):
         self.control = self._make_control(self._emitter, self._filters, self._events)
         self._lookup = Lookup(config, self._builder, self.control.watches)
         self._rows = UnseenRows(self.warnings)
+        self._again = RowAgain(config, self._builder)
         self._changes = self._make_changes()
         self.control.handler = self._make_incremental()
         self._native: NativeChanges | None = None
@@ -127,6 +130,13 @@ class PostgresSource(LogSource[PostgresPosition]):
     def prefer_native(self) -> None:
         self._native = native_changes(self._changes, self.control.passed)
         self._native_rows = native_rows()
+
+    def reads(self, table: TableSchema) -> bool:
+        return not self._filters.is_signal_table(table.id)
+
+    def read_row(self, table: TableSchema, columns: Sequence[Column], row: Row, old: Row | None, *,
+                 event_key: bool) -> Row | None:
+        return self._again.read(table, columns, row, old, event_key=event_key)
 
     def confirm(self, position: Position) -> None:
         assert isinstance(position, PostgresPosition)
@@ -381,7 +391,8 @@ class PostgresSource(LogSource[PostgresPosition]):
     # -- end ------------------------------------------------------------------------------------------------------
 
     def _cancel(self) -> None:
-        """A new slot waits for every open transaction. Once the stream runs there is nothing to end."""
+        """A new slot waits for every open transaction. Once the stream runs only a row that is read again may wait."""
+        self._again.interrupt()
         for conn in (self._slot_conn, self._lookup.conn) if self._replication is None else ():
             if conn is not None and not conn.closed:
                 try:
@@ -395,6 +406,7 @@ class PostgresSource(LogSource[PostgresPosition]):
         if self._slot_conn is not None:
             self._slot_conn.close()
         self._lookup.close()
+        self._again.close()
         self._spill.clear()
         orderly = self._interrupted.is_set()  # else it starts again shortly, and needs its slot
         if self.config.slot_drop_on_stop and self._replication is not None and orderly:

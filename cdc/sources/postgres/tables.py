@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from cdc.codecs.wrappers import ConstantCodec
 from cdc.core.codec import Codec
@@ -35,8 +36,8 @@ log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Version:
-    """What a TableSchema was made from."""
+class Version:
+    """What a TableSchema was made from. The types are in the order of the merged columns."""
 
     relation: Relation
     merged: MergedRelation
@@ -95,7 +96,8 @@ class TableBuilder:
         self.streaming = False
         self.money_shift = 0
         self._shows_names = config.cdc_name_columns == "value" or config.include_unknown_datatypes
-        self._made: dict[int, tuple[_Version, TableSchema]] = {}
+        self._made: dict[int, tuple[Version, TableSchema]] = {}
+        self._versions: WeakKeyDictionary[TableSchema, Version] = WeakKeyDictionary()
         self._relaxed: dict[int, frozenset[str]] = {}
 
     def table_id(self, relation: Relation) -> TableId:
@@ -120,7 +122,7 @@ class TableBuilder:
         if merged is None:
             merged = merge(relation, self.relation_in(catalog, relation.oid))
         types = tuple(catalog.types.get(column.type_oid) for column in merged.columns)
-        version = _Version(
+        version = Version(
             relation, merged, types, tuple(family([info.oid for info in types if info], catalog.types)),
             self._relaxed.get(relation.oid, frozenset()), self.streaming)
         made = self._made.get(relation.oid)
@@ -140,7 +142,7 @@ class TableBuilder:
         self._made[oid] = (version, table)
         return table
 
-    def _make(self, version: _Version, types: Mapping[int, TypeInfo]) -> TableSchema:
+    def _make(self, version: Version, types: Mapping[int, TypeInfo]) -> TableSchema:
         id = self.table_id(version.relation)
         made = {
             column.name: built
@@ -151,8 +153,14 @@ class TableBuilder:
         key = self.columns.key_names(id, made, version.merged.key)
         if not key and not version.merged.key_known and not self.config.cdc_debezium_faults:
             raise _unknown_key(id)
-        return self.columns.table(id, made, key, key_only=_unread if self.streaming else None,
-                                  identity=version.relation.oid)
+        table = self.columns.table(id, made, key, key_only=_unread if self.streaming else None,
+                                   identity=version.relation.oid)
+        self._versions[table] = version
+        return table
+
+    def version_of(self, table: TableSchema) -> Version | None:
+        """What *table* was made from, if it was made here."""
+        return self._versions.get(table)
 
     def _column(self, id: TableId, index: int, column: MergedColumn, info: TypeInfo | None,
                 types: Mapping[int, TypeInfo], relaxed: bool, in_key: bool) -> Column | None:

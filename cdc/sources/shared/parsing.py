@@ -119,7 +119,7 @@ class SourceOptions(Generic[C]):
             except ConfigError as exc:
                 parsed.problem(exc.option or "topic.naming.strategy", exc.message, exc.hint)
         names = [name.strip() for name in config.get("post.processors", "").split(",")]
-        prefixes = tuple(f"{name}." for name in names if name)
+        prefixes = tuple(f"{start}{name}." for name in names if name for start in ("", "post.processors."))
         if prefixes:
             parsed.notes[:] = [note for note in parsed.notes
                                if not (note.kind == "unknown" and note.option.startswith(prefixes))]

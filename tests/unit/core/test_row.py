@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cdc.core.row import ABSENT, BINARY, NULL, TEXT, UNCHANGED, Row, row_of
+from cdc.core.row import ABSENT, BINARY, NULL, TEXT, UNCHANGED, Row, patched, row_of
 
 KINDS = (TEXT, BINARY, NULL, UNCHANGED, ABSENT)
 
@@ -66,3 +66,16 @@ def test_a_row_of_loose_values(kind: int) -> None:
     assert [row.raw(index) for index in range(4)] == [b"ab", None, b"", b"c"]
     assert [row.kind(index) for index in range(4)] == [kind, NULL, kind, kind]
     assert row_of([]).count == 0
+
+
+def test_columns_of_another_row_take_the_place_of_some() -> None:
+    row = row_of([b"ab", None, b"c", b"d"])
+    row.put(3, UNCHANGED, 0, 0)
+    other = row_of([b"x", b"new", None, b"", b"more"], BINARY)
+    made = patched(row, other, [1, 2, 3])
+    assert [made.raw(index) for index in range(4)] == [b"ab", b"new", None, b""]
+    assert [made.kind(index) for index in range(5)] == [TEXT, BINARY, NULL, BINARY, ABSENT]
+    assert [row.kind(index) for index in range(4)] == [TEXT, NULL, TEXT, UNCHANGED], "it stays as it was"
+    assert patched(row, row_of([]), [0]).kind(0) == ABSENT
+    with pytest.raises(IndexError):
+        patched(row, other, [4])

@@ -222,9 +222,10 @@ def test_a_converter_that_nobody_has_is_a_problem_unless_the_source_reads_it() -
 
 
 def test_keys_of_post_processors_are_left_to_the_chain_that_applies_them() -> None:
-    config = {"post.processors": "a", "a.type": "x", "a.table.include.list": "y"}
-    assert problems(config) == []
-    assert not [option for option in notes(config) if option.startswith("a.")]
+    for start in ("", "post.processors."):
+        config = {"post.processors": "a", f"{start}a.type": "x", f"{start}a.table.include.list": "y"}
+        assert problems(config) == []
+        assert not [option for option in notes(config) if option.startswith(f"{start}a.")]
 
 
 def test_lists_of_one_kind_exclude_each_other() -> None:
