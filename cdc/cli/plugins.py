@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import textwrap
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +16,7 @@ from .output import print_json, terminal_width
 
 @click.group(short_help="List plugins that are installed, and describe their options.")
 def plugins() -> None:
-    """List connectors, transforms, converters, sinks and offset stores, and describe their options."""
+    """List connectors, transforms, converters, post-processors, sinks and offset stores, and describe their options."""
 
 
 @plugins.command("list")
@@ -34,7 +35,7 @@ def list_plugins(as_json: bool) -> None:
                          "available": plugin.available})
         elif plugin.available:
             aliases = ", ".join(alias for alias in plugin.aliases if alias != plugin.class_name)
-            click.echo(f"{plugin.kind:<13} {click.style(plugin.class_name, bold=True)}"
+            click.echo(f"{plugin.kind:<16} {click.style(plugin.class_name, bold=True)}"
                        f"{f'  ({aliases})' if aliases else ''}")
 
 
@@ -42,8 +43,8 @@ def list_plugins(as_json: bool) -> None:
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per option.")
 def describe(name: str, as_json: bool) -> None:
-    """Describe the connector, transform or predicate NAME, or the `worker`: its options, and differences from
-    Debezium.
+    """Describe NAME, a connector, converter, transform, predicate, custom converter or post-processor, or the `worker`:
+    its options, and differences from Debezium.
 
     \b
     cdc plugins describe postgres
@@ -63,16 +64,20 @@ def _option_table(name: str) -> Any:
         from cdc.plugins import worker_options
 
         return worker_options()
-    from cdc.plugins import PLUGINS, find
+    from cdc.plugins import PLUGINS, installed
 
-    named = [plugin for plugin in PLUGINS if plugin.goes_by(name)]
+    every = (*PLUGINS, *installed())
+    named = [plugin for plugin in every if plugin.goes_by(name)]
     for plugin in named:
-        if plugin.kind in ("connector", "transform", "predicate") and plugin.options:
+        if plugin.options and plugin.kind not in ("sink", "offset store"):
             return plugin.load_options()
     if named:
         raise ConfigError(f"{name} has no list of options.", hint=(
-            "Connectors, transforms, predicates and `worker` have one."))
-    return find("connector", name).load_options()
+            "Sinks and offset stores have theirs in the worker's: cdc plugins describe worker."))
+    names = {each.lower(): plugin.class_name for plugin in every for each in (plugin.class_name, *plugin.aliases)}
+    near = difflib.get_close_matches(name.lower(), names, n=1)
+    raise ConfigError(f"There is no plugin {name}.", hint=(
+        f"Did you mean {names[near[0]]}?" if near else "cdc plugins list shows all."))
 
 
 def _print_documentation(name: str) -> None:

@@ -201,11 +201,21 @@ def test_the_worker_describes_its_options(cdc: Any) -> None:
     assert "\nlisteners  " in cdc("plugins", "describe", "worker").out
 
 
-@pytest.mark.parametrize(("name", "says"), [("postgrse", "Did you mean"), ("JsonConverter", "no list of options")])
+@pytest.mark.parametrize(("name", "key"), [
+    ("JsonConverter", "schemas.enable"), ("ReselectColumnsPostProcessor", "reselect.null.values"),
+    ("io.debezium.connector.mysql.converters.TinyIntOneToBooleanConverter", "length.checker"),
+    ("ApicurioAvro", "apicurio.registry.headers.enabled"), ("Cast$Value", "spec"), ("TopicNameMatches", "pattern")])
+def test_plugins_of_every_kind_describe_their_options(cdc: Any, name: str, key: str) -> None:
+    assert f"{key}  " in cdc("plugins", "describe", name).out
+    assert key in [json.loads(line)["name"] for line in cdc("plugins", "describe", name, "--json").out.splitlines()]
+
+
+@pytest.mark.parametrize(("name", "says"), [
+    ("postgrse", "Did you mean"), ("StringConverter", "no list of options"), ("stdout", "plugins describe worker")])
 def test_what_has_no_options_is_explained(cdc: Any, name: str, says: str) -> None:
     ended = cdc("plugins", "describe", name)
     assert ended.code == 2
-    assert says in ended.err
+    assert says in ended.err.replace("\n", " ")
 
 
 def test_demo_gets_its_own_arguments(cdc: Any, monkeypatch: pytest.MonkeyPatch) -> None:
