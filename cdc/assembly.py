@@ -14,7 +14,7 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cdc import plugins, privacy
 from cdc.config.control import CONSUMER, ControlConfig
@@ -42,7 +42,7 @@ from cdc.core.preview import Look, TableNames
 from cdc.log import get_logger
 from cdc.metrics.task import TaskMetrics
 from cdc.rest.access import Access, header_rules, tokens_of, users_of
-from cdc.rest.app import App
+from cdc.rest.descriptors import raise_descriptors
 from cdc.rest.server import RestServer
 from cdc.rest.tls import server_context
 from cdc.runtime import configfile, kubernetes, standalone
@@ -62,6 +62,9 @@ from cdc.runtime.worker import Worker
 from cdc.show.dead_letter import dead_letter
 from cdc.transforms.chain import Chain, Step, read_steps
 from cdc.transforms.former_options import class_changes
+
+if TYPE_CHECKING:
+    from cdc.rest.app import App
 
 log = get_logger(__name__)
 
@@ -91,17 +94,21 @@ def run_files(files: Sequence[str | Path], strict: bool = False, flags: Sequence
                                        "after the worker's file.")
     _collect_seldom()
     sys.setswitchinterval(_SWITCH_S)
-    from cdc.rest.limits import raise_descriptors  # it imports uvicorn, which takes long
-
     raise_descriptors()
     return standalone.run(worker.worker, settings, stop, rest_server(settings, worker, providers),
                           goes_on=worker.goes_on)
 
 
 def rest_server(settings: WorkerConfig, worker: Connectors, providers: Providers) -> RestServer:
-    """The REST interface of *worker*, not started."""
-    app = App(worker, plugin_view(settings, providers), access(settings), mirrored=settings.cdc_metrics_mirrored,
-              topics=settings.topic_tracking_enable, topics_reset=settings.topic_tracking_allow_reset)
+    """The REST interface of *worker*, not started. Raises ConfigError."""
+    view, who = plugin_view(settings, providers), access(settings)
+
+    def app() -> App:
+        from cdc.rest.app import App  # it imports Starlette, which takes long
+
+        return App(worker, view, who, mirrored=settings.cdc_metrics_mirrored, topics=settings.topic_tracking_enable,
+                   topics_reset=settings.topic_tracking_allow_reset)
+
     return RestServer(app, ",".join(settings.listeners), tls=lambda: server_context(settings.raw))
 
 

@@ -16,12 +16,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Final
-
-from starlette.datastructures import Headers
-from starlette.types import Scope
+from typing import TYPE_CHECKING, Final
 
 from cdc.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from starlette.datastructures import Headers
+    from starlette.types import Scope
 
 PROBES: Final = ("/healthz", "/readyz")
 _READING: Final = ("GET", "HEAD", "OPTIONS")
@@ -29,6 +30,12 @@ _LOCAL_CLIENTS: Final = ("127.", "::1", "::ffff:127.")
 _LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]")
 _PROXIED: Final = ("forwarded", "x-forwarded-for", "x-real-ip")
 _RULE: Final = re.compile(r"(set|add)\s+([A-Za-z0-9-]+):\s*(.*)", re.IGNORECASE | re.DOTALL)
+
+
+def _headers(scope: Scope) -> Headers:
+    from starlette.datastructures import Headers  # who reads a configuration needs no HTTP
+
+    return Headers(scope=scope)
 
 
 def _digest(text: str) -> bytes:
@@ -66,7 +73,7 @@ class Access:
 
     def refusal(self, scope: Scope) -> tuple[int, str] | None:
         """The status and the reason of a refusal; None if the request may go on."""
-        headers = Headers(scope=scope)
+        headers = _headers(scope)
         if scope["method"] not in _READING and not self.cors(scope) and _is_of_a_foreign_page(headers):
             return 403, ("A web page of another origin may not change anything. access.control.allow.origin in the "
                          "worker's configuration names those that may.")
@@ -81,7 +88,7 @@ class Access:
 
     def cors(self, scope: Scope) -> list[tuple[str, str]]:
         """What a browser needs, to show the answer to the page that asks."""
-        headers = Headers(scope=scope)
+        headers = _headers(scope)
         origin = headers.get("origin", "")
         if not origin or not any(pattern == "*" or fnmatchcase(origin, pattern) or fnmatchcase(
                 origin.partition("://")[2], pattern) for pattern in self.origins):
@@ -104,7 +111,7 @@ def _is_of_a_foreign_page(headers: Headers) -> bool:
 
 def is_local(scope: Scope) -> bool:
     """Whether the client runs on this machine, named it by a local name, and is no proxy that asks for another one."""
-    headers = Headers(scope=scope)
+    headers = _headers(scope)
     host = re.sub(r":\d*$", "", headers.get("host", ""))
     client = scope["client"][0] if scope.get("client") else ""
     proxied = any(name in headers for name in _PROXIED)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import resource
 import socket
 import ssl
 import time
@@ -22,6 +21,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from cdc.log import get_logger
 
+from .descriptors import a_share
+
 log = get_logger(__name__)
 
 ACCEPT_AT_ONCE: Final = 16
@@ -31,24 +32,8 @@ QUEUE: Final = 512
 HEADER_BYTES: Final = 16 << 10
 HANDSHAKE_S: Final = 10.0
 """The limit of a TLS handshake. Until its end, the limit of connections does not count it."""
-MOST: Final = 1200
-_SHARE: Final = 4
 _LOG_EVERY_S: Final = 60.0
 _NO_DESCRIPTOR: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
-
-
-def _quarter_of_descriptors() -> int:
-    """At most MOST, and at most a quarter of what this process may open."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MOST if soft == resource.RLIM_INFINITY else max(4, min(MOST, soft // _SHARE))
-
-
-def raise_descriptors() -> None:
-    """Let this process open as many descriptors as its hard limit allows, up to what MOST connections need."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST * _SHARE if hard == resource.RLIM_INFINITY else min(hard, MOST * _SHARE)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +47,7 @@ class Limits:
     """How long a client that listens to events may read nothing while its buffer is full."""
 
     def most(self) -> int:
-        return self.connections or _quarter_of_descriptors()
+        return self.connections or a_share()
 
 
 class Gate:

@@ -57,48 +57,87 @@ def _parse(text: str) -> Listener:
 class RestServer:
     """Serves an App in a thread. `stop` takes about a second at most, even while clients are connected."""
 
-    def __init__(self, app: App, listeners: str | Iterable[str] = DEFAULT_LISTENERS,
+    def __init__(self, make_app: Callable[[], App], listeners: str | Iterable[str] = DEFAULT_LISTENERS,
                  limits: Limits | None = None, tls: Callable[[], ssl.SSLContext] | None = None) -> None:
-        """*tls* makes the context of the https listeners, when the server starts."""
-        self._app = app
+        """*make_app* is called in the server's thread. *tls* makes the context of the https listeners, when the ports
+        are opened."""
+        self._make_app = make_app
         self._tls = tls
         self._limits = limits
         self._listeners = parse_listeners(listeners if isinstance(listeners, str) else ",".join(listeners))
+        self._sockets: list[socket.socket] = []
+        self._context: ssl.SSLContext | None = None
+        self._app: App | None = None
         self._server: Server | None = None
+        self._ready = threading.Event()
+        self._stopping = False
         self._thread: threading.Thread | None = None
         self.urls: list[str] = []
 
     def start(self) -> list[str]:
         """Open the ports, serve, and return the URLs. Raises ConfigError when an address cannot be opened."""
-        import uvicorn
+        self.listen()
+        self.serve()
+        self._ready.wait()
+        return self.urls
 
-        from . import limits  # uvicorn takes long to import, and only a worker needs it
-
-        secure = [each for each in self._listeners if each.tls]
+    def listen(self) -> list[str]:
+        """Open the ports and return the URLs. A client that connects now is answered after `serve`. Raises
+        ConfigError when an address cannot be opened."""
+        secure = any(each.tls for each in self._listeners)
         if secure and self._tls is None:
             raise ConfigError("listeners: https needs a key.", option="listeners")
-        context = self._tls() if secure and self._tls is not None else None
-        sockets = _open_all(self._listeners)
-        self.urls = [_url(listener, opened) for listener, opened in zip(self._listeners, sockets, strict=True)]
+        self._context = self._tls() if secure and self._tls is not None else None
+        self._sockets = _open_all(self._listeners)
+        self.urls = [_url(listener, opened) for listener, opened in zip(self._listeners, self._sockets, strict=True)]
+        for url in self.urls:
+            log.info("rest_listening", url=url)
+        return self.urls
+
+    def serve(self) -> None:
+        """Begin to answer, in a thread of its own; return at once."""
+        self._thread = threading.Thread(target=self._run, name="rest", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Close the ports and end all answers. Does nothing when it was not started or has stopped."""
+        self._stopping = True
+        if self._app is not None and self._server is not None:
+            self._app.closing = True
+            self._server.should_exit = True
+        if self._thread is None:
+            self._close()
+        else:
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        try:
+            server = self._made()
+        finally:
+            self._ready.set()
+        if self._stopping:  # perhaps before there was a server to tell
+            self._close()
+        else:
+            server.run(self._sockets)
+
+    def _made(self) -> Server:
+        import uvicorn  # it takes long to import, as the App does, and nothing else waits for them here
+
+        from . import limits
+
+        self._app = self._make_app()
         self._server = limits.Server(uvicorn.Config(
             self._app, loop="asyncio", http=limits.protocol(self._limits or limits.Limits()), ws="none", lifespan="off",
             interface="asgi3", log_config=None, access_log=False, server_header=False, proxy_headers=False,
             timeout_graceful_shutdown=1, backlog=limits.ACCEPT_AT_ONCE,
             h11_max_incomplete_event_size=limits.HEADER_BYTES,
-        ), context, {opened for listener, opened in zip(self._listeners, sockets, strict=True) if listener.tls})
-        self._thread = threading.Thread(target=self._server.run, args=(sockets,), name="rest", daemon=True)
-        self._thread.start()
-        for url in self.urls:
-            log.info("rest_listening", url=url)
-        return self.urls
+        ), self._context, {opened for listener, opened in zip(self._listeners, self._sockets, strict=True)
+                           if listener.tls})
+        return self._server
 
-    def stop(self, timeout: float = 5.0) -> None:
-        """Close the ports and end all answers. Does nothing when it was not started or has stopped."""
-        if self._server is None or self._thread is None:
-            return
-        self._app.closing = True
-        self._server.should_exit = True
-        self._thread.join(timeout)
+    def _close(self) -> None:
+        for opened in self._sockets:
+            opened.close()
 
 
 def _open_all(listeners: Sequence[Listener]) -> list[socket.socket]:

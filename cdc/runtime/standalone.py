@@ -23,7 +23,9 @@ EXTRA_STOP_S = 20.0
 class Server(Protocol):
     """`rest.server.RestServer`, as it is used here."""
 
-    def start(self) -> list[str]: ...
+    def listen(self) -> list[str]: ...
+
+    def serve(self) -> None: ...
 
     def stop(self) -> None: ...
 
@@ -42,9 +44,11 @@ def run(worker: Worker, settings: WorkerConfig, stop: threading.Event, server: S
     stop_s = settings.task_shutdown_graceful_timeout_ms / 1000 + 10
     try:
         if server is not None:
-            urls = server.start()
+            urls = server.listen()
             worker.worker_id = urls[0].partition("://")[2] if urls else ""
         worker.start()
+        if server is not None:
+            server.serve()
         worker.wait(stop, manager.tick, goes_on)
     finally:
         manager.stopping(stop_s + EXTRA_STOP_S)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,14 @@ def connector(settings: WorkerConfig, **more: str) -> ConnectorConfig:
 
 def converter(framework: ConnectorConfig) -> Any:
     return assembly.converter(framework.value_converter, threading.Event())
+
+
+def test_connectors_are_built_without_the_modules_of_the_rest_interface() -> None:
+    """They take longer to import than a task to connect, so the tasks start before them."""
+    heavy = {"starlette", "uvicorn", "prometheus_client", "anyio", "h11"}
+    script = f"import sys, cdc.assembly; print(*({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 @pytest.mark.parametrize(("keys", "made"), [

@@ -41,7 +41,7 @@ ASKS = Access(users=users_of({"ann": "se:cret"}, "f"), tokens=tokens_of(f"# toke
 class Served:
     def __init__(self, access: Access | None = None, url: str = "http://127.0.0.1:0", **more: Any) -> None:
         self.worker = Worker()
-        self.server = RestServer(App(self.worker, Plugins(), access), url, **more)
+        self.server = RestServer(lambda: App(self.worker, Plugins(), access), url, **more)
         self.port = urlsplit(self.server.start()[0]).port or 0
 
     def __call__(self, method: str, path: str, data: bytes | str | None = None, **headers: str) -> Answer:

@@ -54,7 +54,7 @@ class Client:
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[Client, App]]:
     app = App(Worker(), Plugins())
-    server = RestServer(app, "http://127.0.0.1:0")
+    server = RestServer(lambda: app, "http://127.0.0.1:0")
     yield Client(server.start()[0]), app
     server.stop()
 
@@ -294,7 +294,7 @@ def test_tail_has_a_limited_number_of_onlookers(client: Client, worker: Worker) 
 
 def test_the_server_stops_quickly_while_somebody_listens() -> None:
     worker = Worker()
-    server = RestServer(App(worker, Plugins()), "http://127.0.0.1:0")
+    server = RestServer(lambda: App(worker, Plugins()), "http://127.0.0.1:0")
     stream = Stream(Client(server.start()[0]))
     stream.block()
     started = time.monotonic()
@@ -305,18 +305,38 @@ def test_the_server_stops_quickly_while_somebody_listens() -> None:
     stream.close()
 
 
+def test_who_connects_before_the_server_serves_is_answered_then() -> None:
+    server = RestServer(lambda: App(Worker(), Plugins()), "http://127.0.0.1:0")
+    connection = http.client.HTTPConnection("127.0.0.1", urlsplit(server.listen()[0]).port, timeout=20)
+    try:
+        connection.request("GET", "/healthz")
+        server.serve()
+        assert connection.getresponse().status == 200
+    finally:
+        connection.close()
+        server.stop()
+
+
+def test_a_server_that_stops_before_it_serves_closes_its_ports() -> None:
+    server = RestServer(lambda: App(Worker(), Plugins()), "http://127.0.0.1:0")
+    port = urlsplit(server.listen()[0]).port
+    server.stop()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port or 0), 10)
+
+
 def test_a_taken_port_is_a_config_error_with_the_way_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError) as caught:
-            RestServer(App(Worker(), Plugins()), f"http://127.0.0.1:0,http://127.0.0.1:{port}").start()
+            RestServer(lambda: App(Worker(), Plugins()), f"http://127.0.0.1:0,http://127.0.0.1:{port}").start()
     assert str(port) in caught.value.message
     assert f"http://127.0.0.1:{port + 1}" in caught.value.hint
 
 
 def test_an_address_of_another_machine_is_a_config_error() -> None:
     with pytest.raises(ConfigError, match="cannot be opened"):
-        RestServer(App(Worker(), Plugins()), "http://192.0.2.1:0").start()
+        RestServer(lambda: App(Worker(), Plugins()), "http://192.0.2.1:0").start()
 
 
 @pytest.mark.parametrize(("text", "found"), [
@@ -336,7 +356,7 @@ def test_bad_listeners_are_config_errors(text: str) -> None:
 
 
 def test_all_interfaces_can_be_served() -> None:
-    server = RestServer(App(Worker(), Plugins()), "http://:0")
+    server = RestServer(lambda: App(Worker(), Plugins()), "http://:0")
     try:
         assert Client(server.start()[0]).get("/healthz").status == 200
     finally:

@@ -34,7 +34,7 @@ class Served:
 
     def __init__(self, limits: Limits) -> None:
         self.worker = Worker()
-        self.server = RestServer(App(self.worker, Plugins()), "http://127.0.0.1:0", limits)
+        self.server = RestServer(lambda: App(self.worker, Plugins()), "http://127.0.0.1:0", limits)
         self.url = self.server.start()[0]
         self.client = Client(self.url)
         self.sockets: list[socket.socket] = []

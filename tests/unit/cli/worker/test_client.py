@@ -29,7 +29,7 @@ def url() -> Iterator[str]:
     from cdc.rest.access import Access
 
     access = Access(users=users_of({"ann": "pa:ss"}, "o"), tokens=tokens_of(TOKEN, "o"))
-    server = RestServer(App(Worker(), Plugins(), access), "http://127.0.0.1:0")
+    server = RestServer(lambda: App(Worker(), Plugins(), access), "http://127.0.0.1:0")
     yield server.start()[0]
     server.stop()
 
