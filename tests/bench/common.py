@@ -26,6 +26,8 @@ COMPRESSION: Final = "lz4"
 """As people set it where speed matters; the default is none."""
 _PATIENCE_S: Final = 300.0
 """So long a topic may stay as it is."""
+_BYTECODE: Final = tempfile.TemporaryDirectory(prefix="cdc-bytecode-")
+"""An installed package has its bytecode; compiling it anew takes as long as all the rest of a start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,8 @@ class Sinks:
         }
         file = folder / "bench.properties"
         file.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
-        environment = {**os.environ, **({"CDC_PURE": "1"} if self.pure else {})}
+        environment = {**os.environ, **({"CDC_PURE": "1"} if self.pure else {}), "PYTHONPYCACHEPREFIX": _BYTECODE.name}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen([sys.executable, "-m", "cdc", "run", str(file)], env=environment, stdout=log,
                                        stderr=log)
