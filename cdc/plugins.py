@@ -10,7 +10,7 @@ import difflib
 import functools
 import importlib
 import operator
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
@@ -329,9 +329,9 @@ def connector_options() -> list[OptionTable]:
     return [plugin.load_options() for plugin in available("connector")]
 
 
-def converter_options() -> list[OptionTable]:
-    """The options of every converter that declares some."""
-    return [plugin.load_options() for plugin in available("converter") if plugin.options]
+def converter_options() -> Iterator[OptionTable]:
+    """The options of every converter that declares some. Each is imported only when it is asked for."""
+    return (plugin.load_options() for plugin in available("converter") if plugin.options)
 
 
 def offset_stores(given: Collection[str]) -> list[Plugin]:
