@@ -76,7 +76,7 @@ class Exchange:
             ) -> tuple[int, bytes]:
         """The answer's status and body. Raises OSError, at a time limit TimeoutError, and HTTPException.
 
-        After an error the connection is of no use.
+        After an error the connection is closed, or will be by the thread that still uses it.
         """
         thread = threading.Thread(target=self._work, args=(method, target, payload, dict(headers)), daemon=True,
                                   name="registry")
@@ -86,8 +86,10 @@ class Exchange:
         except BaseException:
             self._given_up = True
             self._cut()
+            self._close_if_left()
             raise
         if isinstance(self._answer, BaseException):
+            self._connection.close()
             raise self._answer
         return self._answer
 
@@ -103,8 +105,10 @@ class Exchange:
                     raise TimeoutError("the task stops")
 
     def _cut(self) -> None:
-        """End what the thread does; it closes the connection itself. A socket that one thread closes while another
-        reads from it would leave the other waiting."""
+        """End what the thread does; it closes the connection itself.
+
+        A socket that one thread closes while another uses it leaves the other waiting. Or the system gives its number
+        to the next socket of the process, and the other thread, within OpenSSL, reads from that one."""
         opened = self._socket or self._connection.sock
         if opened is not None:
             with contextlib.suppress(OSError):
@@ -122,9 +126,13 @@ class Exchange:
         except BaseException as exc:
             self._answer = exc
         finally:
-            if self._given_up:
-                self._connection.close()
             self._done.set()
+            self._close_if_left()
+
+    def _close_if_left(self) -> None:
+        """Close the connection if the caller has given up and the thread is done with it. Whoever is second closes."""
+        if self._given_up and self._done.is_set():
+            self._connection.close()
 
     def _talk(self, method: str, target: str, payload: bytes | None, headers: dict[str, str]) -> tuple[int, bytes]:
         connection, limits = self._connection, self._limits

@@ -204,7 +204,7 @@ class RegistryHttp:
             return Exchange(connection, self._limits, self._clock).run(
                 self._stop, method, self._target(index, path), payload, headers)
         except BaseException:
-            self._drop(index)
+            self._connections.pop(index, None)  # the exchange closes it: its thread may still use it
             raise
 
     def _connect(self, index: int) -> http.client.HTTPConnection:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from cdc.converters.registry.client import HttpRegistry
-from cdc.converters.registry.exchange import MAX_ANSWER_BYTES, STOP_GRACE_S
+from cdc.converters.registry.exchange import MAX_ANSWER_BYTES, STOP_GRACE_S, TlsConnection
 from cdc.converters.registry.http import RegistryHttp
 from cdc.converters.registry.settings import read_settings
 from cdc.core.errors import RegistryConnectionError, RegistryRefusedError
@@ -248,6 +248,36 @@ def test_a_stop_lets_an_answer_come_that_is_on_its_way(peers: Callable[..., Peer
     stop = threading.Event()
     stop.set()
     assert registry(peers(answers(b'{"id": 9}')), stop).register("s", '"int"') == 9
+
+
+def test_a_connection_that_is_given_up_stays_open_while_its_thread_uses_it(
+        peers: Callable[..., Peer], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else its number could be that of the next socket of the process, and OpenSSL would read from that one."""
+    used, leave, closed = threading.Event(), threading.Event(), threading.Event()
+
+    def handshake(connection: TlsConnection) -> None:
+        http.client.HTTPConnection.connect(connection)
+        used.set()
+        assert leave.wait(10)
+        raise OSError("cut")
+
+    def close(connection: TlsConnection) -> None:
+        http.client.HTTPSConnection.close(connection)
+        closed.set()
+
+    monkeypatch.setattr(TlsConnection, "connect", handshake)
+    monkeypatch.setattr(TlsConnection, "close", close)
+    peer = peers(hangs)
+
+    def clock() -> float:
+        return 100.0 + 31 * used.is_set()
+
+    found, headers = read_settings({"schema.registry.url": f"https://127.0.0.1:{peer.port}", "max.retries": "0"})
+    with pytest.raises(RegistryConnectionError, match="no connection within 10 s"):
+        HttpRegistry(RegistryHttp(found, headers, None, clock)).register("s", '"int"')
+    assert not closed.is_set()
+    leave.set()
+    assert closed.wait(10)
 
 
 def test_after_an_exchange_that_failed_the_next_one_has_a_connection_of_its_own(peers: Callable[..., Peer]) -> None:
