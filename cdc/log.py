@@ -44,7 +44,10 @@ EventDict = MutableMapping[str, Any]
 
 
 def get_logger(name: str | None = None) -> Logger:
-    """The logger of module *name* (`__name__`). May be called at import, before `configure`."""
+    """The logger of module *name* (`__name__`). May be called at import, before `configure`.
+
+    Until then warnings alone are printed, as text. What a command prints on standard output is what it was asked for.
+    """
     return structlog.stdlib.get_logger(name)
 
 
@@ -237,3 +240,11 @@ def _thread_crashed(args: threading.ExceptHookArgs) -> None:
         return
     name = args.thread.name if args.thread else "?"
     get_logger("cdc").error("thread_crashed", thread=name, exc_info=args.exc_value)
+
+
+if not structlog.is_configured():  # else structlog would print every line on standard output
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *_shared(), _exceptions, redact, render_text],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(ignore_frame_names=["cdc.log"]),
+    )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -29,13 +31,13 @@ def _restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("CDC_LOG_LEVEL", "CDC_LOG_FORMAT", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     root = logging.getLogger()
-    handlers, level, hook = root.handlers[:], root.level, threading.excepthook
+    handlers, level, hook, before = root.handlers[:], root.level, threading.excepthook, structlog.get_config()
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
     threading.excepthook = hook
     logging.captureWarnings(False)
-    structlog.reset_defaults()
+    structlog.configure(**before)
     structlog.contextvars.clear_contextvars()
 
 
@@ -196,3 +198,11 @@ def test_a_crashed_thread_is_logged() -> None:
     thread.start()
     thread.join()
     assert (lines(out)[0]["event"], lines(out)[0]["thread"]) == ("thread_crashed", "reader")
+
+
+def test_a_process_that_does_not_set_up_the_log_prints_warnings_alone_and_on_standard_error() -> None:
+    code = ("from cdc.log import get_logger; log = get_logger('cdc.x')\n"
+            "log.info('chosen')\nlog.warning('careful', password='hunter2', left=1)\n")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+    assert done.stderr.split()[1:] == ["warning", "careful", "password=[hidden]", "left=1"]

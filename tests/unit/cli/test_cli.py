@@ -94,6 +94,21 @@ def test_wrong_usage_exits_2_and_says_so(cdc: Any, arguments: Sequence[str]) -> 
     assert "Traceback" not in ended.err
 
 
+@pytest.mark.parametrize("arguments", [("validate", "--json"), ("config", "explain", "topic.prefix")])
+def test_standard_output_has_what_was_asked_for_and_no_lines_of_the_log(arguments: Sequence[str],
+                                                                         tmp_path: Path) -> None:
+    """In a process of its own: the tests of this one have set up a log."""
+    file = tmp_path / "all.properties"
+    file.write_text("bootstrap.servers=k:9092\noffset.storage.file.filename=offsets\nname=shop\n"
+                    "connector.class=io.debezium.connector.postgresql.PostgresConnector\nno.such.key=1\n")
+    done = subprocess.run([sys.executable, "-m", "cdc", *arguments, *([file] if "validate" in arguments else [])],
+                          capture_output=True, text=True, check=False)
+    assert "kafka_client_chosen" not in done.stdout + done.stderr
+    assert done.stderr == ""
+    if "--json" in arguments:
+        assert {"level", "option", "text"} <= json.loads(done.stdout.splitlines()[0]).keys()
+
+
 def test_version_says_which_core_runs(cdc: Any) -> None:
     assert cdc("version") == cdc("--version") == (0, f"cdc {about.VERSION} (core: {about.core()})\n", "")
     assert "librdkafka" in cdc("version", "--verbose").out
