@@ -28,16 +28,26 @@ _COLORS = {"error": "red", "warning": "yellow"}
               help="The worker's file here: the connectors are checked with it, and offsets go into its store.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path(), metavar="FOLDER",
               help="Where a file for each connector is written; the present folder by default.")
-@click.option("--to", metavar="URL", help="A running cdc that is to run the connectors, instead of files. "
-                                          "CDC_CLI_TOKEN, CDC_CLI_USER and CDC_CLI_PASSWORD say who asks, "
-                                          "CDC_CLI_CA and CDC_CLI_CERTIFICATE are for https.")
+@click.option("--to", metavar="URL", help="A running cdc that is to run the connectors, instead of files.")
+@click.option("--connect-credentials", metavar="FILE", type=click.Path(exists=True, dir_okay=False),
+              help="Who you are for Kafka Connect: lines user=… and password=…, or token=…; ca=… and certificate=… "
+                   "name PEM files. Without it: CDC_CLI_CONNECT_USER and so on, or the file that "
+                   "CDC_CLI_CONNECT_CREDENTIALS names.")
+@click.option("--credentials", metavar="FILE", type=click.Path(exists=True, dir_okay=False),
+              help="The same for the cdc of --to. Without it: CDC_CLI_TOKEN and so on, or the file that "
+                   "CDC_CLI_CREDENTIALS names.")
 @click.option("--offset-topic", metavar="TOPIC", help="Kafka Connect's offset.storage.topic, if it is older than 3.5.")
 @click.option("--bootstrap-servers", metavar="LIST", help="The brokers that have this topic.")
+@click.option("--command-config", metavar="FILE", type=click.Path(exists=True, dir_okay=False),
+              help="Properties of a Kafka client for this topic, as Kafka's own tools take them: security.protocol, "
+                   "sasl.*, ssl.*.")
 @click.option("--replace", is_flag=True, help="Replace files and offsets that are here already.")
 @click.option("--timeout", "timeout_s", type=click.FloatRange(min=1), default=120.0, show_default=True,
               help="Seconds to wait for a connector to stop there, and to run here.")
 def import_connectors(url: str, names: tuple[str, ...], dry_run: bool, worker: str | None, out: Path, to: str | None,
-                      offset_topic: str | None, bootstrap_servers: str | None, replace: bool, timeout_s: float) -> int:
+                      connect_credentials: str | None, credentials: str | None, offset_topic: str | None,
+                      bootstrap_servers: str | None, command_config: str | None, replace: bool,
+                      timeout_s: float) -> int:
     """Take over the connectors of a running Kafka Connect, the one at URL, without a new snapshot.
 
     Each connector is stopped there, and its last offset is stored here. A connector that has an error is left alone.
@@ -48,24 +58,32 @@ def import_connectors(url: str, names: tuple[str, ...], dry_run: bool, worker: s
     cdc import http://connect:8083 --connector orders --worker worker.properties --out connectors
     cdc import http://connect:8083 --to http://127.0.0.1:8084
 
-    Exit codes: 0 if all connectors were taken over, or could be; 2 if one cannot; 1 if Kafka Connect does not answer.
+    For a Kafka Connect before 3.5, whose brokers want TLS or a login:
+
+    \b
+    cdc import http://connect:8083 --dry-run --offset-topic connect-offsets
+      --bootstrap-servers kafka:9093 --command-config client.properties
+
+    A user may stand in URL: https://user@connect:8083. The password is asked for at a terminal, unless
+    --connect-credentials or CDC_CLI_CONNECT_PASSWORD has it.
+
+    Exit codes: 0 if all connectors were taken over, or could be; 2 if one cannot; 3 if Kafka Connect does not answer.
     """
     if not dry_run and bool(worker) == bool(to):
         raise click.UsageError("Name the worker's file with --worker, or a running cdc with --to. --dry-run needs "
                                "neither.")
-    if bool(offset_topic) != bool(bootstrap_servers):
-        raise click.UsageError("--offset-topic and --bootstrap-servers belong together.")
-    from cdc.operate.connect_rest import ConnectRest
+    if bool(offset_topic) != bool(bootstrap_servers or command_config):
+        raise click.UsageError("--offset-topic belongs together with --bootstrap-servers or --command-config.")
     from cdc.operate.takeover import survey
 
-    connect = ConnectRest(url)
-    offsets = _offsets(connect, offset_topic, bootstrap_servers)
+    connect = _connect(url, connect_credentials)
+    offsets = _offsets(connect, offset_topic, bootstrap_servers, command_config)
     found = survey(connect, names, offsets, _check(worker, elsewhere=bool(to)))
     for each in found:
         _show(each)
     ready = [each for each in found if each.ready]
     if not dry_run and ready:
-        with _target(worker, out, to, replace=replace, timeout_s=timeout_s) as target:
+        with _target(worker, out, to, credentials, replace=replace, timeout_s=timeout_s) as target:
             _take(ready, connect, offsets, target, timeout_s)
     elif not found:
         click.echo("There are no connectors.", err=True)
@@ -82,12 +100,30 @@ def _take(ready: Sequence[Candidate], connect: ConnectRest, offsets: Offsets, ta
         click.echo(f"{printable(each.name)}: taken over. {printable(following)}")
 
 
-def _offsets(connect: ConnectRest, topic: str | None, servers: str | None) -> Offsets:
-    if topic is None or servers is None:
-        return connect.offsets
-    from cdc.stores.connect_offsets import read_offsets
+def _connect(url: str, file: str | None) -> ConnectRest:
+    from cdc.client.address import connect_address
+    from cdc.client.credentials import OF_CONNECT
+    from cdc.client.rest import Hints
+    from cdc.operate.connect_rest import TIMEOUT_S, ConnectRest
 
-    return lambda name: read_offsets(topic, {"bootstrap.servers": servers}).get(name, [])
+    from .asked import client, known
+
+    address, given = connect_address(url)
+    who = known(file, given=given, prefix=OF_CONNECT)
+    return ConnectRest(client(address, who, TIMEOUT_S, Hints(
+        "No Kafka Connect", "Its REST interface is at `listeners` of its worker, port 8083 by default.",
+        "If a private authority has signed its certificate, name the PEM file of that authority as ca=FILE in the file "
+        f"of --connect-credentials, or in {OF_CONNECT}CA.",
+        f"Give a user and a password with --connect-credentials, in {OF_CONNECT}USER and {OF_CONNECT}PASSWORD, or in "
+        "the address: https://user:password@host:port.")))
+
+
+def _offsets(connect: ConnectRest, topic: str | None, servers: str | None, file: str | None) -> Offsets:
+    if topic is None:
+        return connect.offsets
+    from cdc.operate.connect_topic import offsets_of, settings_of
+
+    return offsets_of(topic, settings_of(file, servers, lambda text: click.echo(f"warning: {text}", err=True)))
 
 
 def _check(worker: str | None, *, elsewhere: bool) -> Callable[[Mapping[str, str]], list[Remark]]:
@@ -124,16 +160,17 @@ def _check(worker: str | None, *, elsewhere: bool) -> Callable[[Mapping[str, str
 
 
 @contextmanager
-def _target(worker: str | None, out: Path, to: str | None, *, replace: bool, timeout_s: float) -> Iterator[Target]:
+def _target(worker: str | None, out: Path, to: str | None, credentials: str | None, *, replace: bool,
+            timeout_s: float) -> Iterator[Target]:
     from cdc.operate.takeover import Files, Service
 
     if to is not None:
-        from cdc.operate.connect_rest import ConnectRest
+        from cdc.client.address import address
+        from cdc.operate.connect_rest import TIMEOUT_S, ConnectRest
 
-        from .worker.client import credentials
+        from .asked import client, known
 
-        who = credentials()
-        service = ConnectRest(to, authorization=who.header, tls=who.tls)
+        service = ConnectRest(client(address(to, option="--to"), known(credentials), TIMEOUT_S))
         service.check()
         yield Service(service, timeout_s=timeout_s)
         return

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from cdc.client.address import URL_VARIABLE
 from cdc.core.errors import ConfigError, OffsetStoreError
 
-from .output import FILES, OK, SET, URL_VARIABLE, print_json, require_files
+from .output import FILES, OK, SET, print_json, require_files
 from .worker.offsets import get_offsets, set_offsets
 from .worker.options import DRY_RUN, connector_names, of_worker
 
 if TYPE_CHECKING:
+    from cdc.client.rest import Client
     from cdc.core.interfaces import OffsetStore
-
-    from .worker.client import Client
 
 _CONNECTOR = click.option("--connector", metavar="NAME", help="Only the offsets of this connector.")
 

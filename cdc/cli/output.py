@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import click
 
+from cdc.client.errors import NotReadyError
 from cdc.core.errors import CdcError, ConfigError, StateError
 
 OK: Final = 0
@@ -22,16 +23,9 @@ NOT_FOUND: Final = 4
 CONFLICT: Final = 5
 INTERRUPTED: Final = 130
 
-URL_VARIABLE: Final = "CDC_CLI_URL"
-"""Where the worker listens that commands ask."""
-
 FILES = click.argument("files", nargs=-1, metavar="FILE…", type=click.Path(path_type=str))
 SET = click.option("--set", "flags", multiple=True, metavar="KEY=VALUE",
                    help="Set a key over the files and the environment; CONNECTOR:KEY=VALUE if there are several.")
-
-
-class NotReadyError(CdcError):
-    """A worker does not answer, has not started yet, or has not done in time what was waited for."""
 
 
 def exit_code(error: CdcError) -> int:

@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from cdc import other_connectors, plugins
+from cdc.client.errors import NotReadyError
 from cdc.core.errors import CdcError, ConfigError, OffsetStoreError
 from cdc.core.handover import Handover, Remark
 from cdc.core.interfaces import OffsetStore
 
-from .connect_rest import ConnectError, ConnectRest, ConnectUnreachableError, Given
+from .connect_rest import ConnectError, ConnectRest, Given
 
 _POLL_S: Final = 0.5
 _SETTLE_S: Final = 1.0
@@ -84,7 +85,7 @@ class Target(Protocol):
 
 def survey(connect: ConnectRest, names: Sequence[str], offsets: Offsets, check: Check) -> list[Candidate]:
     """The connectors *names* of *connect*, or all of them. *check* gives what a start here would say of a
-    configuration. Raises ConnectError, and ConfigError for a name that is not there."""
+    configuration. Raises ConnectError, NotReadyError, and ConfigError for a name that is not there."""
     connect.check()
     there = connect.connectors()
     missing = [name for name in names if name not in there]
@@ -125,7 +126,7 @@ def look(candidate: Candidate, offsets: Offsets) -> None:
     if given is None:
         candidate.remarks.append(Remark(
             "error", "offset", "this Kafka Connect does not tell offsets over REST (it is older than 3.5). Name its "
-            "offset topic: --offset-topic and --bootstrap-servers."))
+            "offset topic: --offset-topic, and --bootstrap-servers or --command-config."))
         return
     prefix = candidate.config.get("topic.prefix") or candidate.config.get("database.server.name", "")
     one = len(given) == 1 and "${" in prefix  # a reference, whose text only Kafka Connect may know
@@ -180,7 +181,7 @@ def _resumed_on_failure(candidate: Candidate, connect: ConnectRest, tell: Callab
             try:
                 (connect.pause if paused else connect.resume)(candidate.name)
                 hint = f"Connector {candidate.name} {'is paused' if paused else 'runs'} again in Kafka Connect."
-            except ConnectError:
+            except (ConnectError, NotReadyError):
                 hint = (f"Connector {candidate.name} is stopped in Kafka Connect. To {'pause' if paused else 'run'} it "
                         f"again there: curl -X PUT {connect.url}/connectors/{candidate.name}/"
                         f"{'pause' if paused else 'resume'}.")
@@ -206,7 +207,7 @@ def _wait_gone(connect: ConnectRest, name: str, timeout_s: float) -> None:
         try:
             if name not in connect.connectors():
                 return
-        except ConnectUnreachableError:
+        except NotReadyError:
             return  # its worker was shut down
         if time.monotonic() > until:
             raise TakeoverError(f"Connector {name} was not ended within {timeout_s:g} s.")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 _PART: Final = b',"part","'
 _STEP_S: Final = 1.0
-_NO_ANSWER: Final = frozenset({KafkaError._TIMED_OUT, KafkaError._TRANSPORT})
+NO_ANSWER: Final = frozenset({KafkaError._TIMED_OUT, KafkaError._TRANSPORT})
 _HIDDEN: Final = "somebody's transaction is open and hides records; the brokers end it after its time"
 GENERATION: Final = "cdc.generation"
 """The header of what is written under a claim: the claim's generation, in digits."""
@@ -43,10 +43,12 @@ class OffsetTopic:
     large to keep.
     """
 
-    def __init__(self, topic: str, settings: Mapping[str, str], timeout_s: float) -> None:
-        """*settings*, by librdkafka's names, are for our consumers. *timeout_s* limits a wait for brokers."""
+    def __init__(self, topic: str, settings: Mapping[str, str], timeout_s: float,
+                 hear: Callable[[KafkaError], None] | None = None) -> None:
+        """*settings*, by librdkafka's names, are for our consumers. *timeout_s* limits a wait for brokers. *hear* gets
+        what librdkafka says of its connections."""
         self._topic = topic
-        self._settings = settings
+        self._settings: dict[str, Any] = {**settings, **({"error_cb": hear} if hear else {})}
         self._timeout_s = timeout_s
         self.closing = False
         """Set from any thread, to end a wait for brokers soon."""
@@ -154,7 +156,8 @@ class OffsetTopic:
                 remaining = min(_STEP_S, max(deadline - time.monotonic(), 0.1))
                 topic = consumer.list_topics(self._topic, timeout=remaining).topics[self._topic]
             except KafkaException as exc:
-                if exc.args[0].code() not in _NO_ANSWER or self.closing or time.monotonic() > deadline:
+                consumer.poll(0)  # tells `hear` why
+                if exc.args[0].code() not in NO_ANSWER or self.closing or time.monotonic() > deadline:
                     raise
                 continue
             if topic.error is None and topic.partitions:

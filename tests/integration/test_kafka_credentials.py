@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 
-from cdc.core.errors import SinkConnectionError, SinkRefusedError
+from cdc.core.errors import OffsetStoreError, SinkConnectionError, SinkRefusedError
 from cdc.core.interfaces import Outgoing
 from cdc.kafka.settings import client_settings
+from cdc.operate.connect_topic import offsets_of, settings_of
 from cdc.runtime.inflight import Inflight
 from cdc.sinks.kafka import KafkaSink
+from cdc.stores.connect_offsets import read_offsets
 from cdc.stores.kafka_offsets import KafkaOffsetStore
 from tests.servers.kafka import KafkaServer
 from tests.servers.process import ServerUnavailableError
@@ -64,6 +68,24 @@ def test_wrong_ones_are_refused_at_start_and_not_repeated(bootstrap: str, capfd:
     assert "sasl.jaas.config" in caught.value.hint
     output = capfd.readouterr()
     assert "hunter2" not in f"{caught.value} {output.out} {output.err}"
+
+
+def test_the_offset_topic_of_a_kafka_connect_is_read_with_them(bootstrap: str, tmp_path: Path) -> None:
+    """As `cdc import --command-config` reads it."""
+    with Producer(client_settings(properties(bootstrap), "producer").settings) as producer:
+        producer.produce("connect-offsets", b'{"lsn":7}', b'["c",{"server":"s"}]')
+        assert producer.flush(30) == 0
+    file = tmp_path / "client.properties"
+    file.write_text("".join(f"{key}={text}\n" for key, text in properties(bootstrap).items()))
+    found = offsets_of("connect-offsets", settings_of(str(file), None, pytest.fail))("c")
+    assert found == [({"server": "s"}, {"lsn": 7})]
+    file.write_text(file.read_text().replace("p;w", "hunter2"))
+    with pytest.raises(OffsetStoreError, match="Invalid username or password") as caught:
+        offsets_of("connect-offsets", settings_of(str(file), None, pytest.fail))("c")
+    assert "--command-config" in caught.value.hint
+    assert "hunter2" not in str(caught.value)
+    with pytest.raises(OffsetStoreError):
+        read_offsets("connect-offsets", settings_of(None, bootstrap, pytest.fail), 3)
 
 
 @pytest.mark.parametrize("protocol", ["PLAINTEXT", "SSL"])

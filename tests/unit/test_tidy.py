@@ -40,6 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runtime": {"config", "metrics", "about"},
     "metrics": {"about"},
     "rest": {"config", "metrics", "show", "runtime.tap", "about", "levels"},
+    "client": {"config"},
     "show": {"config", "codecs"},
     "log": {"config"},
     "about": set(),
@@ -53,7 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 may import log."""
 MAY_IMPORT["privacy"] = {"config", "kafka", "plugins"}
 MAY_IMPORT["configinfos"] = {"config", "plugins", "permitted", "about", "runtime.options"}
-MAY_IMPORT["operate"] = {"config", "kafka", "other_connectors", "plugins", "stores"}
+MAY_IMPORT["operate"] = {"client", "config", "kafka", "other_connectors", "plugins", "stores"}
 MAY_IMPORT["assembly"] = set(MAY_IMPORT)
 MAY_IMPORT["validate"] = set(MAY_IMPORT)
 MAY_IMPORT["preview"] = set(MAY_IMPORT)

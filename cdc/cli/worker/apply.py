@@ -14,7 +14,8 @@ from cdc.core.errors import CdcError, ConfigError
 from .options import DRY_RUN, OUTPUT, of_worker
 
 if TYPE_CHECKING:
-    from .client import Client
+    from cdc.client.rest import Client
+
     from .differences import Differences
     from .manifests import Manifest
 

@@ -15,7 +15,7 @@ from cdc.cli.table import text_of
 from .options import NAME, OUTPUT, of_worker
 
 if TYPE_CHECKING:
-    from .client import Client
+    from cdc.client.rest import Client
 
 _LONGEST: Final = 50
 """So many characters of one value of an offset are shown."""

@@ -14,7 +14,7 @@ from .options import NAMES, OUTPUT, of_worker
 from .states import first_line, unknown
 
 if TYPE_CHECKING:
-    from .client import Client
+    from cdc.client.rest import Client
 
 
 @click.group(short_help="List connectors, tasks, topics, plugins or loggers of a worker.")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from .options import DRY_RUN, OUTPUT, of_worker
+from .options import DRY_RUN, OUTPUT, completing, of_worker
 
 if TYPE_CHECKING:
-    from .client import Client
+    from cdc.client.rest import Client
 
 _LEVELS: Final = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL", "OFF")
 
@@ -18,11 +18,8 @@ _LEVELS: Final = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL", "OFF")
 def _known(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     from cdc.core.errors import CdcError
 
-    from .client import Client, address, credentials
-
     try:
-        client = Client(address(context.params.get("url")), credentials(context.params.get("credentials")), 0.7)
-        return [name for name in client.get("admin", "loggers") if name.startswith(incomplete)]
+        return [name for name in completing(context).get("admin", "loggers") if name.startswith(incomplete)]
     except (CdcError, TypeError):
         return []
 

@@ -15,7 +15,7 @@ from cdc.core.errors import ConfigError, StateError
 from .options import DRY_RUN, NAME, OUTPUT, of_worker
 
 if TYPE_CHECKING:
-    from .client import Client
+    from cdc.client.rest import Client
 
 _LONGEST: Final = 40
 

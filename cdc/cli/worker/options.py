@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
+
+if TYPE_CHECKING:
+    from cdc.client.rest import Client
 
 _SECONDS: Final = click.FloatRange(min=0, min_open=True)
 
@@ -17,10 +20,10 @@ def of_worker(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def called(*args: Any, url: str | None, worker: str | None, credentials: str | None, timeout_s: float,
                **values: Any) -> Any:
-        from .client import Client, address
-        from .client import credentials as who
+        from cdc.cli.asked import client, known
+        from cdc.client.address import address
 
-        return function(Client(address(url, worker), who(credentials), timeout_s), *args, **values)
+        return function(client(address(url, worker), known(credentials), timeout_s), *args, **values)
 
     for option in reversed((
         click.option("--url", metavar="URL", help="Where the worker listens. Without it: --worker, CDC_CLI_URL, "
@@ -29,7 +32,8 @@ def of_worker(function: Callable[..., Any]) -> Callable[..., Any]:
                      help="The worker's configuration, for its `listeners`."),
         click.option("--credentials", metavar="FILE", type=click.Path(exists=True, dir_okay=False),
                      help="Who you are: lines token=…, or user=… and password=…; ca=… and certificate=… name PEM "
-                          "files. Without it: CDC_CLI_CREDENTIALS, CDC_CLI_TOKEN, CDC_CLI_USER and CDC_CLI_PASSWORD."),
+                          "files. Without it: CDC_CLI_TOKEN, or CDC_CLI_USER and CDC_CLI_PASSWORD; then the file that "
+                          "CDC_CLI_CREDENTIALS names."),
         click.option("--timeout", "timeout_s", metavar="SECONDS", type=_SECONDS, default=30.0,
                      help="How long to wait for an answer (30)."),
     )):
@@ -42,17 +46,24 @@ OUTPUT: Final = click.option("-o", "--output", type=click.Choice(["table", "json
 DRY_RUN: Final = click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
 
 
+def completing(context: click.Context, timeout_s: float = 0.7) -> Client:
+    """A client for a shell that completes: it waits for nobody, and asks and says nothing."""
+    from cdc.client.address import address
+    from cdc.client.credentials import credentials
+    from cdc.client.rest import Client
+
+    return Client(address(context.params.get("url"), context.params.get("worker")),
+                  credentials(context.params.get("credentials")), timeout_s)
+
+
 def connector_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """Names for a shell that completes: none if the worker does not answer at once."""
     from cdc.core.errors import CdcError
 
-    from .client import Client, address, credentials
-
     try:
-        client = Client(address(context.params.get("url"), context.params.get("worker")),
-                        credentials(context.params.get("credentials")), 0.7)
         given = context.params.get("names") or ()
-        return [name for name in client.get("connectors") if name.startswith(incomplete) and name not in given]
+        return [name for name in completing(context).get("connectors")
+                if name.startswith(incomplete) and name not in given]
     except (CdcError, TypeError):
         return []
 

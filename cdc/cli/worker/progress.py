@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cdc.cli.output import FAILED, INTERRUPTED, OK, NotReadyError, print_json, printable, terminal_width
+from cdc.cli.output import FAILED, INTERRUPTED, OK, print_json, printable, terminal_width
+from cdc.client.errors import NotReadyError
 
 from .snapshot_state import Snapshot, find
 
 if TYPE_CHECKING:
-    from .client import Client
+    from cdc.client.rest import Client
 
 _POLL_S: Final = 0.3
 _BEGIN_S: Final = 20.0

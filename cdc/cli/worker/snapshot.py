@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cdc.cli.output import OK, NotReadyError, print_json, printable
+from cdc.cli.output import OK, print_json, printable
 from cdc.cli.table import show
+from cdc.client.errors import NotReadyError
 from cdc.core import control
 from cdc.core.errors import StateError
 
-from .options import CONNECTOR, DRY_RUN, OUTPUT, of_worker
+from .options import CONNECTOR, DRY_RUN, OUTPUT, completing, of_worker
 from .snapshot_state import snapshots
 
 if TYPE_CHECKING:
-    from .client import Client
+    from cdc.client.rest import Client
 
 _ACT_S: Final = 15.0
 """So long a running connector may take to act on a signal."""
@@ -27,11 +28,10 @@ def _tables(context: click.Context, _parameter: click.Parameter, incomplete: str
     """Names for a shell that completes: none if worker and server do not answer at once."""
     from cdc.core.errors import CdcError
 
-    from .client import Client, address, credentials
     from .table_names import of_connector
 
     try:
-        client = Client(address(context.params.get("url")), credentials(context.params.get("credentials")), 1.5)
+        client = completing(context, 1.5)
         name = context.params.get("connector")
         found = [each for known in ([name] if name else client.get("connectors"))
                  for each in of_connector(client, known).captured]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from .client import Client
+    from cdc.client.rest import Client
 
 _SUCCEEDED: Final = ("SUCCEEDED", "EMPTY")
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cdc.cli.output import OK, NotReadyError, exit_code, explain, terminal_width
+from cdc.cli.output import OK, exit_code, explain, terminal_width
+from cdc.client.errors import NotReadyError
 from cdc.core.errors import CdcError, StateError
 
 from .options import DRY_RUN, NAMES, of_worker
 
 if TYPE_CHECKING:
-    from .client import Client
+    from cdc.client.rest import Client
 
 _ALL: Final = click.option("--all", "everything", is_flag=True, help="All connectors of the worker.")
 _WAIT: Final = click.option("--wait", "wait_s", metavar="SECONDS", type=click.FloatRange(min=0), default=0.0,
@@ -84,6 +85,8 @@ def restart(client: Client, names: Sequence[str], everything: bool, tasks: bool,
             dry_run: bool) -> int:
     """Start CONNECTOR… again, and with --tasks their tasks. References to secrets are read again.
 
+    Without --tasks, a task that has failed stays so, as in Kafka Connect.
+
     \b
     cdc restart shop --tasks
     cdc restart --all --tasks --only-failed
@@ -91,8 +94,19 @@ def restart(client: Client, names: Sequence[str], everything: bool, tasks: bool,
     def again(name: str) -> None:
         client.ask("POST", "connectors", name, "restart", includeTasks=str(tasks).lower(),
                    onlyFailed=str(only_failed).lower())
+        if not tasks:
+            _tell_of_failed_tasks(client, name)
 
     return _each(client, names, everything, "restarted", dry_run, again, wait_s, ("RUNNING",))
+
+
+def _tell_of_failed_tasks(client: Client, name: str) -> None:
+    """Who restarts a connector usually means the task that has failed."""
+    status = client.find("connectors", name, "status") or {}
+    failed = [str(task["id"]) for task in status.get("tasks", ()) if task["state"] == "FAILED"]
+    if failed:
+        click.echo(f"{name}: task {', '.join(failed)} stays failed, because only the connector was restarted. To "
+                   f"restart tasks too: cdc restart {name} --tasks", err=True)
 
 
 @click.command(short_help="End connectors and forget their configuration.")

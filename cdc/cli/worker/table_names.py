@@ -13,7 +13,7 @@ from cdc.core.errors import ConfigError, StateError
 from .states import unknown
 
 if TYPE_CHECKING:
-    from .client import Client
+    from cdc.client.rest import Client
 
 _MOST_NAMED: Final = 12
 

@@ -16,7 +16,8 @@ from cdc.cli.table import table
 from .options import NAMES, of_worker
 
 if TYPE_CHECKING:
-    from .client import Client
+    from cdc.client.rest import Client
+
     from .numbers import Numbers
 
 _MOST_TABLES: Final = 10

@@ -9,10 +9,14 @@ from typing import Any
 
 import pytest
 
+from cdc.client.address import connect_address
+from cdc.client.credentials import credentials
+from cdc.client.errors import NotReadyError
+from cdc.client.rest import Answer, Client
 from cdc.core.errors import CdcError, ConfigError, OffsetStoreError
 from cdc.core.handover import Remark
 from cdc.operate import takeover
-from cdc.operate.connect_rest import ConnectError, ConnectRest, ConnectUnreachableError
+from cdc.operate.connect_rest import ConnectError, ConnectRest
 from cdc.operate.giving_back import given_back
 from cdc.operate.takeover import Candidate, Files, Service, TakeoverError, survey, take
 from cdc.sources.snapshot.copies import Copies, Copy
@@ -30,7 +34,8 @@ class Connect(ConnectRest):
     again and again; `states` as well."""
 
     def __init__(self, *, modern: bool = True, config: dict[str, str] = CONFIG) -> None:  # noqa: B006  never changed
-        super().__init__("http://user:secret@connect:8083/base/", pause=lambda _: None)
+        url, given = connect_address("http://user:secret@connect:8083/base/")
+        super().__init__(Client(url, credentials(given=given)), pause=lambda _: None)
         self.modern = modern
         self.all = {"orders": dict(config)}
         self.offsets_now: list[Any] = [ROW]
@@ -38,7 +43,10 @@ class Connect(ConnectRest):
         self.asked: list[str] = []
         self.refused: dict[str, list[int]] = {}
 
-    def _once(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+    def _once(self, method: str, *parts: str, body: Any) -> Answer:
+        return Answer(*self._answer(method, "/" + "/".join(parts)))
+
+    def _answer(self, method: str, path: str) -> tuple[int, Any]:
         self.asked.append(f"{method} {path}")
         if self.refused.get(f"{method} {path}"):
             return self.refused[f"{method} {path}"].pop(0), {"message": "no"}
@@ -338,19 +346,19 @@ def test_a_refusal_says_who_refused_what_and_hides_the_user() -> None:
         connect.connectors()
     text = str(caught.value)
     assert "GET http://connect:8083/base/connectors was answered with HTTP status 401: no." in text
-    assert "user:password@host" in text
+    assert "CDC_CLI_USER" in text
     assert "secret" not in text
 
 
 @pytest.mark.parametrize("url", ["connect:8083", "ftp://connect", "http://", "http://connect:port", "http://c/?x=1"])
 def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="http://host:port"):
-        ConnectRest(url)
+        connect_address(url)
 
 
 def test_nobody_answers() -> None:
-    with pytest.raises(ConnectUnreachableError, match=r"no answer from http://127\.0\.0\.1:1"):
-        ConnectRest("http://127.0.0.1:1").check()
+    with pytest.raises(NotReadyError, match=r"answers at http://127\.0\.0\.1:1"):
+        ConnectRest(Client("http://127.0.0.1:1")).check()
 
 
 # -- and back ----------------------------------------------------------------------------------------------------------

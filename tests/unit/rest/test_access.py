@@ -21,8 +21,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from cdc.cli.output import NotReadyError
-from cdc.cli.worker.client import Client, Credentials
+from cdc.client.credentials import Credentials
+from cdc.client.errors import NotReadyError
+from cdc.client.rest import Client
 from cdc.core.errors import ConfigError
 from cdc.rest import body
 from cdc.rest.access import Access, header_rules, tokens_of, users_of

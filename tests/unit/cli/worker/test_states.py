@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from cdc import levels
+from tests.unit.rest.test_access import Served, serve  # noqa: F401
 
 from .live import FILE, Shell, running, shell, shop, written  # noqa: F401
 
@@ -46,6 +48,15 @@ def test_states_change_and_can_be_waited_for(shop: Shell) -> None:  # noqa: F811
     shop("stop", "shop")
     late = shop("restart", "shop", "--wait", "0.1")
     assert (late.code, "shop is STOPPED after 0.1 s" in late.err) == (3, True)
+
+
+def test_a_restart_without_tasks_says_what_stays_failed(shell: Shell, serve: Callable[..., Served]) -> None:  # noqa: F811
+    url = f"http://127.0.0.1:{serve().port}"
+    found = shell("restart", "a", "--url", url)
+    assert (found.code, found.out) == (0, "a: restarted\n")
+    assert "task 0 stays failed" in found.err
+    assert "cdc restart a --tasks" in found.err
+    assert shell("restart", "a", "--tasks", "--url", url).err == ""
 
 
 def test_a_dry_run_changes_nothing(shop: Shell) -> None:  # noqa: F811

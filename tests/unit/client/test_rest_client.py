@@ -1,4 +1,4 @@
-"""cdc/cli/worker/client.py: where the worker is, and who asks."""
+"""cdc/client: where the worker is, who asks, and what is said of that."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from cdc.cli.worker.client import Client, address, credentials
+from cdc.cli import asked
+from cdc.client.address import address, connect_address
+from cdc.client.credentials import OF_CONNECT, credentials
+from cdc.client.rest import Client
 from cdc.core.errors import CdcError, ConfigError
 from cdc.rest.access import tokens_of, users_of
 from cdc.rest.app import App
@@ -21,6 +24,7 @@ TOKEN = "0123456789abcdef-geheim"
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("URL", "TOKEN", "USER", "PASSWORD", "CREDENTIALS"):
         monkeypatch.delenv(f"CDC_CLI_{name}", raising=False)
+        monkeypatch.delenv(f"CDC_CLI_CONNECT_{name}", raising=False)
     monkeypatch.delenv("CDC_LISTENERS", raising=False)
 
 
@@ -81,13 +85,65 @@ def test_users_and_tokens_come_from_files_and_the_environment(url: str, monkeypa
         credentials()
 
 
+def test_the_nearest_place_says_who_asks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The command line, an option's file, the environment, the file that a variable names."""
+    far, near = tmp_path / "far", tmp_path / "near"
+    far.write_text(f"token={TOKEN}\nca=far.pem\ncertificate=mine.pem\n")
+    near.write_text("user=carl\npassword=3\nca=near.pem\n")
+    monkeypatch.setenv("CDC_CLI_CREDENTIALS", str(far))
+    assert credentials().token == TOKEN
+    monkeypatch.setenv("CDC_CLI_USER", "bob")
+    monkeypatch.setenv("CDC_CLI_PASSWORD", "2")
+    assert (credentials().token, credentials().user, credentials().password) == ("", "bob", "2")
+    assert credentials().ca == "far.pem"
+    found = credentials(str(near))
+    assert (found.user, found.password, found.ca, found.certificate) == ("carl", "3", "near.pem", "")
+    found = credentials(str(near), given={"user": "dora", "password": "4"})
+    assert (found.user, found.password, found.ca) == ("dora", "4", "near.pem")
+    monkeypatch.setenv("CDC_CLI_TOKEN", TOKEN)
+    with pytest.raises(ConfigError, match=r"a token and a user in CDC_CLI_\*"):
+        credentials()
+
+
+def test_a_password_may_stand_elsewhere_but_not_be_anothers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "me"
+    file.write_text("user=ann\npassword=1\n")
+    assert credentials(str(file), given={"user": "ann"}).password == "1"
+    assert credentials(str(file), given={"user": "bob"}).password is None
+    monkeypatch.setenv("CDC_CLI_PASSWORD", "2")
+    assert credentials(str(file), given={"user": "bob"}).password == "2"
+    file.write_text("user=ann\n")
+    assert credentials(str(file)).password == "2"
+
+
+def test_a_kafka_connect_has_an_address_and_credentials_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    address_, given = connect_address("https://b%40b:p%3As@[::1]/base/")
+    assert (address_, given) == ("https://[::1]:443/base", {"user": "b@b", "password": "p:s"})
+    assert connect_address("http://connect") == ("http://connect:80", {})
+    monkeypatch.setenv("CDC_CLI_TOKEN", TOKEN)
+    assert credentials(prefix=OF_CONNECT).header == ""
+    monkeypatch.setenv("CDC_CLI_CONNECT_USER", "ann")
+    monkeypatch.setenv("CDC_CLI_CONNECT_PASSWORD", "geheim")
+    assert credentials(prefix=OF_CONNECT).header == "Basic YW5uOmdlaGVpbQ=="
+    assert credentials().header == f"Bearer {TOKEN}"
+
+
+def test_a_password_is_asked_for_at_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("click.prompt", lambda text, **_: f"{text}: 5")
+    assert asked.known(given={"user": "ann"}).password is None
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    assert asked.known(given={"user": "ann"}).password == "Password of ann: 5"
+    assert asked.known(given={"user": "ann", "password": ""}).password == ""
+    assert asked.known().password is None
+
+
 def test_credentials_in_clear_on_a_network_are_warned_about(monkeypatch: pytest.MonkeyPatch,
                                                             capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("CDC_CLI_TOKEN", TOKEN)
-    Client("http://h:1", credentials())
+    asked.client("http://h:1", credentials())
     said = capsys.readouterr().err
     assert "not encrypted" in said
     assert "geheim" not in said
-    Client("https://h:1", credentials())
-    Client("http://127.0.0.1:1", credentials())
+    asked.client("https://h:1", credentials())
+    asked.client("http://127.0.0.1:1", credentials())
     assert capsys.readouterr().err == ""
