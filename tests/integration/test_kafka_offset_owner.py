@@ -114,9 +114,9 @@ def test_a_producer_that_lost_its_place_to_nobody_goes_on(open_store: Open, kafk
     store = open_store()
     store.claim(*PLACE, None)
     store.commit(*PLACE, {"lsn": 1})
-    other = Producer({"bootstrap.servers": kafka.bootstrap,
-                      "transactional.id": store._held[next(iter(store._held))].writer._settings["transactional.id"]})
-    other.init_transactions(30)
+    with Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": store._held[next(iter(store._held))].writer
+                   ._settings["transactional.id"]}) as other:
+        other.init_transactions(30)
     with pytest.raises(OffsetStoreError) as caught:
         store.commit(*PLACE, {"lsn": 2})
     assert caught.value.retriable
@@ -166,9 +166,9 @@ def test_a_process_of_this_host_that_runs_is_waited_for(open_store: Open, monkey
 def test_an_open_transaction_of_another_connector_hides_nothing(kafka: KafkaServer, topic_prefix: str) -> None:
     """It was killed in the middle of a commit. What was written since then is in the topic, but cannot be read."""
     with closing(KafkaOffsetStore(topic_prefix, {"bootstrap.servers": kafka.bootstrap}, partitions=1,
-                                  replication_factor=1, timeout_s=20)) as store:
+                                  replication_factor=1, timeout_s=20)) as store, \
+            Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": topic_prefix}) as killed:
         store.start()
-        killed = Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": topic_prefix})
         killed.init_transactions(30)
         for offset in ({"lsn": 1}, {"lsn": 2}):
             killed.begin_transaction()
@@ -193,9 +193,9 @@ def test_an_open_transaction_of_another_connector_hides_nothing(kafka: KafkaServ
 
 def test_a_transaction_that_does_not_end_is_waited_for_and_named(kafka: KafkaServer, topic_prefix: str) -> None:
     with closing(KafkaOffsetStore(topic_prefix, {"bootstrap.servers": kafka.bootstrap}, partitions=1,
-                                  replication_factor=1, timeout_s=3)) as store:
+                                  replication_factor=1, timeout_s=3)) as store, \
+            Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": topic_prefix}) as killed:
         store.start()
-        killed = Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": topic_prefix})
         killed.init_transactions(30)
         killed.begin_transaction()
         killed.produce(topic_prefix, b"{}", b'["other",{}]')

@@ -47,15 +47,16 @@ def test_records_have_kafka_connects_bytes(kafka: KafkaServer, topic_prefix: str
 def test_what_kafka_connect_wrote_is_loaded_without_aborted_records(kafka: KafkaServer, topic_prefix: str) -> None:
     topic, key = f"{topic_prefix}.offsets", b'["inventory",{"server":"shop"}]'
     create_topic(kafka.bootstrap, topic, 3, {"cleanup.policy": "compact"})
-    producer = Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": topic, "partitioner": "murmur2"})
-    producer.init_transactions(30)
-    producer.begin_transaction()
-    producer.produce(topic, b'{"lsn":5}', key)
-    producer.commit_transaction()
-    producer.begin_transaction()
-    producer.produce(topic, b'{"lsn":6}', key)
-    producer.flush(10)
-    producer.abort_transaction()
+    with Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": topic,
+                   "partitioner": "murmur2"}) as producer:
+        producer.init_transactions(30)
+        producer.begin_transaction()
+        producer.produce(topic, b'{"lsn":5}', key)
+        producer.commit_transaction()
+        producer.begin_transaction()
+        producer.produce(topic, b'{"lsn":6}', key)
+        producer.flush(10)
+        producer.abort_transaction()
     store = open_store(kafka, topic)
     assert store.load("inventory", {"server": "shop"}) == {"lsn": 5}
     store.close()

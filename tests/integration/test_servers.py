@@ -86,13 +86,13 @@ def test_kafka_gives_back_what_it_took(kafka: KafkaServer, topic_prefix: str) ->
 def test_consume_all_skips_what_was_aborted(kafka: KafkaServer, topic_prefix: str) -> None:
     create_topic(kafka.bootstrap, topic_prefix)
     quiet = {"log_level": 0}  # "Coordinator load in progress" while the broker is young
-    producer = Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": topic_prefix, **quiet})
-    producer.init_transactions(30)
-    for value, end in ((b"kept", producer.commit_transaction), (b"dropped", producer.abort_transaction)):
-        producer.begin_transaction()
-        producer.produce(topic_prefix, value)
-        producer.flush(10)
-        end()
+    with Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": topic_prefix, **quiet}) as producer:
+        producer.init_transactions(30)
+        for value, end in ((b"kept", producer.commit_transaction), (b"dropped", producer.abort_transaction)):
+            producer.begin_transaction()
+            producer.produce(topic_prefix, value)
+            producer.flush(10)
+            end()
     assert [message.value for message in consume_all(kafka.bootstrap, topic_prefix)] == [b"kept"]
 
 
