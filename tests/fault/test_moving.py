@@ -1,15 +1,14 @@
 """GIVEN real Debezium connectors in a real Kafka Connect, and a database that is written all the time, WHEN `cdc
-import` takes a connector over and later gives it back, THEN no row is missing, and none comes twice on the way here."""
+import` takes a connector over and later gives it back, THEN no change is missing, and none comes twice on the way
+here."""
 
 from __future__ import annotations
 
 import json
-import threading
-from collections import Counter
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -17,9 +16,10 @@ from click.testing import CliRunner
 from cdc.cli.main import cli
 from tests.fault.items import Items, fresh_items
 from tests.fault.pipeline import JSON, Process
+from tests.fault.traffic import LAST, MOST_CHANGES, Writer
 from tests.servers import fetch
 from tests.servers.connect import ConnectServer
-from tests.servers.kafka import KafkaServer, consume_all
+from tests.servers.kafka import KafkaMessage, KafkaServer, consume_all
 from tests.servers.process import ServerUnavailableError, wait_until
 
 PLAIN = {f"{side}.converter{key}": text for side in ("key", "value")
@@ -45,30 +45,40 @@ def items_fixture(request: pytest.FixtureRequest) -> Iterator[Items]:
         yield items
 
 
-class Writer:
-    """Adds rows, three in a transaction, until it is left. `last` is the last id that was committed."""
+class History:
+    """The changes of each row, in order and without repeats: what was done, and the row's version after it (a deleted
+    row has none). An update adds 1 to the version, so the versions show what is missing. `repeated`: what came again.
+    `rows`: the table that a consumer keeps."""
 
-    def __init__(self, items: Items) -> None:
-        self._items = items
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self.last = 0
+    def __init__(self, messages: Sequence[KafkaMessage]) -> None:
+        self.changes: dict[int, list[tuple[str, int | None]]] = {}
+        self.repeated: list[tuple[int, str, int | None]] = []
+        self.rows: dict[int, tuple[str, int]] = {}
+        for message in messages:
+            if message.value is None:
+                continue
+            id_, event = json.loads(message.key or b"")["id"], json.loads(message.value)
+            row = event["after"]
+            change = event["op"], row["version"] if row else None
+            known = self.changes.setdefault(id_, [])
+            if change in known:
+                self.repeated.append((id_, *change))
+                continue
+            known.append(change)
+            if row:
+                self.rows[id_] = row["name"], row["version"]
+            else:
+                self.rows.pop(id_, None)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, exc: object, trace: TracebackType | None) -> None:
-        self.end()
-
-    def end(self) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ended.wait(0.01):
-            self._items.add(self.last + 1, self.last + 3)
-            self.last += 3
+    def wrong(self) -> dict[int, Any]:
+        """The rows of which a change is missing, or comes after a later one, or that were copied once more."""
+        found: dict[int, Any] = {}
+        for id_, changes in self.changes.items():
+            ops, versions = "".join(op for op, _ in changes), [each for _, each in changes if each is not None]
+            if not re.fullmatch("[cr]u*d?" if id_ <= 0 else "cu*d?", ops) or versions != list(range(len(versions))):
+                found[id_] = changes
+        written = [id_ for id_ in self.changes if 0 < id_ < LAST]
+        return found | dict.fromkeys(set(range(1, max(written) + 1)).difference(written), "never came")
 
 
 class Topic:
@@ -78,14 +88,11 @@ class Topic:
         self._kafka = kafka
         self._name = name
 
-    def times(self) -> Counter[int]:
-        """How often each row was delivered."""
-        found = [json.loads(message.value or b"") for message in consume_all(self._kafka.bootstrap, self._name)]
-        assert {each["op"] for each in found} <= {"r", "c"}
-        return Counter(each["after"]["id"] for each in found)
+    def history(self) -> History:
+        return History(consume_all(self._kafka.bootstrap, self._name))
 
     def wait_for(self, id_: int) -> None:
-        wait_until(lambda: id_ in self.times(), 60, f"row {id_} in {self._name}", 0.3)
+        wait_until(lambda: id_ in self.history().changes, 60, f"row {id_} in {self._name}", 0.5)
 
 
 def cdc(*arguments: str) -> str:
@@ -151,18 +158,24 @@ class Here:
 
 def test_a_connector_is_taken_over_and_given_back(items: Items, connect: ConnectServer, kafka: KafkaServer,
                                                    topic_prefix: str, tmp_path: Path) -> None:
+    """Rows are inserted, updated and deleted in transactions of several changes all the time."""
     name = f"moving-{topic_prefix}"
     topic = Topic(kafka, f"{topic_prefix}.{items.schema}.items")
     config = debezium(items, kafka, topic_prefix)
-    binlog = config["connector.class"] != POSTGRES
     here = Here(tmp_path, kafka, name, service="MariaDb" in config["connector.class"])
     items.add(-2, 0)  # for the snapshot
     connect.put(name, config)
     connect.wait_running(name)
-    with Writer(items) as writer, here.process:
-        topic.wait_for(0)
-        wait_until(lambda: writer.last > 60, 30, "some rows")
-        topic.wait_for(60)
+    topic.wait_for(0)
+    with here.process, Writer(items, 0.03) as writer:
+
+        def streams(id_: int) -> None:
+            """Whoever reads the log now delivers what is written now."""
+            writer.goes_on(20)
+            items.add(id_, id_)
+            topic.wait_for(id_)
+
+        streams(-10)
         wait_until(lambda: any({"messageType", "event"} & each["offset"].keys() for each in connect.offsets(name)), 30,
                    "an offset within a transaction")
         dry = cdc("import", connect.url, "--connector", name, "--dry-run", "--offset-topic", connect.offset_topic,
@@ -173,26 +186,27 @@ def test_a_connector_is_taken_over_and_given_back(items: Items, connect: Connect
         told = here.take(connect)
         assert "offset: it is within" in told
         assert connect.status(name) == ("STOPPED", [])
-        streamed = writer.last
-        wait_until(lambda: writer.last > streamed + 30, 30, "more rows")
-        topic.wait_for(streamed + 30)
+        streams(-11)
         back = here.give_back()
-        times = topic.times()
-        assert sorted(times) == list(range(-2, max(times) + 1)), "no row is missing"
-        assert set(times.values()) == {1}, f"no row twice: {[id_ for id_, count in times.items() if count > 1]}"
+        found = topic.history()
+        assert found.wrong() == {}, "no change is missing"
+        assert found.repeated == [], "no change twice"
+        assert {id_ for id_, changes in found.changes.items() if changes[0][0] == "r"} == {-2, -1, 0}
 
         status, answer = connect.request("PATCH", f"/connectors/{name}/offsets", back)
         assert status == 200, answer
-        if binlog:
+        if config["connector.class"] != POSTGRES:
             connect.put(name, {**config, "snapshot.mode": "recovery",
                                "schema.history.internal.kafka.topic": f"{topic_prefix}-history-2"})
         assert connect.request("PUT", f"/connectors/{name}/resume")[0] == 202
         connect.wait_running(name)
-        given_back = writer.last
-        wait_until(lambda: writer.last > given_back + 30, 30, "more rows")
-        writer.end()
-        topic.wait_for(writer.last)
-        connect.stop_connector(name)
+        streams(-12)
+    items.add(LAST, LAST)
+    topic.wait_for(LAST)
+    connect.stop_connector(name)
     assert connect.request("DELETE", f"/connectors/{name}")[0] == 204
-    times = topic.times()
-    assert sorted(times) == list(range(-2, writer.last + 1)), "no row is missing after the way back"
+    found = topic.history()
+    assert found.wrong() == {}, "no change is missing after the way back, and nothing was copied again"
+    assert len(found.repeated) <= MOST_CHANGES, "at most the transaction in which it ended here"
+    assert found.rows == {id_: (text, version) for id_, text, version in items.execute(
+        "SELECT id, name, version FROM items")}

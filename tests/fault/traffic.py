@@ -16,14 +16,17 @@ from tests.fault.pipeline import Event, Process, Reader, Replay
 from tests.servers.process import wait_until
 
 LAST = 99_999_999
-_PAUSE_S = 0.01
+MOST_CHANGES = 12
+"""Of one transaction: five inserts, six updates, a delete."""
 
 
 class Writer:
     """Small transactions of inserts, updates and deletes, one after the other, over every loss of the server."""
 
-    def __init__(self, items: Items) -> None:
+    def __init__(self, items: Items, pause_s: float = 0.01) -> None:
+        """*pause_s*: seconds between two transactions."""
         self._items = items
+        self._pause_s = pause_s
         self._random = random.Random(20_262)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -60,7 +63,7 @@ class Writer:
             self.failure = exc
 
     def _write(self, conn: Any) -> None:
-        while not self._stop.wait(_PAUSE_S):
+        while not self._stop.wait(self._pause_s):
             first, self._top = self._top + 1, self._top + 5
             low = self._random.randrange(1, self._top)
             rows = ", ".join(f"({number}, 'row {number}')" for number in range(first, self._top + 1))
