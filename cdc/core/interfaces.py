@@ -166,6 +166,30 @@ class NativeSource(Protocol):
 
 
 @runtime_checkable
+class Resting(Protocol):
+    """What a Source may have besides: between two calls of `poll` the database keeps something open for it."""
+
+    def rest(self) -> None:
+        """The task is paused: end what the database keeps open. The next `poll` goes on behind the last batch."""
+        ...
+
+
+@runtime_checkable
+class Divided(Protocol):
+    """What a Source may have besides: its offset is stored in parts, each in a source partition of its own. One claim
+    covers them all (`core.owner.claimed_by`)."""
+
+    def divided(self, offset: Offset) -> Sequence[tuple[Mapping[str, Any], Offset]]:
+        """The source partitions and offsets that *offset* is stored in."""
+        ...
+
+    def joined(self, stored: Sequence[tuple[Mapping[str, Any], Offset]]) -> dict[str, Any] | None:
+        """The offset that these source partitions and offsets make; None if no partition is of this source. Raises
+        PositionLostError."""
+        ...
+
+
+@runtime_checkable
 class Controlled(Protocol):
     """What a Source may have besides: operators can talk to it while it runs."""
 
@@ -470,6 +494,15 @@ class OffsetStore(Protocol):
     def stored(self) -> Sequence[tuple[str, dict[str, Any]]]:
         """The connectors and source partitions that have an offset, in order of their names. Raises
         OffsetStoreError."""
+        ...
+
+    def load_all(self, connector: str) -> Sequence[tuple[dict[str, Any], dict[str, Any]]]:
+        """All source partitions of *connector* and their offsets, as they are at one moment. Raises
+        OffsetStoreError."""
+        ...
+
+    def commit_all(self, connector: str, offsets: Sequence[tuple[Mapping[str, Any], Offset | None]]) -> None:
+        """As `commit`, of several source partitions that one claim covers: all of them, or none."""
         ...
 
     def release(self, connector: str, partition: Mapping[str, Any]) -> None:

@@ -8,8 +8,13 @@ nothing.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
+
+OF_TABLE: Final = {"protocol": "1", "table": "*"}
+"""A source partition of Confluent's JDBC source, with every table's name (OffsetProtocols.sourcePartitionForProtocolV1
+there). One task has many of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +48,9 @@ class Claim:
 
     owner: Owner
     generation: int
+
+
+def claimed_by(partition: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The source partition whose claim covers *partition*: itself, but the partitions of a task that has one for each
+    table have one claim together."""
+    return OF_TABLE if {**partition, "table": "*"} == OF_TABLE else partition

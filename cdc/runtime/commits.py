@@ -22,6 +22,7 @@ from cdc.metrics.task import TaskMetrics
 
 from .inflight import Delivery, Inflight
 from .policy import Backoff
+from .source_offsets import SourceOffsets
 
 log = get_logger(__name__)
 
@@ -45,10 +46,9 @@ class Commits:
         """*interval_s* is the time between two commits; *write* runs the store's commit, by default in a thread.
         *confirmed* gets each position that was confirmed to the source."""
         self.inflight = Inflight()
-        self._connector = connector
+        self.offsets = SourceOffsets(connector, source, store)
         self._source = source
         self._confirmed = confirmed
-        self._store = store
         self._metrics = metrics
         self._interval_s = interval_s
         self._clock = clock
@@ -144,7 +144,7 @@ class Commits:
         self._next_flush = self._clock() + self._interval_s
         self._writing_position = position
         self._writing_since = time.monotonic()
-        self._writing = self._run(self._store.commit, self._connector, self._source.partition(), position.offset())
+        self._writing = self._run(self.offsets.commit, position.offset())
         return self._writing
 
     def _collect(self) -> None:

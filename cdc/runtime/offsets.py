@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cdc.core.errors import CdcError, ConfigError, StateError
-from cdc.core.interfaces import OffsetStore
+from cdc.core.interfaces import Divided, OffsetStore, Source
 
 from .runner import Connector
 
@@ -21,8 +21,7 @@ class Offsets:
     def read(self, name: str) -> list[dict[str, Any]]:
         """`[{"partition": {…}, "offset": {…}}]`. Raises OffsetStoreError."""
         self._store.start()
-        found = [(partition, self._store.load(name, partition)) for partition in self._partitions(name)]
-        return [{"partition": partition, "offset": offset} for partition, offset in found if offset is not None]
+        return [{"partition": partition, "offset": offset} for partition, offset in self._store.load_all(name)]
 
     def alter(self, connector: Connector, wanted: Sequence[tuple[Mapping[str, Any], Mapping[str, Any] | None]]) -> None:
         """Store each offset of *wanted*, by its partition; None deletes one. The connector does not run.
@@ -32,17 +31,28 @@ class Offsets:
         """
         parts = connector.parts(threading.Event())
         parts.converter.close()
-        source = parts.source
-        for partition, offset in wanted:
-            if offset is None:
-                continue
-            if dict(partition) != dict(source.partition()):
-                raise ConfigError(f"The connector has no partition like that: its partition is {source.partition()}.")
-            try:
-                source.check_offset(offset)
-            except CdcError as exc:
-                raise ConfigError(f"The connector would not understand the offset: {exc}") from exc
-        self._write(connector.name, [(dict(partition), offset) for partition, offset in wanted])
+        self._write(connector.name, [each for partition, offset in wanted
+                                     for each in self._understood(connector.name, parts.source, partition, offset)])
+
+    def _understood(self, name: str, source: Source, partition: Mapping[str, Any], offset: Mapping[str, Any] | None,
+                    ) -> Sequence[tuple[Mapping[str, Any], Mapping[str, Any] | None]]:
+        """The source partitions and offsets that are stored for these."""
+        if offset is None:  # with the keys in the order in which they are stored
+            self._store.start()
+            return [(next((each for each in self._partitions(name) if each == partition), partition), None)]
+        found: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]] = []
+        try:
+            source.check_offset(offset)
+            if isinstance(source, Divided):
+                joined = source.joined([(partition, offset)])
+                found = [] if joined is None else source.divided(joined)
+            elif dict(partition) == dict(source.partition()):
+                found = [(source.partition(), offset)]
+        except CdcError as exc:
+            raise ConfigError(f"The connector would not understand the offset: {exc}") from exc
+        if not found:
+            raise ConfigError(f"The connector has no partition like that: its partition is {source.partition()}.")
+        return found
 
     def reset(self, name: str) -> None:
         """Delete all offsets of the connector. Raises OffsetStoreError."""
@@ -52,7 +62,7 @@ class Offsets:
     def _partitions(self, name: str) -> list[dict[str, Any]]:
         return [partition for connector, partition in self._store.stored() if connector == name]
 
-    def _write(self, name: str, wanted: Sequence[tuple[dict[str, Any], Mapping[str, Any] | None]]) -> None:
+    def _write(self, name: str, wanted: Sequence[tuple[Mapping[str, Any], Mapping[str, Any] | None]]) -> None:
         self._store.start()
         try:
             for partition, _ in wanted:

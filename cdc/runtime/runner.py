@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from cdc.core.control import Signal, SnapshotStatus
 from cdc.core.errors import CdcError, StateError
@@ -24,6 +23,7 @@ from cdc.metrics.task import TaskMetrics
 from .notifications import Notifications
 from .pauses import PauseWatch
 from .policy import NOT_SET, Backoff, BusyRetries, Patience, stage_of
+from .source_offsets import SourceOffsets
 from .tap import EventTap
 from .task import Task, TaskParts, TaskSettings, load_offset
 from .task_spec import TaskSpec
@@ -98,7 +98,7 @@ class Runner:
         if paused:
             self._paused.set()
             connector.metrics.state = "paused"
-        self._partition: Mapping[str, Any] = {}
+        self._offsets: SourceOffsets | None = None
         self._resumes: bool | None = None
         self._task: Task | None = None
         with bound(connector=connector.name, task=0):
@@ -183,8 +183,8 @@ class Runner:
                 self._pause(exc, seconds)
         if metrics.state not in ("failed", "finished"):
             metrics.state = "stopped"
-        if self._partition:
-            connector.store.release(connector.name, self._partition)
+        if self._offsets is not None:
+            self._offsets.release()
         log.info("task_ended", state=metrics.state)
         self._around.changed()
 
@@ -207,7 +207,7 @@ class Runner:
     def _once(self) -> None:
         connector = self.connector
         parts = connector.parts(self._stop)
-        self._partition = parts.source.partition()
+        self._offsets = SourceOffsets(connector.name, parts.source, connector.store)
         task = Task(connector.settings, parts, connector.store, connector.metrics, self._stop,
                     self._around.tap, first=not self.ran, paused_s=self._around.pauses.from_now(),
                     paused=self._paused)
@@ -233,9 +233,10 @@ class Runner:
 
     def _ask_store(self) -> None:
         """Find out whether there is an offset, when a start did not come as far as that."""
-        connector = self.connector
+        if self._offsets is None:
+            return
         try:
-            found = load_offset(connector.store, connector.name, self._partition, self._stop)
+            found = load_offset(self._offsets, self._stop)
         except CdcError as exc:
             if not exc.retriable:
                 self._resumes = False

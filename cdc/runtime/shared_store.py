@@ -21,6 +21,8 @@ class SharedStore:
         self.claim = store.claim
         self.commit = store.commit
         self.stored = store.stored
+        self.load_all = store.load_all
+        self.commit_all = store.commit_all
         self.release = store.release
 
     def start(self) -> None:

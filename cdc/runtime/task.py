@@ -25,7 +25,7 @@ from cdc.core.errors import (
     SourceConnectionError,
     SourceRefusedError,
 )
-from cdc.core.interfaces import Ack, BatchSink, Failed, OffsetStore, Outgoing, Sink, Source, Transforms
+from cdc.core.interfaces import Ack, BatchSink, Failed, OffsetStore, Outgoing, Resting, Sink, Source, Transforms
 from cdc.core.outcome import Transformed
 from cdc.core.record import Batch
 from cdc.log import get_logger
@@ -35,6 +35,7 @@ from .commits import Commits, in_background
 from .inflight import Delivery
 from .policy import Backoff
 from .signals import Signals
+from .source_offsets import SourceOffsets
 from .tap import EventTap
 from .tolerance import Tolerance
 
@@ -108,7 +109,6 @@ class Task:
         stood still since the task was made. While *paused* is set, nothing is polled."""
         self.settings = settings
         self.parts = parts
-        self.store = store
         self.metrics = metrics
         self.stop = stop
         self.tap = tap
@@ -122,6 +122,7 @@ class Task:
         self._clock = clock
         self._paused_s = paused_s
         self._paused = paused or threading.Event()
+        self._resting = False
         self._lost = False
         self.commits = Commits(settings.connector, parts.source, store, metrics, settings.offset_flush_interval_s,
                                confirmed=parts.signals.committed)
@@ -180,16 +181,16 @@ class Task:
 
     def _check_owner(self) -> None:
         """Raises OwnerLostError if another process has taken over, and OffsetStoreError if the store cannot tell."""
-        ask_store(lambda: self.store.hold(self.settings.connector, self.parts.source.partition()), self.stop)
+        ask_store(self.commits.offsets.hold, self.stop)
 
     def _load_offset(self) -> dict[str, Any] | None:
         """The offset, which no other process of this connector may change now, as far as the store can see."""
-        place = self.settings.connector, self.parts.source.partition()
+        offsets = self.commits.offsets
 
         def load() -> dict[str, Any] | None:
-            self.store.start()
-            self.store.hold(*place)
-            return self.store.load(*place)
+            offsets.open()
+            offsets.hold()
+            return offsets.load()
 
         return ask_store(load, self.stop)
 
@@ -206,8 +207,7 @@ class Task:
 
     def _claim(self, offset: dict[str, Any] | None) -> None:
         """The source has the stream: from now on no other process may commit. Nothing was sent yet."""
-        claim = ask_store(lambda: self.store.claim(self.settings.connector, self.parts.source.partition(), offset),
-                          self.stop)
+        claim = ask_store(lambda: self.commits.offsets.claim(offset), self.stop)
         log.info("offset_claimed", generation=claim.generation)
 
     def _turn(self) -> None:
@@ -219,6 +219,10 @@ class Task:
         self.metrics.state = "paused" if resting else self.parts.source.state()
         self.parts.sink.poll(IDLE_WAIT_S if resting else 0)
         self.commits.settle()
+        if resting != self._resting:
+            self._resting = resting
+            if resting and isinstance(self.parts.source, Resting):
+                self.parts.source.rest()
         if resting:
             self.stop.wait(0 if busy else IDLE_WAIT_S)
             return
@@ -364,12 +368,11 @@ class Task:
                     log.warning("stop_failed", part=part.__qualname__, error=type(exc).__name__)
 
 
-def load_offset(store: OffsetStore, connector: str, partition: Mapping[str, Any], stop: threading.Event,
-                ) -> dict[str, Any] | None:
-    """Open *store* and load the connector's offset, whoever holds it. Raises OffsetStoreError, ConfigError."""
+def load_offset(offsets: SourceOffsets, stop: threading.Event) -> dict[str, Any] | None:
+    """Open the store and load the offset, whoever holds it. Raises OffsetStoreError, ConfigError."""
     def load() -> dict[str, Any] | None:
-        store.start()
-        return store.load(connector, partition)
+        offsets.open()
+        return offsets.load()
 
     return ask_store(load, stop)
 

@@ -21,7 +21,7 @@ from cdc.config.options import option, settings
 from cdc.config.table import OptionTable, Parsed
 from cdc.core.errors import ConfigError, OffsetStoreError
 from cdc.core.interfaces import StoreSettings
-from cdc.core.owner import Claim, Owner
+from cdc.core.owner import Claim, Owner, claimed_by
 from cdc.core.position import Offset
 
 from . import offset_file
@@ -113,7 +113,7 @@ class FileOffsetStore:
             self._connection = connection
 
     def hold(self, connector: str, partition: Mapping[str, Any]) -> None:
-        place = connector, json_text(partition)
+        place = connector, json_text(claimed_by(partition))
         with self._lock, self._mapped("read"):
             if self._locks.take(json_text(place), connector):
                 self._claims.forget(place)
@@ -139,35 +139,55 @@ class FileOffsetStore:
         return claim
 
     def commit(self, connector: str, partition: Mapping[str, Any], offset: Offset | None) -> None:
-        place = connector, json_text(partition)
-        claim = self._claims.ours(place)  # before the wait for the lock, in which a later run may claim
+        self.commit_all(connector, [(partition, offset)])
+
+    def commit_all(self, connector: str, offsets: Sequence[tuple[Mapping[str, Any], Offset | None]]) -> None:
+        wanted = {(connector, json_text(partition)): offset for partition, offset in offsets}
+        owners = {(connector, json_text(claimed_by(partition))) for partition, _ in offsets}
+        claims = {place: self._claims.ours(place) for place in owners}
+        # before the wait for the lock, in which a later run may claim
         with self._lock, self._mapped("written"):
             with transaction(self._open, "IMMEDIATE"):
                 commits, rows = self._rows(self._open)
-                self._claims.check(self._open, place, claim)
-                split = self._write_parts(place, offset or {})
-                if offset is None:
-                    self._open.execute("DELETE FROM offsets WHERE connector = ? AND partition_json = ?", place)
-                    rows.pop(place, None)
-                else:
-                    text = json_text(split.record)
-                    rows[place] = checksum(*place, text)
-                    self._open.execute(
-                        "INSERT INTO offsets VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE "
-                        "SET offset_json = excluded.offset_json, checksum = excluded.checksum",
-                        (*place, text, rows[place]),
-                    )
+                for place, claim in claims.items():
+                    self._claims.check(self._open, place, claim)
+                splits = {place: self._write(place, offset, rows) for place, offset in wanted.items()}
                 set_state(self._open, commits + 1, rows)
-            self._splitter.written(place, split)
+            for place, split in splits.items():
+                self._splitter.written(place, split)
             empty_log(self._open)
+
+    def _write(self, place: Place, offset: Offset | None, rows: dict[Place, str]) -> Split:
+        """Within a transaction; *rows* are the checksums of all rows."""
+        split = self._write_parts(place, offset or {})
+        if offset is None:
+            self._open.execute("DELETE FROM offsets WHERE connector = ? AND partition_json = ?", place)
+            rows.pop(place, None)
+        else:
+            text = json_text(split.record)
+            rows[place] = checksum(*place, text)
+            self._open.execute(
+                "INSERT INTO offsets VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE "
+                "SET offset_json = excluded.offset_json, checksum = excluded.checksum",
+                (*place, text, rows[place]),
+            )
+        return split
 
     def stored(self) -> Sequence[tuple[str, dict[str, Any]]]:
         with self._lock, self._mapped("read"), transaction(self._open, "DEFERRED"):
             _, rows = self._rows(self._open)
         return [(connector, _object(partition, connector)) for connector, partition in sorted(rows)]
 
+    def load_all(self, connector: str) -> Sequence[tuple[dict[str, Any], dict[str, Any]]]:
+        with self._lock, self._mapped("read"), transaction(self._open, "DEFERRED"):
+            self._rows(self._open)
+            found = self._open.execute("SELECT partition_json, offset_json FROM offsets WHERE connector = ? "
+                                       "ORDER BY partition_json", (connector,)).fetchall()
+            return [(_object(partition, connector), self._whole((connector, partition), text))
+                    for partition, text in found]
+
     def release(self, connector: str, partition: Mapping[str, Any]) -> None:
-        place = connector, json_text(partition)
+        place = connector, json_text(claimed_by(partition))
         with self._lock:
             self._locks.drop(json_text(place))
 
@@ -183,9 +203,11 @@ class FileOffsetStore:
         self._rows(self._open)
         row = self._open.execute(
             "SELECT offset_json FROM offsets WHERE connector = ? AND partition_json = ?", place).fetchone()
-        if row is None:
-            return None
-        record = _object(row[0], place[0])
+        return None if row is None else self._whole(place, row[0])
+
+    def _whole(self, place: Place, text: str) -> dict[str, Any]:
+        """The offset whose record is *text*, with its parts; within a transaction."""
+        record = _object(text, place[0])
         found = self._references(record)
         self._splitter.read(place, found)
         return self._joined(place, record, found)

@@ -19,7 +19,7 @@ from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]
 
 from cdc.core.errors import ConfigError, OffsetStoreError
 from cdc.core.interfaces import StoreSettings
-from cdc.core.owner import Claim, Owner
+from cdc.core.owner import Claim, Owner, claimed_by
 from cdc.core.position import Offset
 from cdc.kafka.settings import client_settings
 from cdc.log import get_logger
@@ -89,10 +89,16 @@ def place_of(key: bytes) -> tuple[str, dict[str, Any]] | None:
     return found[0], found[1]
 
 
+def claim_key(connector: str, partition: Mapping[str, Any]) -> bytes:
+    """The key of the offset whose claim covers that of *partition*."""
+    return offset_key(connector, claimed_by(partition))
+
+
 @dataclass(slots=True)
 class Held:
-    """A claim of this store, and the writer for its offset."""
+    """A claim of this store, on the offset with *key*, and the writer for what it covers."""
 
+    key: bytes
     claim: Claim
     writer: TopicWriter
     released: bool = False
@@ -144,12 +150,12 @@ class KafkaOffsetStore:
 
     def hold(self, connector: str, partition: Mapping[str, Any]) -> None:
         """Sees only whether a process of this host runs. One of another host is replaced, and finds out."""
-        key = offset_key(connector, partition)
+        key = claim_key(connector, partition)
         with self._lock:
             held = self._held.get(key)
             self._catch_up()
             if held is not None and not held.released:
-                self._check(key, held, connector)
+                self._check(held, connector)
                 return
             other, _ = self._claimed(key)
             if other is not None and other.run != self._owner.run and runs_here(other) and not is_paused(other):
@@ -169,36 +175,51 @@ class KafkaOffsetStore:
             held = self._held.get(key)
             self._catch_up()
             if held is not None and not held.released:
-                self._check(key, held, connector)
+                self._check(held, connector)
             writer = self._fenced_writer(key, connector, held)
             self._catch_up()  # now nobody else writes, if the brokers have fenced the others
             self._compare(key, connector, offset)
             claim = Claim(self._owner, self._read.generation(key) + 1)
-            held = Held(claim, writer)
+            held = Held(key, claim, writer)
             self._produce(writer, [(owner_key(key), _claim_json(claim))], headers=held.headers())
             self._catch_up()
-            self._check(key, held, connector)
+            self._check(held, connector)
             self._compare(key, connector, offset)
             self._held[key] = held
             if not writer.transactional and offset is not None:
-                self._write(key, held.writer, offset, held)  # what an older claim still writes is then left out
+                self._write([(key, offset)], held.writer, held)  # what an older claim still writes is then left out
         return claim
 
     def commit(self, connector: str, partition: Mapping[str, Any], offset: Offset | None) -> None:
-        key = offset_key(connector, partition)
-        held = self._held.get(key)  # before the wait for the lock, in which a later run may claim
+        self.commit_all(connector, [(partition, offset)])
+
+    def commit_all(self, connector: str, offsets: Sequence[tuple[Mapping[str, Any], Offset | None]]) -> None:
+        if not offsets:
+            return
+        held = self._held.get(claim_key(connector, offsets[0][0]))
+        # before the wait for the lock, in which a later run may claim
+        keyed = [(offset_key(connector, partition), offset) for partition, offset in offsets]
         with self._lock:
             assert self._writer is not None, "not started"
             if held is None:
-                self._write(key, self._writer, offset)
+                self._write(keyed, self._writer)
                 return
-            self._ensure(key, held, connector)
+            self._ensure(held, connector)
             try:
-                self._write(key, held.writer, offset, held)
+                self._write(keyed, held.writer, held)
             except OffsetStoreError:
                 if held.writer.broken and not self._closing:  # somebody took our place?
-                    self._ensure(key, held, connector)
+                    self._ensure(held, connector)
                 raise
+
+    def load_all(self, connector: str) -> Sequence[tuple[dict[str, Any], dict[str, Any]]]:
+        with self._lock:
+            assert self._writer is not None, "not started"
+            self._catch_up()
+            places = [(key, place[1]) for key in sorted(self._read.values)
+                      if (place := place_of(key)) is not None and place[0] == connector]
+            found = [(partition, self._assembled(key, connector)) for key, partition in places]
+            return [(partition, offset) for partition, offset in found if offset is not None]
 
     def stored(self) -> Sequence[tuple[str, dict[str, Any]]]:
         with self._lock:
@@ -207,41 +228,49 @@ class KafkaOffsetStore:
             return [place for key in sorted(self._read.values) if (place := place_of(key)) is not None]
 
     def release(self, connector: str, partition: Mapping[str, Any]) -> None:
-        held = self._held.get(offset_key(connector, partition))
+        held = self._held.get(claim_key(connector, partition))
         if held is not None:
             held.released = True
 
-    def _write(self, key: bytes, writer: TopicWriter, offset: Offset | None, held: Held | None = None) -> None:
+    def _write(self, offsets: Sequence[tuple[bytes, Offset | None]], writer: TopicWriter, held: Held | None = None,
+               ) -> None:
+        """Write the offsets with these keys, in one transaction if *writer* has them; what is large goes before."""
         headers = held.headers() if held is not None else None
-        split = self._split(key, offset)
-        value = None if offset is None else json_text(split.record).encode()
+        splits = {key: self._split(key, offset) for key, offset in offsets}
+        for key, split in splits.items():
+            self._write_parts(writer, key, split)
+        self._produce(writer, [(key, None if offset is None else json_text(splits[key].record).encode())
+                               for key, offset in offsets], headers=headers)
+        if held is not None and not writer.transactional:
+            self._catch_up()
+            self._check(held, json.loads(held.key)[0])
+        for key, split in splits.items():
+            self._splitter.written(key, split)
+            stored = self._read.parts.get(key, {})
+            self._remove(writer, key, [name for name in stored if name not in split.names()])
+
+    def _write_parts(self, writer: TopicWriter, key: bytes, split: Split) -> None:
         names, stored = list(split.new), self._read.parts.setdefault(key, {})
         self._produce(writer, [(part_key(key, name), data) for name, data in split.new.items()],
                       lambda number, place: stored.update({names[number]: place}))
-        self._produce(writer, [(key, value)], headers=headers)
-        if held is not None and not writer.transactional:
-            self._catch_up()
-            self._check(key, held, json.loads(key)[0])
-        self._splitter.written(key, split)
-        self._remove(writer, key, [name for name in stored if name not in split.names()])
 
-    def _ensure(self, key: bytes, held: Held, connector: str) -> None:
+    def _ensure(self, held: Held, connector: str) -> None:
         """That *held* counts and its writer may write. Without transactions the topic is read each time. Raises
         OwnerLostError, OffsetStoreError."""
-        if held.writer.transactional and not held.writer.broken and self._held.get(key) is held:
+        if held.writer.transactional and not held.writer.broken and self._held.get(held.key) is held:
             return
         self._catch_up()
-        self._check(key, held, connector)
+        self._check(held, connector)
         if held.writer.broken:
             try:
                 held.writer.fence()
             except KafkaException as exc:
                 raise self._error("could not be written", exc) from exc
             self._catch_up()  # another process may have claimed it in between
-            self._check(key, held, connector)
+            self._check(held, connector)
 
-    def _check(self, key: bytes, held: Held, connector: str) -> None:
-        owner, generation = self._claimed(key)
+    def _check(self, held: Held, connector: str) -> None:
+        owner, generation = self._claimed(held.key)
         if generation != held.claim.generation or owner is None or owner.run != held.claim.owner.run:
             raise owner_lost(connector, owner)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cdc.core.errors import OffsetStoreError
+from cdc.core.errors import OffsetStoreError, OwnerLostError
 from cdc.core.interfaces import OffsetStore
 from cdc.stores.file_offsets import FileOffsetStore
 from cdc.stores.kafka_offsets import KafkaOffsetStore
@@ -151,3 +151,29 @@ def test_what_is_stored_is_listed_by_name(open_store: Open) -> None:
     expected = [("a", {"server": "x"}), ("a", {"server": "y"}), ("b", {"server": "x"})]
     assert list(store.stored()) == expected
     assert list(open_store().stored()) == expected
+
+
+def test_the_partitions_of_one_task_are_loaded_and_committed_together(open_store: Open) -> None:
+    store = open_store()
+    tables = [{"protocol": "1", "table": name} for name in ("shop.a", "shop.b")]
+    store.commit("q", tables[0], {"incrementing": 1})
+    store.commit("other", tables[0], {"incrementing": 5})
+    store.commit_all("q", [(tables[0], None), (tables[1], {"incrementing": 2, "text": "x" * 50_000})])
+    assert store.load_all("q") == [(tables[1], {"incrementing": 2, "text": "x" * 50_000})]
+    store.commit_all("q", [(each, {"incrementing": 3}) for each in tables])
+    assert open_store().load_all("q") == [(each, {"incrementing": 3}) for each in tables]
+    assert open_store().load_all("none") == []
+
+
+def test_who_lost_the_claim_on_all_tables_writes_none_of_them(open_store: Open) -> None:
+    one, two = open_store(), open_store()
+    whole, table = {"protocol": "1", "table": "*"}, {"protocol": "1", "table": "shop.a"}
+    one.claim("q", whole, None)
+    one.commit_all("q", [(table, {"incrementing": 1})])
+    one.release("q", table)
+    two.hold("q", table)
+    two.claim("q", whole, None)
+    with pytest.raises(OwnerLostError):
+        one.commit_all("q", [(table, {"incrementing": 2}), (whole, None)])
+    two.commit("q", table, {"incrementing": 3})
+    assert two.load_all("q") == [(table, {"incrementing": 3})]

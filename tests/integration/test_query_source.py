@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from cdc.core.record import Message
 from cdc.core.schema import Schema
 from cdc.sources.query.options import parse_query
 from cdc.sources.query.source import QuerySource
+from cdc.stores.file_offsets import FileOffsetStore
 from tests.conftest import BinlogDatabase, Database
 from tests.fault.pipeline import JSON, Process
 from tests.servers.postgres import PostgresServer
@@ -98,6 +100,63 @@ def test_values_of_postgres(pg: Database) -> None:
     assert shown(joined) == {"id": ("INT32?", 1), "b": ("BOOLEAN?", None)}
 
 
+def read_with_a_pause(source: QuerySource, look: Callable[[], Any]) -> tuple[Any, Any]:
+    """Ten numbers, with a pause after four; what *look* gave before the pause and in it."""
+    found: list[int] = []
+    seen: tuple[Any, Any] = None, None
+    try:
+        source.start(None)
+        while len(found) < 10:
+            batch = source.poll(0.1)
+            if batch is not None:
+                found += [each.value[0] for each in batch.records if isinstance(each, Message)]
+            if len(found) == 4:
+                before = look()
+                source.rest()
+                seen = before, look()
+    finally:
+        source.stop()
+    assert found == list(range(1, 11))
+    return seen
+
+
+PAUSED = {"mode": "incrementing", "incrementing_column_name": "id", "batch_max_rows": "4", "db_fetch_size": "2"}
+
+
+def test_a_paused_connector_keeps_no_transaction_open(pg: Database) -> None:
+    """It would hold back VACUUM for as long as the connector is paused."""
+    pg.execute("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 10)")
+
+    def states() -> list[tuple[str]]:
+        return pg.execute("SELECT state FROM pg_stat_activity WHERE application_name = 'cdc' AND datname = "
+                          "current_database()")
+
+    assert read_with_a_pause(made(postgres_url(pg), "postgres", **PAUSED), states) == (
+        [("idle in transaction",)], [("idle",)])
+
+
+def test_a_paused_connector_keeps_no_select_open(binlog_database: BinlogDatabase) -> None:
+    """The server would end it after its net_write_timeout."""
+    rows = ", ".join(f"({number})" for number in range(1, 11))
+    binlog_database.execute("CREATE TABLE t (id int PRIMARY KEY)")
+    binlog_database.execute(f"INSERT INTO t VALUES {rows}")
+
+    def connections() -> int:
+        found = binlog_database.execute("SELECT count(*) FROM information_schema.processlist WHERE db = "
+                                        f"'{binlog_database.name}' AND id <> connection_id()")
+        return int(found[0][0])
+
+    def soon_gone() -> int:
+        """The server needs a moment to see that a connection was closed."""
+        if looks:
+            wait_until(lambda: not connections(), 20, "the connection to end")
+        looks.append(1)
+        return connections()
+
+    looks: list[int] = []
+    assert read_with_a_pause(made(mysql_url(binlog_database), "root", **PAUSED), soon_gone) == (1, 0)
+
+
 def mysql_url(database: BinlogDatabase) -> str:
     return f"jdbc:mysql://127.0.0.1:{database.server.port}/{database.name}"
 
@@ -148,13 +207,14 @@ class Writer(threading.Thread):
 
 @pytest.mark.parametrize("kind", ["postgres18", "mysql"])
 def test_no_row_is_skipped_over_kills(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    """Timestamps have whole seconds, so each poll and each kill comes within one. The last version of each row is the
-    last that was written to the file."""
+    """Timestamps have whole seconds, so each poll and each kill comes within one, and more rows than a batch has are of
+    one second. MySQL's are local times of a zone. The last version of each row is the last that was written to the
+    file."""
     server = request.getfixturevalue(kind)
     name = server.create_database(f"query_{tmp_path.name}"[:60])
     database: Any = (Database if kind == "postgres18" else BinlogDatabase)(server, name)
     postgres = kind == "postgres18"
-    now = "date_trunc('second', clock_timestamp())" if postgres else "utc_timestamp()"
+    now = "date_trunc('second', clock_timestamp())" if postgres else "utc_timestamp() + INTERVAL 330 MINUTE"
     kind_of_time = "timestamptz" if postgres else "datetime"
     database.execute(f"CREATE TABLE t (id int PRIMARY KEY, v int, ts {kind_of_time} NOT NULL)")
     rows = tmp_path / "rows"
@@ -165,7 +225,8 @@ def test_no_row_is_skipped_over_kills(kind: str, request: pytest.FixtureRequest,
                  "connection.url": postgres_url(database) if postgres else mysql_url(database),
                  "connection.user": "postgres" if postgres else "root", "mode": "timestamp+incrementing",
                  "incrementing.column.name": "id", "timestamp.column.name": "ts", "topic.prefix": "p-",
-                 "table.whitelist": "t", "poll.interval.ms": "50", "batch.max.rows": "7", "db.fetch.size": "3"}
+                 "table.whitelist": "t", "poll.interval.ms": "50", "batch.max.rows": "7", "db.fetch.size": "3",
+                 "db.timezone": "Asia/Kolkata"}
     writer = Writer(database, now)
 
     def written() -> dict[int, int]:
@@ -186,9 +247,15 @@ def test_no_row_is_skipped_over_kills(kind: str, request: pytest.FixtureRequest,
             truth = dict(database.execute("SELECT id, v FROM t"))
             wait_until(lambda: written() == truth, 30, "the last version of each row")
             assert process.stop() == 0
+            assert "What SELECTs do not find: deletes, updates that leave the timestamp as it is" in process.text()
     finally:
         writer.end()
         server.drop_database(name)
+    with closing(FileOffsetStore(tmp_path / "offsets")) as store:
+        store.start()
+        (partition, offset), = store.load_all("q")
+    assert partition == {"protocol": "1", "table": "public.t" if postgres else f"{name}.t"}
+    assert offset.keys() == {"incrementing", "timestamp", "timestamp_nanos"}
 
 
 def test_what_cannot_work_is_said_at_the_start(pg: Database) -> None:

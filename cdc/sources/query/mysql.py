@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import ssl
 import threading
 from collections.abc import Sequence
@@ -75,7 +77,8 @@ class _Pass:
     def close(self) -> None:
         cursor, self._cursor = self._cursor, None
         if cursor is not None:
-            self._owner.reconnect_later()  # else the rest of the rows would be read first
+            cursor._result.unbuffered_active = False  # else PyMySQL reads the rest of the rows first
+            self._owner.reconnect_later()
 
 
 def _normal(field: Any, column: ColumnInfo) -> Any:
@@ -185,12 +188,12 @@ class Database:
         self._cancelled = True
         with self._lock:
             conn = self._conn
-        sock = getattr(conn, "_sock", None)
-        if sock is not None:
-            try:
-                sock.shutdown(2)
-            except OSError:
-                pass
+        sock: Any = getattr(conn, "_sock", None)
+        try:
+            with socket.socket(fileno=os.dup(sock.fileno())) as below:  # TLS is not for two threads
+                below.shutdown(socket.SHUT_RDWR)
+        except (AttributeError, OSError):  # there is none, or it was closed meanwhile
+            pass
 
     def close(self) -> None:
         with self._lock:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping as Map
+from collections.abc import Sequence
 from typing import Any, Final
 
 from cdc.config.regex import compile_java
 from cdc.core.errors import CdcError, ConfigError, SourceConnectionError
+from cdc.core.owner import OF_TABLE, claimed_by
 from cdc.core.position import Offset
 from cdc.core.record import Batch, Message, Record
 from cdc.log import get_logger
@@ -17,7 +19,7 @@ from cdc.sources.shared.polled import PolledSource
 from .columns import Mapping
 from .criteria import Criteria, Quoting
 from .database import ISOLATIONS, Database, Login, TableName
-from .marks import QUERY, Mark, QueryPosition, marks_of
+from .marks import QUERY, Mark, QueryPosition, divided, joined, marks_of
 from .options import QueryConfig, columns_for
 from .table import Plan, TableReader
 
@@ -66,7 +68,17 @@ class QuerySource(PolledSource):
         self._next_look = 0.0
 
     def partition(self) -> Map[str, Any]:
-        return {"query": "query"} if self._config.sql else {"protocol": "1", "table": "*"}
+        return {"query": "query"} if self._config.sql else OF_TABLE
+
+    def divided(self, offset: Offset) -> Sequence[tuple[Map[str, Any], Offset]]:
+        parts = {} if self._config.sql else divided(offset)
+        return [({**OF_TABLE, "table": name}, part) for name, part in parts.items()] or [(self.partition(), offset)]
+
+    def joined(self, stored: Sequence[tuple[Map[str, Any], Offset]]) -> dict[str, Any] | None:
+        if self._config.sql:
+            return next((dict(offset) for partition, offset in stored if partition == self.partition()), None)
+        ours = {str(partition["table"]): offset for partition, offset in stored if claimed_by(partition) == OF_TABLE}
+        return joined(ours.pop(OF_TABLE["table"], {}), ours) if ours else None
 
     def check_offset(self, offset: Offset) -> None:
         marks_of(offset)
@@ -162,7 +174,12 @@ class QuerySource(PolledSource):
                      config.query_suffix or ""),
             config.mode, self._mapping, config.timestamp_delay_interval_ms, config.timestamp_initial,
             config.validate_non_null)
-        return TableReader(plan, self._marks.get(name, Mark()), self._quoting)
+        return TableReader(plan, self._mark(table), self._quoting)
+
+    def _mark(self, table: TableName | None) -> Mark:
+        """Confluent's connector writes the database's name, too, where its driver tells it."""
+        names = [QUERY] if table is None else [table.full, table.names[-1]]
+        return next((self._marks[name] for name in names if name in self._marks), Mark())
 
     @staticmethod
     def _columns_of(table: TableName, key: str, mappings: Any, others: tuple[str, ...]) -> tuple[str, ...]:
@@ -189,6 +206,13 @@ class QuerySource(PolledSource):
         except CdcError:
             reader.close()
             raise
+
+    def rest(self) -> None:
+        """A cursor on the server would keep its transaction open. The next SELECT begins behind the last row that was
+        given away; with mode bulk, at the first row."""
+        reader, self._open = self._open, None
+        if reader is not None:
+            reader.close()
 
     def _next_due(self, timeout: float) -> TableReader | None:
         """The table whose time has come first, after a wait of up to *timeout* seconds; None if there is none."""

@@ -318,6 +318,12 @@ class Store:
     def stored(self) -> list[Any]:
         return []
 
+    def load_all(self, connector: str) -> list[Any]:
+        return []
+
+    def commit_all(self, connector: str, offsets: Sequence[Any]) -> None:
+        raise NotImplementedError
+
     def close(self) -> None: ...
 
     def _check(self, claim: Claim | None) -> None:

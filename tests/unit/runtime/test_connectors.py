@@ -327,8 +327,7 @@ def test_while_the_store_of_connectors_is_away_rest_answers_and_nothing_runs(
         assert caught.value.status == 503
     assert house.sources == {}
     away.answers.set()
-    wait_for(lambda: house.runs("b") == 1)
-    assert connectors.health()[0] == "healthy"
+    wait_for(lambda: house.runs("b") == 1 and connectors.health()[0] == "healthy")
     assert house.states() == ("PAUSED", ["PAUSED"]), "nothing ran before it was known that it is paused"
     assert house.runs("a") == 0
 

@@ -18,6 +18,7 @@ from cdc.core.errors import (
 from cdc.core.interfaces import Outgoing
 from cdc.metrics.task import TaskMetrics
 from cdc.runtime.pauses import PauseWatch, clock_with_pauses
+from cdc.runtime.source_offsets import SourceOffsets
 from cdc.runtime.task import Task, TaskParts, TaskSettings
 
 from .test_task_turns import FakeConverter, FakeSink, FakeSource, FakeStore, batch
@@ -114,6 +115,10 @@ class Bench:
         self.task = Task(TaskSettings("c", 3600.0), parts, self.store, TaskMetrics("c"), threading.Event(),
                          paused_s=lambda: self.paused_s)
 
+    def keep_in(self, store: FakeStore) -> None:
+        source: Any = self.source
+        self.task.commits.offsets = SourceOffsets("c", source, store)
+
     def pause(self, seconds: float) -> None:
         self.paused_s = max(self.paused_s, seconds)
 
@@ -161,7 +166,7 @@ def test_after_a_pause_the_claim_decides_whether_the_task_starts_again() -> None
                 raise OwnerLostError("taken over")
 
     bench = Bench()
-    bench.task.store = Lost()
+    bench.keep_in(Lost())
     bench.source.at_end = lambda: bench.pause(60)
     with pytest.raises(OwnerLostError):
         bench.task.run()
@@ -186,7 +191,7 @@ def test_a_refusal_because_of_another_process_is_told_as_that(found: Exception |
     bench = Bench()
     bench.sink.close()  # which is not asked for anything more
     bench.source.batches = []
-    bench.task.store = Asked()
+    bench.keep_in(Asked())
     bench.source.at_end = refuse
     with pytest.raises(wanted):
         bench.task.run()
@@ -209,7 +214,7 @@ def test_a_store_that_is_away_after_a_pause_makes_the_task_start_again() -> None
                 raise OffsetStoreError("away", retriable=True)
 
     bench = Bench()
-    bench.task.store = Away()
+    bench.keep_in(Away())
     bench.source.at_end = lambda: bench.pause(60)
     with pytest.raises(OffsetStoreError) as caught:
         bench.task.run()

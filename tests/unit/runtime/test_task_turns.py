@@ -163,6 +163,13 @@ class FakeStore:
             raise self.error
         self.offsets.append(offset)
 
+    def load_all(self, connector: str) -> Sequence[tuple[dict[str, Any], dict[str, Any]]]:
+        return ()
+
+    def commit_all(self, connector: str, offsets: Sequence[tuple[Mapping[str, Any], Any]]) -> None:
+        for partition, offset in offsets:
+            self.commit(connector, partition, offset)
+
     def close(self) -> None: ...
 
 
@@ -195,6 +202,33 @@ def test_a_batch_that_must_be_committed_soon_is_committed_once() -> None:
     task.run()
     assert store.offsets[0]["lsn"] >= 3
     assert len(store.offsets) == 2, "one for the request, one at the end"
+
+
+def test_a_pause_lets_the_source_rest_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cdc.runtime.task.IDLE_WAIT_S", 0.0)
+    stop, paused = threading.Event(), threading.Event()
+    done: list[str] = []
+
+    class Source(FakeSource):
+        def poll(self, timeout: float) -> Batch | None:
+            done.append("poll")
+            paused.set() if done.count("poll") < 3 else stop.set()
+            return None
+
+        def rest(self) -> None:
+            done.append("rest")
+
+    class Sink(FakeSink):
+        def poll(self, timeout: float) -> None:
+            if done and done[-1] != "poll":
+                done.append("turn")
+            if done.count("turn") % 3 == 2:
+                paused.clear()
+
+    source: Any = Source([], stop.set)
+    Task(TaskSettings("c", 3600.0), TaskParts(source, None, FakeConverter(), Sink()), FakeStore(), TaskMetrics("c"),
+         stop, paused=paused).run()
+    assert [each for each in done if each != "turn"] == ["poll", "rest", "poll", "rest", "poll"]
 
 
 def test_a_store_that_is_away_is_not_asked_with_every_turn() -> None:

@@ -78,6 +78,26 @@ def test_a_kill_within_equal_timestamps_repeats_them_and_skips_none(world: World
     assert [row[0] for row in world.rows()] == [20]
 
 
+@pytest.mark.parametrize("mode", [TIMED, BOTH, {"mode": "incrementing"}], ids=["timestamp", "both", "incrementing"])
+def test_a_pause_closes_the_select_and_the_next_one_goes_on(world: World, mode: dict[str, str]) -> None:
+    """Within equal timestamps, and within others."""
+    for number in range(10):
+        insert(world, number)
+        world.now_us += 1_000_000 * (number > 5)
+    source = world.begin(**mode, **{"batch.max.rows": "4", "db.fetch.size": "4"})
+    found: list[Any] = []
+    for _ in range(2):
+        batch = world.batch()
+        assert batch is not None
+        found += [row[0] for row in values(batch)]
+        assert source._open is not None
+        source.rest()
+        assert source._open is None
+        source.rest()
+    found += [row[0] for row in world.rows()]
+    assert sorted(found) == list(range(10))
+
+
 def test_two_equal_rows_without_a_key_are_two_rows(tmp_path: Path) -> None:
     world = World(tmp_path, "CREATE TABLE t (v INT, ts DATETIME NOT NULL)")
     world.begin(**TIMED)
