@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 import psycopg
 from psycopg import sql
 
-from cdc.sources.snapshot.progress import CHUNK_ROWS, Place
+from cdc.sources.snapshot.progress import CHUNK_BYTES, CHUNK_ROWS, Place
 
 from .connection import query
 from .options import PostgresConfig
@@ -123,5 +123,6 @@ FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_am a ON a.oid = c.relam WHERE
         step = min(max(1, CHUNK_ROWS // per_block), _MOST_BLOCKS)
         if fewest > 1:
             step = min(step, max(SMALLEST_BLOCKS, -(-blocks // fewest)))
-            step = min(step, max(1, RANGE_BYTES * blocks // max(1, _BLOCK_BYTES * blocks + toast_bytes)))
+        most_bytes = RANGE_BYTES if fewest > 1 else CHUNK_BYTES
+        step = min(step, max(1, most_bytes * blocks // max(1, _BLOCK_BYTES * blocks + toast_bytes)))
         return Extent(file, blocks, step, bool(whole) and self._streams_all)

@@ -22,7 +22,7 @@ from cdc.core.table import TableSchema
 from cdc.log import get_logger
 
 from .markers import PASSED, Passed, marked
-from .progress import CHUNK_ROWS, Place, Progress
+from .progress import CHUNK_BYTES, CHUNK_ROWS, Place, Progress
 from .schedule import Schedule, TableEnd, Unit
 from .told import Told
 
@@ -32,6 +32,8 @@ BATCH_BYTES: Final = 1 << 20
 """About how many bytes, of rows or of the log, one batch is made of."""
 _MESSAGE_BYTES: Final = 1000
 """What a message counts towards the bytes of a batch."""
+_WORTH: Final = 0.25
+"""The part of a chunk's size after which the end of a chunk is worth a commit."""
 _END: Final = object()
 
 
@@ -184,7 +186,8 @@ class InitialSnapshot(Generic[P]):
         self._during = during
         self._progress = progress or Progress()
         self._reached = self._progress
-        self._uncommitted = 0
+        self._uncommitted = 0.0
+        self._chunk_ended = False
         self._identity = identity
         self._max_records = max_records
         self._native = native
@@ -212,6 +215,7 @@ class InitialSnapshot(Generic[P]):
                 continue
             if isinstance(item, Progress):
                 self._reached = item
+                self._chunk_ended = self._chunk_ended or bool(item.table)
                 if not records and time.monotonic() >= deadline:
                     break  # long stretches of a table may be without rows
                 continue
@@ -232,10 +236,10 @@ class InitialSnapshot(Generic[P]):
                 counts[counter] = counts.get(counter, 0) + len(records) - before
         if not records and not self.done:
             return None
-        self._uncommitted += len(records)
-        worth = self._uncommitted >= CHUNK_ROWS
+        self._uncommitted += max(len(records) / CHUNK_ROWS, size / CHUNK_BYTES)
+        worth = self._uncommitted >= (_WORTH if self._chunk_ended else 1)
         if worth:
-            self._uncommitted = 0
+            self._uncommitted, self._chunk_ended = 0.0, False
         position = self.final if self.done else self._during(self._reached)
         return Batch(records, position, size, time.time_ns() // 1000, counts, commit_soon=worth,
                      native=None if self._native is None else records)

@@ -16,7 +16,7 @@ from cdc.core.row import Row, row_of
 from cdc.core.schema import INT64, Schema
 from cdc.core.table import TableId, TableSchema
 from cdc.sources.snapshot.initial import BATCH_BYTES, InitialSnapshot
-from cdc.sources.snapshot.progress import CHUNK_ROWS, KEY, Place, Progress
+from cdc.sources.snapshot.progress import CHUNK_BYTES, CHUNK_ROWS, KEY, Place, Progress
 
 SCHEMA = Schema(INT64)
 
@@ -343,3 +343,15 @@ def test_progress_is_committed_after_so_many_rows() -> None:
     rows = read("a", *[b"1"] * (CHUNK_ROWS + size))
     batches = drain(snapshot(rows, max_records=size))
     assert [batch.commit_soon for batch in batches] == [False, True, False, False]
+
+
+def test_progress_is_committed_after_so_many_bytes_too() -> None:
+    batches = drain(snapshot(read("a", *[b"1" * (CHUNK_BYTES // 4)] * 6)))
+    assert [batch.commit_soon for batch in batches] == [False, False, False, True, False, False, False]
+
+
+def test_progress_is_committed_at_the_end_of_a_chunk() -> None:
+    size = CHUNK_ROWS // 4
+    few = [b"1"] * size
+    batches = drain(snapshot(read("a", *few, Place("1"), *few, *few, Place("2"), b"1"), max_records=size))
+    assert [batch.commit_soon for batch in batches] == [False, True, False, True]
