@@ -21,7 +21,7 @@ from cdc.core.record import Record, SourceContext
 from cdc.core.row import Row
 from cdc.core.table import TableId, TableSchema
 from cdc.debezium.filters import Filters
-from cdc.sources.mysql.ddl.structure import Structures, TableStructure
+from cdc.sources.mysql.ddl.structure import ColumnDef, Structures, TableStructure
 from cdc.sources.shared.selection import captured_tables
 from cdc.sources.shared.window_rows import WindowRows, signal_table_of
 from cdc.sources.snapshot.background import Background
@@ -33,6 +33,7 @@ from cdc.sources.snapshot.chunk import (
     Chunk,
     Plan,
     StructureChangedError,
+    digest,
 )
 from cdc.sources.snapshot.copies import Copy, Key
 from cdc.sources.snapshot.requests import expand
@@ -72,8 +73,8 @@ class TablePlan:
     column_count: int
     shape: str
     known: TableStructure | None
-    made = ""
-    """Its creation time would differ after each ALTER TABLE, too."""
+    made: str
+    """Nothing tells the table from others of its name: its creation time would differ after each ALTER TABLE, too."""
 
 
 class MySqlChunks:
@@ -138,14 +139,14 @@ class MySqlChunks:
         fields = ", ".join(selects[index].format(quoted(structure.columns[index].name)) for index in indexes)
         unique = bool(structure.key) and set(structure.key) <= {column.name for column in columns}
         chunk = ChunkQuery(fields, quoted_table(structure.id), tuple(map(key_column, columns)), copy.condition)
-        self._watch(structure.id, True)
         return TablePlan(table, unique, tuple(column.name for column in columns), chunk, indexes,
-                         len(structure.columns), shape, structures.get(structure.id))
+                         len(structure.columns), shape, structures.get(structure.id), _order(structure, columns))
 
     def release(self, plan: Plan) -> None:
         self._watch(plan.table.id, False)
 
     def begins(self, plan: Plan) -> None:
+        self._watch(plan.table.id, True)
         self._began = began(self._changes().stream)
 
     def ask(self, plan: Plan, copy: Copy, rows: int, size_bytes: int) -> None:
@@ -311,6 +312,13 @@ def _shape_of(conn: Connection, id: TableId) -> str:
             return ""
         raise
     return _COUNTER.sub("", (rows[0][1] or b"").decode("utf-8", "replace"))
+
+
+def _order(structure: TableStructure, columns: Sequence[ColumnDef]) -> str:
+    """What the order by *columns* depends on, in short."""
+    return digest([(each.name, each.type_name, each.length, each.scale, each.charset,
+                    each.collation or (structure.collation if each.is_character else None), each.enum_values)
+                   for each in columns])
 
 
 def _text(raw: bytes | None) -> str | None:

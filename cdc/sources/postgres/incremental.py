@@ -31,6 +31,7 @@ from cdc.sources.snapshot.chunk import (
     Chunk,
     Plan,
     StructureChangedError,
+    digest,
 )
 from cdc.sources.snapshot.copies import Copy, Key
 from cdc.sources.snapshot.requests import expand
@@ -72,10 +73,7 @@ class TablePlan:
     column_count: int
     shape: str
     state: RelationState | None
-
-    @property
-    def made(self) -> str:
-        return str(self.oid)
+    made: str
 
 
 class PostgresChunks:
@@ -156,15 +154,16 @@ class PostgresChunks:
         unique = bool(own) and set(own) <= set(names) and not any(nullable[each] for each in own)
         chunk = ChunkQuery(select, source, where is not None, tuple((name, nullable[name]) for name in names),
                            copy.condition)
-        self._watch(oid, True)
         return TablePlan(table, unique, names, oid, chunk, indexes, tuple(columns.index(name) for name in names),
-                         len(columns), shape, state)
+                         len(columns), shape, state, f"{oid} {_order(conn, oid, names)}")
 
     def release(self, plan: Plan) -> None:
         assert isinstance(plan, TablePlan)
         self._watch(plan.oid, False)
 
     def begins(self, plan: Plan) -> None:
+        assert isinstance(plan, TablePlan)
+        self._watch(plan.oid, True)
         self._begins = True
 
     def ask(self, plan: Plan, copy: Copy, rows: int, size_bytes: int) -> None:
@@ -352,6 +351,12 @@ def _shape(conn: Connection, oid: int) -> str:
     return str(rows[0][0]) if rows else ""
 
 
+def _order(conn: Connection, oid: int, names: Sequence[str]) -> str:
+    """What the order by columns *names* of table *oid* depends on, in short."""
+    found = {str(name): (int(type), int(collation)) for name, type, collation in query(conn, _ORDER, oid)}
+    return digest([(name, found.get(name)) for name in names])
+
+
 _NAMES: Final = """\
 SELECT n.nspname::text, c.relname::text
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -365,7 +370,14 @@ WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND n.nspname || '.' ||
 
 _SHAPE: Final = """\
 SELECT n.nspname || '.' || c.relname || pg_catalog.md5(pg_catalog.string_agg(pg_catalog.concat_ws(
-    ',', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attisdropped), ';' ORDER BY a.attnum))
+    ',', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attcollation, a.attnotnull, a.attisdropped), ';'
+    ORDER BY a.attnum)) || coalesce((
+        SELECT pg_catalog.string_agg(i.indkey::text, ';' ORDER BY i.indexrelid) FROM pg_catalog.pg_index i
+        WHERE i.indrelid = c.oid AND i.indisunique), '')
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
-WHERE c.oid = %s::int8::oid GROUP BY n.nspname, c.relname"""
+WHERE c.oid = %s::int8::oid GROUP BY c.oid, n.nspname, c.relname"""
+
+_ORDER: Final = """\
+SELECT attname::text, atttypid::int8, attcollation::int8 FROM pg_catalog.pg_attribute
+WHERE attrelid = %s::int8::oid AND attnum > 0 AND NOT attisdropped"""

@@ -42,8 +42,8 @@ Action = Callable[[Signal], None]
 class Handler(Protocol):
     """What takes snapshots beside the stream. Called in the task's thread, apart from `snapshots`.
 
-    In any method it may call `Control.emit` and `Control.notify`: what it emits goes out before the record that is
-    about to.
+    In any method it may call `Control.emit`, `Control.notify` and `Control.commit_soon`: what it emits goes out before
+    the record that is about to.
     """
 
     def handle(self, signal: Signal) -> None:
@@ -77,8 +77,9 @@ class Handler(Protocol):
         """Whether it has something to do, so that `turn` should be called soon."""
         ...
 
-    def turn(self, *, idle: bool) -> None:
-        """Go on. *idle*: the log has had nothing since the last call."""
+    def turn(self, *, idle: bool, spare_s: float) -> None:
+        """Go on. *idle*: the source waited for the log since the last call, and it has had nothing. *spare_s*: how long
+        it waited, in seconds."""
         ...
 
     def close(self) -> None:
@@ -145,7 +146,7 @@ class Control:
 
     # -- the task's thread ----------------------------------------------------------------------------------------
 
-    def turn(self, *, streaming: bool = True, idle: bool = False) -> None:
+    def turn(self, *, streaming: bool = True, idle: bool = False, spare_s: float = 0.0) -> None:
         """Act on the signals that wait. Before the stream begins, those about snapshots go on waiting, and all behind
         them that come from the same channel: its mark covers what is before it. *idle*: as in `Handler.turn`."""
         held: set[str] = set()
@@ -160,7 +161,7 @@ class Control:
                 self._marks = {**self._marks, **signal.mark}
                 self._changed = True
         if streaming and self.handler is not None:
-            self.handler.turn(idle=idle)
+            self.handler.turn(idle=idle, spare_s=spare_s)
 
     @property
     def active(self) -> bool:
@@ -173,7 +174,7 @@ class Control:
         return self._changed or bool(self._out)
 
     def taken(self) -> bool:
-        """Whether the offset has changed by a signal that can come again. Asked once for each batch."""
+        """Whether the offset has changed by more than the stream's place. Asked once for each batch."""
         changed, self._changed = self._changed, False
         return changed
 
@@ -198,6 +199,10 @@ class Control:
     def emit(self, record: Record | Message) -> None:
         """*record* goes out next."""
         self._out.append(record)
+
+    def commit_soon(self) -> None:
+        """The offset is to be committed once what was emitted so far is delivered: it saves work after a restart."""
+        self._changed = True
 
     def notify(self, aggregate_type: str, type: str, data: Mapping[str, str] | None = None, *, id: str = "") -> None:
         """Tell that *type* has happened. *id*: that of the signal, if there was one."""

@@ -160,6 +160,7 @@ class LogSource(ABC, Generic[P]):
         self._reached: LogPosition | None = None
         self._told: Told | None = None
         self._idle = False
+        self._spare_s = 0.0
         self._mode = mode_of(settings)
         self._copies_rows = self._mode.first
         self._streams = self._mode.streams
@@ -489,13 +490,15 @@ class LogSource(ABC, Generic[P]):
         if monitor is not None and monitor.failure is not None:
             raise monitor.failure
         control = self.control
-        control.turn(idle=self._idle)
-        self._idle = False
+        control.turn(idle=self._idle, spare_s=self._spare_s)
+        self._idle, self._spare_s = False, 0.0
         if self._next_frame >= len(self._frames) and not self._pending():
-            wait_s = min(timeout, _TURN_S) if control.active else timeout
-            self._frames = self._take(reader, 0 if control.due else wait_s)
+            wait_s = 0.0 if control.due else min(timeout, _TURN_S) if control.active else timeout
+            began = time.monotonic()
+            self._frames = self._take(reader, wait_s)
+            self._spare_s = time.monotonic() - began
             self._next_frame = 0
-            self._idle = not self._frames
+            self._idle = not self._frames and wait_s > 0
             if not self._frames and not control.due and not self._heartbeat_due():
                 return None
         self._next_frame, batch = self._read_batch(self._frames, self._next_frame)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -39,7 +40,8 @@ class Plan(Protocol):
         ...
     @property
     def made(self) -> str:
-        """Tells the table from others that had or will have its name; empty where the database cannot tell."""
+        """Tells the table from others that had or will have its name, where the database can tell, and the order of its
+        rows from others: a key names a place in one table and one order only."""
         ...
 
 
@@ -55,6 +57,11 @@ class Chunk:
     shows: Any
 
 
+def digest(what: object) -> str:
+    """Another text for another *what*, and a short one."""
+    return hashlib.blake2b(repr(what).encode(), digest_size=8).hexdigest()
+
+
 class StructureChangedError(Exception):
     """The table has another structure than the one that the plan was made for."""
 
@@ -67,11 +74,10 @@ class ChunkReader(Protocol):
         """The captured tables that *patterns* name, in their order. A pattern that names none stands for itself."""
 
     def plan(self, copy: Copy) -> Plan | str:
-        """How to read a table, as it is now; or why it cannot be read. From now on its changes are watched. Raises
-        SourceError."""
+        """How to read a table, as it is now; or why it cannot be read. Raises SourceError."""
 
     def release(self, plan: Plan) -> None:
-        """The table is no longer watched."""
+        """The table is no longer watched. May be called again."""
 
     def ask(self, plan: Plan, copy: Copy, rows: int, size_bytes: int) -> None:
         """Begin to read the *rows* rows after `copy.after`, up to `copy.upto`, but not many more than *size_bytes*.
@@ -87,7 +93,7 @@ class ChunkReader(Protocol):
         """Whether the stream has another structure of the table since `plan`."""
 
     def begins(self, plan: Plan) -> None:
-        """Changes of the table are seen from now on; those that the stream brought before are not known."""
+        """The table is watched from now on; its changes that the stream brought before are not known."""
 
     def joins(self, chunk: Chunk) -> bool:
         """Whether *chunk* shows all that the stream told before `begins`."""

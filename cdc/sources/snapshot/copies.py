@@ -20,6 +20,9 @@ COLLECTIONS: Final = _PREFIX + "collections"
 CORRELATION: Final = _PREFIX + "correlation_id"
 PROGRESS: Final = _PREFIX + "progress"
 
+Asked = tuple[str, str]
+"""A copy by the id of its signal and the name of its table."""
+
 Key = tuple[str | None, ...]
 """The columns that a copy goes by, of one row, as the server writes them; None is null."""
 
@@ -42,13 +45,19 @@ class Copy:
     rows: int = 0
     made: str = ""
 
+    @property
+    def asked(self) -> Asked:
+        return self.id, self.name
+
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """Those that are not complete, in order; the first one is being read."""
+    """Those that are not complete, in order; the first one is being read. *stopping*: those that end once the chunk
+    that is being read has gone out."""
 
     waiting: tuple[Copy, ...] = ()
     paused: bool = False
+    stopping: frozenset[Asked] = frozenset()
 
     def names(self) -> str:
         """Of the first one's request, for notifications."""
@@ -59,7 +68,8 @@ class Copies:
             return {}
         collections = [{f"{COLLECTIONS}_id": each.name, f"{COLLECTIONS}_additional_condition": each.condition,
                         f"{COLLECTIONS}_surrogate_key": each.surrogate} for each in self.waiting]
-        progress = {"copies": [asdict(each) for each in self.waiting], "paused": self.paused}
+        progress = {"copies": [asdict(each) for each in self.waiting], "paused": self.paused,
+                    "stopping": sorted(self.stopping)}
         return {COLLECTIONS: _json(collections), CORRELATION: self.waiting[0].id, PROGRESS: pack(_json(progress))}
 
     @classmethod
@@ -68,7 +78,8 @@ class Copies:
         try:
             if offset.get(PROGRESS):
                 progress = json.loads(unpack(str(offset[PROGRESS])))
-                return cls(tuple(map(_copy, progress["copies"])), bool(progress["paused"]))
+                return cls(tuple(map(_copy, progress["copies"])), bool(progress["paused"]),
+                           frozenset((str(id), str(name)) for id, name in progress.get("stopping", ())))
             if offset.get(COLLECTIONS):
                 return cls(tuple(
                     Copy(str(offset.get(CORRELATION) or ""), str(each[f"{COLLECTIONS}_id"]),

@@ -16,7 +16,7 @@ from cdc.core.record import Message, Record
 from cdc.log import get_logger
 
 from .chunk import EMPTY, SUCCEEDED
-from .copies import Copies, Copy, shown
+from .copies import Asked, Copies, Copy, shown
 
 log = get_logger(__name__)
 
@@ -28,6 +28,8 @@ class Teller(Protocol):
 
     def notify(self, aggregate_type: str, type: str, data: Mapping[str, str] | None = None, *,
                id: str = "") -> None: ...
+
+    def commit_soon(self) -> None: ...
 
 
 class CopyQueue:
@@ -60,7 +62,8 @@ class CopyQueue:
                      tables=len(copies.waiting), paused=copies.paused)
 
     def add(self, asked: Sequence[Copy]) -> None:
-        waiting = {replace(each, id=asked[0].id) for each in self.copies.waiting} if asked else set()
+        waiting = {replace(each, id=asked[0].id) for each in self.copies.waiting
+                   if each.asked not in self.copies.stopping} if asked else set()
         copies = tuple(each for each in dict.fromkeys(asked) if each not in waiting)
         if len(copies) < len(asked):
             log.info("incremental_snapshot_merged", id=asked[0].id, tables=len(asked) - len(copies),
@@ -69,6 +72,7 @@ class CopyQueue:
             return
         first = not self
         self.copies = replace(self.copies, waiting=self.copies.waiting + copies)
+        self._teller.commit_soon()
         if first:
             self._start()
 
@@ -76,11 +80,17 @@ class CopyQueue:
         """In place of the first."""
         self.copies = replace(self.copies, waiting=(copy, *self.copies.waiting[1:]))
 
+    def sent(self, copy: Copy) -> None:
+        """In place of the first, whose next chunk has gone out. A restart begins after it, once that is committed."""
+        self.put(copy)
+        self._teller.commit_soon()
+
     def hold(self, paused: bool) -> bool:
         """Whether that changes anything."""
         if not self or self.paused == paused:
             return False
         self.copies = replace(self.copies, paused=paused)
+        self._teller.commit_soon()
         self.tell("PAUSED" if paused else "RESUMED")
         return True
 
@@ -94,10 +104,16 @@ class CopyQueue:
         self._done.append(_status(copy, "done" if status in (SUCCEEDED, EMPTY) else status))
         self._left(self.copies.waiting[1:], "completed")
 
-    def stop(self, names: Collection[str]) -> None:
-        """The copies of the tables *names* are given up."""
-        found = [each for each in self.copies.waiting if each.name in names]
-        left = tuple(each for each in self.copies.waiting if each.name not in names)
+    def stop_later(self, copies: Collection[Asked]) -> None:
+        """`stop` is to be called for *copies*, by the next process if this one does not come to it."""
+        self.copies = replace(self.copies, stopping=self.copies.stopping | frozenset(copies))
+        self._teller.commit_soon()
+
+    def stop(self, copies: Collection[Asked]) -> None:
+        """The *copies* are given up."""
+        found = [each for each in self.copies.waiting if each.asked in copies]
+        left = tuple(each for each in self.copies.waiting if each.asked not in copies)
+        self.copies = replace(self.copies, stopping=self.copies.stopping - frozenset(copies))
         if not found:
             return
         log.info("incremental_snapshot_stopped", tables=[each.name for each in found])
@@ -140,6 +156,7 @@ class CopyQueue:
             self.tell("COMPLETED", {})
             self._last = SnapshotStatus(id, "incremental", state, tuple(self._done), self._started_ms)
         self.copies = replace(self.copies, waiting=left) if left else Copies()
+        self._teller.commit_soon()
         if left and ended:
             self._start()
 

@@ -29,8 +29,9 @@ from cdc.core.table import TableId
 from cdc.log import get_logger
 
 from .chunk import EMPTY, SQL_EXCEPTION, SUCCEEDED, Chunk, ChunkReader, Plan, StructureChangedError
-from .copies import Copies, Copy, Key, shown
+from .copies import Asked, Copies, Copy, Key, shown
 from .copy_queue import CopyQueue, Teller
+from .pace import Pace
 from .requests import Request, RequestError, matches, parse_request, parse_stop
 from .window import Identity, Touched, UnknownKeyError
 
@@ -66,7 +67,7 @@ class IncrementalSnapshot:
 
     def __init__(self, reader: ChunkReader, teller: Teller, *, chunk_rows: int, wait_s: float = 0.0,
                  marked: bool = False, clock: Callable[[], float] = time.monotonic,
-                 blocking: Callable[[Request], None] | None = None) -> None:
+                 blocking: Callable[[Request], None] | None = None, pace: Pace | None = None) -> None:
         self._reader = reader
         self._teller = teller
         self._chunk_rows = chunk_rows
@@ -75,12 +76,13 @@ class IncrementalSnapshot:
         self._clock = clock
         self._blocking = blocking
         self._queue = CopyQueue(teller)
+        self._pace = pace or Pace(clock)
+        self._resting = False
         self._plan: Plan | None = None
         self._identity = Identity()
         self._touched = Touched()
         self._asked = False
         self._window: _Window | None = None
-        self._stopping: set[str] = set()
         self._pause_s = 0.0
         self._again_at = 0.0
         self._changes = 0
@@ -103,18 +105,19 @@ class IncrementalSnapshot:
             log.warning("signal_ignored", id=signal.id, type=signal.type, channel=signal.channel, why=str(exc))
 
     def watches(self, id: TableId) -> bool:
-        return self._plan is not None and self._plan.table.id == id
+        return self._plan is not None and not self._resting and self._plan.table.id == id
 
     def passed(self, record: Record) -> None:
         plan = self._plan
-        if plan is not None and record.table.id == plan.table.id:
+        if plan is not None and not self._resting and record.table.id == plan.table.id:
             self._touch(record)
         if self._marked and self._window is not None and self._reader.closes(record):
             self._emit(self._window)
             self._work()
 
-    def turn(self, *, idle: bool) -> None:
-        """Go on. *idle*: the stream has had nothing since the last call."""
+    def turn(self, *, idle: bool, spare_s: float = 0.0) -> None:
+        """Go on. *idle*, *spare_s*: as in `Handler.turn`."""
+        self._pace.turn(idle=idle, spare_s=spare_s)
         if not idle:
             self._busy_at = self._clock()
         self._work()
@@ -129,6 +132,7 @@ class IncrementalSnapshot:
 
     def restore(self, offset: Mapping[str, Any]) -> None:
         self._queue.restore(Copies.from_offset(offset))
+        self._pace.begins()
 
     def snapshots(self) -> Sequence[SnapshotStatus]:
         return self._queue.snapshots()
@@ -144,26 +148,30 @@ class IncrementalSnapshot:
                 raise RequestError("blocking snapshots are not supported; ask for one of the type incremental")
             self._blocking(request)
             return
+        if not self._queue:
+            self._pace.begins()
         self._queue.add([Copy(request.id, name, request.condition(name), request.surrogate)
                          for name in self._reader.names(request.patterns)])
         self._work()
 
     def _stop(self, patterns: Sequence[str] | None) -> None:
         waiting = self._queue.copies.waiting
-        chosen = {each.name for each in waiting if patterns is None or any(matches(one, each.name) for one in patterns)}
-        if waiting and waiting[0].name in chosen and (self._window is not None or self._asked):
-            self._stopping |= chosen  # the chunk that is being read still goes out
+        chosen = frozenset(each.asked for each in waiting
+                           if patterns is None or any(matches(one, each.name) for one in patterns))
+        if waiting and waiting[0].asked in chosen and (self._window is not None or self._asked):
+            self._queue.stop_later(chosen)  # the chunk that is being read still goes out
         else:
             self._stopped(chosen)
 
-    def _stopped(self, names: set[str]) -> None:
-        if self._queue and self._queue.first.name in names:
+    def _stopped(self, copies: frozenset[Asked]) -> None:
+        if self._queue and self._queue.first.asked in copies:
             self._drop_plan()
-        self._queue.stop(names)
+        self._queue.stop(copies)
 
     # -- the stream -----------------------------------------------------------------------------------------------
 
     def _touch(self, record: Record) -> None:
+        self._pace.change()
         by, window = self._reader.by(record), self._window
         seen = window is not None and self._reader.sees(window.chunk, by)
         try:
@@ -194,18 +202,33 @@ class IncrementalSnapshot:
             return True
         if self._asked:
             return self._take(self._wait_s)
-        if self._stopping:
-            stopping, self._stopping = self._stopping, set()
-            self._stopped(stopping)
+        if self._queue.copies.stopping:
+            self._stopped(self._queue.copies.stopping)
             return True
         if self._queue.paused:
             self._drop_plan()
         if not self._queue or self._queue.paused or self._clock() < self._again_at:
             return False
+        if self._pace.rests:
+            self._rest()
+            return False
         if self._plan is None:
             return self._begin(self._queue.first)
+        if self._resting:
+            self._watch_again(self._plan)
         self._ask(self._plan)
         return True
+
+    def _rest(self) -> None:
+        """Let the stream read the table's changes as fast as those of others, if there are many."""
+        if self._plan is not None and not self._resting and self._pace.heavy:
+            self._resting = True
+            self._reader.release(self._plan)
+
+    def _watch_again(self, plan: Plan) -> None:
+        self._resting = False
+        self._touched = Touched()
+        self._reader.begins(plan)
 
     def _begin(self, copy: Copy) -> bool:
         try:
@@ -217,7 +240,7 @@ class IncrementalSnapshot:
             return True
         if copy.made and copy.made != plan.made:
             log.info("incremental_snapshot_table_again", id=copy.id, table=copy.name, rows=copy.rows,
-                     why="it was made again, or is another table of the same name")
+                     why="it was made again, is another table of the same name, or has its rows in another order")
             self._queue.put(replace(copy, after=None, upto=None, rows=0, made=""))
         self._plan = plan
         self._identity = Identity(() if plan.table.key else plan.identity)
@@ -234,6 +257,7 @@ class IncrementalSnapshot:
             self._rows = max(1, self._rows // 2)
             self._reader.begins(plan)
         self._touched.ask()
+        self._pace.asks()
         more = not plan.unique  # one row more tells whether the others of its key are all here
         self._reader.ask(plan, self._queue.first, self._rows + more, CHUNK_BYTES)
         self._asked = True
@@ -299,7 +323,7 @@ class IncrementalSnapshot:
                 kept.setdefault(key, []).append(row)  # more than one if message.key.columns is not unique
         self._window = _Window(chunk, kept, len(rows), rows[-1][0], ended or rows[-1][0] == chunk.upto)
         self._busy_at = self._clock()
-        if copy.name not in self._stopping:
+        if copy.asked not in self._queue.copies.stopping:
             self._queue.tell("IN_PROGRESS", {
                 "data_collections": self._queue.copies.names(), "current_collection_in_progress": copy.name,
                 "maximum_key": shown(chunk.upto or ()), "last_processed_key": shown(rows[-1][0])})
@@ -319,9 +343,10 @@ class IncrementalSnapshot:
                 self._teller.emit(Record(READ, plan.table, None, row, row,
                                          self._reader.context(plan), ()))
         self._window = None
+        self._pace.ends()
         copy = self._queue.first
-        self._queue.put(replace(copy, after=window.last, rows=copy.rows + window.count))
-        if copy.name not in self._stopping and window.ended:
+        self._queue.sent(replace(copy, after=window.last, rows=copy.rows + window.count))
+        if copy.asked not in self._queue.copies.stopping and window.ended:
             self._end_table(SUCCEEDED)
 
     # -- ends -----------------------------------------------------------------------------------------------------
@@ -337,6 +362,7 @@ class IncrementalSnapshot:
         if self._asked:
             self._reader.forget()
         self._asked, self._window = False, None
+        self._resting = False
         self._touched = Touched()
         if plan is not None:
             self._reader.release(plan)

@@ -64,7 +64,7 @@ class Recording:
 
     active = False
 
-    def turn(self, *, idle: bool) -> None:
+    def turn(self, *, idle: bool, spare_s: float) -> None:
         pass
 
     def close(self) -> None:
@@ -224,3 +224,10 @@ def test_data_may_be_an_object_its_text_or_nothing() -> None:
     assert parse_signal({"id": 3, "type": "log", "data": {"a": 1}}, "file") == Signal("3", "log", {"a": 1}, "file")
     assert parse_signal({"type": "log", "data": '{"a": 1}'}, "file") == Signal("", "log", {"a": 1}, "file")
     assert parse_signal({"type": "log"}, "file") == Signal("", "log", {}, "file")
+
+
+def test_a_commit_that_is_asked_for_belongs_to_the_next_batch() -> None:
+    world = World()
+    world.control.commit_soon()
+    assert world.control.due
+    assert (world.control.taken(), world.control.taken(), world.control.due) == (True, False, False)

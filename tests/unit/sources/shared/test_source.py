@@ -473,6 +473,18 @@ def test_signals_about_snapshots_wait_for_the_stream(caplog: pytest.LogCaptureFi
     assert batch.position.offset()["signal_kafka"] == "t/0/5"
 
 
+def test_who_copies_beside_the_stream_hears_when_it_had_nothing() -> None:
+    source = streaming()
+    handler = source.control.handler = Mock(**{"offset.return_value": {}, "active": True})
+    source.poll(1)
+    source.reader.frames = [[b"a"]]
+    source.poll(1)
+    source.control.commit_soon()
+    source.poll(1)  # does not wait for the log
+    source.poll(1)
+    assert [call.kwargs["idle"] for call in handler.turn.call_args_list] == [False, True, False, False]
+
+
 # -- tables that were added -------------------------------------------------------------------------------------------
 
 WIDER = Config(table_include_list=("orders", "items"))

@@ -208,7 +208,6 @@ class Reader:
         name = copy.name.partition(".")[2]
         if name not in self.server.rows:
             return "UNKNOWN_SCHEMA"
-        self.watched = name
         self.seen_structure = self.server.structure
         return SimulatedPlan(self.server.schemas[name], copy.surrogate is not None, self.server.structure,
                              self.server.made.get(name, ""))
@@ -217,6 +216,7 @@ class Reader:
         self.watched = None
 
     def begins(self, plan: Any) -> None:
+        self.watched = plan.table.id.table
         self.began = self.stream
 
     def ask(self, plan: Any, copy: Copy, rows: int, size_bytes: int) -> None:

@@ -12,6 +12,7 @@ from cdc.core import control
 from cdc.core.control import Signal
 from cdc.core.record import Message, Record
 from cdc.sources.snapshot.incremental import IncrementalSnapshot
+from cdc.sources.snapshot.pace import BEHIND_S, MANY, SHARE, Pace
 from tests.unit.sources.snapshot.simulated import Reader, Server, apply, records_of, values_of
 
 
@@ -19,6 +20,7 @@ class Teller:
     def __init__(self) -> None:
         self.out: list[Record] = []
         self.told: list[tuple[str, str, dict[str, str]]] = []
+        self.soon = False
 
     def emit(self, record: Record | Message) -> None:
         assert isinstance(record, Record)
@@ -28,19 +30,23 @@ class Teller:
         assert aggregate_type == control.INCREMENTAL
         self.told.append((id, type, dict(data or {})))
 
+    def commit_soon(self) -> None:
+        self.soon = True
+
 
 class Run:
     """One process: a stream over the server's log, with the snapshot beside it. `delivered`: records with the offset
     that holds once they are delivered."""
 
     def __init__(self, server: Server, offset: dict[str, Any], *, failures: float = 0.0, chunk_rows: int = 3,
-                 wait_s: float = 0.0) -> None:
+                 wait_s: float = 0.0, many: float = MANY) -> None:
         self.server = server
         self.reader = Reader(server, failures)
         self.teller = Teller()
         self.now = 0.0
         self.snapshot = IncrementalSnapshot(self.reader, self.teller, chunk_rows=chunk_rows, wait_s=wait_s,
-                                            clock=lambda: self.now)
+                                            clock=lambda: self.now, pace=Pace(lambda: self.now, many))
+        self.idle = False
         self.at: tuple[int, int] = offset.get("at", (0, 0))
         self.reader.stream = self.at[0]
         self.snapshot.restore(offset)
@@ -56,7 +62,7 @@ class Run:
         number, change = self.at
         most = rand.choice((1, 2, 5, 20))
         items: list[Record] = []
-        self.snapshot.turn(idle=False)
+        self.snapshot.turn(idle=self.idle, spare_s=rand.choice((0.0, 0.0, 0.01)))
         out, self.teller.out = self.teller.out, []
         while number < len(self.server.log) and len(items) < most:
             records = records_of(self.server, self.server.log[number])[change:change + most - len(items)]
@@ -65,12 +71,14 @@ class Run:
             if change >= len(records_of(self.server, self.server.log[number])):
                 number, change = number + 1, 0
         for each in items:
-            self.snapshot.passed(each)
+            if self.snapshot.watches(each.table.id):
+                self.snapshot.passed(each)
             out += self.teller.out
             self.teller.out = []
             out.append(each)
         self.at = number, change
         self.reader.stream = number
+        self.idle = not items
         self.delivered.append((out, {"at": self.at, **self.snapshot.offset()}))
 
 
@@ -86,6 +94,7 @@ def simulate(seed: int) -> None:
     keys = rand.choice((8, 20, 40))
     truncates, failures = rand.random() < 0.3, rand.choice((0.0, 0.2))
     kills, ddl = rand.random() < 0.6, rand.random() < 0.2
+    many = rand.choice((MANY, 0.0))
     for _ in range(rand.choice((30, 120))):
         server.write(keys)
     server.show()
@@ -95,7 +104,7 @@ def simulate(seed: int) -> None:
     if visible:  # the stream began where everything before was visible
         server.show(all=True)
     run = Run(server, {"at": (start, 0)}, failures=failures, chunk_rows=rand.choice((1, 2, 3, 7, 100)),
-              wait_s=rand.choice((0.0, 1.0)))
+              wait_s=rand.choice((0.0, 1.0)), many=many)
     request: dict[str, Any] = {"data-collections": [f"db.{each}" for each in tables]}
     if rand.random() < 0.2:
         request["surrogate-key"] = "s"
@@ -129,7 +138,7 @@ def simulate(seed: int) -> None:
                 for each in records:
                     apply(topic, each)
             offset = run.delivered[committed][1] if committed is not None else {"at": run.at, **run.snapshot.offset()}
-            run = Run(server, offset, failures=failures, chunk_rows=rand.choice((1, 3, 100)))
+            run = Run(server, offset, failures=failures, chunk_rows=rand.choice((1, 3, 100)), many=many)
             newest.clear()
             if asked and not run.snapshot.offset():  # its channel gives it again
                 run.signal(control.EXECUTE_SNAPSHOT, request)
@@ -179,3 +188,74 @@ def test_a_table_that_takes_the_name_of_another_one_is_read_from_its_start(resta
         delivered.append(run.delivered[-1])
     rows = [values_of(each) for records, _ in delivered for each in records]
     assert {key for key, version, _ in rows if version == 2} == {1, 2, 30}
+
+
+def test_each_chunk_asks_for_a_commit() -> None:
+    server = Server(random.Random(1), ["a"])
+    server.rows["a"] = {key: (key, 1, 0) for key in range(6)}
+    run = Run(server, {}, chunk_rows=2)
+    run.signal(control.EXECUTE_SNAPSHOT, {"data-collections": ["db.a"]})
+    asked = []
+    run.poll()
+    while run.snapshot.active:
+        run.teller.soon = False
+        run.reader.work()
+        run.poll()
+        asked += [run.teller.soon] if run.delivered[-1][0] else []
+    assert asked == [True] * 3
+
+
+class Busy:
+    """A stream that always has something, with a snapshot beside it. `chunks`: when each was asked for."""
+
+    def __init__(self, *, spare: float = 0.0) -> None:
+        self.now = 100.0
+        self.spare = spare
+        self.pace = Pace(lambda: self.now)
+        self.pace.begins()
+        self.begun = self.now
+        self.chunks: list[float] = []
+
+    def goes_on(self, seconds: float, took: float = 0.1, changes: int = 0) -> None:
+        until = self.now + seconds
+        while self.now < until:
+            self.pace.turn(idle=False, spare_s=self.spare * 0.01)
+            if not self.pace.rests:
+                self.chunks.append(self.now - self.begun)
+                self.pace.asks()
+                for _ in range(changes):
+                    self.pace.change()
+                self.now += took
+                self.pace.ends()
+            self.now += 0.01
+
+
+def test_a_busy_stream_has_most_of_the_time() -> None:
+    busy = Busy()
+    busy.goes_on(BEHIND_S - 0.1)
+    assert busy.chunks == [], "it may be behind, so that a chunk would wait for it"
+    busy.goes_on(10)
+    assert 9 <= len(busy.chunks) <= 11
+    assert sum(0.1 for _ in busy.chunks) < 10.2 / SHARE
+
+
+def test_a_stream_with_time_to_spare_is_not_waited_for() -> None:
+    busy = Busy(spare=0.8)
+    busy.goes_on(BEHIND_S + 3.1)
+    assert len(busy.chunks) > 6
+
+
+def test_a_moment_without_work_ends_the_rest() -> None:
+    busy = Busy()
+    busy.goes_on(1)
+    busy.pace.turn(idle=True, spare_s=0.01)
+    busy.goes_on(0.5)
+    assert len(busy.chunks) == 5
+
+
+def test_many_changes_of_the_table_are_read_in_c_meanwhile() -> None:
+    busy = Busy()
+    busy.goes_on(BEHIND_S + 0.1, changes=400)
+    assert not busy.pace.heavy
+    busy.goes_on(2, changes=600)
+    assert busy.pace.heavy

@@ -82,6 +82,7 @@ class World:
         for table in ("a", "b"):
             self.server.rows[table] = {key: (key, key, 0) for key in range(1, 7)}
         self.run = Run(self.server, {}, chunk_rows=2)
+        self.polls(2)  # nothing to do
 
     def execute(self, *names: str, id: str = "s", **data: Any) -> None:
         self.run.signal(control.EXECUTE_SNAPSHOT, {"data-collections": list(names), **data}, id)
@@ -149,6 +150,26 @@ def test_all_is_stopped() -> None:
     assert world.told() == ["STARTED db.a,db.b", "COMPLETED", "ABORTED db.a,db.b"]
     assert (world.run.snapshot.offset(), world.run.snapshot.active) == ({}, False)
     assert world.run.snapshot.snapshots()[-1].state == "stopped"
+
+
+def test_a_stop_that_waits_for_a_chunk_holds_after_a_restart() -> None:
+    world = World()
+    world.execute("db.a", "db.b")
+    world.run.signal(control.STOP_SNAPSHOT, {"data-collections": ["db.a"]})
+    world.run.poll()  # the chunk is not there yet
+    assert world.told() == ["STARTED db.a,db.b"]
+    world.run = Run(world.server, world.run.delivered[-1][1], chunk_rows=2)
+    assert world.polls(12) == [1, 2, 3, 4, 5, 6]
+    assert world.told() == ["ABORTED db.a", "TABLE_SCAN_COMPLETED db.b", "COMPLETED"]
+
+
+def test_a_table_that_is_asked_for_again_after_the_stop_is_copied() -> None:
+    world = World()
+    world.execute("db.a", id="one")
+    world.run.signal(control.STOP_SNAPSHOT)
+    world.execute("db.a", id="two")
+    assert world.polls(20)[-6:] == [1, 2, 3, 4, 5, 6]
+    assert [(each.id, each.state) for each in world.run.snapshot.snapshots()] == [("two", "completed")]
 
 
 def test_requests_wait_for_each_other() -> None:
