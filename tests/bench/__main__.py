@@ -6,6 +6,7 @@
 Drains one backlog by workload with `cdc run` into Kafka, and beside it, in turn, what reads the same log into nothing
 (`pg_recvlogical`, `mysqlbinlog --raw`, COPY) and a bare producer of the same messages. It prints each rate, CPU time by
 thread, memory and bytes, and the medians of the paired ratios. A sample is void unless its topic is right (`gate.py`).
+W11 and W12 are W1 beside an incremental snapshot; they say how many rows it copied meanwhile.
 With --peer, W1, W2 and W5 run in Kafka Connect with the real Debezium and Confluent's AvroConverter, too.
 `--threads 2 4` drains W5 with so many readers, too. W7 is latency at 1000 transactions a second, W8 the start. Say the
 load of the machine with the figures; it is printed.
@@ -171,9 +172,14 @@ class Bench:
 
     def _drain(self, name: str, workload: Workload, rows: int) -> Drained:
         topic = self.database.topic(name)
+        beside = topic.replace("orders", workload.beside) if workload.beside else ""
         with self.database.draining(name, workload) as connector:
             drained = self.sinks.drain(name, connector, topic, rows,
-                                       lambda path: None if workload.snapshot else self.database.offsets(path, name))
+                                       lambda path: None if workload.snapshot else self.database.offsets(path, name),
+                                       beside.removeprefix(f"{name}."))
+        if beside:
+            print(f"  {beside}: {gate.copied(self.sinks.kafka.bootstrap, beside, workload, self.sinks.registry.url)}"
+                  " rows were copied meanwhile", flush=True)
         plain = gate.check(self.database, workload, self.sinks.kafka.bootstrap, self.sinks.registry.url, topic, rows)
         print(f"  {topic}: right; bytes a record {plain / rows:.0f}, at the broker "
               f"{self.sinks.log_bytes(topic) / rows:.0f}", flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -84,10 +85,17 @@ class Sinks:
         self.settings = settings
 
     def drain(self, name: str, connector: Mapping[str, object], topic: str, rows: int,
-              prepare: Callable[[Path], None] = lambda offsets: None) -> Drained:
-        """Run *connector* as *name* until *topic* has *rows* records. *prepare* may fill the offset file before."""
+              prepare: Callable[[Path], None] = lambda offsets: None, copied: str = "") -> Drained:
+        """Run *connector* as *name* until *topic* has *rows* records. *prepare* may fill the offset file before.
+        *copied*: a table that it copies meanwhile."""
         with tempfile.TemporaryDirectory() as folder:
             prepare(Path(folder, "offsets"))
+            signals = Path(folder, "signals")
+            if copied:
+                request = {"id": "1", "type": "execute-snapshot", "data": {"data-collections": [copied]}}
+                signals.write_text(json.dumps(request) + "\n")
+                connector = {**connector, "signal.enabled.channels": "file", "signal.file": signals,
+                             "signal.poll.interval.ms": 50}
             with self.run(Path(folder), {"name": name, **connector}) as process:
                 return self.watch(topic, rows, process.pid, lambda: process.poll() is None)
 

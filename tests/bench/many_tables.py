@@ -1,11 +1,12 @@
 """What a database with very many tables costs: start, snapshot, the start after it, memory, bytes of the offset.
 
-    python -m tests.bench.many_tables postgres|mysql|mariadb [--tables 20000] [--captured few all] [--columns 8]
+    python -m tests.bench.many_tables postgres|mysql|mariadb [--tables 20000] [--filled 20] [--captured few all]
+                                      [--columns 8]
     python -m tests.bench.many_tables mysql --serve
     python -m tests.bench.many_tables mysql --port N
 
-All tables but the 20 named `filled_…` are empty. `few` captures those 20, `all` captures all tables. `--serve` makes
-the tables and leaves the server running; `--port` measures such a server.
+All tables but those named `filled_…` are empty. `few` captures those, `all` captures all tables. `--serve` makes the
+tables and leaves the server running; `--port` measures such a server.
 """
 
 from __future__ import annotations
@@ -38,7 +39,6 @@ _TYPES: Final = {
     "mysql": ("varchar(20)", "decimal(12,2) NOT NULL DEFAULT 0", "text", "datetime(3)", "tinyint(1) NOT NULL",
               "bigint", "date", "double"),
 }
-_FILLED: Final = 20
 _ROWS: Final = 100
 _THREADS: Final = 4
 _CONNECTORS: Final = {"postgres": "postgresql.PostgresConnector", "mysql": "mysql.MySqlConnector",
@@ -62,10 +62,10 @@ def create_statement(kind: str, name: str, columns: int) -> str:
     return f"CREATE TABLE {name} (id int PRIMARY KEY, {', '.join(listed)})"
 
 
-def fill(kind: str, port: int, tables: int, columns: int) -> None:
+def fill(kind: str, port: int, tables: int, columns: int, filled: int) -> None:
     with contextlib.closing(connect(kind, port, None)) as connection:
         execute(connection, "CREATE DATABASE shop")
-    names = [f"filled_{number:02}" if number < _FILLED else f"t{number:05}" for number in range(tables)]
+    names = [f"filled_{number:02}" if number < filled else f"t{number:05}" for number in range(tables)]
     required = {1: "0", 4: "false"}
     values = ", ".join(required.get(number % 8, "NULL") for number in range(columns))
 
@@ -177,13 +177,13 @@ def record_bytes(folder: Path) -> tuple[int, int]:
     return record, record + parts
 
 
-def measure(kind: str, port: int, captured: str) -> None:
+def measure(kind: str, port: int, captured: str, filled: int) -> None:
     with clean(kind, port) as folder:
         connector = configuration(kind, port, captured)
         run = Run(folder, connector)
         planned = run.seconds_to('"snapshot_started"')
         streams = run.seconds_to('"streaming_started"')
-        records = _FILLED * _ROWS
+        records = filled * _ROWS
         copied = run.seconds_to_rows(records)
         with contextlib.closing(connect(kind, port)) as connection:
             execute(connection, "DELETE FROM filled_00 WHERE id = 0")
@@ -218,6 +218,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("kind", choices=_CONNECTORS)
     parser.add_argument("--tables", type=int, default=20_000)
+    parser.add_argument("--filled", type=int, default=20)
     parser.add_argument("--columns", type=int, default=8)
     parser.add_argument("--captured", nargs="+", choices=("few", "all"), default=("few", "all"))
     parser.add_argument("--serve", action="store_true")
@@ -231,13 +232,13 @@ def main() -> None:
             stack.enter_context(server)
             port = server.port
             began = time.monotonic()
-            fill(args.kind, port, args.tables, args.columns)
+            fill(args.kind, port, args.tables, args.columns, args.filled)
             print(f"{server.title} {server.version}, {args.tables} tables made in {time.monotonic() - began:.0f} s, "
                   f"port {port}", flush=True)
         if args.serve:
             signal.pause()
         for captured in args.captured:
-            measure(args.kind, port, captured)
+            measure(args.kind, port, captured, args.filled)
 
 
 if __name__ == "__main__":

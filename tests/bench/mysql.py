@@ -50,7 +50,7 @@ class MySql:
         self.server = server
         self.name = server.title
         mariadb = server.flavor == "mariadb"
-        self.kinds: Sequence[str] = ("W1", "W2", "W3", "W4", "W4Z", "W5", "W6", "W7", "W8", "W9", "W10")
+        self.kinds: Sequence[str] = ("W1", "W2", "W3", "W4", "W4Z", "W5", "W6", "W7", "W8", "W9", "W10", "W11", "W12")
         self._begin: dict[str, Any] = {}
         self._gtids = "@@gtid_binlog_pos" if mariadb else "@@gtid_executed"
 
@@ -63,6 +63,9 @@ class MySql:
             cursor.executemany("INSERT INTO numbers VALUES (%s)", [(number,) for number in range(1000)])
             cursor.execute(_TABLES[workload.table])
             cursor.execute("CREATE TABLE ticks (id bigint AUTO_INCREMENT PRIMARY KEY, at bigint NOT NULL)")
+            cursor.execute("CREATE TABLE archive LIKE orders")
+            if workload.beside == "archive":
+                self._insert(cursor.execute, workload, rows, "archive")
             if workload.table == "narrow":
                 cursor.execute(_SINGLES)
             if workload.fill == "updates":
@@ -92,8 +95,8 @@ class MySql:
                     execute(f"INSERT INTO orders SELECT {_ROW['narrow']} {_SOME}", (first, rows))
 
     @staticmethod
-    def _insert(execute: Execute, workload: Workload, rows: int) -> None:
-        execute(f"INSERT INTO orders SELECT {_ROW[workload.table]} {_ALL}", (-(-rows // 1000), rows))
+    def _insert(execute: Execute, workload: Workload, rows: int, table: str = "orders") -> None:
+        execute(f"INSERT INTO {table} SELECT {_ROW[workload.table]} {_ALL}", (-(-rows // 1000), rows))
 
     def _position(self) -> dict[str, Any]:
         file, pos = self.server.binlog_end()
@@ -107,7 +110,7 @@ class MySql:
             "database.hostname": self.server.host, "database.port": self.server.port,
             "database.user": self.server.user, "database.password": "", "database.server.id": _SERVER_ID,
             "topic.prefix": name, "snapshot.mode": "initial" if workload.snapshot else "no_data",
-            "table.include.list": "bench.orders,bench.ticks", "include.schema.changes": "false",
+            "table.include.list": "bench.orders,bench.archive,bench.ticks", "include.schema.changes": "false",
             **workload.settings}
 
     def offsets(self, path: Path, name: str) -> None:

@@ -34,7 +34,7 @@ _TICK: Final = "INSERT INTO ticks (at) VALUES ((extract(epoch FROM clock_timesta
 
 class Postgres:
     name = "PostgreSQL"
-    kinds: Sequence[str] = ("W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W9", "W10")
+    kinds: Sequence[str] = ("W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W9", "W10", "W11", "W12")
 
     def __init__(self) -> None:
         self.server = PostgresServer(15, shared_buffers="512MB", max_wal_size="8GB")
@@ -48,11 +48,14 @@ class Postgres:
         with self.server.connect("bench") as conn:
             conn.execute(_TABLES[workload.table])
             conn.execute("CREATE TABLE ticks (id bigserial PRIMARY KEY, at bigint NOT NULL)")
+            conn.execute("CREATE TABLE archive (LIKE orders INCLUDING ALL)")
+            if workload.beside == "archive":
+                conn.execute(_ROWS[workload.table].replace("INTO orders", "INTO archive"), (1, rows))
             if workload.full_identity:
                 conn.execute("ALTER TABLE orders REPLICA IDENTITY FULL")
             if workload.fill == "updates":
                 conn.execute(_ROWS[workload.table], (1, rows))
-            conn.execute("CREATE PUBLICATION bench FOR TABLE orders, ticks")
+            conn.execute("CREATE PUBLICATION bench FOR TABLE orders, archive, ticks")
             conn.execute("SELECT pg_create_logical_replication_slot('base', 'pgoutput')")
             self._fill(conn, workload, rows)
             self.end_lsn = conn.execute("SELECT pg_current_wal_lsn()::text").fetchone()[0]  # type: ignore[index]
@@ -79,7 +82,7 @@ class Postgres:
                 "topic.prefix": name, "slot.name": name, "publication.name": "bench",
                 "publication.autocreate.mode": "disabled",
                 "snapshot.mode": "initial" if workload.snapshot else "no_data",
-                "table.include.list": "public.orders,public.ticks", **workload.settings}
+                "table.include.list": "public.orders,public.archive,public.ticks", **workload.settings}
         finally:
             self._drop(name)
 

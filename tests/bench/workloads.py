@@ -35,6 +35,8 @@ class Workload:
     full_identity: bool = False
     compressed: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
+    beside: str = ""
+    """The table that an incremental snapshot copies meanwhile: `archive`, which has as many rows, or `orders`."""
     against: str = ""
     """The workload with the same rows that runs in turn with this one."""
 
@@ -50,6 +52,10 @@ WORKLOADS: Final[Mapping[str, Workload]] = {
     "W6": Workload("rows with 100 KB of text", fill="at_once", table="wide", share=0.01),
     "W9": Workload("inserts as JSON without schemas, 1000 in a transaction", settings=JSON),
     "W10": Workload("inserts, unwrapped and routed, 1000 in a transaction", settings=TRANSFORMS, against="W1"),
+    "W11": Workload("inserts, 1000 in a transaction, beside an incremental snapshot of another table",
+                    beside="archive", against="W1"),
+    "W12": Workload("inserts, 1000 in a transaction, beside an incremental snapshot of the same table",
+                    beside="orders", against="W1"),
 }
 """Those that drain a number of rows. W7, latency, and W8, start, are in `timing.py`."""
 
@@ -58,14 +64,15 @@ COLUMNS: Final = ("id", "quantity", "note")
 
 
 class Database(Protocol):
-    """A server with the table `orders`, and what of it was filled since `prepare` as a backlog."""
+    """A server with the tables `orders` and `archive`, and what of `orders` was filled since `prepare` as a backlog."""
 
     name: str
     kinds: Sequence[str]
     """The workloads that it has."""
 
     def prepare(self, workload: Workload, rows: int) -> None:
-        """A new database with a backlog of *rows* rows, or, for a snapshot, with so many rows."""
+        """A new database with a backlog of *rows* rows, or, for a snapshot, with so many rows. `archive` is empty,
+        unless a snapshot copies it."""
         ...
 
     def draining(self, name: str, workload: Workload) -> AbstractContextManager[dict[str, object]]:
