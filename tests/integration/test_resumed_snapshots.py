@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
+import pymysql
 import pytest
 
 from cdc.core.errors import SourceConnectionError
@@ -262,6 +264,23 @@ def test_a_session_that_ends_between_ranges_is_replaced(shop: Database) -> None:
     assert [len(first.ids[table]) for table in "abc"] == [ROWS] * 3
 
 
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_after_all_its_sessions_have_ended_the_next_attempt_goes_on(shop: Database, threads: str) -> None:
+    with postgres(shop, snapshot_max_threads=threads, cdc_queue_bytes="65536") as first:
+        first.rows(ROWS + ROWS // 2)
+        shop.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+                     " AND application_name LIKE 'cdc%' AND backend_type = 'client backend'")
+        with pytest.raises(SourceConnectionError):
+            first.to_stream()
+    with postgres(shop, first.offset, snapshot_max_threads=threads) as again:
+        again.to_stream()
+        assert "a" not in again.ids
+        for table in "bc":
+            both = first.ids.get(table, []) + again.ids.get(table, [])
+            assert set(both) == set(range(1, ROWS + 1))
+            assert len(both) <= ROWS + 2 * CHUNK
+
+
 # -- MySQL and MariaDB -------------------------------------------------------------------------------------------------
 
 
@@ -319,6 +338,29 @@ def test_what_changed_meanwhile_comes_in_the_stream(binlog_database: BinlogDatab
         assert {*first.ids["b"], *again.ids["b"]} == {*range(1, ROWS + 1), 1000} - {398}
         again.to_change(("c", 1000))
         assert again.changes == [("d", 1), ("d", 398), ("c", 398), ("c", 1000)]
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_after_all_sessions_have_ended_the_next_attempt_goes_on(binlog_database: BinlogDatabase, threads: str) -> None:
+    for table in "abc":
+        fill(binlog_database, table, "id int PRIMARY KEY", [str(n) for n in range(1, ROWS + 1)])
+    with binlog(binlog_database, snapshot_max_threads=threads, cdc_queue_bytes="65536") as first:
+        first.rows(ROWS + ROWS // 2)
+        sessions = binlog_database.execute(
+            "SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND user = 'root'")
+        for number, in sessions:
+            with contextlib.suppress(pymysql.err.OperationalError):  # it has ended meanwhile
+                binlog_database.execute(f"KILL {number}")
+        with contextlib.suppress(SourceConnectionError):  # one of several is replaced at once
+            first.to_stream()
+    with binlog(binlog_database, first.offset, snapshot_max_threads=threads) as again:
+        again.to_stream()
+        assert len(sessions) >= int(threads)
+        assert "a" not in again.ids
+        for table in "bc":
+            both = first.ids.get(table, []) + again.ids.get(table, [])
+            assert set(both) == set(range(1, ROWS + 1))
+            assert len(both) <= ROWS + 2 * CHUNK
 
 
 def test_when_needed_copies_again_if_the_log_is_purged(binlog_database: BinlogDatabase) -> None:
