@@ -92,7 +92,7 @@ def run_files(files: Sequence[str | Path], strict: bool = False, flags: Sequence
     if not worker.connectors() and worker.health()[0] == "healthy":
         log.info("no_connectors", hint="They can be created over REST: cdc docs rest. Connectors in files are named "
                                        "after the worker's file.")
-    _collect_seldom()
+    collect_seldom()
     sys.setswitchinterval(_SWITCH_S)
     raise_descriptors()
     return standalone.run(worker.worker, settings, stop, rest_server(settings, worker, providers),
@@ -152,23 +152,24 @@ _SWITCH_S: Final = 0.001
 times, and at the default of 5 ms each it was answered after 50 ms while a task was busy."""
 
 
-def _collect_seldom() -> None:
+def collect_seldom() -> None:
     """Run the cyclic garbage collector rarely. Records contain no reference cycles, and with the default threshold
     (every 700 allocations) the collector took a fifth of the drain benchmark's time."""
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
 
 
-def read_worker(raw: Mapping[str, str], *, strict: bool = False) -> Parsed:
-    """Convert and check a worker's configuration, the keys of its sink and its offset store included."""
+def read_worker(raw: Mapping[str, str], *, strict: bool = False, offsets: bool = True) -> Parsed:
+    """Convert and check a worker's configuration, the keys of its sink and its offset store included; the store's only
+    if *offsets* are kept."""
     parsed = plugins.worker_options().parse(raw, strict=strict)
     sink_type = parsed.values["sink_type"]
     if sink_type is not None:
         plugins.find("sink", sink_type).load_check()(parsed)
     stores = plugins.offset_stores(parsed.given)
-    if stores:
+    if stores and offsets:
         stores[0].load_check()(parsed)
-    else:
+    elif offsets:
         first, *others = [each.chosen_by for each in plugins.available("offset store")]
         parsed.problem(first, f"this key, or {' or '.join(others)}, is required.",
                        "Without it, a restart does not know where to continue.")
@@ -181,9 +182,10 @@ def read_worker(raw: Mapping[str, str], *, strict: bool = False) -> Parsed:
     return parsed
 
 
-def parse_worker(raw: Mapping[str, str], *, strict: bool = False) -> tuple[WorkerConfig, tuple[Note, ...]]:
-    """The worker's settings, and notes for a person. Raises one ConfigError for all problems."""
-    parsed = read_worker(raw, strict=strict)
+def parse_worker(raw: Mapping[str, str], *, strict: bool = False,
+                 offsets: bool = True) -> tuple[WorkerConfig, tuple[Note, ...]]:
+    """The worker's settings, and notes for a person; as `read_worker`. Raises one ConfigError for all problems."""
+    parsed = read_worker(raw, strict=strict, offsets=offsets)
     parsed.check("the worker's configuration")
     return WorkerConfig.of(raw, parsed), tuple(parsed.notes)
 

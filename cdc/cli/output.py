@@ -65,13 +65,18 @@ def _wrapped(line: str, width: int) -> str:
                          break_long_words=False, break_on_hyphens=False)
 
 
+def paragraph(text: str) -> str:
+    """*text*, in which nothing is obeyed, as wide as the terminal."""
+    return _wrapped(printable(text), terminal_width())
+
+
 def printable(text: str) -> str:
     """*text* with everything that a terminal could obey escaped."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
-def print_json(found: Mapping[str, Any]) -> None:
-    """*found* as JSON on one line of standard output."""
+def print_json(found: Mapping[str, Any], *, err: bool = False) -> None:
+    """*found* as JSON on one line of standard output, or of standard error."""
     import json
 
-    click.echo(json.dumps(found, ensure_ascii=False, default=str))
+    click.echo(json.dumps(found, ensure_ascii=False, default=str), err=err)

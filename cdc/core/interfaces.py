@@ -25,19 +25,19 @@ from the task's thread only, except `interrupt`, which may come from any.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from .control import Notification, Signal, SnapshotStatus
 from .errors import RecordError
 from .outcome import Outcome, Shaped, Transformed
-from .owner import Claim
+from .owner import Claim, Owner
 from .position import Offset, Position
 from .record import Batch, Message, Record
 from .row import Row
 from .schema import Schema
-from .table import Column, TableSchema
+from .table import Column, TableId, TableSchema
 from .view import Header, RecordView
 
 
@@ -186,6 +186,23 @@ class Divided(Protocol):
     def joined(self, stored: Sequence[tuple[Mapping[str, Any], Offset]]) -> dict[str, Any] | None:
         """The offset that these source partitions and offsets make; None if no partition is of this source. Raises
         PositionLostError."""
+        ...
+
+
+@runtime_checkable
+class CopiesOnce(Protocol):
+    """What a Source may have besides: it can copy tables without a stream, and leave the server as it is."""
+
+    def copy_once(self, tables: Mapping[TableId, str | None]) -> None:
+        """Called before `start`, which is then given no offset: read *tables* once, as they are now, and be finished.
+        What the service keeps on the server, such as a replication slot, is neither made nor changed; nothing goes out
+        but the rows. Each table may have a condition in SQL that its rows must fulfil; it is checked when `start` is
+        called, which raises SourceRefusedError for one that the server does not take."""
+        ...
+
+    def copied(self, offset: Offset) -> Collection[str]:
+        """The names of the tables that had rows, all of which are delivered when *offset* is committed, as
+        `Controlled.snapshots` has them; none for the last offset. Any thread."""
         ...
 
 
@@ -510,6 +527,16 @@ class OffsetStore(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class ShowsOwner(Protocol):
+    """What an OffsetStore may have besides: it can tell who runs a connector, without `start`."""
+
+    def owner(self, connector: str, partition: Mapping[str, Any]) -> tuple[Owner | None, bool]:
+        """The process that claimed the offset last, if that can be seen, and whether it runs now for certain. Nothing
+        is created, changed or kept. Raises OffsetStoreError."""
+        ...
 
 
 class Kept(NamedTuple):

@@ -35,16 +35,19 @@ class Preview:
 @dataclass(frozen=True, slots=True)
 class TableNames:
     """The tables of a server that a connector captures, and the others that it could, both sorted. `rows`: the server's
-    estimates for captured ones, as far as it has any."""
+    estimates for captured ones, as far as it has any. `copied`: the captured ones that a first copy reads."""
 
     captured: tuple[TableId, ...]
     others: tuple[TableId, ...]
     rows: Mapping[TableId, int] = field(default_factory=dict)
+    copied: tuple[TableId, ...] = ()
 
 
 class Look(NamedTuple):
-    """A connector class's ways to ask its server; both take the connector's settings, open a connection of their own,
-    and raise SourceError."""
+    """A connector class's ways to ask its server; all take the connector's settings, open a connection of their own,
+    and raise SourceError. `reader` says who reads the log in the connector's place now, as a part of a sentence; None
+    if nobody does, or if the server does not tell."""
 
     preview: Callable[[Any], Preview]
     tables: Callable[[Any], TableNames]
+    reader: Callable[[Any], str | None] = lambda config: None

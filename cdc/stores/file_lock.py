@@ -42,14 +42,35 @@ class FileLocks:
         """
         if name in self._held:
             return False
-        digest = hashlib.blake2b(name.encode(), digest_size=6).hexdigest()
-        path = self._path.with_name(f"{self._path.name}.{digest}.lock")
+        path = self._place(name)
         try:
             self._held[name] = self._locked(path, connector), path
         except OSError as exc:
             raise OffsetStoreError(f"The lock beside the offset file cannot be made: {exc.strerror}.", path=str(path),
                                    hint="Check the folder's permissions.", connector=connector) from exc
         return True
+
+    def holder(self, name: str) -> tuple[Owner | None, bool]:
+        """Who has the lock *name*, if the holder said so, and whether somebody has it, if we may see that. Nothing is
+        created or kept."""
+        try:
+            descriptor = os.open(self._place(name), os.O_RDONLY | os.O_NOFOLLOW)
+        except OSError:
+            return None, False
+        try:
+            owner = Owner.of(os.pread(descriptor, 4096, 0))
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):  # as in `_lock`
+            return owner, True
+        except OSError:  # it cannot be read, or the file system has no locks
+            return None, False
+        finally:
+            os.close(descriptor)
+        return None, False
+
+    def _place(self, name: str) -> Path:
+        digest = hashlib.blake2b(name.encode(), digest_size=6).hexdigest()
+        return self._path.with_name(f"{self._path.name}.{digest}.lock")
 
     def drop(self, name: str) -> None:
         """Release the lock *name*, if we have it."""

@@ -186,6 +186,10 @@ class FileOffsetStore:
             return [(_object(partition, connector), self._whole((connector, partition), text))
                     for partition, text in found]
 
+    def owner(self, connector: str, partition: Mapping[str, Any]) -> tuple[Owner | None, bool]:
+        """As `core.interfaces.ShowsOwner`."""
+        return self._locks.holder(json_text((connector, json_text(claimed_by(partition)))))
+
     def release(self, connector: str, partition: Mapping[str, Any]) -> None:
         place = connector, json_text(claimed_by(partition))
         with self._lock:

@@ -47,6 +47,8 @@ of a batch is wrong. librdkafka, CONFIGURATION.md: auto.offset.reset, check.crcs
 _NO_FENCING: Final = (
     "The topic is read before and after each commit instead, which leaves a short gap. Grant the worker's principal "
     "WRITE and DESCRIBE on the transactional ids cdc-offsets-*.")
+_LOOK_S: Final = 5.0
+"""So long `owner` waits for the brokers, and for a topic that is not there."""
 _DAMAGED: Final = (
     "Restore the topic, or restart the process to go on with the offsets that the topic still has: connectors without "
     "an offset then start with a new snapshot or, if their snapshot.mode takes none, with a gap.")
@@ -227,6 +229,16 @@ class KafkaOffsetStore:
             self._catch_up()
             return [place for key in sorted(self._read.values) if (place := place_of(key)) is not None]
 
+    def owner(self, connector: str, partition: Mapping[str, Any]) -> tuple[Owner | None, bool]:
+        """As `core.interfaces.ShowsOwner`. Only of a process of this host is it known whether it runs."""
+        look = OffsetTopic(self._topic, self._settings, _LOOK_S)
+        try:
+            look.catch_up()
+        except KafkaException as exc:
+            raise self._error("could not be read", exc) from exc
+        owner, _ = _claim_in(look, claim_key(connector, partition))
+        return owner, owner is not None and runs_here(owner)
+
     def release(self, connector: str, partition: Mapping[str, Any]) -> None:
         held = self._held.get(claim_key(connector, partition))
         if held is not None:
@@ -280,11 +292,7 @@ class KafkaOffsetStore:
 
     def _claimed(self, key: bytes) -> tuple[Owner | None, int]:
         """Who claimed the offset with *key* last, and that generation; (None, 0) if nobody did."""
-        try:
-            found = json.loads(self._read.values.get(owner_key(key), b"{}"))
-            return Owner.of(found), int(found.get("generation", 0))
-        except (ValueError, TypeError, AttributeError, RecursionError):
-            return None, 0
+        return _claim_in(self._read, key)
 
     def _fenced_writer(self, key: bytes, connector: str, held: Held | None) -> TopicWriter:
         """The writer of the claim before, *held*, or a new one. Where brokers allow no transactions, one without."""
@@ -413,3 +421,11 @@ class KafkaOffsetStore:
             bootstrap_servers=self._settings.get("bootstrap.servers"),
             hint=f"Check {TOPIC}, bootstrap.servers and the permissions on the topic." if final else "",
         )
+
+
+def _claim_in(topic: OffsetTopic, key: bytes) -> tuple[Owner | None, int]:
+    try:
+        found = json.loads(topic.values.get(owner_key(key), b"{}"))
+        return Owner.of(found), int(found.get("generation", 0))
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return None, 0

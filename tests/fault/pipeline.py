@@ -147,6 +147,25 @@ class Process:
         return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
 
 
+class Direct(Process):
+    """`cdc snapshot --direct` with the *files* of a service."""
+
+    def __init__(self, folder: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
+        folder.mkdir()
+        super().__init__(folder, files)
+
+    def run(self, *options: str, code: int) -> str:
+        """What it printed, both streams, on one line, when it has ended with *code*."""
+        printed = self.folder / "stdout"
+        before = len(printed.read_text()) if printed.exists() else 0
+        self.program = ["-m", "cdc", "snapshot", "--direct", *options]
+        self.start()
+        assert self.end(60) == code, self.text()
+        text = printed.read_text()[before:] + self.text()
+        assert "Traceback" not in text
+        return " ".join(text.split())
+
+
 class Pipeline(Process):
     """One connector, named shop, in one file. `options` go over the common ones; keys of either kind."""
 
@@ -261,6 +280,23 @@ class Reader:
             consumer.close()  # a new one finds a broker that is back at once
             self._counting = None
             return 0
+
+    def schema_ids(self, topic: str) -> set[int]:
+        """Of the values in partition 0, up to the end as it is now."""
+        found = set()
+        consumer = Consumer(self._settings)
+        try:
+            seen, end = 0, watermarks(consumer, TopicPartition(topic, 0))[1]
+            consumer.assign([TopicPartition(topic, 0, 0)])
+            while seen < end:
+                message = consumer.poll(10)
+                assert message is not None
+                if message.error() is None:
+                    seen = (message.offset() or 0) + 1
+                    found.add(int.from_bytes((message.value() or b"")[1:5], "big"))
+        finally:
+            consumer.close()
+        return found
 
     def events(self, topic: str, last: int | None = None) -> Iterator[Event]:
         """All of partition 0, or the *last* so many, up to the end as it is now."""

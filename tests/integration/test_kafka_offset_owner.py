@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from cdc.core.errors import OffsetsHeldError, OffsetStoreError, OwnerLostError
 from cdc.core.owner import Owner
-from cdc.stores import process
+from cdc.stores import kafka_offsets, process
 from cdc.stores.kafka_offsets import KafkaOffsetStore
 from cdc.stores.topic_writer import TopicWriter
 from tests.servers.kafka import KafkaServer, consume_all
@@ -205,3 +205,19 @@ def test_a_transaction_that_does_not_end_is_waited_for_and_named(kafka: KafkaSer
         assert caught.value.retriable
         killed.abort_transaction(30)
         assert store.load(*PLACE) is None
+
+
+def test_the_owner_is_seen_without_a_trace(open_store: Open, kafka: KafkaServer, topic_prefix: str,
+                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    looking = KafkaOffsetStore(topic_prefix, {"bootstrap.servers": kafka.bootstrap}, partitions=3, replication_factor=1)
+    monkeypatch.setattr(kafka_offsets, "_LOOK_S", 1.0)
+    with pytest.raises(OffsetStoreError):
+        looking.owner(*PLACE)
+    other = Owner("elsewhere", 12, "2026-01-02T03:04:05Z", "r")
+    open_store(owner=other).claim(*PLACE, None)
+    before = len(consume_all(kafka.bootstrap, topic_prefix))
+    assert looking.owner(*PLACE) == (other, False), "nobody knows whether it runs"
+    monkeypatch.setattr(kafka_offsets, "runs_here", lambda owner: True)
+    assert looking.owner(*PLACE) == (other, True)
+    assert looking.owner("none", PLACE[1]) == (None, False)
+    assert len(consume_all(kafka.bootstrap, topic_prefix)) == before

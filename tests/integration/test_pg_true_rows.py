@@ -10,9 +10,10 @@ import pytest
 from cdc.converters.plan import ColumnFailures, ValuePlan
 from cdc.core.errors import ConfigError, ConvertError
 from cdc.core.record import Record
+from cdc.core.table import TableId
 from cdc.sources.postgres.moved import rewritten
 from tests.conftest import Database
-from tests.integration.pg_source import brief, cells, running
+from tests.integration.pg_source import Reading, brief, cells, make_source, running
 from tests.integration.test_pg_binary_stream import converted
 
 INITIAL = {"snapshot.mode": "initial"}
@@ -243,6 +244,13 @@ CREATE PUBLICATION pub FOR TABLE a (id, region) WHERE (id < 100), TABLE b""")
         database.execute("INSERT INTO a VALUES (201, 'us', 'x'); INSERT INTO b VALUES (1); INSERT INTO c VALUES (1)")
         assert brief(reading.to_mark(database)) == [("c", "c", 1)]
     assert database.execute(PARTS) == [("a", ["id", "region"], "(id < 100)"), ("c", ["id"], None)]
+    copying = make_source(database, {**options, "table.include.list": "public.a", "heartbeat.interval.ms": "1"})
+    copying.copy_once({TableId(database.name, "public", "a"): "secret <> 'secret 3'"})
+    try:
+        copying.start(None)
+        assert [cells(record) for record in Reading(copying).to_end()] == [{"id": 1, "region": "eu"}]
+    finally:
+        copying.stop()
 
 
 def test_schemas_stay_in_a_filtered_publication(database: Database) -> None:

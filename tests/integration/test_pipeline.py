@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from tests.conftest import Database
-from tests.fault.pipeline import AVRO, JSON, Event, Pipeline, Process, Reader, source_options
+from tests.fault.pipeline import AVRO, JSON, Direct, Event, Pipeline, Process, Reader, source_options
 from tests.integration.test_kafka_sink import murmur2
 from tests.servers.kafka import KafkaMessage, KafkaServer, consume_all, wait_for_messages
 from tests.servers.process import wait_until
@@ -89,6 +90,53 @@ def test_snapshot_then_stream(pipeline: Pipeline, reader: Reader, database: Data
     database.execute("INSERT INTO items VALUES (5, 'five', 5)")
     assert events_of(reader, topic, 10)[-1].key == {"id": 5}
     assert pipeline.stop() == 0
+
+
+def test_a_direct_copy_beside_a_service(pipeline: Pipeline, reader: Reader, database: Database, topic: str,
+                                        tmp_path: Path) -> None:
+    """It sends what the first copy has sent, is refused while that is not safe, and touches nothing of the service."""
+    streaming(pipeline)
+    wait_until(lambda: reader.count(topic) == 2 and pipeline.committed() is not None, 30, "the first copy")
+    service = list(reader.events(topic))
+    with Direct(tmp_path / "direct", pipeline.files) as direct:
+        assert "runs: process" in direct.run("--table", "ITEMS", code=5)
+        other = ("--set", f"offset.storage.file.filename={tmp_path / 'other'}")
+        assert "is in use (server process" in direct.run("--table", "ITEMS", *other, code=5)
+        assert not (tmp_path / "other").exists()
+        database.execute("INSERT INTO items VALUES (3, 'three', 3.30)")
+        wait_until(lambda: reader.count(topic) == 3, 30, "a change of the service")
+        assert "can come after a newer change. It runs" in direct.run(
+            "--table", "ITEMS", "--where", "name LIKE 'o%' -- 1", "--beside-service", code=0)
+        found = events_of(reader, topic, 4)[-1]
+        assert plain(found) == {**plain(service[0]), "snapshot": "last"}
+        database.execute("INSERT INTO items VALUES (4, 'four', 4)")
+        assert events_of(reader, topic, 5)[-1].op == "c", "the service goes on"
+        assert pipeline.stop() == 0
+
+        before = stored_things(pipeline, database)
+        said = direct.run("--threads", "2", code=0)
+        assert "public.items: copied, 4 rows" in said
+        assert [plain(each) for each in events_of(reader, topic, 9)[-4:]] == [
+            {**plain(service[0]), "snapshot": "first"}, {**plain(service[1]), "snapshot": "true"},
+            *({"op": "r", "key": {"id": number}, "row": {"id": number, "name": name, "price": price},
+               "snapshot": marker} for number, name, price, marker in (
+                (3, "three", Decimal("3.30"), "true"), (4, "four", Decimal("4.00"), "last")))]
+        assert len(reader.schema_ids(topic)) == 1, "of the values, whoever has sent them"
+        assert "The server does not take the condition for the rows of public.items." in direct.run(
+            "--table", "items", "--where", "nothing = 1", code=1)
+        assert stored_things(pipeline, database) == before
+
+
+def plain(event: Event) -> dict[str, Any]:
+    return {"op": event.op, "key": event.key, "row": event.row, "snapshot": event.source["snapshot"]}
+
+
+def stored_things(pipeline: Pipeline, database: Database) -> tuple[Any, ...]:
+    """What a service leaves behind: its offsets, its slot and its publication."""
+    return (pipeline.offsets.read_bytes(), database.execute(
+        "SELECT slot_name::text, restart_lsn::text, confirmed_flush_lsn::text FROM pg_replication_slots"),
+        database.execute("SELECT p.oid::int8, r.prrelid::int8 FROM pg_publication p JOIN pg_publication_rel r"
+                         " ON r.prpubid = p.oid"))
 
 
 def test_two_connectors_in_one_process(pipeline: Pipeline, options: Options, reader: Reader, database: Database,

@@ -106,7 +106,7 @@ def test_tables_are_listed_with_estimates(postgres18: PostgresServer, binlog_dat
                                    "database.port": str(postgres18.port), "database.user": "postgres"})
     finally:
         postgres18.drop_database(name)
-    assert [str(id) for id in found.captured] == ["public.orders"]
+    assert [str(id) for id in found.captured] == [str(id) for id in found.copied] == ["public.orders"]
     assert [str(id) for id in found.others] == ["public.other"]
     assert list(found.rows.values()) == [50]
 
@@ -116,8 +116,10 @@ def test_tables_are_listed_with_estimates(postgres18: PostgresServer, binlog_dat
     binlog_database.execute("ANALYZE TABLE orders")
     kind = "mariadb" if "MARIADB" in binlog_database.server.version.upper() else "mysql"
     found = named(kind, {"table.include.list": f"{binlog_database.name}.orders", "database.user": "root",
+                         "snapshot.include.collection.list": "other",
                          "database.port": str(binlog_database.server.port), "database.server.id": "77"})
     assert [str(id) for id in found.captured] == [f"{binlog_database.name}.orders"]
+    assert found.copied == ()
     assert f"{binlog_database.name}.other" in [str(id) for id in found.others]
     assert list(found.rows.values()) == [3]
 

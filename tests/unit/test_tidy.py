@@ -58,6 +58,7 @@ MAY_IMPORT["operate"] = {"client", "config", "kafka", "other_connectors", "plugi
 MAY_IMPORT["assembly"] = set(MAY_IMPORT)
 MAY_IMPORT["validate"] = set(MAY_IMPORT)
 MAY_IMPORT["preview"] = set(MAY_IMPORT)
+MAY_IMPORT["direct"] = set(MAY_IMPORT)
 MAY_IMPORT["upgrade"] = {"config", "plugins", "transforms"}
 MAY_IMPORT["demo"] = set(MAY_IMPORT)
 MAY_IMPORT["cli"] = set(MAY_IMPORT)

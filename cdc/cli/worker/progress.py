@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cdc.cli.output import FAILED, INTERRUPTED, OK, print_json, printable, terminal_width
+from cdc.cli.output import FAILED, INTERRUPTED, OK, paragraph, print_json, printable, terminal_width
 from cdc.client.errors import NotReadyError
 
 from .snapshot_state import Snapshot, find
@@ -73,8 +73,10 @@ def _estimated(found: Snapshot, estimates: Mapping[str, int]) -> Snapshot:
 class Screen:
     """Where the progress goes."""
 
-    def __init__(self, *, live: bool, as_json: bool, connector: str) -> None:
+    def __init__(self, *, live: bool, as_json: bool, connector: str, err: bool = False) -> None:
+        """*err*: on standard error."""
         self._live = live
+        self._err = err
         self._json = as_json
         self._connector = connector
         self._told: dict[str, str] = {}
@@ -100,8 +102,7 @@ class Screen:
                     self._write(f"{printable(table['name'])}: {became(table)}")
         text = self._text(found, now)
         if self._live:
-            click.echo(_ERASE + text[:terminal_width() - 1], nl=False)
-            sys.stdout.flush()
+            click.echo(_ERASE + text, nl=False, err=self._err)
         elif text and not found.ended and now - self._line_at >= _LINE_S:
             self._line_at = now
             self._write(text)
@@ -113,49 +114,51 @@ class Screen:
             seconds = time.monotonic() - self._started
             said = "is complete" if good else "was cancelled" if found.state == "stopped" else (
                 "has ended, and not all tables could be read")
-            self._write(f"The snapshot {said}: {found.rows:,} rows in {seconds:.1f} s.")
+            rate = f", {found.rows / seconds:,.0f} rows/s" if good and seconds >= 1 else ""
+            self._write(f"The snapshot {said}: {found.rows:,} rows in {seconds:.1f} s{rate}.")
         return OK if good else FAILED
 
     def say(self, text: str) -> None:
-        """A sentence on standard error."""
+        """A paragraph on standard error."""
         self.close()
-        click.echo(text, err=True)
+        click.echo(paragraph(text), err=True)
 
     def close(self) -> None:
         """Take the bar away."""
         if self._live:
-            click.echo(_ERASE, nl=False)
+            click.echo(_ERASE, nl=False, err=self._err)
 
     def _print_json(self, found: Snapshot) -> None:
         shown = {"connector": self._connector, "id": found.id, "state": found.state, "rows": found.rows,
                  "rows_per_s": round(self._rate(), 1), "tables": found.tables}
         if {**shown, "rows_per_s": 0} != {**(self._last or {}), "rows_per_s": 0}:
-            print_json(shown)
-            sys.stdout.flush()
+            print_json(shown, err=self._err)
         self._last = shown
 
     def _write(self, line: str) -> None:
-        click.echo((_ERASE if self._live else "") + line)
-        sys.stdout.flush()
+        click.echo((_ERASE if self._live else "") + line, err=self._err)
 
     def _rate(self) -> float:
         (since, before), (now, rows) = self._looks[0], self._looks[-1]
         return max(0.0, (rows - before) / (now - since)) if now > since else 0.0
 
     def _text(self, found: Snapshot, now: float) -> str:
-        """`public.orders  table 2 of 3  [####....]  40 %  1,000 rows  500 rows/s  0:12 left`."""
+        """`public.orders  table 2 of 3  [####....]  40%  1,000 rows  500 rows/s  0:12 left`. Lines off a terminal have
+        no bar. On a narrow terminal, bar, place and then name give way to the numbers."""
         table = found.current
         if table is None:
             return ""
-        number = found.tables.index(table) + 1
+        number, count = found.tables.index(table) + 1, len(found.tables)
+        places = [f"table {number} of {count}", f"{number}/{count}"] if count > 1 else ["", ""]
+        name, share = printable(table["name"]), share_of(table)
         if found.state in ("paused", "waiting"):
-            return f"{printable(table['name'])}  table {number} of {len(found.tables)}  {found.state}"
-        share = share_of(table)
-        bar = "" if share is None else f"[{'#' * round(share * _BAR):.<{_BAR}}] {share:4.0%}  "
-        left = "" if share is None else self._left(table["name"], share, now)
-        rate = f"  {self._rate():,.0f} rows/s" if len(self._looks) > 1 else ""
-        return (f"{printable(table['name'])}  table {number} of {len(found.tables)}  {bar}{table['rows']:,} rows"
-                f"{rate}{left}")
+            return _joined(name, places[0], found.state)
+        numbers = [f"{table['rows']:,} rows", f"{self._rate():,.0f} rows/s" if len(self._looks) > 1 else "",
+                   "" if share is None else self._left(table["name"], share, now)]
+        if not self._live:
+            return _joined(name, places[0], _bar(share, 0), *numbers)
+        return _fitting(name, [_joined(place, _bar(share, width), *numbers) for place, width in (
+            (places[0], _BAR), (places[0], _BAR // 2), (places[1], _BAR // 2), (places[1], 0))])
 
     def _left(self, name: str, share: float, now: float) -> str:
         """The time that the table needs still, at the rate since it was seen first."""
@@ -165,7 +168,26 @@ class Screen:
         seconds = round((1 - share) * (now - since) / (share - before))
         hours, rest = divmod(seconds, 3600)
         clock = f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
-        return f"  {clock} left"
+        return f"{clock} left"
+
+
+def _joined(*parts: str) -> str:
+    return "  ".join(each for each in parts if each)
+
+
+def _fitting(name: str, rests: Sequence[str]) -> str:
+    """*name* and the first of *rests* with which it fits into the terminal; with the last one, the end of the name."""
+    width = terminal_width() - 1
+    for rest in rests:
+        if len(text := _joined(name, rest)) <= width:
+            return text
+    return f"…{name[-max(1, width - len(rests[-1]) - 3):]}  {rests[-1]}"[:width]
+
+
+def _bar(share: float | None, width: int) -> str:
+    if share is None:
+        return ""
+    return f"[{'#' * round(share * width):.<{width}}] {share:4.0%}" if width else f"{share:.0%}"
 
 
 def share_of(table: Mapping[str, Any]) -> float | None:

@@ -20,6 +20,7 @@ from .snapshot_state import snapshots
 if TYPE_CHECKING:
     from cdc.client.rest import Client
 
+_DIRECT: Final = "--direct"
 _ACT_S: Final = 15.0
 """So long a running connector may take to act on a signal."""
 
@@ -40,7 +41,22 @@ def _tables(context: click.Context, _parameter: click.Parameter, incomplete: str
     return [each for each in found if each.startswith(incomplete)]
 
 
-@click.group(invoke_without_command=True, short_help="Copy tables again while the stream goes on.")
+class _Snapshot(click.Group):
+    """`cdc snapshot --direct FILE…` is another command: it has files, and no subcommands."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: click.Context | None = None,
+                     **extra: Any) -> click.Context:
+        if _DIRECT in args:
+            from cdc.cli.direct import direct
+
+            args.remove(_DIRECT)
+            return direct.make_context(f"{info_name} {_DIRECT}", args, parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+
+@click.group(cls=_Snapshot, invoke_without_command=True, short_help="Copy tables again while the stream goes on.")
+@click.option(_DIRECT, is_flag=True, expose_value=False,
+              help="Copy tables once without a running service: cdc snapshot --direct --help.")
 @of_worker
 @click.option("--table", "names", multiple=True, metavar="TABLE", shell_complete=_tables,
               help="The table, with or without its schema or database, in any case of letters. May be repeated.")
@@ -60,6 +76,7 @@ def snapshot(context: click.Context, client: Client, names: Sequence[str], where
     cdc snapshot --table ORDERS
     cdc snapshot --table shop.orders --where "placed_at > '2026-01-01'" --no-wait
     cdc snapshot status
+    cdc snapshot --direct shop.properties --table ORDERS
     """
     if context.invoked_subcommand is not None:
         if names or where:
@@ -68,9 +85,9 @@ def snapshot(context: click.Context, client: Client, names: Sequence[str], where
     if not names:
         raise click.UsageError("Missing option '--table'. `cdc snapshot status` shows what runs.")
     from .progress import follow
-    from .table_names import choose
+    from .table_names import choose, of_connector
 
-    chosen = choose(client, names, connector)
+    chosen = choose(client.get("connectors"), lambda name: of_connector(client, name), names, connector)
     for table, asked in chosen.matched.items():
         if not as_json:
             click.echo(printable(f"{asked} is {table} of connector {chosen.connector}."), err=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -44,17 +44,18 @@ class Chosen:
         return f"(?-i:{escaped})" if table in self.twins else table if escaped == table else escaped
 
 
-def choose(client: Client, wanted: Sequence[str], connector: str | None) -> Chosen:
-    """The tables that *wanted* name, of *connector*, or of the only one that has them. Raises StateError for a name
-    that is unknown, ConfigError for one that is ambiguous."""
-    known = client.get("connectors")
+def choose(known: Sequence[str], look: Callable[[str], Tables], wanted: Sequence[str], connector: str | None,
+           add: str = "") -> Chosen:
+    """The tables that *wanted* name, of *connector*, or of the only one of the *known* connectors that has them. *look*
+    gives the tables of a connector, and raises StateError for one that has none. *add*: how a table is added to those
+    that are captured. Raises StateError for a name that is unknown, ConfigError for one that is ambiguous."""
     if connector is not None and connector not in known:
         raise unknown(connector, known)
     if not known:
         raise StateError("The worker has no connectors.", status=404)
     candidates = [connector] if connector is not None else sorted(known)
-    found = [of_connector(client, name) for name in candidates] if len(candidates) == 1 else [
-        each for name in candidates if (each := _if_it_has_any(client, name)) is not None]
+    found = [look(name) for name in candidates] if len(candidates) == 1 else [
+        each for name in candidates if (each := _if_it_has_any(look, name)) is not None]
     having = [each for each in found if all(matches(name, each.captured) for name in wanted)]
     if len(having) > 1:
         names = ", ".join(each.connector for each in having)
@@ -62,11 +63,21 @@ def choose(client: Client, wanted: Sequence[str], connector: str | None) -> Chos
     chosen = having[0] if having else found[0] if len(found) == 1 else None
     if chosen is None:
         raise _unknown_table(next((name for name in wanted if not any(
-            matches(name, each.captured) for each in found)), wanted[0]), found)
-    matched = {_one(name, chosen): name for name in wanted}
+            matches(name, each.captured) for each in found)), wanted[0]), found, add)
+    matched = {_one(name, chosen, add): name for name in wanted}
     folded = [each.casefold() for each in chosen.captured]
     return Chosen(chosen.connector, matched, frozenset(
         table for table in matched if folded.count(table.casefold()) > 1), chosen.rows)
+
+
+def only(known: Sequence[str], connector: str | None) -> str:
+    """*connector*, or the only one that is *known*. Raises StateError, and ConfigError if there are several."""
+    if connector is not None and connector not in known:
+        raise unknown(connector, known)
+    if connector is None and len(known) > 1:
+        raise ConfigError(f"There are several connectors: {listed(sorted(known))}.",
+                          hint="Say which of them with --connector NAME, or name tables with --table.")
+    return connector if connector is not None else known[0]
 
 
 def of_connector(client: Client, name: str) -> Tables:
@@ -75,9 +86,9 @@ def of_connector(client: Client, name: str) -> Tables:
     return Tables(name, found["captured"], found["others"], found.get("estimated_rows") or {})
 
 
-def _if_it_has_any(client: Client, name: str) -> Tables | None:
+def _if_it_has_any(look: Callable[[str], Tables], name: str) -> Tables | None:
     try:
-        return of_connector(client, name)
+        return look(name)
     except StateError:
         return None
 
@@ -96,23 +107,23 @@ def matches(name: str, tables: Sequence[str]) -> list[str]:
     return exact if len(exact) == 1 else found
 
 
-def _one(name: str, tables: Tables) -> str:
+def _one(name: str, tables: Tables, add: str) -> str:
     found = matches(name, tables.captured)
     if len(found) > 1:
         raise ConfigError(f"{name} is ambiguous: {listed(found)}.", hint="Write one of these names.")
     if not found:
-        raise _unknown_table(name, [tables])
+        raise _unknown_table(name, [tables], add)
     return found[0]
 
 
-def _unknown_table(name: str, places: Sequence[Tables]) -> StateError:
+def _unknown_table(name: str, places: Sequence[Tables], add: str) -> StateError:
     for place in places:
         there = matches(name, place.others)
         if there:
             return StateError(
                 f"{listed(there)} exists, but connector {place.connector} does not capture it.", status=404,
-                hint=f"Add it to table.include.list of {place.connector}, then repeat this command: cdc get connectors "
-                     f"{place.connector} -o json shows the configuration, and cdc apply -f FILE changes it.")
+                hint=add or f"Add it to table.include.list of {place.connector}, then repeat this command: cdc get "
+                     f"connectors {place.connector} -o json shows the configuration, and cdc apply -f FILE changes it.")
     known = sorted({each for place in places for each in place.captured})
     if not known:
         return StateError(f"There is no table {name}: nothing is captured.", status=404)

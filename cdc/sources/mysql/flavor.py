@@ -53,6 +53,8 @@ class Flavor:
     # What the server tells
     replica_status: str
     """The statement that shows from which servers this one replicates."""
+    show_replicas: str
+    """The statement that lists the clients that registered to read the log, each by its server id first."""
     snapshot_has_position: bool
     """A consistent snapshot knows its place in the log (binlog_snapshot_file), so reading it needs no lock."""
     lists_roles: bool
@@ -116,7 +118,7 @@ MYSQL: Final = Flavor(
     parse_gtids=GtidSet.parse, always_has_gtids=False, finds_gtids_of_place=False,
     session_timeouts=_mysql_timeouts, session_settings=_MYSQL_SETTINGS, dump_settings=lambda gtids: [],
     annotate_flag=0, query_setting="binlog_rows_query_log_events",
-    replica_status="SHOW REPLICA STATUS",
+    replica_status="SHOW REPLICA STATUS", show_replicas="SHOW REPLICAS",
     snapshot_has_position=False, lists_roles=False, full_collation_names_since=None, hashes_unique_keys=False,
     keeps_row_versions=False, begin_names_thread=True, json_is_text=False,
     statement_begins_transaction=False, truncate_counts=False, sees_on_update=True,
@@ -127,7 +129,7 @@ MARIADB: Final = Flavor(
     parse_gtids=MariaGtidSet.parse, always_has_gtids=True, finds_gtids_of_place=True,
     session_timeouts=_mariadb_timeouts, session_settings=_MARIADB_SETTINGS, dump_settings=_mariadb_dump,
     annotate_flag=2, query_setting="binlog_annotate_row_events",
-    replica_status="SHOW ALL SLAVES STATUS",
+    replica_status="SHOW ALL SLAVES STATUS", show_replicas="SHOW SLAVE HOSTS",
     snapshot_has_position=True, lists_roles=True, full_collation_names_since=101001, hashes_unique_keys=True,
     keeps_row_versions=True, begin_names_thread=False, json_is_text=True,
     statement_begins_transaction=True, truncate_counts=True, sees_on_update=False,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from cdc.core.errors import CdcError
+from cdc.core.errors import CdcError, SourceRefusedError
 from cdc.core.preview import Look, Preview, TableNames, TablePreview
 from cdc.core.table import TableId
 from cdc.debezium.filters import Filters
 from cdc.debezium.naming import TopicNaming
 from cdc.sources.shared.look import other_topics, raised
+from cdc.sources.shared.selection import SnapshotSelection
 
 from . import catalog, checks, connection, grants, server
 from .builtin import is_builtin
@@ -51,7 +52,23 @@ def tables(config: MySqlConfig) -> TableNames:
         rows = catalog.row_estimates(conn, captured)
     finally:
         connection.close(conn)
-    return TableNames(captured, tuple(id for id in found if not filters.table(id)), rows)
+    return TableNames(captured, tuple(id for id in found if not filters.table(id)), rows,
+                      tuple(SnapshotSelection.from_config(config).tables(captured, rows)))
+
+
+def reader(config: MySqlConfig) -> str | None:
+    """Who reads the log with the connector's server id. Only clients that registered are listed, as ours and Debezium's
+    do. MySQL Reference Manual, "SHOW REPLICAS Statement"; MariaDB docs, "SHOW REPLICA HOSTS". Raises SourceError."""
+    conn = connection.connect(config)
+    try:
+        found = connection.query(conn, config.flavor.show_replicas)
+    except SourceRefusedError:  # the user may not ask
+        return None
+    finally:
+        connection.close(conn)
+    if not any(int(row[0]) == config.database_server_id for row in found):
+        return None
+    return f"a client reads the binary log with database.server.id {config.database_server_id}"
 
 
 def _problems(conn: Connection, facts: server.MySqlFacts, config: MySqlConfig,
@@ -86,4 +103,4 @@ def _notes(facts: server.MySqlFacts) -> Iterator[str]:
                "would need a new snapshot. binlog_expire_logs_seconds sets it.")
 
 
-LOOK: Final = Look(look, tables)
+LOOK: Final = Look(look, tables, reader)

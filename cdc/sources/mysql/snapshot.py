@@ -20,7 +20,7 @@ from cdc.core.row import Row
 from cdc.core.table import TableId, TableSchema
 from cdc.log import get_logger
 from cdc.sources.mysql.ddl.structure import Structures
-from cdc.sources.shared.selection import SnapshotSelection
+from cdc.sources.shared.selection import SnapshotSelection, condition_refused
 from cdc.sources.snapshot.initial import Lines
 from cdc.sources.snapshot.progress import CHUNK_BYTES, CHUNK_ROWS, Place
 
@@ -59,10 +59,17 @@ class TableRead:
     column_count: int
     overridden: bool = False
     """Whether a part of the SELECT was configured (`snapshot.select.statement.overrides`)."""
+    condition: str | None = None
+    """What the rows must fulfil besides; the SELECT does not have it yet."""
 
     def in_order(self, order: Order, range: KeyRange) -> TableRead:
         """The rows of *range* of it, in the order of the primary key."""
-        return replace(self, select=self.select + order.clause(range.after, range.conditions(order)))
+        conditions = [*([] if self.condition is None else [self.condition]), *range.conditions(order)]
+        return replace(self, select=self.select + order.clause(range.after, conditions))
+
+    def whole(self) -> TableRead:
+        """All rows of it, in any order."""
+        return self if self.condition is None else replace(self, select=f"{self.select} WHERE {self.condition}")
 
 
 class ReadPlan:
@@ -86,8 +93,23 @@ class ReadPlan:
         indexes = tuple(index for index in range(len(structure.columns)) if index in needed)
         names = [quoted(structure.columns[index].name) for index in indexes]
         fields = ", ".join(selects[index].format(name) for index, name in zip(indexes, names, strict=True))
-        inner = f"({override}) AS q" if override else quoted_table(id)
-        return TableRead(table, f"SELECT {fields} FROM {inner}", indexes, len(structure.columns), bool(override))
+        return TableRead(table, f"SELECT {fields} FROM {self._source(id)}", indexes, len(structure.columns),
+                         bool(override), self._selection.condition(id))
+
+    def check_conditions(self, conn: Connection, ids: Sequence[TableId]) -> None:
+        """Now, before any row is sent. Raises SourceRefusedError."""
+        for id in ids:
+            condition = self._selection.condition(id)
+            if condition is None:
+                continue
+            try:
+                query(conn, f"SELECT 1 FROM {self._source(id)} WHERE {condition} LIMIT 0")
+            except SourceRefusedError as exc:
+                raise condition_refused(str(id), exc) from exc
+
+    def _source(self, id: TableId) -> str:
+        override = self.override(id)
+        return f"({override}) AS q" if override else quoted_table(id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +338,7 @@ class TextReader:
         order = self._order(read)
         count, size = 0, 0
         last: Row | None = None
-        for row in self._rows(read if order is None else read.in_order(order, range)):
+        for row in self._rows(read.whole() if order is None else read.in_order(order, range)):
             yield row
             if isinstance(row, Lines):
                 count += len(row.rows)

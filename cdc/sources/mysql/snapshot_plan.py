@@ -141,13 +141,12 @@ class SnapshotPlan:
                 "A table was swapped for another one while the snapshot was taken, so the snapshot begins again.",
                 tables=", ".join(map(str, swapped[:20])))
 
-    def tables(self, found: catalog.Catalog) -> list[TableId]:
-        """The tables to copy, in order."""
-        selection = SnapshotSelection.from_config(self._config)
+    def tables(self, found: catalog.Catalog, selection: SnapshotSelection) -> list[TableId]:
+        """The tables to copy, in order. Raises SourceRefusedError."""
         return selection.tables(captured_tables(found.creates, self._filters), found.row_estimates)
 
-    def reads(self, found: catalog.Catalog) -> snapshot.ReadPlan:
-        return snapshot.ReadPlan(found.structures, self._builder, SnapshotSelection.from_config(self._config))
+    def reads(self, found: catalog.Catalog, selection: SnapshotSelection) -> snapshot.ReadPlan:
+        return snapshot.ReadPlan(found.structures, self._builder, selection)
 
     def messages(self, found: catalog.Catalog, position: MySqlPosition, events: SourceBlock, naming: TopicNaming,
                  schemas: schema_changes.SchemaChangeSchemas) -> Sequence[Message]:

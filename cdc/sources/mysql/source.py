@@ -181,17 +181,20 @@ class MySqlSource(LogSource[MySqlPosition]):
         self._structures = found.structures
         final = replace(begun, snapshot=None, progress=None, read=None) if begun else self._beginning(point.position)
         self._read_at(point.position if begun else None)
-        tables = self._plan.tables(found) if self._copies_rows else []
+        selection = self._selection(config)
+        tables = self._plan.tables(found, selection) if self._copies_rows else []
         progress = begun.progress if begun is not None else None
         if progress is not None:
             progress = progress.of_same(self._plan.identities())
             tables = progress.left(tables, str)
         grants.check_select(self._lookup.connection(), facts, tables)
+        reads = self._plan.reads(found, selection)
+        reads.check_conditions(self._lookup.connection(), tables)
         log.info("snapshot_started", tables=len(tables), file=final.file, pos=final.pos)
         messages: Sequence[Message] = ()
-        if config.include_schema_changes and not (progress is not None and progress.begun()):
+        if config.include_schema_changes and self._once is None and not (progress is not None and progress.begun()):
             messages = self._plan.messages(found, final, self._events, self._naming, self._schemas)
-        reads, keys = self._plan.reads(found), KeyOrder(found.structures, found.creates, config, facts.row_image)
+        keys = KeyOrder(found.structures, found.creates, config, facts.row_image)
         fewest = RangeCounts.from_config(config).fewest
 
         def make(conn: connection.Connection) -> snapshot.TextReader:

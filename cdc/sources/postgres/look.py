@@ -12,6 +12,7 @@ from cdc.debezium.filters import Filters
 from cdc.debezium.naming import TopicNaming
 from cdc.sources.shared.look import other_topics, raised
 from cdc.sources.shared.modes import mode_of
+from cdc.sources.shared.selection import SnapshotSelection
 
 from . import checks, connection, publication, slots
 from .builtin import is_builtin
@@ -59,9 +60,22 @@ WHERE c.relkind IN ('r', 'p') AND c.reltuples > 0""")
     finally:
         conn.close()
     captured = tuple(id for id in found if filters.table(id))
-    rows = {TableId(config.database_dbname, schema, name): count for schema, name, count in estimates}
-    return TableNames(captured, tuple(id for id in found if not filters.table(id) and not is_builtin(id)),
-                      {id: rows[id] for id in captured if id in rows})
+    known = {TableId(config.database_dbname, schema, name): count for schema, name, count in estimates}
+    rows = {id: known[id] for id in captured if id in known}
+    return TableNames(captured, tuple(id for id in found if not filters.table(id) and not is_builtin(id)), rows,
+                      tuple(SnapshotSelection.from_config(config).tables(captured, rows)))
+
+
+def reader(config: PostgresConfig) -> str | None:
+    """Who has the slot. Raises SourceError."""
+    conn = connection.connect(config)
+    try:
+        slot = slots.find_slot(conn, config.slot_name)
+    finally:
+        conn.close()
+    if slot is None or slot.active_pid is None:
+        return None
+    return f"the replication slot {config.slot_name} is in use (server process {slot.active_pid})"
 
 
 def _problems(conn: Connection, config: PostgresConfig, filters: Filters,
@@ -138,4 +152,4 @@ def _notes(conn: Connection, config: PostgresConfig, captured: list[RelationCata
                f"{checks.listed(refused)}. Add a key, or run ALTER TABLE … REPLICA IDENTITY FULL.")
 
 
-LOOK: Final = Look(look, tables)
+LOOK: Final = Look(look, tables, reader)

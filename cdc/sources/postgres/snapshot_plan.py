@@ -12,7 +12,7 @@ from psycopg import sql
 from cdc.core.errors import SourceRefusedError
 from cdc.core.table import TableId, TableSchema
 from cdc.log import get_logger
-from cdc.sources.shared.selection import SnapshotSelection
+from cdc.sources.shared.selection import SnapshotSelection, condition_refused
 
 from .catalog import CatalogSnapshot, RelationCatalog, relation_of
 from .connection import connect, users_search_path
@@ -94,6 +94,8 @@ class Plan:
             _check_names(each)
             if self.override(each):  # a SELECT that the server does not understand is an error now, not in an hour
                 self._overridden[each.oid] = self._read(each)
+            elif self._condition(each):
+                self._check_condition(each)
             part = parts.get(each.oid)
             if part is not None:
                 log.info("snapshot_follows_publication", table=f"{each.namespace}.{each.name}",
@@ -109,8 +111,26 @@ class Plan:
         inherited = self._builder.config.cdc_debezium_faults
         source = sql.SQL(" FROM {}" if table.kind == "p" or inherited else " FROM ONLY {}").format(
             sql.Identifier(table.namespace, table.name))
-        where = self._parts.get(table.oid, _WHOLE).where
-        return source if where is None else source + sql.SQL(" WHERE (") + sql.SQL(where) + sql.SQL(")")
+        conditions = self._conditions(table)
+        return source + sql.SQL(" WHERE ") + sql.SQL(" AND ".join(conditions)) if conditions else source
+
+    def _conditions(self, table: RelationCatalog) -> list[str]:
+        """Of the rows to read: that of the publication, and the one that was asked for."""
+        published, asked = self._parts.get(table.oid, _WHOLE).where, self._condition(table)
+        return [*([] if published is None else [f"({published})"]), *([] if asked is None else [asked])]
+
+    def _condition(self, table: RelationCatalog) -> str | None:
+        return self._selection.condition(TableId(self._builder.database, table.namespace, table.name))
+
+    def _check_condition(self, table: RelationCatalog) -> None:
+        """Now, before any row is sent. Raises SourceRefusedError."""
+        try:
+            self._conn.execute(sql.SQL("SELECT") + self.rows_of(table) + sql.SQL(" LIMIT 0"))
+        except psycopg.Error as exc:
+            error = map_error(exc)
+            if not isinstance(error, SourceRefusedError):
+                raise error from exc
+            raise condition_refused(f"{table.namespace}.{table.name}", error) from exc
 
     def read(self, table: RelationCatalog) -> TableRead:
         """From any thread, but only from one at a time."""
@@ -125,13 +145,13 @@ class Plan:
         schema = self._builder.build(relation, self._catalog)
         override = self.override(table)
         if override:
-            return _override_read(schema, relation, each, override, self._conn)
+            return _override_read(schema, relation, each, override, self._conn, self._condition(table))
         needed = {column.index for column in (*schema.columns, *schema.key)}
         indexes = tuple(index for index in range(len(each.columns)) if index in needed)
         names = tuple(each.columns[index].name for index in indexes)
         select = sql.SQL("SELECT ") + sql.SQL(", ").join(map(sql.Identifier, names)) + self.rows_of(each)
         return TableRead(schema, select, indexes, len(each.columns), names, each.oid, each.kind == "p",
-                         sql.SQL(" WHERE " if part.where is None else " AND ") if each.kind == "r" else None)
+                         sql.SQL(" AND " if self._conditions(table) else " WHERE ") if each.kind == "r" else None)
 
 
 _WHOLE: Final = Part((), None)
@@ -147,10 +167,11 @@ def _check_names(table: RelationCatalog) -> None:
 
 
 def _override_read(table: TableSchema, relation: Relation, catalog: RelationCatalog, override: str,
-                    conn: psycopg.Connection[Any]) -> TableRead:
-    """A read of the configured SELECT *override*. Its columns are matched by name with those of the table; others are
-    left out."""
-    inner = sql.SQL("(") + sql.SQL(override) + sql.SQL(") AS q")
+                    conn: psycopg.Connection[Any], condition: str | None = None) -> TableRead:
+    """A read of the configured SELECT *override*, of those of its rows that fulfil *condition*. Its columns are matched
+    by name with those of the table; others are left out."""
+    inner = sql.SQL("(") + sql.SQL(override) + sql.SQL(") AS q") + sql.SQL(
+        f" WHERE {condition}" if condition else "")
     try:
         with users_search_path(conn):
             cursor = conn.execute(sql.SQL("SELECT * FROM {} LIMIT 0").format(inner))

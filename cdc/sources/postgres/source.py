@@ -25,6 +25,7 @@ from cdc.debezium.filters import Filters
 from cdc.debezium.naming import TopicNaming
 from cdc.log import get_logger
 from cdc.sources.shared.added import tables_to_copy
+from cdc.sources.shared.modes import mode_of
 from cdc.sources.shared.selection import RangeCounts, SnapshotSelection
 from cdc.sources.shared.source import LogSource, Reader, SnapshotReader
 from cdc.sources.snapshot.incremental import MARKED_WAIT_S, IncrementalSnapshot
@@ -226,7 +227,7 @@ class PostgresSource(LogSource[PostgresPosition]):
                 check_captured(captured, read_unlogged(conn), config, self._filters)
             self._claim_topics(captured)
             lsn = begun.end_lsn if begun else int(point.consistent_point) if point else int(catalog.lsn)
-            selection = SnapshotSelection.from_config(config)
+            selection = self._selection(config)
             tables = relations_to_copy(captured, selection, config.database_dbname)
             progress = begun.progress if begun is not None else None
             if progress is not None:
@@ -235,8 +236,9 @@ class PostgresSource(LogSource[PostgresPosition]):
             if self._slot_conn is not None:
                 self._slot_conn.close()  # the snapshot is imported; an idle walsender would only time out
                 self._slot_conn = None
-            parts = {} if not self._streams or config.cdc_debezium_faults else publication.published_parts(
-                conn, config.publication_name, [each.oid for each in tables])
+            follows = mode_of(config).streams and not config.cdc_debezium_faults
+            parts = publication.published_parts(
+                conn, config.publication_name, [each.oid for each in tables]) if follows else {}
             plan = Plan(catalog, self._builder, tables, selection, conn, parts)
             doubtful = checks.not_readable_whole(conn, [each.oid for each in tables if not plan.override(each)])
             checks.check_select(conn, {each.oid: plan.read(each).names for each in tables if each.oid in doubtful})

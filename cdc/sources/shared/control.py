@@ -221,6 +221,10 @@ class Control:
         self._told.append(notification)
         return None if self._message is None else self._message(notification)
 
+    def keep_to_itself(self) -> None:
+        """No notification goes to a topic."""
+        self._message = None
+
     def notifications(self) -> Sequence[Notification]:
         found = []
         while self._told:

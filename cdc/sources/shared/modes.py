@@ -38,6 +38,8 @@ _BY_NAME: Final[Mapping[str, SnapshotMode]] = {
     "when_needed": SnapshotMode(first=True, when_lost=True),
 }
 CONFIGURED_MODE: Final = "configuration_based"
+ONCE: Final = _BY_NAME["initial_only"]
+"""Of a source that only copies (`core.interfaces.CopiesOnce`)."""
 MODES: Final = (*_BY_NAME, CONFIGURED_MODE)
 _WITHOUT_HISTORY: Final = tuple(name for name in MODES if name != "recovery")
 

@@ -7,9 +7,10 @@ Debezium docs, the options `table.include.list`, `snapshot.include.collection.li
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from cdc.config.regex import compile_items
+from cdc.core.errors import SourceRefusedError
 from cdc.core.table import TableId
 from cdc.debezium.filters import Filters, NameFilter, Patterns, signal_tables, table_names
 from cdc.log import get_logger
@@ -53,6 +54,8 @@ class SnapshotSelection:
     overrides: Mapping[str, str]
     signals: frozenset[str] = frozenset()
     """Names of signal tables, which are never copied."""
+    asked: Mapping[TableId, str | None] = field(default_factory=dict)
+    """If there are any: these tables instead of `only`, each perhaps with a condition in SQL."""
 
     @classmethod
     def from_config(cls, config: SourceConfig) -> SnapshotSelection:
@@ -63,16 +66,40 @@ class SnapshotSelection:
 
     def tables(self, captured: Iterable[TableId], row_counts: Mapping[TableId, int]) -> list[TableId]:
         """The tables to copy among *captured*, whose order decides where row counts do not. *row_counts* are the
-        database's estimates; a table without one counts as the smallest."""
-        chosen = [id for id in captured if self.only(*table_names(id)) and self.signals.isdisjoint(table_names(id))]
+        database's estimates; a table without one counts as the smallest. Raises SourceRefusedError if a table that was
+        asked for is not among them."""
+        chosen = [id for id in captured if self._is_wanted(id) and self.signals.isdisjoint(table_names(id))]
+        missing = sorted(map(str, self.asked.keys() - set(chosen)))
+        if missing:
+            raise SourceRefusedError(
+                f"{', '.join(missing)} cannot be copied.",
+                hint="It was dropped, it is not captured, or it is the signal table, which no snapshot copies.")
         if self.order != "disabled":
             chosen.sort(key=lambda id: row_counts.get(id, -1), reverse=self.order == "descending")
         return chosen
+
+    def asked_for(self, tables: Mapping[TableId, str | None]) -> SnapshotSelection:
+        """The same for *tables* only, in the same order; for all that are configured if there are none."""
+        return replace(self, asked=dict(tables))
+
+    def condition(self, id: TableId) -> str | None:
+        """What the rows of *id* must fulfil, in parentheses. It may end in a comment."""
+        asked = self.asked.get(id)
+        return f"({asked}\n)" if asked else None
+
+    def _is_wanted(self, id: TableId) -> bool:
+        return id in self.asked if self.asked else self.only(*table_names(id))
 
     def override(self, id: TableId) -> str | None:
         """The SELECT that was configured for the rows of *id*, without a semicolon at its end."""
         statement = next((self.overrides[name] for name in table_names(id) if self.overrides.get(name)), None)
         return statement.strip().rstrip(";") if statement else None
+
+
+def condition_refused(table: str, error: SourceRefusedError) -> SourceRefusedError:
+    """For *error*, which a condition of *table* has met."""
+    return SourceRefusedError(f"The server does not take the condition for the rows of {table}.", reason=error.message,
+                              hint="It is SQL as after WHERE, over the columns of that table.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,9 @@ from cdc.sources.snapshot.told import Told
 
 from . import added
 from .control import Control
-from .modes import mode_of
+from .modes import ONCE, mode_of
+from .options import SourceConfig
+from .selection import SnapshotSelection
 from .source_block import SourceBlockBase
 from .warnings import Warnings
 
@@ -132,8 +134,8 @@ P = TypeVar("P", bound=LogPosition)
 
 
 class LogSource(ABC, Generic[P]):
-    """One log, one reader. Built for one run: after `stop` make a new one. Implements `core.interfaces.Source` and
-    `Controlled`."""
+    """One log, one reader. Built for one run: after `stop` make a new one. Implements `core.interfaces.Source`,
+    `Controlled` and `CopiesOnce`."""
 
     control: Control
     """Set by the database's `__init__`. All that its emitter gives goes through `control.passed` on its way out."""
@@ -165,6 +167,7 @@ class LogSource(ABC, Generic[P]):
         self._copies_rows = self._mode.first
         self._streams = self._mode.streams
         self._lost: PositionLostError | None = None
+        self._once: Mapping[TableId, str | None] | None = None
         self._state = "snapshotting" if self._copies_rows or self.always_snapshots else "streaming"
 
     # -- what a database fills in ---------------------------------------------------------------------------------
@@ -248,6 +251,22 @@ class LogSource(ABC, Generic[P]):
         return Control(settings.topic_prefix, emitter, filters.is_signal_table if reads else lambda id: False,
                        message=(lambda told: block.notification(topic, told)) if topic else None,
                        position=self._offset, lists=added.lists_of(settings))
+
+    def copy_once(self, tables: Mapping[TableId, str | None]) -> None:
+        self._once = dict(tables)
+        self._mode = ONCE
+        self._copies_rows, self._streams = ONCE.first, ONCE.streams
+        self._state = "snapshotting"
+        self.control.keep_to_itself()
+
+    def copied(self, offset: Offset) -> Sequence[str]:
+        progress = self._stored_position(offset).progress
+        return [] if progress is None else progress.names[:progress.count]
+
+    def _selection(self, config: SourceConfig) -> SnapshotSelection:
+        """Of the first copy. Raises ConfigError."""
+        configured = SnapshotSelection.from_config(config)
+        return configured if self._once is None else configured.asked_for(self._once)
 
     def _telling(self, names: Sequence[str], captured: Sequence[str], estimates: Mapping[str, int]) -> Told:
         """For a snapshot of the tables *names*, some or all of the *captured* ones."""
@@ -440,7 +459,8 @@ class LogSource(ABC, Generic[P]):
     # -- snapshot -------------------------------------------------------------------------------------------------
 
     def _begin_snapshot(self, begun: P | None) -> None:
-        self._pause(self._settings.snapshot_delay_ms)
+        if self._once is None:
+            self._pause(self._settings.snapshot_delay_ms)
         if self._interrupted.is_set():
             raise SourceConnectionError("The connector was stopped before the snapshot began.")
         self._resumed_snapshot = begun is not None
@@ -467,7 +487,7 @@ class LogSource(ABC, Generic[P]):
             self._begin_stream(snapshot.final, after_snapshot=not self._resumed_snapshot)
         else:
             self._finished = True
-        if self._settings.heartbeat_interval_ms:
+        if self._settings.heartbeat_interval_ms and self._once is None:
             batch.records.append(self._heartbeat())
         return replace(batch, commit_soon=True)
 

@@ -61,6 +61,23 @@ def test_the_second_process_is_told_which_one_is_first(path: Path) -> None:
     store.close()
 
 
+def test_the_holder_is_seen_without_a_trace(path: Path) -> None:
+    looking = FileOffsetStore(path)
+    assert looking.owner(*PLACE) == (None, False)
+    assert list(path.parent.iterdir()) == [], "nothing was made"
+    process = holder(path)
+    owner, runs = looking.owner(*PLACE)
+    assert (owner is not None and owner.pid, runs) == (process.pid, True)
+    assert looking.owner("other", PLACE[1]) == (None, False)
+    process.kill()
+    process.communicate()
+    assert looking.owner(*PLACE) == (None, False), "a lock ends with its process"
+    for lock in path.parent.glob("*.lock"):
+        lock.chmod(0)
+    assert looking.owner(*PLACE) == (None, False)
+    looking.close()
+
+
 def test_a_killed_process_keeps_nobody_away(path: Path) -> None:
     process = holder(path)
     process.kill()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from cdc import plugins
+from cdc.cli.main import main
 from cdc.cli.worker import progress
 from cdc.cli.worker.progress import Screen, became, share_of
 from cdc.cli.worker.snapshot_state import Snapshot
@@ -123,6 +124,23 @@ def test_ctrl_c_leaves_it_running_and_says_so(shop: Shell, monkeypatch: pytest.M
     assert [each.type for each in copying_source.taken] == ["execute-snapshot"]
 
 
+def test_a_snapshot_that_is_cancelled_meanwhile_ends_with_code_1(shop: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    copying_source.held.append(True)
+    cancelled: list[int] = []
+
+    def cancel(_: float) -> None:
+        if not cancelled:
+            cancelled.append(1)
+            with pytest.raises(SystemExit):
+                main(["snapshot", "cancel"])
+
+    monkeypatch.setattr(progress, "time", SimpleNamespace(sleep=cancel, monotonic=time.monotonic))
+    found = shop("snapshot", "--table", "sales.orders")
+    assert found.code == 1
+    assert "shop: cancelled" in found.out
+    assert found.out.splitlines()[-1].startswith("The snapshot was cancelled: 0 rows in ")
+
+
 def test_one_of_several_connectors_is_found_by_its_tables(shop: Shell, tmp_path: Path) -> None:
     assert shop("apply", "-f", written(tmp_path, "other", {**COPYING, "topic": "u"})).code == 0
     found = shop("snapshot", "--table", "sales.orders", "--dry-run")
@@ -174,6 +192,36 @@ def test_the_bar_shows_rate_share_and_time_left(monkeypatch: pytest.MonkeyPatch,
     out = capsys.readouterr().out
     assert out.count("a.t: copied, 7 rows\n") == 1
     assert out.endswith("a.u  table 2 of 3  [##########..........]  50%  500 rows  25 rows/s  0:20 left")
+
+
+@pytest.mark.parametrize(("columns", "live", "text"), [
+    (100, True, "sales.order_positions  table 1 of 2  [##########..........]  50%  500 rows  25 rows/s  0:20 left"),
+    (90, True, "sales.order_positions  table 1 of 2  [#####.....]  50%  500 rows  25 rows/s  0:20 left"),
+    (80, True, "sales.order_positions  1/2  [#####.....]  50%  500 rows  25 rows/s  0:20 left"),
+    (70, True, "sales.order_positions  1/2  50%  500 rows  25 rows/s  0:20 left"),
+    (60, True, "….order_positions  1/2  50%  500 rows  25 rows/s  0:20 left"),
+    (40, False, "sales.order_positions  table 1 of 2  50%  500 rows  25 rows/s  0:20 left\n"),
+])
+def test_a_narrow_terminal_has_the_numbers(columns: int, live: bool, text: str, monkeypatch: pytest.MonkeyPatch,
+                                           capsys: pytest.CaptureFixture[str]) -> None:
+    clock = iter([0.0, 0.0, 20.0])
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setenv("COLUMNS", str(columns))
+    screen = Screen(live=live, as_json=False, connector="shop")
+    for rows in (0, 500):
+        screen.show(Snapshot("1", "running", [copy("sales.order_positions", "running", rows, estimated_rows=1000),
+                                              copy("a", "waiting")]))
+    assert capsys.readouterr().out.rpartition("\x1b[K")[2].endswith(text)
+    assert not live or len(text) < columns
+
+
+def test_the_end_of_a_snapshot_that_is_followed_tells_rows_and_rate(
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    clock = iter([0.0, 4.0])
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    screen = Screen(live=False, as_json=False, connector="shop")
+    assert screen.end(Snapshot("1", "completed", [copy("a", "done", 1000)])) == 0
+    assert capsys.readouterr().out == "The snapshot is complete: 1,000 rows in 4.0 s, 250 rows/s.\n"
 
 
 def test_how_much_is_read_is_said_only_if_it_is_known() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cdc.core.errors import ConfigError
+from cdc.core.errors import ConfigError, SourceRefusedError
 from cdc.core.table import TableId
 from cdc.debezium.filters import Filters
 from cdc.sources.shared.selection import RangeCounts, SnapshotSelection, captured_tables, unmatched_entries
@@ -111,3 +111,16 @@ def test_a_table_has_at_least_as_many_ranges_as_threads_times_its_multiplier() -
     counts = RangeCounts(4, 2, {"public.orders": 5})
     assert (counts.fewest(table("public.orders")), counts.fewest(table("public.items"))) == (20, 8)
     assert RangeCounts(1, 2, {"public.orders": 5}).fewest(table("public.orders")) == 1
+
+
+def test_tables_that_are_asked_for_go_over_the_configured_ones() -> None:
+    ids = [table(name) for name in ("s.a", "s.b", "s.signals")]
+    configured = selection(snapshot_include_collection_list=("s.a",), signal_data_collection="s.signals")
+    assert names(configured.asked_for({}).tables(ids, {})) == ["s.a"]
+    asked = configured.asked_for({ids[1]: "id > 1 -- all", ids[0]: None})
+    assert names(asked.tables(ids, {})) == ["s.a", "s.b"], "in the order of what is captured"
+    assert asked.condition(ids[1]) == "(id > 1 -- all\n)", "the comment ends before the parenthesis"
+    assert asked.condition(ids[0]) is None
+    for missing in (ids[2], table("s.gone")):
+        with pytest.raises(SourceRefusedError, match=f"{missing} cannot be copied"):
+            configured.asked_for({missing: None}).tables(ids, {})
