@@ -38,6 +38,10 @@ def test_algebra_is_that_of_sets() -> None:
         assert one.union(other) == other.union(one)
         number = seed.randint(1, 39)
         assert plain(one.with_gtid(A, "t", number)) == plain(one) | {(A, "t", number)}
+        last = number + seed.randint(0, 5)
+        both = one.union(GtidSet({(A, ""): [(number, last)]}))
+        one.add_range(A, "", number, last)
+        assert one == both
 
 
 def test_texts_and_bytes_go_round() -> None:
@@ -77,6 +81,49 @@ def test_transactions_in_order_make_one_interval() -> None:
     assert str(gtids) == f"{A}:1-1000"
     assert gtids.with_gtid(A, "", 500) == gtids
     assert str(gtids.with_gtid(B, "", 7)) == f"{A}:1-1000,{B}:7"
+
+
+class Counted(int):
+    """A number that counts how often it is compared."""
+
+    times = 0
+
+    def __lt__(self, other: int) -> bool:
+        Counted.times += 1
+        return int(self) < int(other)
+
+    def __le__(self, other: int) -> bool:
+        Counted.times += 1
+        return int(self) <= int(other)
+
+    def __gt__(self, other: int) -> bool:
+        Counted.times += 1
+        return int(self) > int(other)
+
+    def __add__(self, other: int) -> Counted:
+        return Counted(int(self) + int(other))
+
+    def __sub__(self, other: int) -> Counted:
+        return Counted(int(self) - int(other))
+
+
+def test_a_hundred_thousand_gaps_cost_a_search_each() -> None:
+    """A log may leave every second number out, or fill the gaps later, in any order."""
+    gtids, asked = GtidSet(), 100_000
+    numbers = [2 * number + 1 for number in range(asked)]
+    late = random.Random(3).sample(numbers[:2000], 2000)  # the first ones come last
+    Counted.times = 0
+    for number in [*numbers[2000:], *late]:
+        gtids.add(A, "", Counted(number))
+    assert Counted.times < 30 * asked
+    assert gtids == GtidSet({(A, ""): [(number, number) for number in numbers]})
+    Counted.times = 0
+    assert gtids.has(A, "", Counted(numbers[777]))
+    assert not gtids.has(A, "", Counted(numbers[777] + 1))
+    assert Counted.times < 100
+    for number in reversed(numbers):
+        gtids.add(A, "", number + 1)
+    assert str(gtids) == f"{A}:1-{2 * asked}"
 
 
 def test_sources_can_be_left_out() -> None:

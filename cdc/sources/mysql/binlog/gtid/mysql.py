@@ -7,8 +7,10 @@ MySQL docs, "GTID Format and Storage"; sql/rpl_gtid_set.cc for the binary form, 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from operator import itemgetter
 
 from cdc.core.errors import ConfigError, ProtocolError
 
@@ -22,6 +24,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _TAG = re.compile(r"[a-z_][a-z0-9_]{0,31}")
 _RANGE = re.compile(r"([0-9]{1,19})(?:-([0-9]{1,19}))?")
 _GNO_END = 1 << 63
+_LAST = itemgetter(1)
 _UUID_LEN = 16
 _TAGGED_FORMAT = 1
 
@@ -33,7 +36,7 @@ class GtidSet:
 
     def __init__(self, intervals: Mapping[Tsid, Iterable[Interval]] | None = None) -> None:
         """Intervals in any order; they may overlap."""
-        self._intervals: dict[Tsid, tuple[Interval, ...]] = {}
+        self._intervals: dict[Tsid, list[Interval]] = {}
         for tsid, parts in (intervals or {}).items():
             joined = _joined(parts)
             if joined:
@@ -95,8 +98,7 @@ class GtidSet:
 
     def with_gtid(self, uuid: str, tag: str, gno: int) -> GtidSet:
         """A copy with one more transaction."""
-        made = GtidSet.__new__(GtidSet)
-        made._intervals = self._intervals.copy()
+        made = self.union(GtidSet())
         made.add(uuid, tag, gno)
         return made
 
@@ -105,12 +107,12 @@ class GtidSet:
         self.add_range(uuid, tag, gno, gno)
 
     def add_range(self, uuid: str, tag: str, first: int, last: int) -> None:
-        """The same for the transactions *first* to *last*."""
-        parts = self._intervals.get((uuid, tag), ())
-        if parts and parts[-1][1] + 1 == first:
-            self._intervals[uuid, tag] = (*parts[:-1], (parts[-1][0], last))
+        """The same for the transactions *first* to *last*, which is no number before *first*."""
+        parts = self._intervals.setdefault((uuid, tag), [])
+        if parts and parts[-1][1] + 1 == first:  # nearly always
+            parts[-1] = parts[-1][0], last
         else:
-            self._intervals[uuid, tag] = _joined((*parts, (first, last)))
+            _insert(parts, first, last)
         self._text = None
 
     def contains(self, other: GtidSet) -> bool:
@@ -118,10 +120,10 @@ class GtidSet:
         return all(_covered(parts, self._intervals.get(tsid, ())) for tsid, parts in other._intervals.items())
 
     def has(self, uuid: str, tag: str, gno: int) -> bool:
-        return any(first <= gno <= last for first, last in self._intervals.get((uuid, tag), ()))
+        return _covered([(gno, gno)], self._intervals.get((uuid, tag), ()))
 
     def union(self, other: GtidSet) -> GtidSet:
-        return GtidSet({tsid: self._intervals.get(tsid, ()) + other._intervals.get(tsid, ())
+        return GtidSet({tsid: [*self._intervals.get(tsid, ()), *other._intervals.get(tsid, ())]
                         for tsid in {**self._intervals, **other._intervals}})
 
     def subtract(self, other: GtidSet) -> GtidSet:
@@ -238,7 +240,7 @@ def _interval(text: str) -> Interval:
     return first, last
 
 
-def _joined(parts: Iterable[Interval]) -> tuple[Interval, ...]:
+def _joined(parts: Iterable[Interval]) -> list[Interval]:
     """Sorted, without overlaps, neighbours merged; empty intervals (last before first) are left out."""
     out: list[Interval] = []
     for first, last in sorted(part for part in parts if part[0] <= part[1]):
@@ -246,16 +248,38 @@ def _joined(parts: Iterable[Interval]) -> tuple[Interval, ...]:
             out[-1] = out[-1][0], max(out[-1][1], last)
         else:
             out.append((first, last))
-    return tuple(out)
+    return out
 
 
-def _covered(parts: Iterable[Interval], by: tuple[Interval, ...]) -> bool:
-    return all(any(first >= low and last <= high for low, high in by) for first, last in parts)
+def _insert(parts: list[Interval], first: int, last: int) -> None:
+    """Adds *first* to *last* to *parts*, which are joined, and stay so. A log that leaves numbers out would make a set
+    of many intervals: only those are looked at that the new one may touch."""
+    at = end = bisect_left(parts, first - 1, key=_LAST)
+    while end < len(parts) and parts[end][0] <= last + 1:
+        first, last = min(first, parts[end][0]), max(last, parts[end][1])
+        end += 1
+    parts[at:end] = [(first, last)]
 
 
-def _without(parts: Iterable[Interval], taken: Iterable[Interval]) -> list[Interval]:
-    left = list(parts)
-    for low, high in taken:
-        left = [piece for first, last in left
-                for piece in ((first, min(last, low - 1)), (max(first, high + 1), last)) if piece[0] <= piece[1]]
+def _covered(parts: Iterable[Interval], by: Sequence[Interval]) -> bool:
+    """Whether each of *parts* is within one of *by*, which are joined."""
+    for first, last in parts:
+        at = bisect_left(by, first, key=_LAST)
+        if at == len(by) or first < by[at][0] or by[at][1] < last:
+            return False
+    return True
+
+
+def _without(parts: Sequence[Interval], taken: Sequence[Interval]) -> list[Interval]:
+    """What of *parts* is not in *taken*; both are joined."""
+    left: list[Interval] = []
+    for first, last in parts:
+        at = bisect_left(taken, first, key=_LAST)
+        while at < len(taken) and taken[at][0] <= last:
+            if first < taken[at][0]:
+                left.append((first, taken[at][0] - 1))
+            first = taken[at][1] + 1
+            at += 1
+        if first <= last:
+            left.append((first, last))
     return left
