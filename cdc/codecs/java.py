@@ -125,7 +125,7 @@ def java_hash_order(names: Iterable[str], capacity: int = 16) -> list[str]:
         size *= 2
     while len(ordered) > size * 3 // 4:
         size *= 2
-    return sorted(ordered, key=lambda name: _spread(java_hash(name)) & (size - 1))
+    return sorted(ordered, key=lambda name: java_hash_spread(name) & (size - 1))
 
 
 def java_hash(text: str) -> int:
@@ -137,5 +137,7 @@ def java_hash(text: str) -> int:
     return value
 
 
-def _spread(value: int) -> int:
+def java_hash_spread(name: str) -> int:
+    """The hash of *name* in a java.util.HashMap, whose buckets are named by its low bits."""
+    value = java_hash(name)
     return value ^ value >> 16

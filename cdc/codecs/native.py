@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from .mysql.native import NATIVE as _MYSQL
 from .postgres import text as postgres
+from .postgres import values
 from .text import DecimalCodec, TextCodec
 
 _NATIVE: Final[dict[type, Callable[[Any], tuple[Any, ...] | None]]] = {
@@ -23,6 +24,9 @@ _NATIVE: Final[dict[type, Callable[[Any], tuple[Any, ...] | None]]] = {
     postgres.TimeCodec: lambda codec: ("pg_time", codec.unit),
     postgres.TimestampCodec: lambda codec: ("pg_timestamp", codec.unit),
     postgres.ZonedTimestampCodec: lambda codec: ("pg_timestamptz", codec.digits),
+    values.VariableDecimalCodec: lambda codec: ("pg_variable_decimal",),
+    values.NumericTextCodec: lambda codec: ("pg_numeric_text",),
+    values.NumericDoubleCodec: lambda codec: ("pg_numeric_double",),
     **_MYSQL,
 }
 

@@ -185,7 +185,8 @@ class JsonPrinter(AvroReader):
             self.put(out, key)
 
 
-_NATIVE = {_LONG: "long", _TEXT: "text", _BOOLEAN: "boolean", _BYTES: "bytes", _STRUCT: "struct"}
+_NATIVE = {_LONG: "long", _TEXT: "text", _BOOLEAN: "boolean", _BYTES: "bytes", _STRUCT: "struct", _DOUBLE: "double",
+           _FLOAT: "float"}
 
 
 def _add_native(found: list[tuple[str, bytes, int, bytes, int]], op: JsonOp) -> None:

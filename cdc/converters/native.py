@@ -13,7 +13,8 @@ from cdc.codecs.native import native_op
 from cdc.core.avro import Writer
 from cdc.core.errors import RecordError
 from cdc.core.interfaces import Failed, Outgoing, Transforms
-from cdc.core.outcome import CLOCK, CONSTANT, OPERATION, SOURCE, Extra
+from cdc.core.outcome import BLOCK, CLOCK, CONSTANT, OPERATION, SOURCE, Extra
+from cdc.core.record import MessageKind
 from cdc.native import module
 
 from .plan import AvroPlan, FieldOp, put_field, source_pieces
@@ -21,19 +22,24 @@ from .plan import AvroPlan, FieldOp, put_field, source_pieces
 records: Any = module("records")
 """None if this installation has no native modules."""
 
+_NO_HEADERS: Final[list[Any]] = []
 _NEVER: Final[tuple[Any, ...]] = (None, "", "", ())
 """In place of a plan and its route: each record has to be looked at, be it to raise an error for it."""
-_MAY_BE_NULL: Final = ("mysql_gtid", "mysql_thread", "mysql_query")
+_BLOCK: Final = ("block_id", "block_order", "block_table_order")
+_MAY_BE_NULL: Final = ("mysql_gtid", "mysql_thread", "mysql_query", *_BLOCK)
 _CLOCKS: Final = {1_000_000: "clock_ms", 1_000: "clock_us", 1: "clock_ns"}
 
 
 class Converter(Protocol):
     """What is needed of `records.RecordConverter`."""
 
+    key: Any
+    value: Any
     plans: dict[Any, Any]
     tolerant: bool
-    prints: bool
     shaped: Any
+
+    def side(self, converter: Any, topic: str, schema: Any) -> tuple[bool, bytes, Any]: ...
 
     def plan_for(self, table: Any) -> Any: ...
 
@@ -51,8 +57,7 @@ def encode(converter: Converter, batch: Any, now_us: int, failed: list[Failed] |
             made = converter.one(record, now_us, failed)
             return None if made is None else (made,)
 
-        return records.encode(batch, partial(_plan_of, converter), convert, ending, now_us, converter.tolerant,
-                              prints=converter.prints)
+        return records.encode(batch, partial(_plan_of, converter), convert, ending, now_us, converter.tolerant)
 
     def transformed(record: Any) -> Sequence[Outgoing] | None:
         before = 0 if failed is None else len(failed)
@@ -64,7 +69,7 @@ def encode(converter: Converter, batch: Any, now_us: int, failed: list[Failed] |
         return None if failed is not None and len(failed) > before else found
 
     return records.encode(batch, partial(_shape_of, converter, transforms), transformed, ending, now_us,
-                          converter.tolerant, True, converter.prints)
+                          converter.tolerant, True)
 
 
 def _ending(now_us: int) -> bytes:
@@ -79,6 +84,8 @@ def _ending(now_us: int) -> bytes:
 def _plan_of(converter: Converter, table: Any, op: None) -> tuple[Any, str, str, Sequence[Any]]:
     """The plan for a `native.records.Table`, with topic, name and headers of its records."""
     schema = table.schema
+    if isinstance(schema, MessageKind):
+        return _transactions(converter, table)
     try:
         plan = converter.plans.get(schema) or converter.plan_for(schema)
         headers = converter.headers_for(schema.topic)
@@ -91,6 +98,8 @@ def _plan_of(converter: Converter, table: Any, op: None) -> tuple[Any, str, str,
 
 def _shape_of(converter: Converter, transforms: Transforms, table: Any, op: str) -> tuple[Any, str, str, Sequence[Any]]:
     """The same behind *transforms*, for the records with this *op*."""
+    if isinstance(table.schema, MessageKind):
+        return _NEVER
     outcome = transforms.outcome(table.schema, op)
     if outcome is None:
         return _NEVER
@@ -107,6 +116,20 @@ def _shape_of(converter: Converter, transforms: Transforms, table: Any, op: str)
     if known is None or known[0] is not shape:
         known = table.cache[op] = shape, compile_shape(shape, table.template, table.fields)
     return known[1], outcome.topic, shape.name, headers
+
+
+def _transactions(converter: Converter, table: Any) -> tuple[Any, str, str, Sequence[Any]]:
+    """The plan for the messages of transaction metadata."""
+    kind = table.schema
+    if table.cache is None:
+        try:
+            _, key_prefix, print_key = converter.side(converter.key, kind.topic, kind.key_schema)
+            _, value_prefix, print_value = converter.side(converter.value, kind.topic, kind.value_schema)
+        except RecordError:
+            return _NEVER
+        table.cache = records.Plan(key_prefix, b"", value_prefix, [], [], [b""], [], "transaction", None, print_key,
+                                   print_value)
+    return table.cache, kind.topic, kind.topic, _NO_HEADERS
 
 
 def compile_plan(plan: Any, template: Any, fields: tuple[str, ...]) -> Any:
@@ -175,6 +198,8 @@ def _field(extra: Extra, template: Any, fields: tuple[str, ...]) -> str | None:
     """The name of what C writes for *extra*; None if all records have the same."""
     if extra.kind == CLOCK:
         return _CLOCKS[extra.number]
+    if extra.kind == BLOCK:
+        return _BLOCK[extra.number]
     varying: tuple[int, ...] = template.varying
     return fields[varying.index(extra.number)] if extra.kind == SOURCE and extra.number in varying else None
 
@@ -184,7 +209,7 @@ def _constant(extra: Extra, op: str, template: Any) -> Any:
         return extra.constant
     if extra.kind == OPERATION:
         return op
-    return template.values[extra.number] if extra.kind == SOURCE else None  # C knows no transaction blocks
+    return template.values[extra.number]
 
 
 def _writes(name: str, op: Any) -> bool:

@@ -20,7 +20,6 @@ cdef class RecordConverter:
     cdef public object failures
     cdef public list context_headers
     cdef public bint tolerant
-    cdef public bint prints
     cdef public dict plans
     cdef public long long plan_count
     cdef public dict header_cache

@@ -67,7 +67,6 @@ class RecordConverter:
         self.failures = failures
         self.context_headers = [(name, text) for name, text in headers]
         self.tolerant = tolerant
-        self.prints = not (isinstance(key, PrefixedAvro) and isinstance(value, PrefixedAvro))  # from their Avro
         self.plans: dict[Any, TablePlan] = {}
         self.plan_count = 0
         self.header_cache: dict[str, list[tuple[str, bytes | None]]] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import MutableSequence, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import cython  # noqa: F401
 
@@ -85,6 +85,14 @@ class Message:
     kafka_partition: int | None = None
     context_headers: bool = False
     headers: tuple[tuple[str, Schema, Any], ...] = ()
+
+
+class MessageKind(NamedTuple):
+    """What messages of one kind have in common."""
+
+    topic: str
+    key_schema: Schema
+    value_schema: Schema
 
 
 @dataclass(frozen=True, slots=True)

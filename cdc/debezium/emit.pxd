@@ -7,6 +7,7 @@ cdef class Counters:
     cdef public dict per_table
     @cython.locals(count=cython.longlong)
     cpdef tuple next(self, str collection, str id_)
+    cpdef tuple some(self, str collection, long long count)
 
 cdef class EmittedTable:
     cdef public object table

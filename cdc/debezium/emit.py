@@ -39,6 +39,13 @@ class Counters:
         self.per_table[collection] = count
         return id_, self.total, count
 
+    def some(self, collection: str, count: int) -> tuple[int, int]:
+        """Counts *count* events, and returns the numbers in the first one's `transaction` block."""
+        total, of_table = self.total, self.per_table.get(collection, 0)
+        self.total = total + count
+        self.per_table[collection] = of_table + count
+        return total + 1, of_table + 1
+
 
 class EmittedTable:
     """A captured table, as rows of one structure are emitted. *collection* is its name in counts and metadata.

@@ -46,6 +46,43 @@ uint8_t *cdc_records_block(cdc_records *records, size_t size) {
     return block->data + block->used - size;
 }
 
+static uint8_t *put_long(uint8_t *p, uint64_t value) {
+    for (value <<= 1; value > 127; value >>= 7) *p++ = (uint8_t)(value | 128);
+    *p++ = (uint8_t)value;
+    return p;
+}
+
+int cdc_put_counts(cdc_records *records, const cdc_counter *counters, const uint32_t *used, uint32_t count,
+                   cdc_string *counts) {
+    uint32_t order[CDC_MOST_COUNTERS], at, buckets = 16;
+    size_t size = 20;
+    uint8_t *p, *start;
+    if (count > CDC_MOST_COUNTERS) return CDC_TOO_LARGE;
+    while (count > buckets * 3 / 4) buckets *= 2;
+    for (at = 0; at < count; at++) {
+        const cdc_counter *counter = counters + used[at];
+        uint32_t place = at, bucket = counter->spread & (buckets - 1);
+        for (; place > 0 && (counters[order[place - 1]].spread & (buckets - 1)) > bucket; place--)
+            order[place] = order[place - 1];
+        order[place] = used[at];
+        size += counter->size + 21;
+    }
+    start = p = cdc_records_block(records, size);
+    if (p == NULL) return CDC_NO_MEMORY;
+    if (count > 0) p = put_long(p, count);
+    for (at = 0; at < count; at++) {
+        const cdc_counter *counter = counters + order[at];
+        *p++ = 2;
+        p = put_long(p, counter->size);
+        memcpy(p, counter->name, counter->size);
+        p = put_long(p + counter->size, counter->count);
+    }
+    *p++ = 0;
+    counts->data = start;
+    counts->size = (uint32_t)(p - start);
+    return CDC_OK;
+}
+
 int cdc_records_append(cdc_records *records, const cdc_records *more, uint32_t frame, const uint32_t *tables) {
     uint32_t at;
     if (cdc_records_room(records, more->rec_count, more->cell_count, more->tx_count)) return CDC_NO_MEMORY;

@@ -6,7 +6,7 @@ from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
 from cdc.native.mysql cimport Batch, Layout, Many, cdc_mysql_images, cdc_mysql_key, cdc_mysql_layout
-from cdc.native.records cimport Table, cdc_frame, cdc_records, cdc_records_free, cdc_string, cdc_tx
+from cdc.native.records cimport Table, cdc_counter, cdc_frame, cdc_records, cdc_records_free, cdc_string, cdc_tx
 
 cdef extern from "mysql_log.h" nogil:
     enum:
@@ -15,11 +15,14 @@ cdef extern from "mysql_log.h" nogil:
         CDC_LOG_NO_MEMORY
         CDC_LOG_BEGINS
         CDC_LOG_SOURCES
+        CDC_LOG_EVENT
+        CDC_LOG_PAYLOAD
+        CDC_LOG_INNER
     ctypedef struct cdc_log_map:
         const uint8_t *body
         uint32_t size
-        uint8_t refused, captured
-        uint32_t table
+        uint8_t refused, captured, relaxed
+        uint32_t table, inserted, counter
         const cdc_mysql_layout *layout
         const cdc_mysql_key *key
         cdc_mysql_images images
@@ -41,7 +44,9 @@ cdef extern from "mysql_log.h" nogil:
     ctypedef struct cdc_log:
         uint8_t mariadb, checksums, names_thread, takes_query, tombstones
         uint8_t skip_create, skip_update, skip_delete
-        uint8_t rows_v1_head, rows_v2_head
+        uint8_t rows_v1_head, rows_v2_head, metadata
+        uint32_t transactions_table
+        cdc_counter *counters
         cdc_log_map *maps
         uint32_t *slots
         uint32_t map_count, mask
@@ -59,9 +64,11 @@ cdef extern from "mysql_log.h" nogil:
         uint32_t *frames
         uint32_t run_count, commit_count, frame_count
     uint32_t cdc_log_slot(const cdc_log *log, const uint8_t *body, uint32_t size)
-    int cdc_log_read(cdc_log *log, const cdc_frame *events, uint32_t count, uint32_t *next, uint64_t most,
-                     uint64_t most_size, cdc_records *out)
+    int cdc_log_read(cdc_log *log, const cdc_frame *events, const uint8_t *kinds, uint32_t count, uint32_t *next,
+                     uint64_t most, uint64_t most_size, cdc_records *out)
     uint32_t cdc_crc32(const uint8_t *data, size_t size)
+
+EVENT, PAYLOAD, INNER = CDC_LOG_EVENT, CDC_LOG_PAYLOAD, CDC_LOG_INNER
 
 cdef enum:
     MOST_MAPS = 1024
@@ -113,30 +120,37 @@ cdef class Transactions(Many):
 
 cdef class Log:
     """Reads for one ChangeReader. *make_source(state, time_us, server_id, gtid, file, thread)* returns the SourceContext
-    of a table's changes; *state* is that of its `records.Table`."""
+    of a table's changes; *state* is that of its `records.Table`. *transactions*: the Table of transaction metadata, if
+    there is any; *spread(name)*: the hash of a table's name, by which its messages are ordered."""
 
     cdef cdc_log c
     cdef object make_source
-    cdef list tables, told, kept, sources
+    cdef list tables, told, kept, sources, names
     cdef cdc_log_begin[CDC_LOG_BEGINS] begins
     cdef cdc_log_source[CDC_LOG_SOURCES] known_sources
     cdef list given
     cdef tuple held
+    cdef Table transactions
+    cdef object spread
+    cdef dict counter_of
     cdef cdc_frame *events
     cdef uint32_t event_count
 
     def __init__(self, *, mariadb, names_thread, takes_query, tombstones, skip_create, skip_update, skip_delete,
-                 make_source):
+                 make_source, Table transactions=None, spread=None):
         self.c.mariadb, self.c.names_thread, self.c.takes_query = mariadb, names_thread, takes_query
         self.c.tombstones = tombstones
         self.c.skip_create, self.c.skip_update, self.c.skip_delete = skip_create, skip_update, skip_delete
         self.c.begins, self.c.sources = self.begins, self.known_sources
         self.make_source = make_source
+        self.c.metadata = transactions is not None
+        self.transactions, self.spread = transactions, spread
         self.sources = []
         self.kept = []
         self.c.maps = <cdc_log_map *>calloc(MOST_MAPS, sizeof(cdc_log_map))
         self.c.slots = <uint32_t *>calloc(SLOTS, sizeof(uint32_t))
-        if self.c.maps == NULL or self.c.slots == NULL:
+        self.c.counters = <cdc_counter *>calloc(MOST_MAPS, sizeof(cdc_counter))
+        if self.c.maps == NULL or self.c.slots == NULL or self.c.counters == NULL:
             raise MemoryError
         self.c.mask = SLOTS - 1
         self.forget_maps()
@@ -144,6 +158,7 @@ cdef class Log:
     def __dealloc__(self):
         free(self.c.maps)
         free(self.c.slots)
+        free(self.c.counters)
         free(self.c.runs)
         free(self.c.commits)
         free(self.c.frames)
@@ -158,10 +173,15 @@ cdef class Log:
         memset(self.c.slots, 0, SLOTS * sizeof(uint32_t))
         self.c.map_count = 0
         self.tables, self.told = [], []
+        self.counter_of, self.names = {}, []
+        if self.transactions is not None:
+            self.c.transactions_table = 0
+            self.tables.append(self.transactions)
 
-    def know_map(self, bytes body, told, Layout layout, Table table, *, refused):
-        """The rows of the table map with this *body*. *told* is given back with their counts. *layout* and *table* are
-        None if they are only counted, or *refused*: for the other code."""
+    def know_map(self, bytes body, told, Layout layout, Table table, Table inserted=None, *, refused):
+        """The rows of the table map with this *body*. *told* is given back with their counts; with transaction metadata
+        it is the table's name. *layout* and *table* are None if they are only counted, or *refused*: for the other code.
+        *inserted*: the table of inserted rows that lack columns; None if none may."""
         cdef cdc_log_map *map
         if self.c.map_count == MOST_MAPS:
             self.forget_maps()
@@ -177,9 +197,28 @@ cdef class Log:
             map.layout, map.key, map.images = &layout.c, &layout.key, layout.images
             map.table = len(self.tables)
             self.tables.append(table)
+            if inserted is not None:
+                map.relaxed, map.inserted = True, len(self.tables)
+                self.tables.append(inserted)
+            if self.transactions is not None:
+                map.counter = self.counter(told)
         self.told.append((told, body, layout))
         self.c.map_count += 1
         self.c.slots[slot] = self.c.map_count
+
+    cdef uint32_t counter(self, str name) except? 0:
+        """The number of the counter of a table; there are as many tables as maps, at most."""
+        cdef cdc_counter *counter
+        found = self.counter_of.get(name)
+        if found is not None:
+            return found
+        found = self.counter_of[name] = len(self.counter_of)
+        raw = name.encode()
+        self.names.append(raw)
+        counter = self.c.counters + <Py_ssize_t>found
+        counter.name, counter.size = <const uint8_t *>PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw)
+        counter.spread, counter.count = self.spread(name), 0
+        return found
 
     def know_begin(self, bytes shape):
         """A BEGIN whose event's body has these bytes from index 8 on."""
@@ -209,9 +248,10 @@ cdef class Log:
         self.sources.append(told)
         self.c.source_count += 1
 
-    def read(self, list events, Py_ssize_t first, state, uint64_t most, uint64_t most_size):
+    def read(self, list events, bytes kinds, Py_ssize_t first, state, uint64_t most, uint64_t most_size):
         """Reads whole transactions from events[first] on, until there are *most* records or `state.size`, bytes with
-        those before, is *most_size*. *state* is changed to what it is then.
+        those before, is *most_size*. *state* is changed to what it is then. *kinds*: what each event is, by EVENT, PAYLOAD
+        and INNER; None if all are of the log.
 
         Returns the next index; a Transactions, or None; and whether it stopped at a transaction that is for the other
         code: 0 for no, 1 for yes, 2 if that is so only because something in it is unknown.
@@ -219,11 +259,17 @@ cdef class Log:
         cdef Transactions found = Transactions.__new__(Transactions)
         cdef uint32_t following = first, at
         cdef int outcome
+        cdef const uint8_t *kind = NULL
+        if kinds is not None:
+            if PyBytes_GET_SIZE(kinds) != len(events):
+                raise ValueError("each event has a kind")
+            kind = <const uint8_t *>PyBytes_AS_STRING(kinds)
         if self.given is not events or len(self.held) != len(events):
             self.hold(events)
         self.load(state, found)
         with nogil:
-            outcome = cdc_log_read(&self.c, self.events, self.event_count, &following, most, most_size, &found.records)
+            outcome = cdc_log_read(&self.c, self.events, kind, self.event_count, &following, most, most_size,
+                                   &found.records)
         if outcome == CDC_LOG_NO_MEMORY:
             raise MemoryError
         found.frames = [self.held[self.c.frames[at]] for at in range(self.c.frame_count)]

@@ -45,6 +45,9 @@ enum {
     CDC_OP_PG_TIME,          /* params: unit (0 ms, 1 us, 2 ns) */
     CDC_OP_PG_TIMESTAMP,     /* params: unit */
     CDC_OP_PG_TIMESTAMPTZ,   /* params: digits */
+    CDC_OP_PG_VARIABLE_DECIMAL,
+    CDC_OP_PG_NUMERIC_TEXT,
+    CDC_OP_PG_NUMERIC_DOUBLE,
     CDC_OP_MYSQL_INT = 64,   /* row events; params: bytes, unsigned */
     CDC_OP_MYSQL_BOOL,       /* the same */
     CDC_OP_MYSQL_UNSIGNED_DECIMAL,

@@ -2,15 +2,39 @@
 
 static void put(cdc_out *out, cdc_bytes bytes) { cdc_out_raw(out, bytes.data, bytes.size); }
 
-/* One row or key. *other*: the first cell of the row that has the values which this one leaves out, or CDC_NO_ROW. */
+#define MOST_KEPT 128
+
+/* Where the columns of an old row were written, so that the new row has those that did not change from there. */
+typedef struct {
+    uint32_t first;               /* the old row's cells */
+    size_t starts[MOST_KEPT + 1]; /* the last one: the end */
+} kept_row;
+
+/* Writes column *at* as it was written for the old row, whose value is the same as that of *cell*. */
+static int write_again(const cdc_records *in, const uint8_t *base, const kept_row *kept, uint32_t at, int32_t index,
+                       uint32_t cell, cdc_out *out) {
+    uint32_t old = kept->first + (uint32_t)index;
+    const cdc_cell *a = in->cells + old, *b = in->cells + cell;
+    size_t size = kept->starts[at + 1] - kept->starts[at];
+    uint8_t *to;
+    if (in->kinds[old] != in->kinds[cell] || a->end - a->start != b->end - b->start
+        || memcmp(base + a->start, base + b->start, a->end - a->start) != 0) return 0;
+    to = cdc_out_take(out, size);
+    if (to) memcpy(to, out->data + kept->starts[at], size);
+    return 1;
+}
+
+/* One row or key. *other*: the first cell of the row that has the values which this one leaves out, or CDC_NO_ROW.
+   *kept*: of the old row, if *keep*, and else to be used; or NULL. */
 static int row(const cdc_records *in, const cdc_rec *rec, const cdc_colop *text, const cdc_colop *binary,
-               uint32_t count, uint32_t first, uint32_t other, cdc_out *out) {
+               uint32_t count, uint32_t first, uint32_t other, kept_row *kept, int keep, cdc_out *out) {
     const uint8_t *base = in->frames[rec->frame].data;
     uint32_t at;
     for (at = 0; at < count; at++) {
         const cdc_colop *op = text + at;
         uint32_t cell;
         uint8_t kind;
+        if (keep) kept->starts[at] = out->size;
         if (op->index >= rec->columns) return CDC_REFUSED;
         cell = first + (uint32_t)op->index;
         kind = in->kinds[cell];
@@ -19,6 +43,7 @@ static int row(const cdc_records *in, const cdc_rec *rec, const cdc_colop *text,
             cell = other + (uint32_t)op->index;
             kind = in->kinds[cell];
         }
+        if (kind <= CDC_KIND_BINARY && kept && !keep && write_again(in, base, kept, at, op->index, cell, out)) continue;
         if (kind <= CDC_KIND_BINARY) {
             const cdc_cell *value = in->cells + cell;
             size_t size = out->size;
@@ -42,25 +67,44 @@ static int row(const cdc_records *in, const cdc_rec *rec, const cdc_colop *text,
             cdc_out_raw(out, op->null_data, op->null_len);
         }
     }
+    if (keep) kept->starts[count] = out->size;
     return CDC_WRITTEN;
 }
 
-static void sequence(cdc_out *out, const cdc_tx *tx, uint64_t lsn) {
+static int decimal(char *to, uint64_t number) {
     char digits[20];
     int count = 0, at;
-    uint8_t *q;
-    do digits[count++] = (char)('0' + lsn % 10);
-    while (lsn /= 10);
-    cdc_out_long(out, (int64_t)tx->head_len + count + 2);
-    cdc_out_raw(out, tx->head, tx->head_len);
-    q = cdc_out_take(out, (size_t)count + 2);
-    if (q == NULL) return;
-    for (at = 0; at < count; at++) q[at] = (uint8_t)digits[count - 1 - at];
-    q[count] = '"';
-    q[count + 1] = ']';
+    do digits[count++] = (char)('0' + number % 10);
+    while (number /= 10);
+    for (at = 0; at < count; at++) to[at] = digits[count - 1 - at];
+    return count;
 }
 
-static int is_null(const cdc_tx *tx, uint8_t field) {
+static void sequence(cdc_out *out, const cdc_tx *tx, uint64_t lsn) {
+    char text[22];
+    int count = decimal(text, lsn);
+    text[count++] = '"';
+    text[count++] = ']';
+    cdc_out_long(out, (int64_t)tx->head_len + count);
+    cdc_out_raw(out, tx->head, tx->head_len);
+    cdc_out_raw(out, text, (size_t)count);
+}
+
+static void transaction_id(cdc_out *out, const cdc_tx *tx, uint64_t lsn) {
+    char text[41];
+    int count;
+    if (tx->id.data != NULL) {
+        cdc_out_bytes(out, tx->id.data, tx->id.size);
+        return;
+    }
+    count = decimal(text, tx->xid);
+    text[count++] = ':';
+    count += decimal(text + count, lsn);
+    cdc_out_bytes(out, text, (size_t)count);
+}
+
+static int is_null(const cdc_rec *rec, const cdc_tx *tx, uint8_t field) {
+    if (field >= CDC_FIELD_CLOCK_MS) return field >= CDC_FIELD_BLOCK_ID && rec->order == 0;
     return (field == CDC_FIELD_MYSQL_GTID && tx->gtid.data == NULL)
         || (field == CDC_FIELD_MYSQL_QUERY && tx->query.data == NULL)
         || (field == CDC_FIELD_MYSQL_THREAD && tx->thread < 0);
@@ -75,8 +119,8 @@ static int fields(const cdc_records *in, const cdc_rec *rec, const cdc_plan *pla
     for (at = 0; at < plan->field_count; at++) {
         uint8_t number = plan->fields[at].number;
         int null;
-        if (tx == NULL && number < CDC_FIELD_CLOCK_MS) return CDC_REFUSED;
-        null = is_null(tx, number);
+        if (tx == NULL && (number < CDC_FIELD_CLOCK_MS || rec->order)) return CDC_REFUSED;
+        null = is_null(rec, tx, number);
         put(out, plan->pieces[at]);
         if (plan->fields[at].optional) cdc_out_byte(out, null ? 0 : 2);
         if (null) continue;
@@ -97,6 +141,9 @@ static int fields(const cdc_records *in, const cdc_rec *rec, const cdc_plan *pla
         case CDC_FIELD_CLOCK_MS: cdc_out_long(out, floor_div(now_us, 1000)); break;
         case CDC_FIELD_CLOCK_US: cdc_out_long(out, now_us); break;
         case CDC_FIELD_CLOCK_NS: cdc_out_long(out, now_us * 1000); break;
+        case CDC_FIELD_BLOCK_ID: transaction_id(out, tx, rec->lsn); break;
+        case CDC_FIELD_BLOCK_ORDER: cdc_out_long(out, rec->order); break;
+        case CDC_FIELD_BLOCK_TABLE_ORDER: cdc_out_long(out, rec->table_order); break;
         }
     }
     put(out, plan->pieces[at]);
@@ -107,7 +154,7 @@ static int key(const cdc_records *in, const cdc_rec *rec, const cdc_plan *plan, 
     uint32_t first = rec->after != CDC_NO_ROW ? rec->after : rec->before;
     uint32_t other = rec->after != CDC_NO_ROW ? rec->before : CDC_NO_ROW;
     put(out, plan->key_prefix);
-    if (row(in, rec, plan->key_text, plan->key_binary, plan->key_count, first, other, out)) return CDC_REFUSED;
+    if (row(in, rec, plan->key_text, plan->key_binary, plan->key_count, first, other, NULL, 0, out)) return CDC_REFUSED;
     put(out, plan->key_tail);
     return CDC_WRITTEN;
 }
@@ -118,31 +165,70 @@ static int row_value(const cdc_records *in, const cdc_rec *rec, const cdc_plan *
     uint32_t first = before ? rec->before : rec->after;
     if (first == CDC_NO_ROW) return CDC_REFUSED;
     put(out, plan->value_prefix);
-    if (row(in, rec, plan->text, plan->binary, plan->column_count, first, before ? CDC_NO_ROW : rec->before, out))
-        return CDC_REFUSED;
+    if (row(in, rec, plan->text, plan->binary, plan->column_count, first, before ? CDC_NO_ROW : rec->before, NULL, 0,
+            out)) return CDC_REFUSED;
     return fields(in, rec, plan, now_us, out);
 }
 
+/* The transaction block of an envelope. */
+static int block(const cdc_records *in, const cdc_rec *rec, cdc_out *out) {
+    cdc_out_byte(out, rec->order ? 2 : 0);
+    if (rec->order == 0) return CDC_WRITTEN;
+    if (rec->tx >= in->tx_count) return CDC_REFUSED;
+    transaction_id(out, in->txs + rec->tx, rec->lsn);
+    cdc_out_long(out, rec->order);
+    cdc_out_long(out, rec->table_order);
+    return CDC_WRITTEN;
+}
+
 static int envelope(const cdc_records *in, const cdc_rec *rec, const cdc_plan *plan, cdc_bytes ending, cdc_out *out) {
-    uint8_t op[3] = {0, 2, rec->op}; /* no transaction block; one letter */
+    uint8_t op[2] = {2, rec->op}; /* one letter */
+    kept_row old, *kept = NULL;
     put(out, plan->value_prefix);
     if (rec->before == CDC_NO_ROW || rec->flags & CDC_BEFORE_HIDDEN) {
         cdc_out_byte(out, 0);
     } else {
+        int keep = rec->after != CDC_NO_ROW && plan->column_count <= MOST_KEPT;
+        if (keep) kept = &old;
+        old.first = rec->before;
         cdc_out_byte(out, 2);
-        if (row(in, rec, plan->text, plan->binary, plan->column_count, rec->before, CDC_NO_ROW, out))
+        if (row(in, rec, plan->text, plan->binary, plan->column_count, rec->before, CDC_NO_ROW, kept, keep, out))
             return CDC_REFUSED;
     }
     if (rec->after == CDC_NO_ROW) {
         cdc_out_byte(out, 0);
     } else {
         cdc_out_byte(out, 2);
-        if (row(in, rec, plan->text, plan->binary, plan->column_count, rec->after, rec->before, out))
+        if (row(in, rec, plan->text, plan->binary, plan->column_count, rec->after, rec->before, kept, 0, out))
             return CDC_REFUSED;
     }
-    if (fields(in, rec, plan, 0, out)) return CDC_REFUSED;
+    if (fields(in, rec, plan, 0, out) || block(in, rec, out)) return CDC_REFUSED;
     cdc_out_raw(out, op, sizeof op);
     put(out, ending);
+    return CDC_WRITTEN;
+}
+
+/* Key and value of CDC_TX_BEGIN and CDC_TX_END: `transaction_key_schema` and `transaction_value_schema` of
+   cdc/debezium/schemas.py. */
+static int transaction(const cdc_records *in, const cdc_rec *rec, const cdc_plan *plan, cdc_out *out, cdc_msg *msg) {
+    const cdc_tx *tx = in->txs + rec->tx;
+    int ends = rec->op == CDC_TX_END;
+    if (plan->image != CDC_IMAGE_TRANSACTION || rec->tx >= in->tx_count) return CDC_REFUSED;
+    put(out, plan->key_prefix);
+    transaction_id(out, tx, rec->lsn);
+    if (plan->print_key && plan->print(out, msg->key, plan->print_key)) return CDC_REFUSED;
+    msg->key_len = (uint32_t)(out->size - msg->key);
+    msg->val = (uint32_t)out->size;
+    put(out, plan->value_prefix);
+    cdc_out_bytes(out, ends ? "END" : "BEGIN", ends ? 3 : 5);
+    transaction_id(out, tx, rec->lsn);
+    cdc_out_byte(out, ends ? 2 : 0);
+    if (ends) cdc_out_long(out, rec->order);
+    cdc_out_byte(out, ends ? 2 : 0);
+    if (ends) cdc_out_raw(out, tx->counts.data, tx->counts.size);
+    cdc_out_long(out, floor_div(tx->time_us, 1000));
+    if (plan->print_value && plan->print(out, msg->val, plan->print_value)) return CDC_REFUSED;
+    msg->val_len = (uint32_t)(out->size - msg->val);
     return CDC_WRITTEN;
 }
 
@@ -154,6 +240,8 @@ static int message(const cdc_records *in, const cdc_rec *rec, const cdc_plan *pl
     msg->timestamp_ms = -1;
     msg->key = (uint32_t)out->size;
     msg->key_len = msg->val_len = CDC_NULL;
+    if (rec->op == CDC_TX_BEGIN || rec->op == CDC_TX_END) return transaction(in, rec, plan, out, msg);
+    if (plan->image == CDC_IMAGE_TRANSACTION) return CDC_REFUSED;
     if (plan->has_key) {
         if (key(in, rec, plan, out)) return CDC_REFUSED;
         if (plan->print_key && plan->print(out, msg->key, plan->print_key)) return CDC_REFUSED;

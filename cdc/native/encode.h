@@ -22,11 +22,15 @@ enum {
     CDC_FIELD_MYSQL_QUERY,
     CDC_FIELD_CLOCK_MS, /* the connector's clock; from here on no field is the transaction's */
     CDC_FIELD_CLOCK_US,
-    CDC_FIELD_CLOCK_NS
+    CDC_FIELD_CLOCK_NS,
+    CDC_FIELD_BLOCK_ID, /* the transaction block, which may be null */
+    CDC_FIELD_BLOCK_ORDER,
+    CDC_FIELD_BLOCK_TABLE_ORDER
 };
 
-/* What a value is. A tombstone's is null, whatever its plan says. */
-enum { CDC_IMAGE_ENVELOPE, CDC_IMAGE_BEFORE, CDC_IMAGE_AFTER, CDC_IMAGE_NULL };
+/* What a value is. A tombstone's is null, whatever its plan says. CDC_IMAGE_TRANSACTION is for CDC_TX_BEGIN and
+   CDC_TX_END alone. */
+enum { CDC_IMAGE_ENVELOPE, CDC_IMAGE_BEFORE, CDC_IMAGE_AFTER, CDC_IMAGE_NULL, CDC_IMAGE_TRANSACTION };
 
 /* A table has a plan for each op, which may all be the same. */
 #define CDC_SLOTS 5
@@ -75,7 +79,7 @@ static inline uint32_t cdc_slot(uint8_t op) {
     case 'u': return 1;
     case 'd': return 2;
     case 'r': return 3;
-    default: return 4; /* a tombstone */
+    default: return 4; /* a tombstone; a table of transactions has one plan for all */
     }
 }
 

@@ -1,5 +1,7 @@
 #include "json.h"
 
+#include <math.h>
+
 typedef struct {
     const uint8_t *at, *end;
 } avro_t;
@@ -36,6 +38,56 @@ static void put_number(cdc_out *out, int64_t value) {
     cdc_out_raw(out, digits + at, (size_t)(20 - at));
 }
 
+#define MOST_FRACTION 12
+#define EXACT 1125899906842624.0 /* 2^50: within it, no other whole number can stand for the same value */
+
+/* As `double_text` and `float_text` of cdc/codecs/java.py: the decimal with the fewest digits that reads back as *value*.
+   The first power of ten by which it becomes a whole number that, divided again, is *value*, gives these digits. */
+static int put_float(cdc_out *out, double value, int single) {
+    static const double powers[MOST_FRACTION + 1] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12};
+    double size = fabs(value), whole = 0;
+    int64_t digits = 0;
+    uint8_t text[24];
+    int fraction, at = 24;
+    if (!(size == 0 || (size >= 1e-3 && size < 1e7))) return CDC_REFUSED;
+    for (fraction = 0; fraction <= MOST_FRACTION; fraction++) {
+        double scaled = size * powers[fraction], more;
+        if (scaled >= EXACT) return CDC_REFUSED;
+        digits = (int64_t)scaled;
+        more = scaled - (double)digits;
+        if (more > 0.5 || (more == 0.5 && digits & 1)) digits++;
+        whole = (double)digits;
+        if (single ? (float)(whole / powers[fraction]) == (float)size : whole / powers[fraction] == size) break;
+    }
+    if (fraction > MOST_FRACTION || whole / powers[fraction] >= 1e7) return CDC_REFUSED;
+    if (fraction == 0) text[--at] = '0';
+    for (; fraction > 0; fraction--, digits /= 10) text[--at] = (uint8_t)('0' + digits % 10);
+    text[--at] = '.';
+    do text[--at] = (uint8_t)('0' + digits % 10);
+    while (digits /= 10);
+    if (signbit(value)) text[--at] = '-';
+    cdc_out_raw(out, text + at, (size_t)(24 - at));
+    return CDC_WRITTEN;
+}
+
+static int floating(cdc_out *out, avro_t *in, int single) {
+    double value;
+    float narrow;
+    size_t size = single ? 4 : 8;
+    uint64_t bits = 0;
+    if ((size_t)(in->end - in->at) < size) return CDC_REFUSED;
+    while (size-- > 0) bits = bits << 8 | in->at[size];
+    if (single) {
+        uint32_t low = (uint32_t)bits;
+        memcpy(&narrow, &low, 4);
+        value = narrow;
+    } else {
+        memcpy(&value, &bits, 8);
+    }
+    in->at += single ? 4 : 8;
+    return put_float(out, value, single);
+}
+
 static void put_escape(cdc_out *out, uint8_t byte) {
     static const uint8_t plain[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt", hex[] = "0123456789ABCDEF";
     uint8_t text[6] = {'\\', 'u', '0', '0', hex[byte >> 4], hex[byte & 15]};
@@ -45,10 +97,22 @@ static void put_escape(cdc_out *out, uint8_t byte) {
     cdc_out_raw(out, text, plain[at] ? 2 : 6);
 }
 
+/* Whether none of eight bytes is a control character, a quote or a backslash. */
+static int eight_plain(const uint8_t *p) {
+    static const uint64_t ones = 0x0101010101010101ULL, high = 0x8080808080808080ULL;
+    uint64_t word, quote, backslash;
+    memcpy(&word, p, 8);
+    quote = word ^ ones * '"';
+    backslash = word ^ ones * '\\';
+    return (((word - ones * 32) & ~word) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash)) & high ? 0 : 1;
+}
+
 static void put_string(cdc_out *out, const uint8_t *p, size_t size) {
     size_t start = 0, at;
     cdc_out_byte(out, '"');
     for (at = 0; at < size; at++) {
+        while (size - at >= 8 && eight_plain(p + at)) at += 8;
+        if (at == size) break;
         if (p[at] >= 32 && p[at] != '"' && p[at] != '\\') continue;
         cdc_out_raw(out, p + start, at - start);
         put_escape(out, p[at]);
@@ -114,6 +178,8 @@ static int put(cdc_out *out, avro_t *in, const cdc_json_op *ops, uint32_t at) {
         }
         cdc_out_byte(out, '}');
         return CDC_WRITTEN;
+    case CDC_JSON_DOUBLE: return floating(out, in, 0);
+    case CDC_JSON_FLOAT: return floating(out, in, 1);
     default: return CDC_REFUSED;
     }
 }

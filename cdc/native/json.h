@@ -4,7 +4,16 @@
 
 #include "codec.h"
 
-enum { CDC_JSON_OTHER, CDC_JSON_LONG, CDC_JSON_TEXT, CDC_JSON_BOOLEAN, CDC_JSON_BYTES, CDC_JSON_STRUCT };
+enum {
+    CDC_JSON_OTHER,
+    CDC_JSON_LONG,
+    CDC_JSON_TEXT,
+    CDC_JSON_BOOLEAN,
+    CDC_JSON_BYTES,
+    CDC_JSON_STRUCT,
+    CDC_JSON_DOUBLE, /* this and the next: 0, and numbers with few digits, from 0.001 up to 10 million */
+    CDC_JSON_FLOAT
+};
 
 /* How the Avro bytes of one schema are printed. Those of a struct's fields follow it, each with what is within it. */
 typedef struct {

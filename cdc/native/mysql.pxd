@@ -18,7 +18,9 @@ cdef extern from "mysql_rows.h" nogil:
         cdc_cell *cells
     ctypedef struct cdc_mysql_key:
         const uint32_t *index
-        uint32_t count
+        const uint32_t *compared
+        uint32_t count, compared_count
+        uint8_t skips
     uint32_t cdc_mysql_plain_rows(const cdc_mysql_layout *layout, const cdc_mysql_event *event,
                                   const cdc_mysql_key *key, size_t *at, cdc_mysql_images images)
     int cdc_mysql_add_rows(cdc_records *out, const cdc_mysql_layout *layout, const cdc_mysql_event *event, size_t at,
@@ -39,6 +41,7 @@ cdef class Layout:
     cdef uint8_t *prefixes
     cdef uint32_t *sizes
     cdef uint32_t *key_index
+    cdef uint32_t *compared
 
 cdef class Many:
     cdef int add_to(self, Batch batch) except -1
@@ -53,6 +56,8 @@ cdef class Rows(Many):
     cdef long long number
     cdef uint8_t op
     cdef bint tombstones
+    cdef uint32_t order, table_order
+    cdef str id
     cdef bytes data, before_present, after_present
     cdef cdc_mysql_event event
     cdef size_t start

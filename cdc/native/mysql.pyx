@@ -17,6 +17,8 @@ from cdc.native.records cimport (
     CDC_KIND_BINARY,
     CDC_NO_ROW,
     CDC_TOMBSTONE,
+    CDC_TX_BEGIN,
+    CDC_TX_END,
     RecordBatch,
     Table,
     Tables,
@@ -40,17 +42,19 @@ FIELDS = ("ts_ms", "ts_us", "ts_ns", "mysql_server_id", "mysql_gtid", "mysql_fil
 
 cdef class Layout:
     """How C reads the images of one table map for one table. *sizes*: of each column the bytes of its length prefix and
-    of its value (`rows.column_size`). *key*: indexes of the key's columns. For one thread."""
+    of its value (`rows.column_size`). *key*: indexes of the key's columns. *compared*: of those of which an update must
+    change one, or the other code looks at it; None if it need not. For one thread."""
 
-    def __cinit__(self, sizes, tuple key):
+    def __cinit__(self, sizes, tuple key, compared=None):
         cdef Py_ssize_t width = len(sizes), index
         self.prefixes = <uint8_t *>calloc(width + 1, 1)
         self.sizes = <uint32_t *>calloc(width + 1, sizeof(uint32_t))
         self.key_index = <uint32_t *>calloc(len(key) + 1, sizeof(uint32_t))
+        self.compared = <uint32_t *>calloc(len(compared or ()) + 1, sizeof(uint32_t))
         self.images.kinds = <uint8_t *>calloc(2 * width + 1, 1)
         self.images.cells = <cdc_cell *>calloc(2 * width + 1, sizeof(cdc_cell))
-        if (self.prefixes == NULL or self.sizes == NULL or self.key_index == NULL or self.images.kinds == NULL
-                or self.images.cells == NULL):
+        if (self.prefixes == NULL or self.sizes == NULL or self.key_index == NULL or self.compared == NULL
+                or self.images.kinds == NULL or self.images.cells == NULL):
             raise MemoryError
         for index in range(width):
             self.prefixes[index], self.sizes[index] = sizes[index]
@@ -58,6 +62,12 @@ cdef class Layout:
             if not 0 <= key[index] < width:
                 raise IndexError("key column out of range")
             self.key_index[index] = key[index]
+        for index in range(len(compared or ())):
+            if not 0 <= compared[index] < width:
+                raise IndexError("column out of range")
+            self.compared[index] = compared[index]
+        self.key.skips = compared is not None
+        self.key.compared, self.key.compared_count = self.compared, len(compared or ())
         self.c.width = width
         self.c.prefixes = self.prefixes
         self.c.sizes = self.sizes
@@ -68,6 +78,7 @@ cdef class Layout:
         free(self.prefixes)
         free(self.sizes)
         free(self.key_index)
+        free(self.compared)
         free(self.images.kinds)
         free(self.images.cells)
 
@@ -88,7 +99,8 @@ cdef class Many:
 cdef class Rows(Many):
     """*count* consecutive rows of one event, which need nothing but to be written; the first is number *number*.
 
-    *source*: their SourceContext. *pos*: where the event begins in its file. `len` counts tombstones too.
+    *source*: their SourceContext. *pos*: where the event begins in its file. `len` counts tombstones too. *order*,
+    *table_order*, *id*: of the first one's transaction block; 0 if they have none.
     """
 
     def __len__(self):
@@ -129,11 +141,13 @@ def plain_rows(Layout layout, bytes data, Py_ssize_t start, Py_ssize_t end, byte
     return (rows, <Py_ssize_t>at) if rows.count else (None, start)
 
 
-def describe(Rows rows, str op, Table table, source, pos, long long number, bint tombstones):
+def describe(Rows rows, str op, Table table, source, pos, long long number, bint tombstones, uint32_t order=0,
+             uint32_t table_order=0, str id=None):
     """What `Rows` says of itself, and records need."""
     rows.op = ord(op)
     rows.table, rows.source, rows.pos, rows.number = table, source, pos, number
     rows.tombstones = tombstones
+    rows.order, rows.table_order, rows.id = order, table_order, id
 
 
 cdef class Select:
@@ -230,6 +244,7 @@ cdef class Batch(RecordBatch):
         self.begin(&like, rows.data, rows.table)
         like.lsn = rows.number
         like.op = rows.op
+        like.order, like.table_order = rows.order, rows.table_order
         self.add_tx(rows)
         if cdc_mysql_add_rows(&self.records, &rows.layout.c, &rows.event, rows.start, rows.count, &like,
                               rows.tombstones):
@@ -246,6 +261,7 @@ cdef class Batch(RecordBatch):
         cdef int outcome
         self.begin(&like, rows.data, table)
         like.lsn = 0
+        like.order = like.table_order = 0
         like.op = ord(READ)
         like.before = CDC_NO_ROW
         if cdc_records_room(&self.records, 0, 0, 1):
@@ -295,6 +311,7 @@ cdef class Batch(RecordBatch):
         place = rows.table.template.varying
         values = rows.source.values
         tx = self.records.txs + self.records.tx_count
+        memset(tx, 0, sizeof(cdc_tx))
         tx.time_us = values[place[1]]
         tx.xid = values[place[3]]
         tx.gtid = self.text(values[place[4]])
@@ -302,6 +319,7 @@ cdef class Batch(RecordBatch):
         tx.pos = rows.pos
         tx.thread = -1 if values[place[8]] is None else values[place[8]]
         tx.query = self.text(values[place[9]])
+        tx.id = self.text(rows.id)
         self.records.tx_count += 1
         self.origins.append((rows.source, rows.pos))
         return 0
@@ -335,6 +353,8 @@ cdef class Batch(RecordBatch):
         cdef cdc_rec *rec = self.records.recs + index
         if rec.op == CDC_FOREIGN:
             return self.foreign[rec.lsn]
+        if rec.op == CDC_TX_BEGIN or rec.op == CDC_TX_END:
+            return self.transaction(rec)
         data, table = self.frame_list[rec.frame], <Table>self.tables.items[rec.table]
         source, pos = self.origins[rec.tx]
         if isinstance(source, Many):
@@ -346,4 +366,4 @@ cdef class Batch(RecordBatch):
         if rec.op == CDC_TOMBSTONE:
             return Record("", table.schema, before, None, before, source, (pos, <long long>rec.lsn))
         return Record(chr(rec.op), table.schema, before, after, before if after is None else after, source,
-                      (pos, <long long>rec.lsn))
+                      (pos, <long long>rec.lsn), self.block(rec))

@@ -35,7 +35,8 @@ typedef struct {
     int64_t thread;
     uint32_t server_id;
     uint8_t timed; /* its GTID has the time */
-    cdc_string gtid;
+    cdc_string gtid, id; /* `id` is that of transaction metadata */
+    uint32_t used[CDC_LOG_EVENTS], used_count, order; /* its counters, as they came, and the sum of them */
     struct {
         uint64_t id;
         cdc_log_map *map;
@@ -101,6 +102,22 @@ static int open_event(const cdc_log *log, const cdc_frame *frame, uint64_t posit
     event->next = position + (uint32_t)(next - (uint32_t)position);
     event->start = event->next - frame->size;
     return event->next < frame->size || event->next > INT64_MAX ? CDC_LOG_REFUSED : CDC_LOG_DONE;
+}
+
+/* An event within *outer*, whose place it has. It has no checksum. */
+static int open_inner(const cdc_frame *frame, const event_t *outer, event_t *event) {
+    const uint8_t *p = frame->data;
+    if (frame->size < HEADER || frame->size > INT32_MAX || little(p + 9, 4) != frame->size) return CDC_LOG_REFUSED;
+    event->data = p;
+    event->body = p + HEADER;
+    event->end = frame->size;
+    event->size = frame->size - HEADER;
+    event->time_us = (int64_t)little(p, 4) * 1000000;
+    event->type = p[4];
+    event->server_id = (uint32_t)little(p + 5, 4);
+    event->next = outer->next;
+    event->start = outer->start;
+    return CDC_LOG_DONE;
 }
 
 static int find_source(const cdc_log *log, const uint8_t *id, size_t size, tx_t *tx) {
@@ -203,6 +220,12 @@ static int all_set(const uint8_t *bits, uint32_t width) {
     return at == width || (bits[at >> 3] & ((1u << (width - at)) - 1)) == (1u << (width - at)) - 1;
 }
 
+static uint32_t set_bits(const uint8_t *bits, uint32_t width) {
+    uint32_t at, count = 0;
+    for (at = 0; at < width; at++) count += bits[at >> 3] >> (at & 7) & 1;
+    return count;
+}
+
 static int put_gtid(tx_t *tx, cdc_records *out) {
     char digits[20];
     uint32_t count = 0, at;
@@ -220,6 +243,71 @@ static int put_gtid(tx_t *tx, cdc_records *out) {
     return CDC_OK;
 }
 
+/* Has the transaction's id, which is where it is if it has no GTID; *start*: where its BEGIN is. */
+static int put_id(const cdc_log *log, uint64_t start, tx_t *tx, cdc_records *out) {
+    static const char file[] = "file=", pos[] = ",pos=";
+    char digits[20];
+    uint32_t count = 0, at;
+    uint8_t *p;
+    if (put_gtid(tx, out)) return CDC_NO_MEMORY;
+    tx->id = tx->gtid;
+    if (tx->source != NULL) return CDC_OK;
+    do digits[count++] = (char)('0' + start % 10);
+    while (start /= 10);
+    p = cdc_records_block(out, sizeof file + log->file.size + sizeof pos + count);
+    if (p == NULL) return CDC_NO_MEMORY;
+    tx->id.data = p;
+    memcpy(p, file, sizeof file - 1);
+    p += sizeof file - 1;
+    if (log->file.size) memcpy(p, log->file.data, log->file.size);
+    p += log->file.size;
+    memcpy(p, pos, sizeof pos - 1);
+    p += sizeof pos - 1;
+    for (at = 0; at < count; at++) *p++ = (uint8_t)digits[count - 1 - at];
+    tx->id.size = (uint32_t)(p - tx->id.data);
+    return CDC_OK;
+}
+
+/* The message of the transaction's beginning or end, if there are any. */
+static int tell(const cdc_log *log, const tx_t *tx, cdc_records *out, uint8_t op) {
+    cdc_rec *rec;
+    cdc_tx *block;
+    if (!log->metadata) return CDC_LOG_DONE;
+    if (cdc_records_room(out, 1, 0, 1)) return CDC_LOG_NO_MEMORY;
+    block = out->txs + out->tx_count;
+    memset(block, 0, sizeof *block);
+    block->time_us = tx->time_us;
+    block->id = tx->id;
+    if (op == CDC_TX_END && cdc_put_counts(out, log->counters, tx->used, tx->used_count, &block->counts))
+        return CDC_LOG_NO_MEMORY;
+    rec = out->recs + out->rec_count++;
+    memset(rec, 0, sizeof *rec);
+    rec->tx = out->tx_count++;
+    rec->table = log->transactions_table;
+    rec->before = rec->after = CDC_NO_ROW;
+    rec->order = tx->order;
+    rec->op = op;
+    return CDC_LOG_DONE;
+}
+
+/* The transaction has begun. *start*: where its BEGIN is. */
+static int announce(const cdc_log *log, uint64_t start, tx_t *tx, cdc_records *out) {
+    if (log->metadata && put_id(log, start, tx, out)) return CDC_LOG_NO_MEMORY;
+    return tell(log, tx, out, CDC_TX_BEGIN);
+}
+
+/* *count* events more, of which the first is *like* this record. */
+static int count_events(cdc_log *log, const cdc_log_map *map, uint64_t count, tx_t *tx, cdc_rec *like) {
+    cdc_counter *counter = log->counters + map->counter;
+    if (count >= UINT32_MAX - tx->order) return CDC_LOG_REFUSED;
+    if (counter->count == 0) tx->used[tx->used_count++] = map->counter;
+    like->order = tx->order + 1;
+    like->table_order = counter->count + 1;
+    tx->order += (uint32_t)count;
+    counter->count += (uint32_t)count;
+    return CDC_LOG_DONE;
+}
+
 static int rows(cdc_log *log, const event_t *event, tx_t *tx, cdc_records *out) {
     int old = event->type <= DELETE_ROWS_V1, kind = (event->type - (old ? WRITE_ROWS_V1 : WRITE_ROWS));
     uint8_t op = (uint8_t)"cud"[kind], head = old ? log->rows_v1_head : log->rows_v2_head;
@@ -230,6 +318,7 @@ static int rows(cdc_log *log, const event_t *event, tx_t *tx, cdc_records *out) 
     cdc_rec like = {0};
     cdc_tx *block;
     size_t place, behind;
+    int whole;
     if (kind == 0 ? log->skip_create : kind == 1 ? log->skip_update : log->skip_delete) return CDC_LOG_REFUSED;
     if (event->size < at) return CDC_LOG_REFUSED;
     table_id = little(event->body, id_len);
@@ -250,13 +339,16 @@ static int rows(cdc_log *log, const event_t *event, tx_t *tx, cdc_records *out) 
         tx->filtered++;
         return CDC_LOG_DONE;
     }
-    if (width != map->layout->width || !all_set(event->body + at, (uint32_t)width)) return CDC_LOG_REFUSED;
-    if (op == 'u' && !all_set(event->body + at + bitmap, (uint32_t)width)) return CDC_LOG_REFUSED;
+    if (width != map->layout->width) return CDC_LOG_REFUSED;
+    whole = all_set(event->body + at, (uint32_t)width)
+        && (op != 'u' || all_set(event->body + at + bitmap, (uint32_t)width));
+    if (!whole && !map->relaxed) return CDC_LOG_REFUSED;
     images.data = event->data;
     images.end = event->end;
     if (op != 'c') images.before_present = event->body + at;
     if (op != 'd') images.after_present = event->body + at + (op == 'u' ? bitmap : 0);
-    images.before_count = images.after_count = (uint32_t)width;
+    images.before_count = images.before_present ? set_bits(images.before_present, (uint32_t)width) : 0;
+    images.after_count = images.after_present ? set_bits(images.after_present, (uint32_t)width) : 0;
     behind = place = HEADER + at + bitmap * (op == 'u' ? 2 : 1);
     count = cdc_mysql_plain_rows(map->layout, &images, map->key, &behind, map->images);
     if (count == 0 || behind != event->end) return CDC_LOG_REFUSED;
@@ -265,8 +357,9 @@ static int rows(cdc_log *log, const event_t *event, tx_t *tx, cdc_records *out) 
         return CDC_LOG_NO_MEMORY;
     like.frame = log->frame_count;
     like.tx = out->tx_count;
-    like.table = map->table;
+    like.table = !whole && op == 'c' ? map->inserted : map->table;
     like.op = op;
+    if (log->metadata && count_events(log, map, count, tx, &like)) return CDC_LOG_REFUSED;
     block = out->txs + out->tx_count++;
     memset(block, 0, sizeof *block);
     block->time_us = tx->time_us;
@@ -274,6 +367,7 @@ static int rows(cdc_log *log, const event_t *event, tx_t *tx, cdc_records *out) 
     block->pos = event->start;
     block->thread = tx->thread;
     block->gtid = tx->gtid;
+    block->id = tx->id;
     block->file = log->file;
     if (cdc_mysql_add_rows(out, map->layout, &images, place, (uint32_t)count, &like, op == 'd' && log->tombstones))
         return CDC_LOG_NO_MEMORY;
@@ -331,18 +425,21 @@ static void commit(cdc_log *log, const tx_t *tx) {
     log->transactions++;
 }
 
-/* One event of a transaction, but its end; number *place* of it. */
+/* One event of a transaction, but its end; number *place* of it, without the payload that it may be in. */
 static int inner(cdc_log *log, const event_t *event, uint32_t place, tx_t *tx, cdc_records *out) {
+    int outcome;
     if (place == 0) {
-        int outcome;
         if (log->mariadb ? event->type != MARIA_GTID : event->type != GTID && event->type != ANONYMOUS_GTID)
             return CDC_LOG_REFUSED;
         outcome = log->mariadb ? maria_gtid(log, event, tx) : mysql_gtid(log, event, tx);
         tx->last_time_us = tx->time_us;
         tx->server_id = event->server_id;
-        return outcome;
+        return outcome || !log->mariadb ? outcome : announce(log, event->start, tx, out);
     }
-    if (place == 1 && !log->mariadb) return begin(log, event, tx);
+    if (place == 1 && !log->mariadb) {
+        outcome = begin(log, event, tx);
+        return outcome ? outcome : announce(log, event->start, tx, out);
+    }
     if (event->type == TABLE_MAP) return table_map(log, event, tx);
     if ((event->type >= WRITE_ROWS_V1 && event->type <= DELETE_ROWS_V1)
         || (event->type >= WRITE_ROWS && event->type <= DELETE_ROWS))
@@ -352,44 +449,63 @@ static int inner(cdc_log *log, const event_t *event, uint32_t place, tx_t *tx, c
     return event->type == ANNOTATE_ROWS && log->mariadb ? CDC_LOG_DONE : CDC_LOG_REFUSED;
 }
 
-/* The transaction that begins with events[*next]; moves *next behind it. */
-static int transaction(cdc_log *log, const cdc_frame *events, uint32_t count, uint32_t *next, uint64_t most,
-                       uint64_t most_size, cdc_records *out) {
-    uint32_t place;
+/* The transaction that begins with events[*next]; moves *next behind it. *tx* has nothing yet. */
+static int transaction(cdc_log *log, const cdc_frame *events, const uint8_t *kinds, uint32_t count, uint32_t *next,
+                       uint64_t most, uint64_t most_size, cdc_records *out, tx_t *tx) {
+    uint32_t at, place = 0;
     uint64_t size = log->size;
-    tx_t tx = {0};
-    tx.position = log->position;
-    tx.last_row = log->last_row;
-    tx.thread = -1;
+    event_t payload;
+    int within = 0;
+    tx->position = log->position;
+    tx->last_row = log->last_row;
+    tx->thread = -1;
     if (room((void **)&log->runs, &log->run_capacity, log->run_count, sizeof *log->runs)
         || room((void **)&log->commits, &log->commit_capacity, log->commit_count, sizeof *log->commits))
         return CDC_LOG_NO_MEMORY;
-    for (place = 0; place < CDC_LOG_EVENTS && place < count - *next; place++) {
-        const cdc_frame *frame = events + *next + place;
+    for (at = *next; place < CDC_LOG_EVENTS && at < count; at++) {
+        const cdc_frame *frame = events + at;
+        uint8_t kind = kinds ? kinds[at] : CDC_LOG_EVENT;
         event_t event;
-        int outcome = open_event(log, frame, tx.position, &event);
+        int outcome;
+        if (within != (kind == CDC_LOG_INNER)) return CDC_LOG_REFUSED;
+        outcome = within ? open_inner(frame, &payload, &event) : open_event(log, frame, tx->position, &event);
         if (outcome) return outcome;
-        event.number = *next + place;
-        tx.position = event.next;
+        event.number = at;
+        tx->position = event.next;
+        if (kind == CDC_LOG_PAYLOAD) {
+            if (place != 1 || log->mariadb) return CDC_LOG_REFUSED;
+            payload = event;
+            within = 1;
+            size += frame->size;
+            continue;
+        }
         if (event.type == XID && place > (log->mariadb ? 0 : 1)) {
             if (event.size < 8 || out->rec_count >= most || size >= most_size) return CDC_LOG_REFUSED;
-            log->size = size + frame->size;
-            commit(log, &tx);
-            *next += place + 1;
+            outcome = tell(log, tx, out, CDC_TX_END);
+            if (outcome) return outcome;
+            size += frame->size;
+            if (within && at + 1 < count && kinds[at + 1] == CDC_LOG_INNER) return CDC_LOG_REFUSED;
+            if (within && (out->rec_count >= most || size >= most_size)) return CDC_LOG_REFUSED; /* its end comes later */
+            log->size = size;
+            commit(log, tx);
+            *next = at + 1;
             return CDC_LOG_DONE;
         }
-        outcome = inner(log, &event, place, &tx, out);
+        outcome = inner(log, &event, place, tx, out);
         if (outcome) return outcome;
         size += frame->size;
+        place++;
     }
     return CDC_LOG_REFUSED;
 }
 
-int cdc_log_read(cdc_log *log, const cdc_frame *events, uint32_t count, uint32_t *next, uint64_t most,
-                 uint64_t most_size, cdc_records *out) {
+int cdc_log_read(cdc_log *log, const cdc_frame *events, const uint8_t *kinds, uint32_t count, uint32_t *next,
+                 uint64_t most, uint64_t most_size, cdc_records *out) {
     while (*next < count && out->rec_count < most && log->size < most_size) {
         uint32_t recs = out->rec_count, cells = out->cell_count, txs = out->tx_count, frames = log->frame_count;
-        int outcome = transaction(log, events, count, next, most, most_size, out);
+        tx_t tx = {0};
+        int outcome = transaction(log, events, kinds, count, next, most, most_size, out, &tx);
+        while (tx.used_count > 0) log->counters[tx.used[--tx.used_count]].count = 0;
         if (outcome) {
             out->rec_count = recs;
             out->cell_count = cells;

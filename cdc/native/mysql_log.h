@@ -15,6 +15,9 @@ enum { CDC_LOG_DONE = 0, CDC_LOG_REFUSED = 1, CDC_LOG_UNKNOWN = 2, CDC_LOG_NO_ME
 #define CDC_LOG_EVENTS 32
 #define CDC_LOG_MAPS 8
 
+/* What an event is: one of the log, a compressed transaction of it, or one within that, which follows it. */
+enum { CDC_LOG_EVENT, CDC_LOG_PAYLOAD, CDC_LOG_INNER };
+
 /* The most BEGINs and sources that are known. What comes after so many is refused: nobody asks for it again. */
 #define CDC_LOG_BEGINS 64
 #define CDC_LOG_SOURCES 64
@@ -24,7 +27,10 @@ typedef struct {
     const uint8_t *body; /* of its event, without a checksum */
     uint32_t size;
     uint8_t refused, captured;
-    uint32_t table; /* what `cdc_rec.table` becomes */
+    uint8_t relaxed;   /* images may lack columns */
+    uint32_t table;    /* what `cdc_rec.table` becomes */
+    uint32_t inserted; /* the same for inserted rows that lack columns */
+    uint32_t counter;  /* of the table, in `counters` */
     const cdc_mysql_layout *layout;
     const cdc_mysql_key *key;
     cdc_mysql_images images;
@@ -62,8 +68,11 @@ typedef struct {
     uint8_t mariadb, checksums, names_thread, takes_query, tombstones;
     uint8_t skip_create, skip_update, skip_delete;
     uint8_t rows_v1_head, rows_v2_head; /* post-header lengths */
+    uint8_t metadata; /* each transaction is counted, and told of in table `transactions_table` */
+    uint32_t transactions_table;
     /* what the other code has told */
     cdc_log_map *maps;
+    cdc_counter *counters; /* all 0 between transactions */
     uint32_t *slots; /* of a hash table: the map's number and one; 0 is free */
     uint32_t map_count, mask;
     const cdc_log_begin *begins;
@@ -87,12 +96,14 @@ typedef struct {
 /* Where a table map with this body is in `slots`, or would be. */
 uint32_t cdc_log_slot(const cdc_log *log, const uint8_t *body, uint32_t size);
 
-/* Reads whole transactions from events[*next] on into *out*, and moves *next behind them. Stops before one whose last
+/* *kinds*: what each event is; NULL if all are of the log.
+
+   Reads whole transactions from events[*next] on into *out*, and moves *next behind them. Stops before one whose last
    event the other code would not read any more, because there are *most* records or *most_size* bytes before it.
    CDC_LOG_REFUSED, CDC_LOG_UNKNOWN: the transaction at *next is for the other code, and nothing of it was counted; in the
    second case because it has a table map, a BEGIN or a source that is not known. */
-int cdc_log_read(cdc_log *log, const cdc_frame *events, uint32_t count, uint32_t *next, uint64_t most,
-                 uint64_t most_size, cdc_records *out);
+int cdc_log_read(cdc_log *log, const cdc_frame *events, const uint8_t *kinds, uint32_t count, uint32_t *next,
+                 uint64_t most, uint64_t most_size, cdc_records *out);
 
 /* CRC-32 as in zlib. */
 uint32_t cdc_crc32(const uint8_t *data, size_t size);

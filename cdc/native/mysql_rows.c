@@ -2,7 +2,8 @@
 
 #include "codec.h"
 
-static int read_image(const cdc_mysql_layout *layout, const uint8_t *present, uint32_t present_count,
+/* *lacking*: the kind of a column that the image does not have. */
+static int read_image(const cdc_mysql_layout *layout, const uint8_t *present, uint32_t present_count, uint8_t lacking,
                       const cdc_mysql_event *event, size_t *at, uint8_t *kinds, cdc_cell *cells) {
     const uint8_t *data = event->data;
     size_t nulls = *at, pos = nulls + ((present_count + 7) >> 3), end = event->end;
@@ -11,7 +12,7 @@ static int read_image(const cdc_mysql_layout *layout, const uint8_t *present, ui
     if (pos > end) return CDC_REFUSED;
     for (uint32_t index = 0; index < layout->width; index++) {
         size_t length = layout->sizes[index], prefix = layout->prefixes[index];
-        kinds[index] = CDC_KIND_ABSENT;
+        kinds[index] = lacking;
         cells[index].start = cells[index].end = 0;
         if (!every && !(present[index >> 3] >> (index & 7) & 1)) continue;
         kinds[index] = CDC_KIND_NULL;
@@ -38,19 +39,24 @@ static int read_row(const cdc_mysql_layout *layout, const cdc_mysql_event *event
                     cdc_cell *cells) {
     uint32_t second = event->before_present ? layout->width : 0;
     if (event->before_present
-        && read_image(layout, event->before_present, event->before_count, event, at, kinds, cells))
+        && read_image(layout, event->before_present, event->before_count, CDC_KIND_ABSENT, event, at, kinds, cells))
         return CDC_REFUSED;
     if (event->after_present
-        && read_image(layout, event->after_present, event->after_count, event, at, kinds + second, cells + second))
+        && read_image(layout, event->after_present, event->after_count, CDC_KIND_UNCHANGED, event, at, kinds + second,
+                      cells + second))
         return CDC_REFUSED;
     return CDC_WRITTEN;
 }
 
-static int same_key(const cdc_mysql_layout *layout, const cdc_mysql_key *key, const uint8_t *data,
-                    cdc_mysql_images images) {
-    for (uint32_t i = 0; i < key->count; i++) {
-        uint32_t before = key->index[i], after = before + layout->width;
+/* Whether all columns at *index* are the same in both images. A column that an image lacks is the same, unless it is
+   *strict* about old ones: as `Emitter.same` is, and `Emitter.key_differs` is not. */
+static int same(const cdc_mysql_layout *layout, const uint32_t *index, uint32_t count, int strict, const uint8_t *data,
+                cdc_mysql_images images) {
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t before = index[i], after = before + layout->width;
         const cdc_cell *old = images.cells + before, *new = images.cells + after;
+        if (images.kinds[before] == CDC_KIND_ABSENT && strict) return 0;
+        if (images.kinds[before] == CDC_KIND_ABSENT || images.kinds[after] == CDC_KIND_UNCHANGED) continue;
         if (images.kinds[before] != images.kinds[after]) return 0;
         if (images.kinds[before] == CDC_KIND_BINARY
             && (old->end - old->start != new->end - new->start
@@ -60,15 +66,26 @@ static int same_key(const cdc_mysql_layout *layout, const cdc_mysql_key *key, co
     return 1;
 }
 
+static int has(const uint8_t *present, uint32_t index) { return present && present[index >> 3] >> (index & 7) & 1; }
+
+/* Whether one of the images has each of the key's columns. Where there is no old one, the key may have a default. */
+static int has_key(const cdc_mysql_event *event, const cdc_mysql_key *key) {
+    if (event->before_present)
+        for (uint32_t i = 0; i < key->count; i++)
+            if (!has(event->before_present, key->index[i]) && !has(event->after_present, key->index[i])) return 0;
+    return 1;
+}
+
 uint32_t cdc_mysql_plain_rows(const cdc_mysql_layout *layout, const cdc_mysql_event *event, const cdc_mysql_key *key,
                               size_t *at, cdc_mysql_images images) {
     uint32_t count = 0;
     size_t pos = *at;
     int both = event->before_present && event->after_present;
-    if (event->end > INT32_MAX) return 0; /* RecordBatch takes no larger frames */
+    if (event->end > INT32_MAX || !has_key(event, key)) return 0; /* RecordBatch takes no larger frames */
     while (pos < event->end) {
         if (read_row(layout, event, &pos, images.kinds, images.cells)) break;
-        if (both && !same_key(layout, key, event->data, images)) break;
+        if (both && !same(layout, key->index, key->count, 0, event->data, images)) break;
+        if (both && key->skips && same(layout, key->compared, key->compared_count, 1, event->data, images)) break;
         *at = pos;
         count++;
     }
@@ -87,6 +104,10 @@ int cdc_mysql_add_rows(cdc_records *out, const cdc_mysql_layout *layout, const c
         rec = out->recs + out->rec_count++;
         *rec = *like;
         rec->lsn += row;
+        if (like->order) {
+            rec->order += row;
+            rec->table_order += row;
+        }
         rec->columns = (uint16_t)width;
         rec->before = event->before_present ? cell : CDC_NO_ROW;
         rec->after = event->after_present ? cell + (images - 1) * width : CDC_NO_ROW;

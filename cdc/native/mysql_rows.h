@@ -27,18 +27,22 @@ typedef struct {
     cdc_cell *cells;
 } cdc_mysql_images;
 
+/* The key's columns; and with `skips`, those of which an update must change one (`skip.messages.without.change`). */
 typedef struct {
-    const uint32_t *index;
-    uint32_t count;
+    const uint32_t *index, *compared;
+    uint32_t count, compared_count;
+    uint8_t skips;
 } cdc_mysql_key;
 
-/* Counts the rows from *at on that need nothing but to be written: their bytes are what the layout says, and an update
-   has not changed its key. Moves *at behind them. *images* has room for both. */
+/* Counts the rows from *at on that need nothing but to be written: their bytes are what the layout says, an update has
+   not changed its key, and has changed something if it must, and the event has the key. Moves *at behind them. *images*
+   has room for both. */
 uint32_t cdc_mysql_plain_rows(const cdc_mysql_layout *layout, const cdc_mysql_event *event, const cdc_mysql_key *key,
                               size_t *at, cdc_mysql_images images);
 
 /* Adds the next *count* rows from *at* on, which were counted so, as records that are *like* this one; `lsn` grows from
-   row to row. With *tombstones* each is followed by one. */
+   row to row, and so do the orders, if there are any. With *tombstones* each is followed by one. A column that a new
+   image lacks is unchanged. */
 int cdc_mysql_add_rows(cdc_records *out, const cdc_mysql_layout *layout, const cdc_mysql_event *event, size_t at,
                        uint32_t count, const cdc_rec *like, int tombstones);
 

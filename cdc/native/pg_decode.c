@@ -31,7 +31,38 @@ static uint32_t put_decimal(char *to, uint64_t number) {
     return count;
 }
 
-static int begin(pg_reader *r, uint64_t lsn, const cursor *c) {
+/* Forgets what was counted. */
+static void count_again(pg_reader *r) {
+    while (r->used_count > 0) r->counters[r->used[--r->used_count]].count = 0;
+    r->order = 0;
+    r->by_one = 0;
+}
+
+/* The message of a transaction's beginning or end, if there are any. */
+static int tell(pg_reader *r, cdc_records *out, uint64_t lsn, uint32_t frame, uint8_t op) {
+    cdc_rec *rec;
+    cdc_tx *tx;
+    if (!r->metadata) return PG_DONE;
+    if (cdc_records_room(out, 1, 0, 1)) return PG_NO_MEMORY;
+    tx = out->txs + out->tx_count;
+    memset(tx, 0, sizeof *tx);
+    tx->time_us = r->commit_time_us;
+    tx->xid = r->xid;
+    if (op == CDC_TX_END && cdc_put_counts(out, r->counters, r->used, r->used_count, &tx->counts))
+        return PG_NO_MEMORY;
+    rec = out->recs + out->rec_count++;
+    memset(rec, 0, sizeof *rec);
+    rec->lsn = lsn;
+    rec->frame = frame;
+    rec->tx = out->tx_count++;
+    rec->table = r->transactions_table;
+    rec->before = rec->after = CDC_NO_ROW;
+    rec->order = r->order;
+    rec->op = op;
+    return PG_DONE;
+}
+
+static int begin(pg_reader *r, cdc_records *out, uint64_t lsn, uint32_t frame, const cursor *c) {
     uint64_t final_lsn;
     int64_t time_us;
     uint32_t xid;
@@ -48,6 +79,8 @@ static int begin(pg_reader *r, uint64_t lsn, const cursor *c) {
     r->commit_time_us = r->last_time_us = time_us;
     r->xid = xid;
     r->changes = 0;
+    count_again(r);
+    if (tell(r, out, lsn, frame, CDC_TX_BEGIN)) return PG_NO_MEMORY;
     r->last_lsn = lsn;
     if (r->commit_lsn) {
         memcpy(r->head, "[\"", 2);
@@ -84,13 +117,14 @@ static int mark(pg_reader *r, int64_t time_us) {
     return PG_DONE;
 }
 
-static int commit(pg_reader *r, uint64_t lsn, const cursor *c) {
+static int commit(pg_reader *r, cdc_records *out, uint64_t lsn, uint32_t frame, const cursor *c) {
     uint64_t end_lsn;
     int64_t time_us;
     if (c->end - c->at != 25 || c->at[0] || !r->in_tx || !r->tx_plain) return PG_REFUSED;
     end_lsn = be64(c->at + 9);
     if (be64(c->at + 1) >> 63 || end_lsn >> 63 || server_time(c->at + 17, &time_us)) return PG_REFUSED;
-    if (mark(r, r->commit_time_us)) return PG_NO_MEMORY;
+    if (r->by_one || r->used_count > CDC_MOST_COUNTERS) return PG_REFUSED;
+    if (tell(r, out, lsn, frame, CDC_TX_END) || mark(r, r->commit_time_us)) return PG_NO_MEMORY;
     if (r->changes) {
         r->shown = 1;
         r->shown_final_lsn = r->final_lsn;
@@ -168,6 +202,33 @@ static int knows_labels(const pg_table *table, const cdc_cell *cells, const uint
     return 1;
 }
 
+/* As Row.same. */
+static int cells_same(const cdc_records *out, uint32_t old, uint32_t new, const uint8_t *base) {
+    const cdc_cell *a = out->cells + old, *b = out->cells + new;
+    if (out->kinds[old] != out->kinds[new]) return 0;
+    return out->kinds[old] > CDC_KIND_BINARY
+        || (a->end - a->start == b->end - b->start
+            && memcmp(base + a->start, base + b->start, a->end - a->start) == 0);
+}
+
+enum { DIFFERS, SAME, IN_DOUBT };
+
+/* As Emitter.same; IN_DOUBT where a mask, a hash or a cut may make two values the same. */
+static int same(const pg_table *table, const cdc_records *out, uint32_t before, uint32_t after, const uint8_t *base) {
+    uint32_t at;
+    for (at = 0; at < table->compared_count; at++) {
+        uint32_t index = (uint32_t)table->compared[at];
+        if (out->kinds[before + index] == CDC_KIND_ABSENT) return DIFFERS;
+        if (out->kinds[after + index] != CDC_KIND_UNCHANGED && !cells_same(out, before + index, after + index, base))
+            return DIFFERS;
+    }
+    for (at = 0; at < table->mapped_count; at++) {
+        uint32_t index = (uint32_t)table->mapped[at];
+        if (!cells_same(out, before + index, after + index, base)) return IN_DOUBT;
+    }
+    return SAME;
+}
+
 /* As Emitter.key_differs. */
 static int key_differs(const pg_table *table, const cdc_records *out, uint32_t before, uint32_t after,
                        const uint8_t *base) {
@@ -176,12 +237,7 @@ static int key_differs(const pg_table *table, const cdc_records *out, uint32_t b
         uint32_t old = before + (uint32_t)table->key[at], new = after + (uint32_t)table->key[at];
         uint8_t kind = out->kinds[new];
         if (kind == CDC_KIND_UNCHANGED || kind == CDC_KIND_ABSENT || out->kinds[old] == CDC_KIND_ABSENT) continue;
-        if (kind != out->kinds[old]) return 1;
-        if (kind <= CDC_KIND_BINARY) {
-            const cdc_cell *a = out->cells + old, *b = out->cells + new;
-            if (a->end - a->start != b->end - b->start
-                || memcmp(base + a->start, base + b->start, a->end - a->start) != 0) return 1;
-        }
+        if (!cells_same(out, old, new, base)) return 1;
     }
     return 0;
 }
@@ -236,23 +292,43 @@ static void put(cdc_records *out, const pg_reader *r, uint64_t lsn, uint32_t fra
     rec->before = before;
     rec->after = after;
     rec->columns = columns;
+    rec->order = rec->table_order = 0;
     rec->op = op;
     rec->flags = flags;
 }
 
-/* As Emitter.create, update and delete, but for what makes more than one record of an update, or none. */
+/* The last record of *out* is counted: it gets a transaction block. */
+static void count(pg_reader *r, cdc_records *out, const pg_table *table) {
+    cdc_rec *rec = out->recs + out->rec_count - 1;
+    cdc_counter *counter = r->counters + table->counter;
+    if (counter->count == 0) r->used[r->used_count++] = table->counter;
+    rec->order = ++r->order;
+    rec->table_order = ++counter->count;
+}
+
+/* As Emitter.create, update and delete, but for what makes more than one record of an update. */
 static int emit(pg_reader *r, cdc_records *out, uint64_t lsn, uint32_t frame, uint32_t slot, uint8_t kind,
                 uint32_t before, uint32_t after, const uint8_t *base) {
     pg_table *table = r->tables + slot;
     uint8_t flags = 0;
     if (kind == 'U' && before != CDC_NO_ROW && !r->skip_update) {
-        if (r->skip_unchanged || key_differs(table, out, before, after, base)) return PG_REFUSED;
+        if (key_differs(table, out, before, after, base)) return PG_REFUSED;
+        if (r->skip_unchanged) {
+            int found = same(table, out, before, after, base);
+            if (found == IN_DOUBT) return PG_REFUSED;
+            if (found == SAME) {
+                r->filtered++;
+                return PG_DONE;
+            }
+        }
         if (r->whole_keys && key_lacks(table, out->kinds + before)) flags = CDC_BEFORE_HIDDEN;
     }
     if (kind == 'I' ? r->skip_create : kind == 'U' ? r->skip_update : r->skip_delete) return PG_DONE;
+    if (r->metadata && r->order > UINT32_MAX - 2) return PG_REFUSED;
     if (cdc_records_room(out, 2, 0, 1)) return PG_NO_MEMORY;
     if (r->tx_number == CDC_NO_ROW) {
         cdc_tx *tx = out->txs + out->tx_count;
+        memset(tx, 0, sizeof *tx);
         tx->time_us = r->commit_time_us;
         tx->xid = r->xid;
         tx->head_len = r->head_len;
@@ -269,8 +345,10 @@ static int emit(pg_reader *r, cdc_records *out, uint64_t lsn, uint32_t frame, ui
     } else {
         table->deleted++;
         put(out, r, lsn, frame, slot, table->columns, 'd', 0, before, CDC_NO_ROW);
-        if (r->tombstones) put(out, r, lsn, frame, slot, table->columns, CDC_TOMBSTONE, 0, before, CDC_NO_ROW);
     }
+    if (r->metadata) count(r, out, table);
+    if (kind == 'D' && r->tombstones)
+        put(out, r, lsn, frame, slot, table->columns, CDC_TOMBSTONE, 0, before, CDC_NO_ROW);
     return PG_DONE;
 }
 
@@ -319,10 +397,10 @@ static int message(pg_reader *r, cdc_records *out, uint32_t number) {
     case 'D':
         return change(r, out, lsn, number, kind, &c);
     case 'B':
-        done = begin(r, lsn, &c);
+        done = begin(r, out, lsn, number, &c);
         break;
     case 'C':
-        done = commit(r, lsn, &c);
+        done = commit(r, out, lsn, number, &c);
         break;
     default:
         return PG_REFUSED;

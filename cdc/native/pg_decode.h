@@ -18,8 +18,9 @@ typedef struct {
 typedef struct {
     uint8_t native, captured;
     uint16_t columns;
-    uint32_t required_count, key_count, enum_count;
+    uint32_t required_count, key_count, enum_count, compared_count, mapped_count, counter;
     const int32_t *required, *key;
+    const int32_t *compared, *mapped; /* by which an update without a change is known; `mapped` are shown otherwise */
     const pg_enum *enums;
     uint64_t created, updated, deleted; /* records so far that nobody has taken note of */
 } pg_table;
@@ -38,6 +39,12 @@ typedef struct {
     pg_table *tables;
     const uint32_t *oids, *slots; /* open addressing: an oid, and the index of its table; oid 0 is free */
     uint32_t mask;
+    uint8_t metadata;   /* each transaction is counted, and told of in table `transactions_table` */
+    uint8_t by_one;     /* the open one has counts that only the other code can tell */
+    uint32_t transactions_table;
+    cdc_counter *counters;
+    uint32_t *used; /* the counters of the open transaction, as they came; there is room for all */
+    uint32_t used_count, order;
     /* the state, as in ChangeReader, Transaction and Emitter */
     uint8_t in_tx, tx_plain, tx_made, caught_up, shown;
     int32_t last_kind;

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "pg_text.h"
+#include "text.h"
 
 #include <locale.h>
 #include <math.h>
@@ -106,6 +107,56 @@ int pg_float(cdc_out *out, const uint8_t *p, size_t n, const cdc_colop *op) {
         memcpy(&bits, &number, 8);
         put_little_endian(out, bits, 8);
     }
+    return CDC_WRITTEN;
+}
+
+/* `-?D+(\.D+)?`, as all numerics that are numbers. *point*: the place of the point, or n. */
+static int is_numeric(const uint8_t *p, size_t n, size_t *point) {
+    size_t at = n > 0 && p[0] == '-', start = at;
+    while (at < n && p[at] >= '0' && p[at] <= '9') at++;
+    *point = at;
+    if (at == start) return 0;
+    if (at == n) return 1;
+    if (p[at] != '.' || at + 1 == n) return 0;
+    for (at++; at < n; at++)
+        if (p[at] < '0' || p[at] > '9') return 0;
+    return 1;
+}
+
+/* A struct of the scale and the unscaled number; of up to 18 digits. */
+int pg_variable_decimal(cdc_out *out, const uint8_t *p, size_t n, const cdc_colop *op) {
+    int64_t number = 0;
+    size_t point, at, digits = 0;
+    (void)op;
+    if (!is_numeric(p, n, &point)) return CDC_REFUSED;
+    if (point < n)
+        while (p[n - 1] == '0') n--;
+    for (at = p[0] == '-'; at < n; at++) {
+        if (at == point) continue;
+        if (++digits > 18) return CDC_REFUSED;
+        number = number * 10 + (p[at] - '0');
+    }
+    cdc_out_long(out, n > point ? (int64_t)(n - point - 1) : 0);
+    cdc_out_unscaled(out, p[0] == '-' ? -number : number);
+    return CDC_WRITTEN;
+}
+
+int pg_numeric_text(cdc_out *out, const uint8_t *p, size_t n, const cdc_colop *op) {
+    size_t point;
+    (void)op;
+    if (!is_numeric(p, n, &point)) return CDC_REFUSED;
+    cdc_out_bytes(out, p, n);
+    return CDC_WRITTEN;
+}
+
+int pg_numeric_double(cdc_out *out, const uint8_t *p, size_t n, const cdc_colop *op) {
+    double number;
+    uint64_t bits;
+    size_t point;
+    (void)op;
+    if (!is_numeric(p, n, &point) || parse_double(p, n, &number) != CDC_WRITTEN) return CDC_REFUSED;
+    memcpy(&bits, &number, 8);
+    put_little_endian(out, bits, 8);
     return CDC_WRITTEN;
 }
 

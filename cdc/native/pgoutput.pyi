@@ -1,4 +1,4 @@
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from .records import RecordBatch, Table, Tables
@@ -7,6 +7,7 @@ class State:
     caught_up: bool
     commit_lsn: int
     commits: list[tuple[int, int]]
+    counters: tuple[int, dict[str, int]]
     end_lsn: int
     filtered: int
     last_kind: int
@@ -20,11 +21,13 @@ class State:
 class Decoder:
     tables: Tables
     def __init__(self, *, skip_create: bool, skip_update: bool, skip_delete: bool, tombstones: bool,
-                 skip_unchanged: bool, whole_keys: bool, null_keys: bool) -> None: ...
+                 skip_unchanged: bool, whole_keys: bool, null_keys: bool, transactions: Table | None = None,
+                 spread: Callable[[str], int] | None = None, by_one: Collection[str] = ()) -> None: ...
     def clear(self) -> None: ...
     def set_table(self, oid: int, table: Table, *, columns: int, captured: bool, native: bool,
                   required: Sequence[int] = (), key: Sequence[int] = (),
-                  enums: Sequence[tuple[int, Collection[bytes]]] = ()) -> None: ...
+                  enums: Sequence[tuple[int, Collection[bytes]]] = (), compared: Sequence[int] = (),
+                  mapped: Sequence[int] = (), name: str | None = None) -> None: ...
     def resume(self, end_lsn: int, tx_lsn: int, xid: int) -> None: ...
     def decode(self, batch: RecordBatch, state: State, start: int, most: int, size: int,
                most_size: int) -> tuple[int, int, bool]: ...

@@ -18,6 +18,9 @@ cdef extern from "codec.h" nogil:
         CDC_OP_PG_TIME
         CDC_OP_PG_TIMESTAMP
         CDC_OP_PG_TIMESTAMPTZ
+        CDC_OP_PG_VARIABLE_DECIMAL
+        CDC_OP_PG_NUMERIC_TEXT
+        CDC_OP_PG_NUMERIC_DOUBLE
         CDC_OP_MYSQL_INT
         CDC_OP_MYSQL_BOOL
         CDC_OP_MYSQL_UNSIGNED_DECIMAL
@@ -68,6 +71,8 @@ cdef extern from "json.h" nogil:
         CDC_JSON_BOOLEAN
         CDC_JSON_BYTES
         CDC_JSON_STRUCT
+        CDC_JSON_DOUBLE
+        CDC_JSON_FLOAT
     ctypedef struct cdc_json_op:
         uint8_t kind, null_branch
         uint32_t following, before_len, null_len
@@ -85,6 +90,8 @@ cdef extern from "arrays.h" nogil:
         CDC_KIND_BINARY
         CDC_TOMBSTONE
         CDC_FOREIGN
+        CDC_TX_BEGIN
+        CDC_TX_END
         CDC_NO_ROW
         CDC_BEFORE_HIDDEN
     ctypedef struct cdc_frame:
@@ -96,6 +103,7 @@ cdef extern from "arrays.h" nogil:
         uint64_t lsn
         uint32_t frame, tx, table
         uint32_t before, after
+        uint32_t order, table_order
         uint16_t columns
         uint8_t op, flags
     ctypedef struct cdc_string:
@@ -109,6 +117,7 @@ cdef extern from "arrays.h" nogil:
         uint64_t pos
         int64_t thread
         cdc_string gtid, file, query
+        cdc_string id, counts
     ctypedef struct cdc_records:
         const cdc_frame *frames
         cdc_rec *recs
@@ -117,6 +126,9 @@ cdef extern from "arrays.h" nogil:
         cdc_tx *txs
         uint32_t rec_count, cell_count, tx_count
         uint32_t rec_capacity, cell_capacity, tx_capacity
+    ctypedef struct cdc_counter:
+        const uint8_t *name
+        uint32_t size, spread, count
     int cdc_records_room(cdc_records *records, uint32_t recs, uint32_t cells, uint32_t txs)
     int cdc_records_append(cdc_records *records, const cdc_records *more, uint32_t frame, const uint32_t *tables)
     void cdc_records_free(cdc_records *records)
@@ -139,10 +151,14 @@ cdef extern from "encode.h" nogil:
         CDC_FIELD_CLOCK_MS
         CDC_FIELD_CLOCK_US
         CDC_FIELD_CLOCK_NS
+        CDC_FIELD_BLOCK_ID
+        CDC_FIELD_BLOCK_ORDER
+        CDC_FIELD_BLOCK_TABLE_ORDER
         CDC_IMAGE_ENVELOPE
         CDC_IMAGE_BEFORE
         CDC_IMAGE_AFTER
         CDC_IMAGE_NULL
+        CDC_IMAGE_TRANSACTION
         CDC_SLOTS
         CDC_ENCODED
         CDC_NEEDS_PYTHON
@@ -165,7 +181,7 @@ cdef extern from "encode.h" nogil:
         cdc_colop *key_binary
         cdc_bytes *pieces
         cdc_field *fields
-        int (*print)(cdc_out *out, size_t start, void *printer) noexcept
+        int (*print)(cdc_out *out, size_t start, void *printer) noexcept nogil
         void *print_key
         void *print_value
     ctypedef struct cdc_clock:
@@ -178,6 +194,7 @@ cdef extern from "encode.h" nogil:
 cdef class Plan:
     cdef cdc_plan c
     cdef list kept
+    cdef readonly bint uses_python
     cdef void *printer(self, other) except? NULL
     cdef cdc_bytes keep(self, bytes data) except *
     cdef cdc_colop *operations(self, list columns, int form) except? NULL
@@ -210,4 +227,7 @@ cdef class RecordBatch:
     cdef add_foreign(self, record)
     cdef bytes frame_of(self, cdc_rec *rec)
     cdef row(self, bytes data, cdc_rec *rec, uint32_t first)
+    cdef str transaction_id(self, cdc_rec *rec)
+    cdef tuple block(self, cdc_rec *rec)
+    cdef transaction(self, cdc_rec *rec)
     cdef view(self, Py_ssize_t index)

@@ -13,6 +13,7 @@ IMAGES: dict[str, int]
 DROPPED: Any
 
 class Plan:
+    uses_python: bool
     def __init__(self, key_prefix: bytes, key_tail: bytes, value_prefix: bytes, columns: list[tuple[Any, ...]],
                  keys: list[tuple[Any, ...]] | None, pieces: list[bytes], fields: list[tuple[str, bool]],
                  image: str = ..., null: bytes | None = ...,
@@ -45,4 +46,4 @@ def written(codec: tuple[Any, ...], data: bytes) -> bytes | str | None: ...
 def encode(batch: RecordBatch, plan_of: Callable[[Table, str | None], tuple[Plan | None, str, str, Sequence[Any]]],
            convert: Callable[[Record | Message], Sequence[Outgoing] | None], ending: bytes, now_us: int, tolerant: bool,
 
-           by_op: bool = ..., prints: bool = ...) -> OutBatch: ...
+           by_op: bool = ...) -> OutBatch: ...

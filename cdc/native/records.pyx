@@ -16,6 +16,8 @@ OPS = {
     "pg_integer": CDC_OP_PG_INTEGER, "pg_boolean": CDC_OP_PG_BOOLEAN, "pg_float": CDC_OP_PG_FLOAT,
     "pg_bytea": CDC_OP_PG_BYTEA, "pg_date": CDC_OP_PG_DATE, "pg_time": CDC_OP_PG_TIME,
     "pg_timestamp": CDC_OP_PG_TIMESTAMP, "pg_timestamptz": CDC_OP_PG_TIMESTAMPTZ,
+    "pg_variable_decimal": CDC_OP_PG_VARIABLE_DECIMAL, "pg_numeric_text": CDC_OP_PG_NUMERIC_TEXT,
+    "pg_numeric_double": CDC_OP_PG_NUMERIC_DOUBLE,
     "mysql_int": CDC_OP_MYSQL_INT, "mysql_bool": CDC_OP_MYSQL_BOOL,
     "mysql_unsigned_decimal": CDC_OP_MYSQL_UNSIGNED_DECIMAL, "mysql_float": CDC_OP_MYSQL_FLOAT,
     "mysql_decimal": CDC_OP_MYSQL_DECIMAL, "mysql_decimal_text": CDC_OP_MYSQL_DECIMAL_TEXT,
@@ -38,11 +40,15 @@ FIELDS = {
     "mysql_gtid": CDC_FIELD_MYSQL_GTID, "mysql_file": CDC_FIELD_MYSQL_FILE, "mysql_pos": CDC_FIELD_MYSQL_POS,
     "mysql_row": CDC_FIELD_MYSQL_ROW, "mysql_thread": CDC_FIELD_MYSQL_THREAD, "mysql_query": CDC_FIELD_MYSQL_QUERY,
     "clock_ms": CDC_FIELD_CLOCK_MS, "clock_us": CDC_FIELD_CLOCK_US, "clock_ns": CDC_FIELD_CLOCK_NS,
+    "block_id": CDC_FIELD_BLOCK_ID, "block_order": CDC_FIELD_BLOCK_ORDER,
+    "block_table_order": CDC_FIELD_BLOCK_TABLE_ORDER,
 }
-"""The fields of a source block that C writes, by the name that a source gives them; and the connector's clock."""
+"""The fields of a source block that C writes, by the name that a source gives them; the connector's clock; and the
+fields of the transaction block."""
 
-IMAGES = {"envelope": CDC_IMAGE_ENVELOPE, "before": CDC_IMAGE_BEFORE, "after": CDC_IMAGE_AFTER, "null": CDC_IMAGE_NULL}
-"""What a value is, by the name that `core.outcome.Outcome` has for it."""
+IMAGES = {"envelope": CDC_IMAGE_ENVELOPE, "before": CDC_IMAGE_BEFORE, "after": CDC_IMAGE_AFTER, "null": CDC_IMAGE_NULL,
+          "transaction": CDC_IMAGE_TRANSACTION}
+"""What a value is, by the name that `core.outcome.Outcome` has for it; and a message of transaction metadata."""
 
 cdef enum:
     TEXT_FORM = 4
@@ -68,27 +74,37 @@ cdef int python_codec(cdc_out *out, const uint8_t *p, size_t n, const cdc_colop 
 
 
 KINDS = {"": CDC_JSON_OTHER, "long": CDC_JSON_LONG, "text": CDC_JSON_TEXT, "boolean": CDC_JSON_BOOLEAN,
-         "bytes": CDC_JSON_BYTES, "struct": CDC_JSON_STRUCT}
+         "bytes": CDC_JSON_BYTES, "struct": CDC_JSON_STRUCT, "double": CDC_JSON_DOUBLE, "float": CDC_JSON_FLOAT}
 """How C prints a value, by the name that `JsonPrinter.native_form` gives it."""
 
 
-cdef class Printer:
-    """A `core.interfaces.AvroPrinter`, and the same in C if that is JSON. For one thread."""
+cdef struct printer_t:
+    cdc_json_form form  # without `ops`: it is not C that prints
+    cdc_out avro
+    void *other         # the AvroPrinter
 
-    cdef object other
+
+cdef class Printer:
+    """A `core.interfaces.AvroPrinter`, and the same in C if that is JSON. For one thread.
+
+    `uses_python`: C may leave values to it.
+    """
+
+    cdef printer_t c
     cdef list kept
-    cdef cdc_json_form form
     cdef cdc_json_op *ops
-    cdef cdc_out avro
+    cdef readonly bint uses_python
 
     def __init__(self, other):
-        self.other = other
+        self.kept = [other]
+        self.c.other = <void *>other
         cdef cdc_json_op *op
         describe = getattr(other, "native_form", None)
+        self.uses_python = describe is None
         if describe is None:
             return
         before, after, ops = describe()
-        self.kept = [before, after, ops]
+        self.kept += [before, after, ops]
         self.ops = <cdc_json_op *>calloc(len(ops), sizeof(cdc_json_op))
         if self.ops == NULL:
             raise MemoryError
@@ -98,32 +114,35 @@ cdef class Printer:
             op.null_branch = CDC_NO_BRANCH if branch < 0 else branch
             op.before, op.before_len = <const uint8_t *>PyBytes_AS_STRING(field), PyBytes_GET_SIZE(field)
             op.null_data, op.null_len = <const uint8_t *>PyBytes_AS_STRING(null), PyBytes_GET_SIZE(null)
-        self.form.before, self.form.before_len = <const uint8_t *>PyBytes_AS_STRING(before), PyBytes_GET_SIZE(before)
-        self.form.after, self.form.after_len = <const uint8_t *>PyBytes_AS_STRING(after), PyBytes_GET_SIZE(after)
-        self.form.ops = self.ops
+            if op.kind == CDC_JSON_OTHER:
+                self.uses_python = True
+        self.c.form.before = <const uint8_t *>PyBytes_AS_STRING(before)
+        self.c.form.before_len = PyBytes_GET_SIZE(before)
+        self.c.form.after, self.c.form.after_len = <const uint8_t *>PyBytes_AS_STRING(after), PyBytes_GET_SIZE(after)
+        self.c.form.ops = self.ops
 
     def __dealloc__(self):
         free(self.ops)
-        free(self.avro.data)
+        free(self.c.avro.data)
 
-    cdef int printed(self, cdc_out *out, size_t start) except -1:
-        """Has what is written from *start* on printed."""
-        if self.ops != NULL and cdc_json(out, start, &self.form, &self.avro) == CDC_WRITTEN:
-            return CDC_WRITTEN
-        if out.error != CDC_OK:
-            return CDC_REFUSED
-        made = <bytes>self.other.printed(PyBytes_FromStringAndSize(<const char *>out.data + start, out.size - start))
-        out.size = start
-        cdc_out_raw(out, PyBytes_AS_STRING(made), PyBytes_GET_SIZE(made))
+
+cdef int printed(cdc_out *out, size_t start, void *printer) noexcept nogil:
+    """Has what is written from *start* on printed. Refuses if the printer raises."""
+    cdef printer_t *c = <printer_t *>printer
+    if c.form.ops != NULL and cdc_json(out, start, &c.form, &c.avro) == CDC_WRITTEN:
         return CDC_WRITTEN
+    return CDC_REFUSED if out.error != CDC_OK else printed_in_python(out, start, c.other)
 
 
-cdef int printed(cdc_out *out, size_t start, void *printer) noexcept with gil:
-    """Refuses if the printer raises."""
+cdef int printed_in_python(cdc_out *out, size_t start, void *printer) noexcept with gil:
     try:
-        return (<Printer>printer).printed(out, start)
+        made = <bytes>(<object>printer).printed(
+            PyBytes_FromStringAndSize(<const char *>out.data + start, out.size - start))
     except Exception:
         return CDC_REFUSED
+    out.size = start
+    cdc_out_raw(out, PyBytes_AS_STRING(made), PyBytes_GET_SIZE(made))
+    return CDC_WRITTEN
 
 
 cdef class Plan:
@@ -135,6 +154,8 @@ cdef class Plan:
     of the source block around its own fields, or of what follows a row that is the whole value. *fields*: for each field
     its name in `FIELDS`, and whether it is optional. *image*: as in `IMAGES`. *null*: the bytes of a value that is null;
     None for Kafka's null. *print_key*, *print_value*: an AvroPrinter for each, or None.
+
+    `uses_python`: Python may have a part in each message.
     """
 
     def __init__(self, bytes key_prefix, bytes key_tail, bytes value_prefix, list columns, list keys, list pieces,
@@ -184,8 +205,10 @@ cdef class Plan:
     cdef void *printer(self, other) except? NULL:
         if other is None:
             return NULL
-        self.kept.append(Printer(other))
-        return <void *>self.kept[len(self.kept) - 1]
+        cdef Printer made = Printer(other)
+        self.kept.append(made)
+        self.uses_python = self.uses_python or made.uses_python
+        return <void *>&made.c
 
     cdef cdc_bytes keep(self, bytes data) except *:
         cdef cdc_bytes found
@@ -222,6 +245,7 @@ cdef class Plan:
                 self.kept.append(codec)
                 op.codec = python_codec
                 op.object = <void *>codec
+                self.uses_python = True
         return found
 
 
@@ -250,7 +274,7 @@ def printed_json(printer, bytes avro):
     memset(&out, 0, sizeof(out))
     cdc_out_raw(&out, PyBytes_AS_STRING(avro), PyBytes_GET_SIZE(avro))
     try:
-        if cdc_json(&out, 0, &made.form, &made.avro) == CDC_WRITTEN:
+        if made.c.form.ops != NULL and cdc_json(&out, 0, &made.c.form, &made.c.avro) == CDC_WRITTEN:
             return PyBytes_FromStringAndSize(<const char *>out.data, out.size)
         if out.error != CDC_OK or out.size != <size_t>PyBytes_GET_SIZE(avro):
             raise MemoryError
@@ -262,7 +286,9 @@ def printed_json(printer, bytes avro):
 cdef class Table:
     """A table as the log describes it. *state* is the source's; `cache` belongs to whoever encodes.
 
-    *template*: a SourceContext whose varying fields are those that *fields* names, as `FIELDS` does.
+    *template*: a SourceContext whose varying fields are those that *fields* names, as `FIELDS` does. The messages of
+    transaction metadata have a table as well: its *schema* is a `core.record.MessageKind`, and its *state* makes them
+    (`transaction_begin` and `transaction_end`, as of `SourceBlockBase`).
     """
 
     def __init__(self, schema, template, tuple fields, state):
@@ -390,12 +416,35 @@ cdef class RecordBatch:
                      self.records.cells[first + index].end)
         return made
 
+    cdef str transaction_id(self, cdc_rec *rec):
+        cdef cdc_tx *tx = self.records.txs + rec.tx
+        if tx.id.data != NULL:
+            return tx.id.data[:tx.id.size].decode()
+        return f"{tx.xid}:{<long long>rec.lsn}"
+
+    cdef tuple block(self, cdc_rec *rec):
+        """The transaction block of a record; None if it has none."""
+        if rec.order == 0 or rec.op == CDC_TOMBSTONE:
+            return None
+        return self.transaction_id(rec), rec.order, rec.table_order
+
+    cdef transaction(self, cdc_rec *rec):
+        """The message of a transaction's beginning or end."""
+        cdef cdc_tx *tx = self.records.txs + rec.tx
+        source = (<Table>self.tables.items[rec.table]).state
+        if rec.op == CDC_TX_BEGIN:
+            return source.transaction_begin(self.transaction_id(rec), tx.time_us)
+        counts = avro_counts(PyBytes_FromStringAndSize(<const char *>tx.counts.data, tx.counts.size))
+        return source.transaction_end(self.transaction_id(rec), tx.time_us, counts)
+
     cdef view(self, Py_ssize_t index):
         """Record *index* as the Python reader would have made it."""
         cdef cdc_rec *rec = self.records.recs + index
         cdef cdc_tx *tx
         if rec.op == CDC_FOREIGN:
             return self.foreign[rec.lsn]
+        if rec.op == CDC_TX_BEGIN or rec.op == CDC_TX_END:
+            return self.transaction(rec)
         data = self.frame_of(rec)
         table = <Table>self.tables.items[rec.table]
         before, after = self.row(data, rec, rec.before), self.row(data, rec, rec.after)
@@ -410,25 +459,51 @@ cdef class RecordBatch:
         op = "" if rec.op == CDC_TOMBSTONE else chr(rec.op)
         hidden = rec.flags & CDC_BEFORE_HIDDEN
         record = Record(op, table.schema, None if hidden else before, after, after if after is not None else before,
-                        context, values)
+                        context, values, self.block(rec))
         if hidden:
             record.other = before
         return record
+
+
+def avro_counts(bytes data):
+    """Tables and their numbers of events, by what C has written (`cdc_tx.counts`)."""
+    found = {}
+    at = 0
+
+    def number():
+        nonlocal at
+        bits = shift = 0
+        while True:
+            byte = data[at]
+            at += 1
+            bits |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return bits >> 1
+
+    for _ in range(number()):
+        at += 1
+        size = number()
+        name = data[at:at + size].decode()
+        at += size
+        found[name] = number()
+    return found
 
 
 DROPPED = object()
 """In place of a plan: no record becomes a message."""
 
 
-def encode(RecordBatch batch, plan_of, convert, bytes ending, long long now_us, bint tolerant, bint by_op=False,
-           bint prints=False):
+def encode(RecordBatch batch, plan_of, convert, bytes ending, long long now_us, bint tolerant, bint by_op=False):
     """The records of *batch* as an OutBatch, in order.
 
     *plan_of(table, op)* gives a Plan, DROPPED, or None if the records are not for C; and the topic, the table's name and
     the headers. *op* is "" for a tombstone, and None unless *by_op*: the plan is then for all ops.
     *convert(record)* gives the Outgoings of a record that C refuses, or None if it failed: then, unless *tolerant*, the
-    records before it are all. *ending*: the end of each envelope. *prints*: some plans may have printers. Raises what
-    these two raise, and MemoryError.
+    records before it are all. *ending*: the end of each envelope. Raises what these two raise, and MemoryError.
+
+    Other threads run meanwhile, unless Python has a part in each message: to hand the GIL over for each would cost more
+    than the message.
     """
     global _batches
     cdef OutBatch out = OutBatch()
@@ -437,6 +512,7 @@ def encode(RecordBatch batch, plan_of, convert, bytes ending, long long now_us, 
     cdef cdc_rec *rec
     cdef cdc_clock clock
     cdef int outcome
+    cdef bint uses_python = False
     cdef uint64_t this_batch
     _batches += 1
     this_batch = _batches
@@ -446,7 +522,7 @@ def encode(RecordBatch batch, plan_of, convert, bytes ending, long long now_us, 
     out.reserve(batch.records.rec_count)
     while True:
         made = out.count
-        if prints:  # each message needs the GIL
+        if uses_python:
             outcome = cdc_encode(&batch.records, tables.plans, this_batch, clock, &out.arena, out.msgs, &following, &made)
         else:
             with nogil:
@@ -469,6 +545,7 @@ def encode(RecordBatch batch, plan_of, convert, bytes ending, long long now_us, 
             rec = batch.records.recs + following
             op = None if not by_op else "" if rec.op == CDC_TOMBSTONE else chr(rec.op)
             plan, topic, name, headers = plan_of(<Table>tables.items[rec.table], op)
+            uses_python = uses_python or (isinstance(plan, Plan) and (<Plan>plan).uses_python)
             set_plan(tables, rec, by_op, plan, this_batch, 0 if plan is None or plan is DROPPED
                      else out.add_route(topic, name, headers))
 

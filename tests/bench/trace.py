@@ -38,7 +38,7 @@ from tests.unit.converters.tables import avro
 from tests.unit.sources.mysql.binlog_files import MYSQL
 from tests.unit.sources.mysql.test_native_log import log_of
 from tests.unit.sources.mysql.test_native_rows import world
-from tests.unit.sources.postgres.pgoutput_frames import begin, commit, insert, relation, xlog
+from tests.unit.sources.postgres.pgoutput_frames import begin, commit, insert, relation, update, xlog
 from tests.unit.transforms.worlds import steps
 
 ORDERS: Final = (
@@ -65,8 +65,9 @@ _TRANSFORMS: Final = {
     "transforms.route.regex": "bench[.](.*)", "transforms.route.replacement": "$1"}
 
 
-def frames(events: int) -> list[bytes]:
-    """Transactions of a thousand inserts, as the walsender sends them."""
+def frames(events: int, change: Callable[[int], bytes] | None = None) -> list[bytes]:
+    """Transactions of a thousand changes, as the walsender sends them; inserts by default."""
+    made = change or inserted
     columns = [(name, oid, name == "id") for name, _, oid, _, _ in ORDERS]
     out, lsn = [], 1 << 24
     for first in range(0, events, _PER_TRANSACTION):
@@ -75,9 +76,24 @@ def frames(events: int) -> list[bytes]:
         out.append(xlog(0, begin(final_lsn, 700 + first)))
         if not first:
             out.append(xlog(0, relation(_OID, "orders", columns)))
-        out += [xlog(lsn := lsn + 200, insert(_OID, *_cells(number))) for number in range(first, first + count)]
+        out += [xlog(lsn := lsn + 200, made(number)) for number in range(first, first + count)]
         out.append(xlog(final_lsn, commit(final_lsn, lsn := final_lsn + 48)))
     return out
+
+
+def inserted(number: int) -> bytes:
+    return insert(_OID, *_cells(number))
+
+
+def updated(number: int) -> bytes:
+    """With the whole old row; two columns differ."""
+    before, after = _cells(number), _cells(number + 1)
+    return update(_OID, *before[:2], after[2], *before[3:9], after[9], old=before)
+
+
+def moved(number: int) -> bytes:
+    """To another key."""
+    return update(_OID, *_cells(number), old=_cells(number + 1))
 
 
 def _cells(number: int) -> tuple[str, ...]:
@@ -103,11 +119,11 @@ def _column(index: int, name: str, type_name: str, oid: int, typmod: int, requir
                   found.unchanged)
 
 
-def reader() -> ChangeReader:
+def reader(*, metadata: bool = False) -> ChangeReader:
     emitter = Emitter(skipped=frozenset("t"), tombstones=True, skip_unchanged=False, skip_halves=True, whole_keys=True)
     return ChangeReader(emitter=emitter, resolve=_resolve, relax=lambda state, _: state, relabel=lambda state, _: state,
                         name_type=lambda _: None, events=SourceBlock(_NAMING, "d", "bytes"), spill=Spill(),
-                        transaction_metadata=False, clock_us=lambda: 1_000_000, null_keys=False)
+                        transaction_metadata=metadata, clock_us=lambda: 1_000_000, null_keys=False)
 
 
 def converter(*, json: bool = False) -> RecordConverter:
@@ -125,6 +141,8 @@ class Trace:
         self.events = events
         self.frames = frames(events)
         self.log = log_of(MYSQL, 1, usual=True, count=_SMALL)
+        self.updates = frames(events, updated)
+        self.moves = frames(events // 10, moved)
         self.batches: list[list[Any]] = []
         self.bytes = 0
 
@@ -155,6 +173,18 @@ class Trace:
         """As `native`, but as JSON without schemas."""
         self._native(None, json=True)
 
+    def metadata(self) -> None:
+        """As `native`, with transaction metadata."""
+        self._native(None, metadata=True)
+
+    def full(self) -> None:
+        """Updates with the whole old row."""
+        self._native(None, stream=self.updates)
+
+    def move(self) -> None:
+        """Updates that change the key, a tenth as many."""
+        self._native(None, stream=self.moves)
+
     def small(self) -> None:
         """Transactions of one row of MySQL, read by C."""
         self._small(whole=True)
@@ -163,8 +193,12 @@ class Trace:
         """The same, of which C reads only the rows."""
         self._small(whole=False)
 
-    def _small(self, *, whole: bool) -> None:
-        found = world(MYSQL, "defaults", native_modules=True)
+    def small_metadata(self) -> None:
+        """As `small`, with transaction metadata."""
+        self._small(whole=True, mode="metadata")
+
+    def _small(self, *, whole: bool, mode: str = "defaults") -> None:
+        found = world(MYSQL, mode, native_modules=True)
         reader: Any = found.reader
         if not whole:
             reader.native.log = None
@@ -174,16 +208,18 @@ class Trace:
             reader.native.batch(reader.emitter.take(reader.ready(_BATCH)[0]))
         assert reader.stream.transactions == _SMALL
 
-    def _native(self, chain: Chain | None, *, json: bool = False) -> int:
+    def _native(self, chain: Chain | None, *, json: bool = False, metadata: bool = False,
+                stream: list[bytes] | None = None) -> int:
         """The bytes of all keys and values."""
-        found, made = native_changes(reader()), converter(json=json)
+        found, made = native_changes(reader(metadata=metadata)), converter(json=json)
         assert found is not None
+        stream = self.frames if stream is None else stream
         first = count = size_bytes = 0
-        while first < len(self.frames):
-            first, _, batch = found.run(self.frames, first, _BATCH, 1 << 30)
+        while first < len(stream):
+            first, _, batch = found.run(stream, first, _BATCH, 1 << 30)
             out = made.encode(batch, 1_700_000_000_000_000, None, chain)
             count, size_bytes = count + len(out), size_bytes + out.size_bytes
-        assert count == self.events
+        assert count >= self.events // 10
         return size_bytes
 
 
@@ -208,17 +244,24 @@ def best(rounds: int, **stages: Callable[[], None]) -> dict[str, float]:
 
 
 def measure(events: int, rounds: int) -> dict[str, Any]:
-    """`decode_us`, `convert_us`, and `native_us`, `transformed_us` and `json_us` where they were compiled, by event;
-    `small_us` and `small_by_event_us` by transaction; `calibration_us` by turn of its loop; which core ran."""
+    """`decode_us`, `convert_us`, and where they were compiled `native_us`, `transformed_us`, `json_us`, `metadata_us`,
+    `full_us` and `move_us`, by event; `small_us`, `small_by_event_us` and `small_metadata_us` by transaction;
+    `calibration_us` by turn of its loop; which core ran."""
     trace = Trace(events)
     stages = {"decode": trace.decode, "convert": trace.convert}
     if native_changes(reader()) is not None:
         stages |= {"native": trace.native, "transformed": trace.transformed, "json": trace.json}
-        stages |= {"small": trace.small, "small_by_event": trace.small_by_event}
+        stages |= {"metadata": trace.metadata, "full": trace.full, "move": trace.move}
+        stages |= {"small": trace.small, "small_by_event": trace.small_by_event, "small_metadata": trace.small_metadata}
     took = best(rounds, calibration=calibrate, **stages)
     return {"core": about.core(), "events": events, "bytes": trace.bytes,
             "calibration_us": took["calibration"] / 50_000 * 1e6,
-            **{f"{name}_us": took[name] / (_SMALL if name.startswith("small") else events) * 1e6 for name in stages}}
+            **{f"{name}_us": took[name] / _per(name, events) * 1e6 for name in stages}}
+
+
+def _per(stage: str, events: int) -> int:
+    """How many events, or transactions, a stage has."""
+    return _SMALL if stage.startswith("small") else events // 10 if stage == "move" else events
 
 
 def main() -> None:

@@ -37,6 +37,10 @@ rows are shorter."""
 
 JSON_GAIN = 1.2
 """How many times as long decoding and Avro one by one take as JSON in whole batches, at least. Measured: 1.8 to 2."""
+METADATA = 1.6
+"""The most that transaction metadata may cost, against none."""
+FULL = 2.0
+"""The most that an update with the whole old row may cost, against an insert."""
 SMALL_GAIN = 2.0
 """How many times as long a transaction of one row takes event by event, at least. Measured: 5 to 8."""
 
@@ -74,6 +78,13 @@ def test_usual_transforms_cost_little(ours: dict[str, Any]) -> None:
 @pytest.mark.skipif(native.module("pgoutput") is None or about.core() != "compiled", reason="the core is not compiled")
 def test_json_in_whole_batches_costs_less_than_avro_one_by_one(ours: dict[str, Any]) -> None:
     assert (ours["decode_us"] + ours["convert_us"]) / ours["json_us"] >= JSON_GAIN, ours
+
+
+@pytest.mark.skipif(native.module("pgoutput") is None, reason="no native modules were built")
+def test_transaction_metadata_and_old_rows_cost_little(ours: dict[str, Any]) -> None:
+    assert ours["metadata_us"] / ours["native_us"] <= METADATA, ours
+    assert ours["small_metadata_us"] / ours["small_us"] <= 2 * METADATA, ours
+    assert ours["full_us"] / ours["native_us"] <= FULL, ours
 
 
 @pytest.mark.skipif(native.module("binlog") is None, reason="no native modules were built")

@@ -258,11 +258,10 @@ class ChangeReader:
         skip = 0 if tx.event > tx.skip_event else tx.skip_row if tx.event == tx.skip_event else _ALL_ROWS
         number = 0
         message.open(state.table_map.layout)
-        native = self.native if whole and not skip and self.native is not None and self.native.reads(message, state) \
-            else None
+        native = self.native if not skip and self.native is not None and self.native.reads(message, state) else None
         while True:
             if native is not None:
-                number += native.add(message, state, origin.context, start, tx.base + number)
+                number += native.add(message, state, whole, origin, start, tx.base + number)
             if not message.advance():
                 break
             before: Any = message.before

@@ -41,7 +41,7 @@ class MapState:
     `target`: None for a table that is not captured.
     `inserted`: for inserted rows whose images lack columns.
     `period`: as `row_versions.period_of` gives it.
-    `native`: its layout and its table for C (`cdc.native`), once they were needed; () if C cannot read its rows.
+    `native`: what C needs to read its rows (`NativeRows.layout_of`), once that was needed; () if C cannot.
     """
 
     def __init__(self, table_map: TableMap, id: TableId, target: EmittedTable | None,

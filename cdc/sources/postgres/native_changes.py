@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from cdc.codecs.java import java_hash_spread
 from cdc.core.record import CREATE, DELETE, UPDATE, SourceContext
 from cdc.native import module
 
 from . import protocol
 from .changes import SKIP_ALL, ChangeReader, RelationState, Transaction
 from .protocol import XLOG_HEADER
-from .source_block import NATIVE_FIELDS
+from .source_block import MESSAGES, NATIVE_FIELDS
 
 _MOST_LABELS: Final = 256
 """C compares a value with one label after the other."""
@@ -34,10 +35,10 @@ def as_they_are(items: list[Any]) -> list[Any]:
 
 
 def native_changes(reader: ChangeReader, passed: Pass = as_they_are) -> NativeChanges | None:
-    """What reads natively for *reader*; None if this installation cannot, or if events have a transaction block.
-    *passed*: as `Control.passed`; it sees what *reader* reads."""
+    """What reads natively for *reader*; None if this installation cannot. *passed*: as `Control.passed`; it sees what
+    *reader* reads."""
     pgoutput, records = module("pgoutput"), module("records")
-    if pgoutput is None or records is None or reader.transaction_metadata:
+    if pgoutput is None or records is None:
         return None
     return NativeChanges(reader, passed, pgoutput, records)
 
@@ -62,10 +63,14 @@ class NativeChanges:
         self._records = records
         self._state = pgoutput.State()
         emitter = reader.emitter
+        self._metadata = reader.transaction_metadata
+        transactions = None
+        if self._metadata:
+            transactions = records.Table(reader.events.transactions(), None, (), reader.events)
         self._decoder = pgoutput.Decoder(
             skip_create=emitter.skip_create, skip_update=emitter.skip_update, skip_delete=emitter.skip_delete,
             tombstones=emitter.tombstones, skip_unchanged=emitter.skip_unchanged, whole_keys=emitter.whole_keys,
-            null_keys=reader.null_keys)
+            null_keys=reader.null_keys, transactions=transactions, spread=java_hash_spread, by_one=(MESSAGES,))
         self._known: dict[int, tuple[RelationState, list[int], bool]] = {}
         self._relations = reader.relations
         self._xmin = reader.events.xmin
@@ -118,6 +123,8 @@ class NativeChanges:
         state.last_lsn, state.last_kind, state.last_time_us = reader.last_lsn, reader.last_kind, reader.last_time_us
         state.end_lsn, state.commit_lsn, state.caught_up = reader.end_lsn, reader.commit_lsn, reader.caught_up
         state.window = reader.emitter.window()
+        if self._metadata and tx is not None:
+            state.counters = tx.counters.total, tx.counters.per_table
         outcome: tuple[int, int, bool] = self._decoder.decode(batch, state, number, max_records, size, max_bytes)
         self._carry_back(state)
         return outcome
@@ -140,6 +147,9 @@ class NativeChanges:
             reader.transaction.sequence_head = head
         assert reader.transaction is not None
         reader.transaction.changes = changes
+        if self._metadata:
+            counters = reader.transaction.counters
+            counters.total, counters.per_table = state.counters
 
     # -- what the ChangeReader does -------------------------------------------------------------------------------
 
@@ -200,7 +210,10 @@ class NativeChanges:
             oid, table, columns=state.column_count, captured=True,
             native=not watched and (not labels or max(labels) <= _MOST_LABELS),
             required=state.required, key=state.emitted.key,
-            enums=[(index, tuple(known)) for index, known, _ in state.enums])
+            enums=[(index, tuple(known)) for index, known, _ in state.enums],
+            compared=[index for index in state.emitted.captured if index not in state.emitted.mapped],
+            mapped=[index for index in state.emitted.captured if index in state.emitted.mapped],
+            name=state.collection)
 
     def _context(self, state: RelationState, time_us: int, xid: int) -> SourceContext:
         context: SourceContext = self._reader.events.context(state, _Origin(time_us, xid))

@@ -28,7 +28,8 @@ NATIVE_FIELDS = {3: "ts_ms", SEQUENCE: "pg_sequence", 7: "ts_us", 8: "ts_ns", 11
 MARK_PREFIX = "cdc.snapshot"
 """Of the logical messages with which a snapshot beside the stream has the log move on. They have no events."""
 
-_MESSAGES = "LOGICAL_DECODING_MESSAGE"
+MESSAGES = "LOGICAL_DECODING_MESSAGE"
+"""Their name in transaction metadata."""
 
 
 class TransactionLike(Protocol):
@@ -89,7 +90,7 @@ class SourceBlock(SourceBlockBase):
 
     def event_counts(self, collection: str, count: int) -> list[tuple[str, int]]:
         """Debezium takes each logical decoding message for a collection of its own."""
-        return [(collection, 1)] * count if collection == _MESSAGES else [(collection, count)]
+        return [(collection, 1)] * count if collection == MESSAGES else [(collection, count)]
 
     def logical_message(self, message: LogicalMessage, tx: Any, lsn: int, commit_lsn: int, last_time_us: int,
                         now_us: int, with_block: bool) -> Message | None:
@@ -103,7 +104,7 @@ class SourceBlock(SourceBlockBase):
         block = None
         if tx is not None and with_block:
             # As in `event_counts`, each message is the first of its collection.
-            block = (*tx.counters.next(_MESSAGES, f"{tx.xid}:{lsn}")[:2], 1)
+            block = (*tx.counters.next(MESSAGES, f"{tx.xid}:{lsn}")[:2], 1)
         time_us = tx.commit_time_us if tx else last_time_us or now_us
         values = list(self.source_values(time_us, xid=tx.xid if tx else None))
         head = f'"{commit_lsn}"' if commit_lsn else "null"

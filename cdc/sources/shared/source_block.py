@@ -10,7 +10,7 @@ from typing import Any
 
 from cdc.codecs.java import java_hash_order
 from cdc.core.control import Notification
-from cdc.core.record import Message
+from cdc.core.record import Message, MessageKind
 from cdc.core.schema import Schema
 from cdc.debezium import schemas
 from cdc.debezium.naming import TopicNaming
@@ -38,6 +38,10 @@ class SourceBlockBase:
         row's marker; `sequence` is null."""
         return (VERSION, self.connector, self.naming.prefix, time_us // 1000, snapshot, database, None, time_us,
                 time_us * 1000)
+
+    def transactions(self) -> MessageKind:
+        """Of the messages that `transaction_begin` and `transaction_end` make."""
+        return MessageKind(self.naming.transaction_topic(), self._transaction_key, self._transaction_value)
 
     def transaction_begin(self, id_: str, time_us: int) -> Message:
         return self._transaction(id_, "BEGIN", None, None, time_us)

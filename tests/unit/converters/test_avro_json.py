@@ -33,7 +33,8 @@ from tests.unit.converters.connect_json import golden_files, golden_records, sch
 SEED = 20_261
 LONGEST = [0, 1, -1, 63, 64, -65, 1 << 31, (1 << 63) - 1, -(1 << 63)]
 DOUBLES = [0.0, -0.0, 1.5, 1e-3, 9.99e-4, 1e7, 1e21, 4.9e-324, float("nan"), float("inf"), float("-inf")]
-TEXTS = ["", "a", 'say "no"\\', "\x00\x01\x1f\x7f\n\t\r\b\f", "é€𝄞", "x" * 5000 + '"']
+TEXTS = ["", "a", 'say "no"\\', "\x00\x01\x1f\x7f\n\t\r\b\f", "é€𝄞", "x" * 5000 + '"',
+         *("x" * before + byte + "y" * 9 for before in (0, 5, 7, 8, 15) for byte in '"\\\x00\x1f !#[]\x7fé')]
 AMOUNT = Schema(BYTES, name=DECIMAL, version=1, parameters=(("scale", "2"),))
 VALUES: list[tuple[Schema, list[Any]]] = [
     (Schema(INT64), LONGEST), (Schema(FLOAT64), DOUBLES), (Schema(FLOAT32), [0.1, 3.4e38, float("nan")]),
@@ -115,9 +116,27 @@ def test_c_prints_frequent_types() -> None:
         schema = struct("s", [("a", kind), ("b", replace(kind, optional=True))])
         for value in values:
             for other in (None, value):
-                known = kind.type not in (FLOAT32, FLOAT64)
                 printed = in_c(made, schema, avro(schema, (value, other)))
-                assert printed == (made.from_connect("t", schema, (value, other)) if known else None)
+                if printed is not None or kind.type not in (FLOAT32, FLOAT64):
+                    assert printed == made.from_connect("t", schema, (value, other))
+
+
+@pytest.mark.skipif(native.module("records") is None, reason="no native modules were built")
+@pytest.mark.parametrize("kind", [FLOAT32, FLOAT64])
+def test_c_prints_floating_point_numbers_as_java_or_not_at_all(kind: str) -> None:
+    pick, made = random.Random(SEED), converter({})
+    schema = struct("s", [("a", Schema(kind))])
+    texts = [f"{pick.choice('+-')}{pick.randrange(10 ** pick.randint(1, 7))}.{pick.randrange(10 ** digits):0{digits}}"
+             for digits in range(1, 12) for _ in range(400)]
+    values = [*map(float, texts), *(pick.uniform(-2, 2) * 10 ** pick.randint(-5, 9) for _ in range(4000)),
+              *(float(2 ** power) for power in range(-12, 26)), *(2 ** power - 1e-9 for power in range(24)),
+              *(whole / 8 for whole in range(8_000_000, 8_000_400)), 9_999_999.5, 9_999_999.999999999]
+    found = 0
+    for value in values:
+        printed = in_c(made, schema, avro(schema, (value,)))
+        assert printed in (None, made.printer("t", schema).printed(avro(schema, (value,)))), value
+        found += printed is not None
+    assert found > len(texts) / 2
 
 
 def test_a_null_that_was_written_in_spite_of_a_default_is_the_default() -> None:

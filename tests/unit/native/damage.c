@@ -79,7 +79,7 @@ static cdc_plan plan_of(uint32_t columns, cdc_colop *text, cdc_colop *binary, cd
         text[at] = binary[at] = op;
     }
     for (at = 0; at < 6; at++) {
-        fields[at].number = (uint8_t)(pick(8) ? at + 1 : CDC_FIELD_CLOCK_MS + at % 3);
+        fields[at].number = (uint8_t)(pick(8) ? at + 1 : CDC_FIELD_CLOCK_MS + at);
         fields[at].optional = (uint8_t)pick(2);
     }
     for (at = 0; at < 7; at++) pieces[at] = (cdc_bytes){(const uint8_t *)"piece", 5};
@@ -92,7 +92,7 @@ static cdc_plan plan_of(uint32_t columns, cdc_colop *text, cdc_colop *binary, cd
     plan.field_count = 6;
     plan.fields = fields;
     plan.pieces = pieces;
-    plan.image = (uint8_t)pick(CDC_IMAGE_NULL + 1);
+    plan.image = (uint8_t)pick(CDC_IMAGE_TRANSACTION + 1);
     plan.has_null = (uint8_t)pick(2);
     plan.null = (cdc_bytes){(const uint8_t *)"null", 4};
     plan.dropped = pick(20) == 0;
@@ -174,7 +174,7 @@ static void rows(void) {
     static cdc_field fields[6];
     static cdc_msg msgs[512];
     cdc_mysql_layout layout = {4, prefixes, sizes};
-    cdc_mysql_key key = {keys, 2};
+    cdc_mysql_key key = {keys, indexes, 2, 3, (uint8_t)pick(2)};
     cdc_mysql_select select = {indexes, 3, 4};
     cdc_plan plan = plan_of(4, text, binary, pieces, fields), *slots[CDC_SLOTS];
     cdc_records records = {0};
@@ -196,6 +196,7 @@ static void rows(void) {
     event.before_count = event.before_present == some ? 2 : 4;
     event.after_count = event.after_present == some ? 2 : 4;
     like.op = 'c';
+    like.order = like.table_order = pick(2);
     like.before = like.after = CDC_NO_ROW;
     records.frames = &frame;
     if (cdc_records_room(&records, 0, 0, 1)) return;
@@ -225,7 +226,10 @@ static void rows(void) {
 static void jsons(void) {
     static const uint8_t avro[] = "\2\2\x80\1\2\x0ana\"\n\1\2\1\2\x0a" "12345" "\2\x9f\xff\xff\xff\xff\xff\xff\xff\xff\1";
     static const uint8_t name[] = ",\"name\":", null[] = "null";
+    static const uint8_t numbers[] = "\2\2\0\0\0\0\0\0\xf8\x3f\2\0\0\xc0\x3f";
     cdc_json_op ops[7] = {{CDC_JSON_STRUCT, 0, 7, 0, 4, name, null}};
+    cdc_json_op floats[] = {{CDC_JSON_STRUCT, 0, 3, 0, 4, name, null}, {CDC_JSON_DOUBLE, 0, 2, 8, 4, name, null},
+                            {CDC_JSON_FLOAT, 0, 3, 8, 4, name, null}};
     cdc_json_form form = {ops, name, name, 8, 8};
     cdc_out out = {0}, copy = {0};
     uint32_t size = sizeof avro - 1, at;
@@ -237,6 +241,13 @@ static void jsons(void) {
     cdc_out_raw(&out, "before", 6);
     cdc_out_raw(&out, data, size);
     cdc_json(&out, 6, &form, &copy);
+    free(data);
+    size = sizeof numbers - 1;
+    data = damaged(numbers, &size);
+    form.ops = floats;
+    out.size = 0;
+    cdc_out_raw(&out, data, size);
+    cdc_json(&out, 0, &form, &copy);
     free(data);
     free(out.data);
     free(copy.data);
@@ -262,18 +273,29 @@ static void transactions(void) {
     static const uint8_t prefixes[] = {0, 1, 2, 0};
     static const uint32_t sizes[] = {4, 0, 0, 8}, keys[] = {0, 1};
     static uint32_t slots[16];
+    static cdc_colop text[4], binary[4];
+    static cdc_bytes pieces[7];
+    static cdc_field fields[6];
+    static cdc_msg msgs[4096];
+    cdc_plan plan = plan_of(4, text, binary, pieces, fields), told = {.batch = 1, .image = CDC_IMAGE_TRANSACTION};
+    cdc_plan *plans[2 * CDC_SLOTS];
+    cdc_out out = {0};
+    uint32_t made = 0;
     cdc_mysql_layout layout = {4, prefixes, sizes};
-    cdc_mysql_key key = {keys, 2};
+    cdc_mysql_key key = {keys, keys, 2, 2, (uint8_t)pick(2)};
+    cdc_counter counters[] = {{(const uint8_t *)"shop.orders", 11, 7, 0}};
     cdc_cell cells[8];
     uint8_t kinds[8];
-    cdc_log_map known = {(const uint8_t *)map, sizeof map - 1, 0, 1, 0, &layout, &key, {kinds, cells}, 0, 0, 0};
+    cdc_log_map known = {.body = (const uint8_t *)map, .size = sizeof map - 1, .captured = 1, .layout = &layout,
+                         .key = &key, .images = {kinds, cells}, .table = 1, .inserted = 1};
     cdc_log_begin shape = {(const uint8_t *)begin + 8, sizeof begin - 9};
     cdc_log_source sources[2] = {{"abcdefghijklmnop", 0, (const uint8_t *)"a:", 2},
                                  {"\3\0\0\0\1", 0, (const uint8_t *)"3-1-", 4}};
     cdc_log log = {0};
-    cdc_frame events[10];
+    cdc_frame events[10], found[10];
+    uint8_t some[10], *parts = NULL;
     cdc_records records = {0}, more = {0};
-    uint32_t next = 0, at, tables[] = {0};
+    uint32_t next = 0, at, tables[] = {1, 0};
     int maria_db = (int)pick(2);
     memset(slots, 0, sizeof slots);
     log.mariadb = (uint8_t)maria_db;
@@ -281,6 +303,8 @@ static void transactions(void) {
     log.rows_v1_head = 8;
     log.rows_v2_head = pick(8) ? 10 : 6;
     log.tombstones = 1;
+    log.metadata = (uint8_t)pick(2);
+    log.counters = counters;
     log.maps = &known;
     log.slots = slots;
     log.mask = 15;
@@ -288,10 +312,16 @@ static void transactions(void) {
     log.sources = sources;
     log.begin_count = 1;
     log.source_count = 2;
+    if (pick(8) == 0) {
+        for (at = 0; at < 10; at++) some[at] = (uint8_t)(pick(2) ? CDC_LOG_INNER : pick(3));
+        some[1] = CDC_LOG_PAYLOAD;
+        parts = some;
+    }
     log.position = pick(2) ? 4 : UINT32_MAX;
     slots[cdc_log_slot(&log, known.body, known.size)] = 1;
     log.map_count = 1;
     known.captured = pick(8) > 0;
+    known.relaxed = (uint8_t)pick(2);
     for (at = 0; at < 10; at++) {
         uint8_t type = types[maria_db][at % 5], event[160] = {1, 2, 3, 4, 0, 1};
         uint32_t size = 19, tail = log.checksums ? 4 : 0, body = 0;
@@ -315,9 +345,17 @@ static void transactions(void) {
         events[at].data = copied(event, size);
     }
     while (next < 10)
-        if (cdc_log_read(&log, events, 10, &next, 100, UINT64_MAX, &records) != CDC_LOG_DONE) next++;
+        if (cdc_log_read(&log, events, parts, 10, &next, 100, UINT64_MAX, &records) != CDC_LOG_DONE) next++;
     cdc_records_append(&more, &records, 0, tables);
     taken[maria_db] += log.transactions;
+    for (at = 0; at < log.frame_count; at++) found[at] = events[log.frames[at]];
+    more.frames = found;
+    plan.field_count = 0;
+    for_all(plans, &plan);
+    for_all(plans + CDC_SLOTS, &told);
+    for (next = 0; next < more.rec_count;)
+        if (cdc_encode(&more, plans, 1, the_clock(), &out, msgs, &next, &made)) next++;
+    free(out.data);
     for (at = 0; at < 10; at++) free((void *)events[at].data);
     free(log.runs);
     free(log.commits);
@@ -329,7 +367,7 @@ static void transactions(void) {
 static void stream(const cdc_frame *frames, uint32_t count) {
     static const int32_t indexes[] = {0, 1};
     static const uint8_t labels[] = {2, 0, 0, 0, 'o', 'k'};
-    static const uint16_t columns[TABLES] = {0, 21, 3, 2, 2};
+    static const uint16_t columns[TABLES] = {0, 24, 3, 2, 2};
     static cdc_colop text[TABLES][32], binary[TABLES][32];
     static cdc_bytes pieces[TABLES][7];
     static cdc_field fields[TABLES][6];
@@ -343,6 +381,8 @@ static void stream(const cdc_frame *frames, uint32_t count) {
     pg_reader reader = {0};
     cdc_records records = {0};
     cdc_out out = {0};
+    cdc_counter counters[TABLES] = {{0}};
+    uint32_t used[TABLES];
     for (at = 0; at < TABLES; at++) {
         static const uint32_t of[TABLES] = {4, 1, 2, 3, 5};
         uint32_t place = (of[at] * 2654435761u) & 15;
@@ -350,7 +390,9 @@ static void stream(const cdc_frame *frames, uint32_t count) {
         for_all(pointers + at * CDC_SLOTS, plans + at);
         tables[at] = (pg_table){.native = 1, .captured = at > 0, .columns = columns[at], .required = indexes,
                                 .required_count = at > 0, .key = indexes, .key_count = at > 0, .enums = &mood,
-                                .enum_count = at == 4};
+                                .enum_count = at == 4, .compared = indexes, .compared_count = at > 0,
+                                .mapped = indexes + 1, .mapped_count = at > 0 && pick(4) == 0, .counter = at};
+        counters[at] = (cdc_counter){(const uint8_t *)"public.orders", 8 + at, 31 * at, 0};
         while (oids[place]) place = (place + 1) & 15;
         oids[place] = of[at];
         slots[place] = at;
@@ -359,6 +401,11 @@ static void stream(const cdc_frame *frames, uint32_t count) {
     reader.tombstones = (uint8_t)pick(2);
     reader.whole_keys = (uint8_t)pick(2);
     reader.null_keys = (uint8_t)pick(2);
+    reader.skip_unchanged = (uint8_t)pick(2);
+    reader.metadata = (uint8_t)pick(2); /* told of in the table that is not captured */
+    reader.counters = counters;
+    reader.used = used;
+    plans[0].image = pick(4) ? CDC_IMAGE_TRANSACTION : plans[0].image;
     reader.tables = tables;
     reader.oids = oids;
     reader.slots = slots;

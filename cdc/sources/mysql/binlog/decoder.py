@@ -449,6 +449,11 @@ def _payload(reader: Reader, header: Header) -> TransactionPayload:
     return TransactionPayload(fields[2], fields.get(3), reader.data, reader.pos, reader.pos + fields[1])
 
 
+def payload_of(event: bytes, end: int) -> TransactionPayload:
+    """What is in *event*, a TRANSACTION_PAYLOAD_EVENT whose body ends at *end*. Raises ProtocolError."""
+    return _payload(Reader(event, const.HEADER_LEN, end), parse_header(event))
+
+
 def _stop(reader: Reader, header: Header) -> Stop:
     return Stop()
 

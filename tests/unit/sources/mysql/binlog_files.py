@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +77,58 @@ def event(kind: int, body: bytes, *, flags: int = 0, server_id: int = 1, checksu
     head = (b"\0" * 4 + bytes((kind,)) + server_id.to_bytes(4, "little") + length.to_bytes(4, "little") + b"\0" * 4
             + flags.to_bytes(2, "little") + body)
     return head + zlib.crc32(head).to_bytes(4, "little") if checksum else head
+
+
+class Maps:
+    """The table maps of a recorded log, by their numbers."""
+
+    def __init__(self, name: str) -> None:
+        self.checksum = name.endswith("full")
+        self._decoder = BinlogDecoder()
+        self._maps: dict[int, TableMap] = {}
+        for frame in frames(name):
+            _, message = self._decoder.decode(frame)
+            if isinstance(message, TableMap):
+                self._maps[message.table_id] = message
+
+    def lacking(self, frame: bytes, keep: Callable[[str, bool], bool]) -> bytes:
+        """The rows event *frame* without some columns: *keep(which, in_key)* tells of each whether the images `before`
+        and `after` have it. Events with values that are not written as they are stay whole."""
+        _, event = self._decoder.decode(frame)
+        assert isinstance(event, RowsEvent)
+        table_map = self._maps[event.table_id]
+        layout = table_map.layout
+        if layout.special or event.partial or event.data is not frame:
+            return frame
+        key = {index for index, _ in table_map.primary_key or ()}
+        pairs = event.split(layout)
+        bitmaps = len(event.before_present) + len(event.after_present)
+        body = bytearray(frame[19:event.start - bitmaps])
+        kept = {which: [present[index >> 3] >> (index & 7) & 1 == 1 and keep(which, index in key)
+                        for index in range(layout.count)] for which, present in (
+                            ("before", event.before_present), ("after", event.after_present)) if present}
+        for bits in kept.values():
+            body += _bits(bits)
+        for pair in pairs:
+            for which, row in zip(("before", "after"), pair, strict=True):
+                if row is not None:
+                    body += _image(row, layout.sizes, kept[which])
+        return resized(frame, bytes(body), self.checksum)
+
+
+def _bits(bits: list[bool]) -> bytes:
+    return sum(bit << index for index, bit in enumerate(bits)).to_bytes((len(bits) + 7) // 8, "little")
+
+
+def _image(row: Row, sizes: list[tuple[int, int]], kept: list[bool]) -> bytes:
+    columns = [index for index in range(row.count) if kept[index]]
+    values = b""
+    for index in columns:
+        raw = row.raw(index)
+        if raw is not None:
+            prefix = sizes[index][0]
+            values += (len(raw).to_bytes(prefix, "little") if prefix else b"") + raw
+    return _bits([row.raw(index) is None for index in columns]) + values
 
 
 def resized(frame: bytes, body: bytes, checksum: bool) -> bytes:

@@ -16,17 +16,19 @@ from cdc import native
 from cdc.core.errors import CdcError
 from cdc.core.record import Message, Record
 from cdc.sources.mysql.binlog import const
+from cdc.sources.mysql.binlog.events import _zstd
 from cdc.sources.mysql.binlog.rows import ROWS_EVENTS
 from tests.unit.mutations import mutated
 from tests.unit.sources.mysql import binlog_files
-from tests.unit.sources.mysql.binlog_files import MARIADB, MYSQL, resized
-from tests.unit.sources.mysql.test_native_rows import EVERYTHING, World, assert_alike, shown, world, worlds
+from tests.unit.sources.mysql.binlog_files import MARIADB, MYSQL, Maps, resized
+from tests.unit.sources.mysql.test_native_rows import EVERYTHING, MODES, World, assert_alike, shown, world, worlds
 
 pytestmark = pytest.mark.skipif(native.module("binlog") is None, reason="no native modules were built")
 
 NAMES = [MYSQL, MARIADB]
 GTIDS = (const.GTID_LOG_EVENT, const.GTID_EVENT)
 Transaction = list[bytes]
+zstd = _zstd()
 
 
 @cache
@@ -80,6 +82,17 @@ class Writer:
             self.add(event, number=self.number if event[4] in GTIDS else None)
 
 
+def packed(events: Transaction, compression: int = 255) -> Transaction:
+    """The transaction as with binlog_transaction_compression; *compression* is 255 for none, 0 for zstd."""
+    inner = b"".join(event[:9] + (len(event) - 4).to_bytes(4, "little") + bytes(4) + event[17:-4]
+                     for event in events[1:])
+    data = inner if compression else zstd.compress(inner)
+    fields = b"".join(bytes((number, 9)) + b"\xfe" + value.to_bytes(8, "little")
+                      for number, value in ((2, compression), (3, len(inner)), (1, len(data))))
+    return [events[0], resized(events[1][:4] + bytes((const.TRANSACTION_PAYLOAD_EVENT,)) + events[1][5:],
+                               fields + b"\0" + data, True)]
+
+
 def log_of(name: str, seed: int, *, change: Callable[[random.Random, bytes], bytes] | None = None,
            position: int = 0, usual: bool = False, count: int = 60) -> list[bytes]:
     """Random transactions, many of them the same ones again; *usual* ones only insert, update and delete whole rows.
@@ -115,7 +128,7 @@ def feed_parts(each: World, events: list[bytes], limit: int, seed: int) -> World
 @pytest.mark.parametrize("name", NAMES)
 def test_small_transactions(name: str, seed: int) -> None:
     events = log_of(name, seed)
-    for mode in ("defaults", "texts", "connect", "masked", "changed"):
+    for mode in MODES:
         plain, fast = worlds(name, mode)
         assert_alike(plain.feed(events), fast.feed(events))
         assert fast.reader.stream.transactions == 60
@@ -125,7 +138,7 @@ def test_small_transactions(name: str, seed: int) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_batches_end_at_the_same_places(name: str, limit: int) -> None:
     events = log_of(name, limit)
-    plain, fast = worlds(name)
+    plain, fast = worlds(name, "metadata" if limit % 2 else "defaults")
     assert_alike(feed_parts(plain, events, limit, limit), feed_parts(fast, events, limit, limit))
 
 
@@ -160,12 +173,23 @@ def strange(pick: random.Random, event: bytes) -> bytes:
     return with_body(event, mutated(event[19:-4], pick) or b"\0")
 
 
+def pick_mode(seed: int) -> str:
+    return ("defaults", "defaults", "metadata", "metadata", "unchanged and cut")[seed % 5]
+
+
 @pytest.mark.parametrize("seed", range(60))
 @pytest.mark.parametrize("name", NAMES)
 def test_changed_events_give_the_same_or_the_same_error(name: str, seed: int) -> None:
-    events = log_of(name, seed, change=strange)
+    maps = Maps(name)
+
+    def changed(pick: random.Random, event: bytes) -> bytes:
+        if event[4] in ROWS_EVENTS and seed % 2:
+            return maps.lacking(event, lambda which, in_key: pick.random() < (0.95 if in_key else 0.8))
+        return strange(pick, event)
+
+    events = log_of(name, seed, change=changed)
     found = []
-    for each in worlds(name, tolerant=True):
+    for each in worlds(name, pick_mode(seed), tolerant=True):
         try:
             feed_parts(each, events, 100, seed)
             error = ""
@@ -204,10 +228,8 @@ def test_a_source_that_is_not_followed_is_left_to_the_reader(name: str) -> None:
     assert not pair[0].outgoings
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_most_transactions_are_read_in_c(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    events = log_of(name, 5, usual=True)
-    fast = world(name, "defaults", native_modules=True)
+def counted_in_c(fast: World, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many events C reads at a time."""
     fed: list[int] = []
     log: Any = fast.reader.native
     read = log.log.read
@@ -218,8 +240,74 @@ def test_most_transactions_are_read_in_c(name: str, monkeypatch: pytest.MonkeyPa
         return following
 
     monkeypatch.setattr(log.log, "read", reading)
+    return fed
+
+
+@pytest.mark.parametrize("lacks", [False, True])
+@pytest.mark.parametrize("mode", ["defaults", "metadata"])
+@pytest.mark.parametrize("name", NAMES)
+def test_most_transactions_are_read_in_c(name: str, mode: str, lacks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    maps = Maps(name)
+    events = [maps.lacking(event, lambda which, in_key: in_key or which == "after")
+              if lacks and event[4] in ROWS_EVENTS else event for event in log_of(name, 5, usual=True)]
+    fast = world(name, mode, native_modules=True)
+    fed = counted_in_c(fast, monkeypatch)
     fast.feed(events)
     assert sum(fed) > 0.7 * len(events)
+    assert fast.reader.stream.transactions == 60
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("mode", ["defaults", "metadata"])
+def test_compressed_transactions(mode: str, seed: int) -> None:
+    pick = random.Random(seed)
+    log = Writer(MYSQL)
+    for _ in range(60):
+        events = pick.choice(small(MYSQL)[:6])
+        if pick.random() < 0.1:
+            place = pick.randrange(1, len(events))
+            events = [*events[:place], strange(pick, events[place]), *events[place + 1:]]
+        if pick.random() < 0.8:
+            events = packed(events, pick.choice((0, 255)))
+        if pick.random() < 0.05:
+            events = [*events[:1], strange(pick, events[1]), *events[2:]]
+        log.transaction(events)
+    found = []
+    for each in worlds(MYSQL, mode, tolerant=True):
+        try:
+            feed_parts(each, log.events, (3, 100, 100)[seed % 3], seed)
+            error = ""
+        except CdcError as exc:
+            error = f"{type(exc).__name__} {exc} {exc.context}"
+            each.take(EVERYTHING)
+        found.append((each, error, each.reader.position()))
+    (plain, plain_error, reached), (fast, fast_error, fast_reached) = found
+    assert (fast_error, fast_reached) == (plain_error, reached)
+    assert_alike(plain, fast)
+
+
+def test_most_compressed_transactions_are_read_in_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Writer(MYSQL)
+    for number in range(60):
+        log.transaction(packed(small(MYSQL)[number % 3], 0))
+    fast = world(MYSQL, "defaults", native_modules=True)
+    fed = counted_in_c(fast, monkeypatch)
+    fast.feed(log.events)
+    assert sum(fed) > 0.7 * len(log.events)
+    assert fast.reader.stream.transactions == 60
+
+
+@pytest.mark.parametrize("mode", ["defaults", "metadata"])
+def test_transactions_without_gtids(mode: str) -> None:
+    """gtid_mode is OFF: a transaction's id is then where it is."""
+    log = Writer(MYSQL)
+    for _ in range(5):
+        for gtid, *rest in small(MYSQL)[:3]:
+            log.transaction([gtid[:4] + bytes((const.ANONYMOUS_GTID_LOG_EVENT,)) + gtid[5:20] + bytes(24) + gtid[44:],
+                             *rest])
+    plain, fast = worlds(MYSQL, mode)
+    assert_alike(plain.feed(log.events), fast.feed(log.events))
+    assert fast.reader.stream.transactions == 15
 
 
 def test_more_kinds_of_begin_than_c_keeps_are_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,9 +327,9 @@ def test_more_kinds_of_begin_than_c_keeps_are_not_asked_for_again(monkeypatch: p
     native_log: Any = fast.reader.native
     learn = native_log.log._learn
 
-    def learning(event: bytes) -> None:
+    def learning(event: bytes, end: int) -> None:
         learned.append(event)
-        learn(event)
+        learn(event, end)
 
     monkeypatch.setattr(native_log.log, "_learn", learning)
     middle = 1 + 70 * len(first)

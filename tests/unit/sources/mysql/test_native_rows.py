@@ -12,6 +12,7 @@ import pytest
 from cdc import native
 from cdc.converters.plan import ColumnFailures
 from cdc.converters.records import RecordConverter
+from cdc.core.avro import Writer, write_value
 from cdc.core.errors import CdcError
 from cdc.core.interfaces import Outgoing
 from cdc.core.record import Record
@@ -34,13 +35,21 @@ from cdc.sources.mysql.reader_settings import ReaderSettings
 from cdc.sources.mysql.source_block import SourceBlock
 from cdc.sources.mysql.tables import TableBuilder
 from tests.unit.sources.mysql import binlog_files
-from tests.unit.sources.mysql.binlog_files import ALL, MARIADB, MYSQL, resized
+from tests.unit.sources.mysql.binlog_files import (
+    ALL,
+    MARIADB,
+    MYSQL,
+    Maps,
+    resized,
+)
 from tests.unit.sources.mysql.test_changes import NoLog, Utf8
 
 pytestmark = pytest.mark.skipif(native.module("mysql") is None, reason="no native modules were built")
 
 NOW_US = 1_700_000_000_123_456
 EVERYTHING = 1 << 60
+COMPRESSED = (const.TRANSACTION_PAYLOAD_EVENT, *range(const.WRITE_ROWS_COMPRESSED_EVENT_V1,
+                                                       const.DELETE_ROWS_COMPRESSED_EVENT + 1))
 MODES: dict[str, dict[str, str]] = {
     "defaults": {},
     "texts": {"decimal.handling.mode": "string", "bigint.unsigned.handling.mode": "precise",
@@ -51,6 +60,8 @@ MODES: dict[str, dict[str, str]] = {
                "skipped.operations": "u"},
     "metadata": {"provide.transaction.metadata": "true"},
     "changed": {"skip.messages.without.change": "true", "include.query": "true"},
+    "unchanged and cut": {"skip.messages.without.change": "true", "column.truncate.to.3.chars": ".*",
+                          "provide.transaction.metadata": "true"},
 }
 
 
@@ -63,7 +74,11 @@ class Prefixed:
         return b"\0" + len(topic).to_bytes(4, "big")
 
     def from_connect(self, topic: str, schema: Schema | None, value: Any) -> bytes | None:
-        return repr((schema and schema.name, value)).encode()
+        if schema is None:
+            return None
+        out = Writer()
+        write_value(out, schema, value)
+        return self.wire_prefix(topic, schema) + out.take()
 
 
 @dataclass
@@ -205,6 +220,65 @@ def test_most_rows_of_a_log_with_full_images_are_written_in_c(name: str) -> None
     assert fast.reader.native is not None
     batch = fast.reader.native.batch(fast.reader.emitter.take())
     assert batch.foreign_count() < len(batch) / 2
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("mode", ["defaults", "metadata", "changed", "unchanged and cut"])
+@pytest.mark.parametrize("name", [MYSQL, MARIADB])
+def test_rows_without_all_columns(name: str, mode: str, seed: int) -> None:
+    """binlog_row_image MINIMAL and NOBLOB, and images that no server writes."""
+    pick, maps = random.Random(seed), Maps(name)
+
+    def lacking(frame: bytes) -> bytes:
+        lacks = pick.random()
+        if frame[4] not in ROWS_EVENTS or lacks > 0.7:
+            return frame
+        with_key = pick.random() < 0.9
+        return maps.lacking(frame, lambda which, in_key: (in_key and with_key) or pick.random() > lacks)
+
+    events = [lacking(frame) for frame in frames(name)]
+    limit = pick.choice((3, EVERYTHING))
+    found = []
+    for each in worlds(name, mode, tolerant=True):
+        try:
+            each.feed(events, limit)
+            error = ""
+        except CdcError as exc:
+            error = f"{type(exc).__name__} {exc} {exc.context}"
+            each.take(EVERYTHING)
+        found.append((each, error))
+    (plain, plain_error), (fast, fast_error) = found
+    assert fast_error == plain_error
+    assert_alike(plain, fast)
+
+
+@pytest.mark.parametrize("name", [MYSQL, MARIADB])
+def test_most_rows_with_minimal_images_are_read_in_c(name: str) -> None:
+    maps = Maps(name)
+    events = [maps.lacking(frame, lambda which, in_key: in_key or which == "after") if frame[4] in ROWS_EVENTS
+              else frame for frame in frames(name)]
+    fast = world(name, "defaults", native_modules=True)
+    fast.reader.run(events, 0, EVERYTHING, EVERYTHING)
+    assert fast.reader.native is not None
+    batch = fast.reader.native.batch(fast.reader.emitter.take())
+    assert batch.foreign_count() < len(batch) / 2
+
+
+@pytest.mark.parametrize("mode", ["defaults", "metadata"])
+@pytest.mark.parametrize("name", [MYSQL, MARIADB])
+def test_rows_of_compressed_events_are_read_in_c(name: str, mode: str) -> None:
+    """binlog_transaction_compression of MySQL, log_bin_compress of MariaDB."""
+    reader = world(name, mode, native_modules=True).reader
+    found: list[Any] = []
+    for event in frames(name):
+        before = len(reader.emitter.records)
+        reader.run([event], 0, EVERYTHING, EVERYTHING)
+        while reader.payload_open:
+            reader.run([], 0, EVERYTHING, EVERYTHING)
+        if event[4] in COMPRESSED:
+            found += reader.emitter.records[before:]
+    assert found
+    assert not any(isinstance(each, Record) for each in found)
 
 
 def damaged(name: str, seed: int) -> Iterator[list[bytes]]:

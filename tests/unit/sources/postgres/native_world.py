@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cdc.codecs.postgres import text as pgtext
-from cdc.codecs.postgres.values import DurationCodec
+from cdc.codecs.postgres.values import DurationCodec, NumericDoubleCodec, NumericTextCodec, VariableDecimalCodec
 from cdc.codecs.text import DecimalCodec, TextCodec
 from cdc.codecs.time import MICROS, MILLIS, NANOS
+from cdc.codecs.wrappers import MappingCodec
 from cdc.converters.json_schema.converter import JsonSchemaConverter
 from cdc.converters.protobuf.converter import ProtobufConverter
 from cdc.converters.records import RecordConverter
@@ -39,6 +40,7 @@ from cdc.sources.postgres.position import PostgresPosition
 from cdc.sources.postgres.protocol import Relation
 from cdc.sources.postgres.source_block import SourceBlock
 from cdc.sources.postgres.spill import Spill
+from cdc.sources.postgres.types import VARIABLE_SCALE_DECIMAL
 from cdc.transforms.chain import Chain
 from tests.unit.converters.test_records import HEADERS, json_converter, made
 from tests.unit.sources.postgres import pgoutput_frames as frames
@@ -49,11 +51,14 @@ NOW_US = 1_700_000_000_123_456
 UNCHANGED = frames.UNCHANGED
 Cells = tuple[frames.Cell, ...]
 
-TEXTS = ("", "x", "note for order 17", "naïve ☃ 𝄞", "a" * 300, b"broken \xff\xfe", b"\xed\xa0\x80", b"\xc0\x80")
+TEXTS = ("", "x", "note for order 17", "naïve ☃ 𝄞", "a" * 300, b"broken \xff\xfe", b"\xed\xa0\x80", b"\xc0\x80",
+         "b" * 45 + "ï" + "c" * 45, b"d" * 38 + b"\xff" + b"e" * 40)
 NUMBERS = ("0", "-1", "7", "2147483647", "-2147483648", "99999999999999999999", "-", "", "1x")
 LONGS = ("0", "9223372036854775807", "-9223372036854775808", "-9223372036854775807", "9223372036854775808", "12345")
 DECIMALS = ("0.00", "-12345.67", "9999999999.99", "1", "1.5", "1.500", "1.555", "NaN", "Infinity", "-0.01", ".5", "5.",
             "123456789012345678.90", "1.5.5", "-", "")
+NUMERICS = ("100", "1000.000", "-0", "-0.00", "0.001", "999999999999999999", "-99999999999999.9999",
+            "1.0000000000000000000", "1" * 40, "0." + "0" * 70 + "1", "007.50", "-.5", "1e5", "-Infinity", "1.")
 FLOATS = ("0", "-0", "1.5", "1e+20", "1.7976931348623157e+308", "2.2250738585072014e-308", "5e-324", "NaN", "Infinity",
           "-Infinity", "0.1", "123456789012345678", "1e400", "1e-400", "3.4028235e+38", "", "-", "e5", "1e", "1e+",
           ".5", "1.", "+1", "0.30000000000000004", "9007199254740993", "1e22", "1e23", "1234567.1e-7")
@@ -85,6 +90,9 @@ TYPES: dict[str, tuple[Codec, tuple[str | bytes, ...]]] = {
     "double": (pgtext.FloatCodec(Schema(FLOAT64), False), FLOATS),
     "amount": (DecimalCodec(Schema(BYTES), 2), DECIMALS),
     "rounded": (DecimalCodec(Schema(BYTES), -2), DECIMALS),
+    "number": (VariableDecimalCodec(VARIABLE_SCALE_DECIMAL), (*DECIMALS, *NUMERICS)),
+    "number_text": (NumericTextCodec(Schema(STRING)), (*DECIMALS, *NUMERICS)),
+    "number_double": (NumericDoubleCodec(Schema(FLOAT64)), (*DECIMALS, *NUMERICS)),
     "content": (pgtext.ByteaCodec(Schema(BYTES)), BYTEAS),
     "day": (pgtext.DateCodec(Schema(INT32)), DATES),
     "clock": (pgtext.TimeCodec(Schema(INT64), MICROS), TIMES),
@@ -111,7 +119,8 @@ TABLES: dict[int, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
 class Catalog:
     """What the database would answer: a required column becomes optional when a null is seen."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, cut: bool = False) -> None:
+        self.cut = cut
         self.relaxed: set[str] = set()
         self.labels = set(LABELS[:2])
 
@@ -137,7 +146,8 @@ class Catalog:
     def _column(self, index: int, name: str) -> Column:
         codec = TYPES[name][0]
         schema = replace(codec.schema, optional=name in self.relaxed or name not in REQUIRED)
-        return Column(index, name, name, "x", schema, codec, None, schema, codec, None, "?" if name == "note" else None)
+        shown: Codec = MappingCodec(codec, lambda text: text[:1]) if self.cut and name == "note" else codec
+        return Column(index, name, name, "x", schema, shown, None, schema, codec, None, "?" if name == "note" else None)
 
 
 @dataclass(frozen=True)
@@ -155,11 +165,17 @@ class Settings:
     json: str = ""
     """`key`, `value` or both: what is JSON; `schemas` for JSON with schemas, `schema` for JSON Schema, `protobuf`
     for Protobuf instead."""
+    metadata: bool = False
+    """Of transactions."""
+    cut: bool = False
+    """`note` is cut to its first character."""
 
 
 SETTINGS = (
     Settings(), Settings(tombstones=False, faults=True), Settings(skipped=frozenset("cd"), unchanged=True),
-    Settings(skipped=frozenset("u"), mode="fail"), Settings(mode="fail", tolerant=False))
+    Settings(skipped=frozenset("u"), mode="fail"), Settings(mode="fail", tolerant=False),
+    Settings(unchanged=True, cut=True), Settings(metadata=True, unchanged=True),
+    Settings(metadata=True, skipped=frozenset("cdt"), faults=True))
 
 
 def _json(settings: Settings, side: str) -> Any:
@@ -175,12 +191,12 @@ def _json(settings: Settings, side: str) -> Any:
 
 
 def reader_of(settings: Settings) -> ChangeReader:
-    catalog = Catalog()
+    catalog = Catalog(cut=settings.cut)
     emitter = Emitter(skipped=settings.skipped, tombstones=settings.tombstones, skip_unchanged=settings.unchanged,
                       skip_halves=True, whole_keys=not settings.faults)
     return ChangeReader(emitter=emitter, resolve=catalog.resolve, relax=catalog.relax, relabel=catalog.relabel,
                         name_type=lambda _: None, events=SourceBlock(NAMING, "d", "bytes"), spill=Spill(),
-                        transaction_metadata=False, clock_us=lambda: 1_000_000, null_keys=settings.faults)
+                        transaction_metadata=settings.metadata, clock_us=lambda: 1_000_000, null_keys=settings.faults)
 
 
 class Outcome:
@@ -224,7 +240,9 @@ class Outcome:
             "filtered": emitter.filtered, "transactions": reader.transactions, "last_time_us": reader.last_time_us,
             "failed": [(each.stage, type(each.error), str(each.error), _op(each.record)) for each in self.failed],
             "tolerated": self.tolerated[:], "answer": reader.answer_wanted,
-            "in": None if transaction is None else (transaction.xid, transaction.changes, transaction.sequence_head)}
+            "in": None if transaction is None else (
+                transaction.xid, transaction.changes, transaction.sequence_head, transaction.counters.total,
+                list(transaction.counters.per_table.items()))}
 
 
 def _op(record: Any) -> Any:

@@ -39,7 +39,9 @@ def test_c_and_python_give_the_same(settings: world.Settings, seed: int) -> None
     compare(world.stream_of(pick), settings, pick.choice((1, 3, 17, 1000)))
 
 
-CHAINS = {**test_outcomes.CHAINS, **{f"unknown-{name}": ((name, options),) for name, options in (
+CHAINS = {**test_outcomes.CHAINS, "unwrap-block": ((test_outcomes.UNWRAP, {
+    "add.fields": "op,transaction.id,transaction.total_order,transaction.data_collection_order,source.lsn"}),), **{
+    f"unknown-{name}": ((name, options),) for name, options in (
     ("ReplaceField$Value", {"exclude": "note"}), (test_outcomes.UNWRAP, {"add.headers": "op,source.lsn"}),
     (test_outcomes.UNWRAP, {"route.by.field": "note"}), ("ExtractField$Value", {"field": "nope"}))}}
 
@@ -50,7 +52,8 @@ def test_c_and_python_give_the_same_behind_transforms(name: str, tolerant: bool)
     keys = test_outcomes.config(CHAINS[name])
     for seed in range(4):
         pick = random.Random(seed)
-        settings = world.Settings(mode=pick.choice(("warn", "fail")), tolerant=tolerant, transforms=keys)
+        settings = world.Settings(mode=pick.choice(("warn", "fail")), tolerant=tolerant, transforms=keys,
+                                  metadata=seed % 2 == 0)
         compare(world.stream_of(pick), settings, pick.choice((1, 3, 17, 1000)))
 
 
@@ -62,7 +65,7 @@ def test_c_and_python_give_the_same_json(name: str, json: str) -> None:
     keys = test_outcomes.config(CHAINS[name]) if name else {}
     for seed in range(4):
         pick = random.Random(seed)
-        settings = world.Settings(mode=pick.choice(("warn", "fail")), transforms=keys, json=json)
+        settings = world.Settings(mode=pick.choice(("warn", "fail")), transforms=keys, json=json, metadata=seed > 1)
         assert world.Outcome(settings).converter.encodes()
         compare(world.stream_of(pick), settings, pick.choice((1, 3, 17, 1000)))
 
@@ -71,7 +74,8 @@ def test_c_and_python_give_the_same_json(name: str, json: str) -> None:
 def test_c_and_python_give_the_same_behind_random_chains(seed: int) -> None:
     pick = random.Random(seed)
     picked = [step for name in pick.sample(sorted(CHAINS), 2) for step in CHAINS[name]]
-    settings = world.Settings(transforms=test_outcomes.config(tuple(picked)), tombstones=pick.random() < 0.8)
+    settings = world.Settings(transforms=test_outcomes.config(tuple(picked)), tombstones=pick.random() < 0.8,
+                              metadata=seed % 3 == 0)
     compare(world.stream_of(pick), settings, pick.choice((1, 3, 17, 1000)))
 
 
@@ -104,6 +108,7 @@ def test_c_and_python_drop_the_same_of_what_debezium_delivered(seed: int, rows: 
 def test_c_and_python_give_the_same_of_recorded_streams(stream: list[bytes]) -> None:
     for most in (1, 2, 100):
         compare(stream, world.Settings(), most)
+        compare(stream, world.Settings(metadata=True), most)
 
 
 def usual_batch(settings: world.Settings, oid: int = 1) -> tuple[Any, world.Outcome]:
@@ -125,6 +130,43 @@ def usual_batch(settings: world.Settings, oid: int = 1) -> tuple[Any, world.Outc
 def test_c_reads_nearly_all_of_a_usual_stream() -> None:
     batch, _ = usual_batch(world.Settings())
     assert (len(batch), batch.foreign_count()) == (54, 0)
+
+
+def test_c_reads_transaction_metadata_as_well() -> None:
+    batch, outcome = usual_batch(world.Settings(metadata=True))
+    assert (len(batch), batch.foreign_count()) == (56, 0)
+    messages = outcome.converter.encode(batch, world.NOW_US, None)
+    assert [messages.outgoing(place).topic for place in (0, 1, 55)] == ["srv.transaction", "srv.public.orders",
+                                                                        "srv.transaction"]
+
+
+def test_an_update_that_changes_nothing_is_left_out_in_c() -> None:
+    batch, outcome = usual_batch(world.Settings(unchanged=True))
+    assert (len(batch), batch.foreign_count(), outcome.reader.emitter.filtered) == (53, 0, 1)
+
+
+def test_only_updates_that_change_the_key_are_read_one_by_one() -> None:
+    name, columns, key = world.TABLES[2]
+    bodies = [frames.begin(2000, 7), frames.relation(2, name, [(each, 25, each in key) for each in columns])]
+    for number in range(20):
+        row = str(number), "note", "7"
+        bodies += [frames.insert(2, *row), frames.update(2, f"1{number}", *row[1:], old=row)]
+    outcome = world.Outcome(world.Settings())
+    changes = native_changes(outcome.reader)
+    assert changes is not None
+    stream = [frames.xlog(1000 + number, body) for number, body in enumerate(bodies)]
+    _, _, batch = changes.run(stream, 0, 1000, 1 << 20)
+    assert (len(batch), batch.foreign_count()) == (20 + 60, 60)
+
+
+@pytest.mark.parametrize("count", [1, 13, 40, 300])
+def test_the_end_of_a_transaction_names_its_tables_in_javas_order(count: int) -> None:
+    names = [f"t{number}" for number in range(count)]
+    bodies = [frames.begin(2000, 7), *(frames.relation(10 + number, name, [("note", 25, False)])
+                                       for number, name in enumerate(names))]
+    bodies += [frames.insert(10 + number, "x") for number in random.Random(count).choices(range(count), k=3 * count)]
+    bodies.append(frames.commit(2000, 2010))
+    compare([frames.xlog(1000 + number, body) for number, body in enumerate(bodies)], world.Settings(metadata=True), 50)
 
 
 def test_damaged_frames_give_the_same_or_the_same_error() -> None:
