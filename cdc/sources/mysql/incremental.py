@@ -63,7 +63,9 @@ _COUNTER: Final = re.compile(r" AUTO_INCREMENT=\d+")
 @dataclass(frozen=True, slots=True)
 class TablePlan:
     """How a table is read. *indexes*: the places of the fields in a row of *column_count*; the key's texts follow.
-    *shape*: the CREATE statement. *known*: the structure by the stream."""
+    *shape*: the CREATE statement. *known*: the structure by the stream. *successors*: as in `Structures`, when the plan
+    was made. *made*: how often another table has taken the name since the copy began; the creation time would differ
+    after each ALTER TABLE, too."""
 
     table: TableSchema
     unique: bool
@@ -73,8 +75,9 @@ class TablePlan:
     column_count: int
     shape: str
     known: TableStructure | None
+    successors: int
     made: str
-    """Nothing tells the table from others of its name: its creation time would differ after each ALTER TABLE, too."""
+    row_estimate: int
 
 
 class MySqlChunks:
@@ -97,6 +100,7 @@ class MySqlChunks:
         self._began: Began | None = None
         self._window: WindowRows | None = None
         self._closing: Record | None = None
+        self._successors: dict[tuple[str, str], int] = {}
         self._conn: Connection | None = None
         self._background: Background[Chunk] = Background("cdc-chunks")
         self._marks = Marks(signal_table=signal_table(config),
@@ -117,6 +121,7 @@ class MySqlChunks:
         if not self._filters.table(id):
             return UNKNOWN_SCHEMA
         structures = self._structures()
+        successors = structures.successors(id)
         shape = _shape_of(self._lookup.connection(), id)
         found = catalog.read_table(self._lookup.connection(), self._lookup.facts, id, structures)
         if found is None or found[0].sequence:
@@ -140,7 +145,23 @@ class MySqlChunks:
         unique = bool(structure.key) and set(structure.key) <= {column.name for column in columns}
         chunk = ChunkQuery(fields, quoted_table(structure.id), tuple(map(key_column, columns)), copy.condition)
         return TablePlan(table, unique, tuple(column.name for column in columns), chunk, indexes,
-                         len(structure.columns), shape, structures.get(structure.id), _order(structure, columns))
+                         len(structure.columns), shape, structures.get(structure.id), successors,
+                         f"{self._made(copy, successors)} {_order(structure, columns)}", self._estimate(structure.id))
+
+    def _estimate(self, id: TableId) -> int:
+        try:
+            return catalog.row_estimates(self._lookup.connection(), [id]).get(id, -1)
+        except SourceError:  # nothing depends on it
+            return -1
+
+    def _made(self, copy: Copy, successors: int) -> int:
+        """Which table of this name it is, by the statements that the stream has read. A copy that an offset knows began
+        before all that this stream has read; any other begins now."""
+        begun = 0 if copy.after is not None else successors
+        before = self._successors.get((copy.id, copy.name), begun)
+        self._successors[copy.id, copy.name] = successors
+        number, counted, _ = copy.made.partition(" ")
+        return (int(number) if counted else 0) + successors - before
 
     def release(self, plan: Plan) -> None:
         self._watch(plan.table.id, False)
@@ -164,7 +185,10 @@ class MySqlChunks:
 
     def changed(self, plan: Plan) -> bool:
         assert isinstance(plan, TablePlan)
-        now = self._structures().get(plan.table.id)
+        structures = self._structures()
+        if structures.successors(plan.table.id) != plan.successors:
+            return True
+        now = structures.get(plan.table.id)
         if now is plan.known or now == plan.known:
             return False
         if now is None:
@@ -202,6 +226,7 @@ class MySqlChunks:
 
     def finish(self) -> None:
         """Debezium writes one more window, without rows."""
+        self._successors.clear()
         if signal_table(self._config) is not None:
             self._background.ask(self._empty_window)
 

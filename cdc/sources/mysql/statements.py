@@ -198,6 +198,8 @@ class Statements:
         self._read_again(outcome)
         if outcome.kind == "ddl":
             self._tables.changed()
+        for id in outcome.succeeded():
+            self._structures.succeeded(id)
         for id in outcome.gone:
             self._tables.builder.forget(id)
         for id in outcome.truncated:

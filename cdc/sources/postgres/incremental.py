@@ -74,6 +74,7 @@ class TablePlan:
     shape: str
     state: RelationState | None
     made: str
+    row_estimate: int
 
 
 class PostgresChunks:
@@ -155,7 +156,7 @@ class PostgresChunks:
         chunk = ChunkQuery(select, source, where is not None, tuple((name, nullable[name]) for name in names),
                            copy.condition)
         return TablePlan(table, unique, names, oid, chunk, indexes, tuple(columns.index(name) for name in names),
-                         len(columns), shape, state, f"{oid} {_order(conn, oid, names)}")
+                         len(columns), shape, state, f"{oid} {_order(conn, oid, names)}", relation.row_estimate)
 
     def release(self, plan: Plan) -> None:
         assert isinstance(plan, TablePlan)

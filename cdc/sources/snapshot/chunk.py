@@ -43,6 +43,10 @@ class Plan(Protocol):
         """Tells the table from others that had or will have its name, where the database can tell, and the order of its
         rows from others: a key names a place in one table and one order only."""
         ...
+    @property
+    def row_estimate(self) -> int:
+        """How many rows the table has, as the server estimates; -1 if it does not."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

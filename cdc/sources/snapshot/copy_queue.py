@@ -40,6 +40,7 @@ class CopyQueue:
         self._teller = teller
         self._started_ms = 0
         self._done: list[TableCopy] = []
+        self._estimates: dict[str, int] = {}
         self._last: SnapshotStatus | None = None
 
     def __bool__(self) -> bool:
@@ -85,6 +86,11 @@ class CopyQueue:
         self.put(copy)
         self._teller.commit_soon()
 
+    def estimate(self, rows: int) -> None:
+        """The table of the first copy has about so many *rows*; less than 0 if that is not known."""
+        if rows >= 0 and self.first.condition is None:
+            self._estimates[self.first.name] = rows
+
     def hold(self, paused: bool) -> bool:
         """Whether that changes anything."""
         if not self or self.paused == paused:
@@ -101,7 +107,7 @@ class CopyQueue:
             "data_collections": self.copies.names(), "scanned_collection": copy.name,
             "total_rows_scanned": str(copy.rows), "status": status})
         log.info("incremental_snapshot_table", id=copy.id, table=copy.name, rows=copy.rows, status=status)
-        self._done.append(_status(copy, "done" if status in (SUCCEEDED, EMPTY) else status))
+        self._done.append(self._status(copy, "done" if status in (SUCCEEDED, EMPTY) else status))
         self._left(self.copies.waiting[1:], "completed")
 
     def stop_later(self, copies: Collection[Asked]) -> None:
@@ -117,7 +123,7 @@ class CopyQueue:
         if not found:
             return
         log.info("incremental_snapshot_stopped", tables=[each.name for each in found])
-        self._done += [_status(each, "stopped") for each in found if each.id == self.first.id]
+        self._done += [self._status(each, "stopped") for each in found if each.id == self.first.id]
         aborted = {"data_collections": ",".join(each.name for each in found)}
         if left:
             self.tell("ABORTED", aborted)
@@ -137,14 +143,20 @@ class CopyQueue:
         for number, id in enumerate(dict.fromkeys(each.id for each in copies.waiting)):
             state = "waiting" if number else "paused" if copies.paused else "running"
             tables = [*(self._done if not number else ()), *(
-                _status(each, "running" if each is copies.waiting[0] and not copies.paused else "waiting")
+                self._status(each, "running" if each is copies.waiting[0] and not copies.paused else "waiting")
                 for each in copies.waiting if each.id == id)]
             found.append(SnapshotStatus(id, "incremental", state, tuple(tables), self._started_ms if not number else 0))
         return found
 
+    def _status(self, copy: Copy, state: str) -> TableCopy:
+        estimate = self._estimates.get(copy.name) if copy.condition is None else None
+        return TableCopy(copy.name, state, copy.rows, estimate, shown(copy.after) if copy.after else None,
+                         shown(copy.upto) if copy.upto else None)
+
     def _start(self) -> None:
         self._started_ms = _now_ms()
         self._done = []
+        self._estimates = {}
         self.tell("STARTED")
         log.info("incremental_snapshot_started", id=self.first.id, tables=self.copies.names())
 
@@ -164,7 +176,3 @@ class CopyQueue:
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
-
-def _status(copy: Copy, state: str) -> TableCopy:
-    return TableCopy(copy.name, state, copy.rows, None, shown(copy.after) if copy.after else None,
-                     shown(copy.upto) if copy.upto else None)

@@ -145,7 +145,7 @@ class IncrementalSnapshot:
     def _execute(self, request: Request) -> None:
         if request.blocking:
             if self._blocking is None:
-                raise RequestError("blocking snapshots are not supported; ask for one of the type incremental")
+                raise RequestError("blocking snapshots are not possible here; ask for one of the type incremental")
             self._blocking(request)
             return
         if not self._queue:
@@ -242,6 +242,7 @@ class IncrementalSnapshot:
             log.info("incremental_snapshot_table_again", id=copy.id, table=copy.name, rows=copy.rows,
                      why="it was made again, is another table of the same name, or has its rows in another order")
             self._queue.put(replace(copy, after=None, upto=None, rows=0, made=""))
+        self._queue.estimate(plan.row_estimate)
         self._plan = plan
         self._identity = Identity(() if plan.table.key else plan.identity)
         self._touched = Touched()

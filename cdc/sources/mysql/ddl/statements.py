@@ -49,6 +49,12 @@ class Outcome:
     gone: tuple[TableId, ...] = ()
     unseen: tuple[RowChange, ...] = ()
 
+    def succeeded(self) -> set[TableId]:
+        """The names that lead to other tables now, or to other rows that the log does not have."""
+        changes = [each.change for each in self.changes if each.change is not None]
+        return {*self.gone, *(each.id for each in self.unseen), *(
+            each.id for each in changes if each.type != "ALTER" or each.previous_id is not None)}
+
 
 def complete(outcome: Outcome, structures: Structures) -> tuple[SchemaChange, ...]:
     """The changes, with the structures of tables that have been read again since."""

@@ -200,6 +200,16 @@ class Structures:
     _buckets: list[_Bucket] = field(default_factory=lambda: [{} for _ in range(BUCKETS)])
     _own: set[int] = field(default_factory=lambda: set(range(BUCKETS)), compare=False, repr=False)
     """The buckets that no copy has too."""
+    _successors: dict[tuple[str, str], int] = field(default_factory=dict, compare=False, repr=False)
+
+    def succeeded(self, id: TableId) -> None:
+        """A statement has made, dropped or renamed a table, so the name *id* may lead to another one."""
+        place = self._place(id)[1]
+        self._successors[place] = self._successors.get(place, 0) + 1
+
+    def successors(self, id: TableId) -> int:
+        """How often that happened since these structures were loaded."""
+        return self._successors.get(self._place(id)[1], 0)
 
     def _place(self, id: TableId) -> tuple[int, tuple[str, str]]:
         place = (id.catalog.lower(), id.table.lower()) if self.folds else (id.catalog, id.table)

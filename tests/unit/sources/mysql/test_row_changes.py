@@ -83,3 +83,28 @@ def test_a_cut_statement_raises_nothing(length: int) -> None:
     for statement in ("ALTER TABLE t EXCHANGE PARTITION p0 WITH TABLE e . x",
                       "ALTER TABLE t CONVERT PARTITION p TO TABLE x", "ALTER TABLE t CONVERT TABLE x TO PARTITION p"):
         apply(" ".join(statement.split(" ")[:length]), "d", known("t"), DIALECT)
+
+
+@pytest.mark.parametrize(("statement", "wanted"), [
+    ("RENAME TABLE t TO old, x TO t", {"d.t", "d.old", "d.x"}),
+    ("ALTER TABLE t RENAME TO old", {"d.t", "d.old"}),
+    ("DROP TABLE t", {"d.t"}),
+    ("CREATE TABLE new (id INT)", {"d.new"}),
+    ("CREATE OR REPLACE TABLE t (id INT)", {"d.t"}),
+    ("CREATE TABLE IF NOT EXISTS t (id INT)", set()),
+    ("ALTER TABLE t EXCHANGE PARTITION p0 WITH TABLE x", {"d.t", "d.x"}),
+    ("ALTER TABLE t ADD COLUMN w INT", set()),
+    ("CREATE INDEX i ON t (v)", set()),
+])
+def test_which_names_lead_to_other_rows_after_a_statement(statement: str, wanted: set[str]) -> None:
+    assert {str(id) for id in apply(statement, "d", known("t", "x"), DIALECT).succeeded()} == wanted
+
+
+def test_successors_are_counted_by_name_since_the_structures_were_loaded() -> None:
+    structures = known("t")
+    structures.folds = True
+    structures.succeeded(TableId("D", "", "T"))
+    structures.succeeded(TableId("d", "", "t"))
+    assert structures.successors(TableId("d", "", "t")) == 2
+    assert structures.successors(TableId("d", "", "x")) == 0
+    assert structures == structures.copy()

@@ -177,6 +177,7 @@ class SimulatedPlan:
     surrogate: bool
     structure: int
     made: str = ""
+    row_estimate: int = -1
 
     @property
     def unique(self) -> bool:
