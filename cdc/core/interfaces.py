@@ -243,6 +243,16 @@ class ReadsRows(Protocol):
         ...
 
 
+@runtime_checkable
+class Parting(Protocol):
+    """What a Source may have besides: something to say when it has to stop."""
+
+    def last_words(self) -> Batch | None:
+        """What goes out as the last, at the position of the last batch; None for nothing. Called in the task's thread
+        after the last `poll`, also if that raised, and before `stop`."""
+        ...
+
+
 class Transform(Protocol):
     """Changes a record in place, and returns it; None drops it. Called in the records' order, by one thread.
 

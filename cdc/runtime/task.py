@@ -23,9 +23,21 @@ from cdc.core.errors import (
     RecordError,
     RegistryConnectionError,
     SourceConnectionError,
+    SourceError,
     SourceRefusedError,
 )
-from cdc.core.interfaces import Ack, BatchSink, Failed, OffsetStore, Outgoing, Resting, Sink, Source, Transforms
+from cdc.core.interfaces import (
+    Ack,
+    BatchSink,
+    Failed,
+    OffsetStore,
+    Outgoing,
+    Parting,
+    Resting,
+    Sink,
+    Source,
+    Transforms,
+)
 from cdc.core.outcome import Transformed
 from cdc.core.record import Batch
 from cdc.log import get_logger
@@ -177,7 +189,21 @@ class Task:
                 raise lost from exc
             except CdcError:
                 pass  # who owns the offset is not known now
+            self._last_words()
             raise
+        self._last_words()
+
+    def _last_words(self) -> None:
+        """The source has to stop, or has failed."""
+        source = self.parts.source
+        if self._paused.is_set() or not isinstance(source, Parting):
+            return
+        try:
+            batch = source.last_words()
+            if batch is not None:
+                self._deliver(batch)
+        except CdcError as exc:  # nothing depends on them
+            log.info("last_words_not_sent", error=exc.message)
 
     def _check_owner(self) -> None:
         """Raises OwnerLostError if another process has taken over, and OffsetStoreError if the store cannot tell."""
@@ -231,7 +257,12 @@ class Task:
             return
         self.parts.signals.turn()
         began = time.perf_counter()
-        batch = self.parts.source.poll(BUSY_WAIT_S if busy else IDLE_WAIT_S)
+        try:
+            batch = self.parts.source.poll(BUSY_WAIT_S if busy else IDLE_WAIT_S)
+        except SourceError as exc:
+            if not isinstance(exc, SourceRefusedError):
+                self._last_words()
+            raise
         took_s = time.perf_counter() - began
         self.metrics.spent("poll", took_s)
         if batch is None:

@@ -1,4 +1,5 @@
-"""Snapshots beside the stream of real servers: under writers and restarts, the topics end up like the tables."""
+"""Snapshots of real servers beside the stream, or while it waits: under writers and restarts, the topics end up like
+the tables."""
 
 from __future__ import annotations
 
@@ -34,6 +35,7 @@ class Postgres:
     """One database, and how a source reads it."""
 
     text = "text"
+    swap = "BEGIN; ALTER TABLE t RENAME TO old; ALTER TABLE other RENAME TO t; COMMIT"
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -96,6 +98,8 @@ class Postgres:
 
 class Binlog:
     text = "LONGTEXT"
+    swap = "RENAME TABLE t TO old, other TO t"
+
     def __init__(self, database: BinlogDatabase) -> None:
         self.database = database
         self.schema = database.name
@@ -244,6 +248,7 @@ class Replay:
         self.reads: dict[str, int] = {}
         self.read: Counter[tuple[Any, ...]] = Counter()
         self.seen: list[dict[str, Any]] = []
+        self.markers: set[str] = set()
 
     def take(self, records: list[Any]) -> None:
         for record in records:
@@ -263,7 +268,7 @@ class Replay:
                 self.rows[key] = image
                 self.seen.append(image)
             if record.op == "r":
-                assert record.source.values[4] == "incremental"
+                self.markers.add(record.source.values[4])
                 self.reads[table] = self.reads.get(table, 0) + 1
                 self.read[key] += 1
 
@@ -280,11 +285,17 @@ def in_tables(served: Postgres | Binlog) -> Rows:
     return found
 
 
-def test_topics_are_like_the_tables_under_writers_and_restarts(served: Postgres | Binlog) -> None:
+MARKERS = {"first", "first_in_data_collection", "true", "last_in_data_collection", "last"}
+
+
+@pytest.mark.parametrize("kind", ["incremental", "blocking"])
+def test_topics_are_like_the_tables_under_writers_and_restarts(served: Postgres | Binlog, kind: str) -> None:
     rand = random.Random(7)
     fill(served)
     replay = Replay()
-    source = served.source({"incremental.snapshot.chunk.size": "17"})
+    options = {"incremental.snapshot.chunk.size": "17", "max.batch.size": "40", "snapshot.max.threads": "2"}
+    kept = "incremental_snapshot_collections" if kind == "incremental" else "blocking_snapshot"
+    source = served.source(options)
     source.start(None)
     taken: list[tuple[list[Any], dict[str, Any]]] = []
 
@@ -302,22 +313,22 @@ def test_topics_are_like_the_tables_under_writers_and_restarts(served: Postgres 
         poll()
     with writing(served, 5):
         source.signal(Signal("s", control.EXECUTE_SNAPSHOT, {
-            "data-collections": [f"{served.schema}.t", f"{served.schema}.c"]}, "file"))
+            "type": kind, "data-collections": [f"{served.schema}.t", f"{served.schema}.c"]}, "file"))
         restarts = lost = 0
         while True:
             assert time.monotonic() < deadline
             poll()
             if rand.random() < 0.1:
                 source.signal(Signal("p", rand.choice((control.PAUSE_SNAPSHOT, control.RESUME_SNAPSHOT)), {}, "file"))
-            if restarts < 4 and taken and taken[-1][1].get("incremental_snapshot_collections") and rand.random() < 0.15:
+            if restarts < 4 and taken and taken[-1][1].get(kept) and rand.random() < 0.15:
                 restarts += 1
                 source.stop()
                 chosen = rand.choice([number for number, (_, each) in enumerate(taken) if number >= len(taken) - 3
-                                      and each.get("incremental_snapshot_collections")])
+                                      and each.get(kept)])
                 lost += sum(isinstance(each, Record) and each.op == "r" for records, _ in taken[chosen + 1:]
                             for each in records)
                 offset = taken[chosen][1]
-                source = served.source({"incremental.snapshot.chunk.size": "17"})
+                source = served.source(options)
                 source.start(offset)
             if completed(source, "s"):
                 break
@@ -332,7 +343,9 @@ def test_topics_are_like_the_tables_under_writers_and_restarts(served: Postgres 
         source.stop()
     assert replay.rows == in_tables(served)
     assert replay.reads["t"] > 100
-    assert replay.repeats <= lost, "a restart reads what was sent after its offset again, and nothing else"
+    if kind == "incremental":
+        assert replay.repeats <= lost, "a restart reads what was sent after its offset again, and nothing else"
+    assert replay.markers <= ({"incremental"} if kind == "incremental" else MARKERS)
 
 
 def finished(source: Any, id: str) -> list[Any]:
@@ -503,6 +516,68 @@ def test_a_table_whose_order_is_changed_is_read_from_its_start(served: Postgres 
     finally:
         source.stop()
     assert sorted(read) == sorted(-number for number in range(26))
+
+
+def test_another_table_takes_the_name_in_the_middle_of_a_copy(served: Postgres | Binlog) -> None:
+    """It has rows behind those that were read, and before them."""
+    served.database.execute("CREATE TABLE other (id bigint PRIMARY KEY, v int, w varchar(20))")
+    for table, numbers, v in (("t", range(10, 90), 1), ("other", (*range(1, 9), *range(50, 120)), 2)):
+        served.database.execute(f"INSERT INTO {table} VALUES " + ", ".join(f"({each}, {v}, '')" for each in numbers))
+    source = served.source({"incremental.snapshot.chunk.size": "5"})
+    replay = Replay()
+    swap = [served.swap]
+    source.start(None)
+    try:
+        while source.state() != "streaming":
+            source.poll(0.2)
+        source.signal(Signal("s", control.EXECUTE_SNAPSHOT, {"data-collections": [f"{served.schema}.t"]}, "file"))
+        deadline = time.monotonic() + 40
+        while not completed(source, "s") or source.control.due:
+            assert time.monotonic() < deadline
+            batch = source.poll(0.05)
+            replay.take(list(batch.records) if batch is not None else [])
+            if swap and replay.reads.get("t", 0) > 20:
+                served.database.execute(swap.pop(0))
+    finally:
+        source.stop()
+    assert {key[1] for key, row in replay.rows.items() if key[0] == "t" and row["v"] == 2} == {
+        *range(1, 9), *range(50, 120)}
+
+
+def test_a_blocking_snapshot_reads_a_table_without_a_key_and_gives_up_what_is_refused(
+        served: Postgres | Binlog) -> None:
+    served.database.execute("CREATE TABLE nokey (n int)")
+    served.database.execute("INSERT INTO nokey VALUES (1), (1), (2)")
+    name = f"{served.schema}.nokey"
+    source = served.source({})
+    source.start(None)
+
+    def asked(id: str, *selects: str) -> tuple[str, dict[str, list[int]]]:
+        """How the snapshot ended, and its rows."""
+        source.signal(Signal(id, control.EXECUTE_SNAPSHOT, {
+            "type": "blocking", "data-collections": [name],
+            "additional-conditions": [{"data-collection": name, "filter": each} for each in selects]}, "rest"))
+        records: list[Any] = []
+        deadline = time.monotonic() + 40
+        while not any(each.id == id and each.state in ("completed", "stopped") for each in source.snapshots()):
+            assert time.monotonic() < deadline
+            batch = source.poll(0.05)
+            records += batch.records if batch is not None else []
+        return next(each.state for each in source.snapshots() if each.id == id), numbers(records)
+
+    try:
+        while source.state() != "streaming":
+            source.poll(0.2)
+        assert asked("bad", f"SELECT nothing FROM {name}") == ("stopped", {})
+        assert asked("all") == ("completed", {"nokey": [1, 1, 2]})
+        assert asked("some", f"SELECT * FROM {name} WHERE n > 1;") == ("completed", {"nokey": [2]})
+        served.database.execute("INSERT INTO nokey VALUES (3)")
+        deadline = time.monotonic() + 40
+        while not (batch := source.poll(0.2)) or not any(
+                isinstance(each, Record) and each.op == "c" for each in batch.records):
+            assert time.monotonic() < deadline
+    finally:
+        source.stop()
 
 
 def test_an_added_table_is_copied_beside_the_others(served: Postgres | Binlog) -> None:

@@ -111,7 +111,28 @@ def test_each_channel_gives_a_signal_once(service: Service, database: Database, 
     assert len(logged(service, "notification")) == 1
     assert service.metric('cdc_notifications_total{connector="shop"') == 1
     assert service.call("GET", "/connectors/shop/snapshots") == (200, {"snapshots": []})
+
+    send(kafka, topic_prefix, (topic_prefix, json.dumps(blocking("kafka"))))
+    (tmp_path / "signals").write_text(json.dumps(blocking("file")) + "\n")
+    assert service.call("POST", "/connectors/shop/signals", blocking("rest")) == (202, {"id": "rest"})
+    data = json.dumps(blocking("source")["data"])
+    database.execute(f"INSERT INTO signals VALUES ('table', 'execute-snapshot', '{data}')")
+    wait_until(lambda: {line["id"] for line in logged(service, "blocking_snapshot_completed")} == {
+        "kafka", "file", "rest", "table"}, 60, "the blocking snapshots")
+    found = service.call("GET", "/connectors/shop/snapshots")[1]["snapshots"]
+    assert [(each["kind"], each["state"], each["tables"][0]["rows"]) for each in found] == [
+        ("blocking", "completed", 2)] * 4
+    rows = wait_for_messages(kafka.bootstrap, f"{topic_prefix}.public.a", 2 + 4 * 2)
+    assert [json.loads(row.value or b"")["op"] for row in rows] == ["r"] * 10
+    wait_until(lambda: "blocking_snapshot" not in service.offset(), 30, "the offset")
     assert service.stop() == 0
+
+
+def blocking(channel: str) -> dict[str, Any]:
+    """A signal; each asks for something else, so that none is merged with another."""
+    return {"id": channel, "type": "execute-snapshot", "data": {
+        "type": "blocking", "data-collections": ["public.a"],
+        "additional-conditions": [{"data-collection": "public.a", "filter": f"SELECT * FROM a /* {channel} */"}]}}
 
 
 def test_the_signal_table_is_captured_whatever_the_lists_say(mysql_database: BinlogDatabase) -> None:

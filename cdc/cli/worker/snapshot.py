@@ -1,4 +1,4 @@
-"""`cdc snapshot`: copy tables again while the stream goes on, and look after such copies."""
+"""`cdc snapshot`: copy tables again, while the stream goes on or waits, and look after such copies."""
 
 from __future__ import annotations
 
@@ -61,29 +61,38 @@ class _Snapshot(click.Group):
 @click.option("--table", "names", multiple=True, metavar="TABLE", shell_complete=_tables,
               help="The table, with or without its schema or database, in any case of letters. May be repeated.")
 @click.option("--where", metavar="SQL", help="Only rows that fulfil this condition.")
+@click.option("--blocking", is_flag=True, help="Let the stream wait meanwhile. It is faster, and needs no key.")
+@click.option("--select", metavar="SQL", help="With --blocking and one table: the whole SELECT that gives the rows.")
 @CONNECTOR
 @click.option("--wait/--no-wait", default=True, help="Whether to show the progress until it ends.")
 @click.option("--json", "as_json", is_flag=True, help="Print the progress as JSON lines.")
 @DRY_RUN
 @click.pass_context
-def snapshot(context: click.Context, client: Client, names: Sequence[str], where: str | None, connector: str | None,
-             wait: bool, as_json: bool, dry_run: bool) -> int:
+def snapshot(context: click.Context, client: Client, names: Sequence[str], where: str | None, blocking: bool,
+             select: str | None, connector: str | None, wait: bool, as_json: bool, dry_run: bool) -> int:
     """Copy the rows of captured tables into their topics again, while the stream goes on: an incremental snapshot.
 
-    It needs a running connector, and tables with a key. Ctrl-C leaves the snapshot running.
+    It needs a running connector, and tables with a key. Ctrl-C leaves the snapshot running. With --blocking, the
+    stream waits until all rows are read, and no key is needed.
 
     \b
     cdc snapshot --table ORDERS
     cdc snapshot --table shop.orders --where "placed_at > '2026-01-01'" --no-wait
+    cdc snapshot --table shop.events --blocking
     cdc snapshot status
     cdc snapshot --direct shop.properties --table ORDERS
     """
     if context.invoked_subcommand is not None:
-        if names or where:
-            raise click.UsageError(f"--table and --where do not go with cdc snapshot {context.invoked_subcommand}.")
+        if names or where or blocking or select:
+            raise click.UsageError("--table, --where, --blocking and --select do not go with cdc snapshot "
+                                   f"{context.invoked_subcommand}.")
         return OK
     if not names:
         raise click.UsageError("Missing option '--table'. `cdc snapshot status` shows what runs.")
+    if blocking and where:
+        raise click.UsageError("--where does not go with --blocking, which takes a whole SELECT: --select.")
+    if select and (not blocking or len(names) > 1):
+        raise click.UsageError("--select goes with --blocking, and with one table.")
     from .progress import follow
     from .table_names import choose, of_connector
 
@@ -92,9 +101,9 @@ def snapshot(context: click.Context, client: Client, names: Sequence[str], where
         if not as_json:
             click.echo(printable(f"{asked} is {table} of connector {chosen.connector}."), err=True)
     patterns = [chosen.pattern(table) for table in chosen.matched]
-    data: dict[str, Any] = {"type": "incremental", "data-collections": patterns}
-    if where:
-        data["additional-conditions"] = [{"data-collection": each, "filter": where} for each in patterns]
+    data: dict[str, Any] = {"type": "blocking" if blocking else "incremental", "data-collections": patterns}
+    if where or select:
+        data["additional-conditions"] = [{"data-collection": each, "filter": where or select} for each in patterns]
     signal = {"id": str(uuid.uuid4()), "type": control.EXECUTE_SNAPSHOT, "data": data}
     if dry_run:
         print_json({"connector": chosen.connector, "signal": signal})
@@ -107,7 +116,7 @@ def snapshot(context: click.Context, client: Client, names: Sequence[str], where
             click.echo(f"The snapshot has begun: {signal['id']}. `cdc snapshot status` shows it.")
         return OK
     return follow(client, chosen.connector, str(signal["id"]), list(chosen.matched), as_json=as_json,
-                  estimates={} if where else chosen.rows)
+                  estimates={} if where or select else chosen.rows)
 
 
 @snapshot.command()

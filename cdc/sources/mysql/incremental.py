@@ -64,8 +64,8 @@ _COUNTER: Final = re.compile(r" AUTO_INCREMENT=\d+")
 class TablePlan:
     """How a table is read. *indexes*: the places of the fields in a row of *column_count*; the key's texts follow.
     *shape*: the CREATE statement. *known*: the structure by the stream. *successors*: as in `Structures`, when the plan
-    was made. *made*: how often another table has taken the name since the copy began; the creation time would differ
-    after each ALTER TABLE, too."""
+    was made. *made*: how often another table has taken the name since the copy began, and the order of rows; the
+    creation time would differ after each ALTER TABLE, too."""
 
     table: TableSchema
     unique: bool

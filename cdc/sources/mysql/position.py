@@ -8,10 +8,11 @@ The offset's keys are Debezium's:
 
 We add: `server_uuid`, `log_created` and `transaction`, which identify the server, the file (a new file can have the
 same name) and the transaction; what `witness.py` describes; `snapshot_progress`, how far a snapshot is that is not
-complete (`progress.py`), and `read_file`, `read_pos`, `read_gtids` and `read_server_uuid`, where a later attempt read;
-and `structures`, the captured tables' structures at the position (compressed, see `kept_structures.py`), so that a
-restart reads the log with the structures of that time, not with today's. `signal_*` and `incremental_snapshot_*` are of
-signals, and of snapshots beside the stream.
+complete (`progress.py`); `read_file`, `read_pos`, `read_gtids` and `read_server_uuid`, where a later attempt of it, or
+a snapshot that the stream made way for, read; and `structures`, the captured tables' structures at the position
+(compressed, see `kept_structures.py`), so that a restart reads the log with the structures of that time, not with
+today's. `signal_*`, `incremental_snapshot_*` and `blocking_snapshot` are of signals, and of the snapshots that they ask
+for.
 """
 
 from __future__ import annotations
@@ -55,17 +56,24 @@ class MySqlPosition:
     progress: Progress | None = field(default=None, repr=False)
     """How far that snapshot is."""
     read: tuple[str, int, str | None, str | None] | None = None
-    """The file, place and GTIDs as of which its rows were read last, if not at this position; the server's UUID."""
+    """The file, place and GTIDs as of which a snapshot's rows were read last, if the stream has yet to get there; the
+    server's UUID."""
     witness: Witness | None = None
     """What shows that a log is the one that was read up to here."""
     control: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
-    """The keys of signals and of snapshots beside the stream (`Control.offset`)."""
+    """The keys of signals and of the snapshots that they ask for (`Control.offset`)."""
 
     @property
     def of_debezium(self) -> bool:
         """Whether another program stored it: `event` counts as Debezium does, with the events that carry only a
         statement's text, and of MySQL's transactions `pos` is where BEGIN is."""
         return not (self.server_uuid or self.log_created or self.transaction)
+
+    @property
+    def last_gtid(self) -> str | None:
+        """Of the transaction that was delivered last, in part or whole; None if that is not known."""
+        return self.transaction or (self.witness.seen[0].gtid if self.witness is not None and self.witness.seen
+                                    else None)
 
     def offset(self) -> dict[str, Any]:
         out: dict[str, Any] = {"file": self.file, "pos": self.pos}
@@ -78,7 +86,7 @@ class MySqlPosition:
         out.update(self.control)
         if self.snapshot and self.progress is not None:
             out.update(self.progress.offset())
-        if self.snapshot and self.read is not None:
+        if self.read is not None:
             read = dict(zip(_READ, self.read, strict=True))
             out.update((key, value) for key, value in read.items() if value is not None)
         return out
@@ -106,7 +114,7 @@ class MySqlPosition:
                 structures={key: str(value) for key, value in offset.items() if key.startswith(STRUCTURES)}
                 if offset.get(STRUCTURES) else None,
                 witness=Witness.from_offset(offset), progress=Progress.from_offset(offset) if snapshot else None,
-                read=_read_from(offset) if snapshot else None, control=stored(offset))
+                read=_read_from(offset), control=stored(offset))
         except (KeyError, TypeError, ValueError) as exc:
             raise PositionLostError(
                 "The stored offset cannot be read.", keys=",".join(sorted(map(str, offset))),

@@ -16,13 +16,15 @@ from .snapshot_plan import SnapshotPlan
 
 
 def several_readers(plan: SnapshotPlan, readers: Sequence[TextReader], make: Callable[[Connection], TextReader],
-                    read_at: Callable[[MySqlPosition], None] | None, *, max_bytes: int) -> Readers | None:
-    """*readers*, and those in the place of others, which *make* makes; None if there is but one.
+                    read_at: Callable[[MySqlPosition], None] | None, *, max_bytes: int,
+                    apart: bool = False) -> Readers | None:
+    """*readers*, and those in the place of others, which *make* makes; None if there is but one, unless that one should
+    read *apart*, in a thread of its own: the server may take long to answer.
 
     *read_at* is told how far the log is at least of which such a reader sees the rows. None if no stream follows: then
     a lost reader ends the snapshot.
     """
-    if len(readers) < 2:
+    if len(readers) < 2 and not apart:
         return None
 
     def another(left: Sequence[Any]) -> TextReader:

@@ -241,9 +241,10 @@ class TextReader:
 
     def __init__(self, conn: Connection, locker: Connection | None, plan: ReadPlan, block: SourceBlock,
                  position: MySqlPosition, waits: LockWaits, keys: KeyOrder, native: NativeText | None = None, *,
-                 check_same: Callable[[TableId], None], fewest: Callable[[TableId], int] = lambda id: 1) -> None:
+                 check_same: Callable[[TableId], None], fewest: Callable[[TableId], int] = lambda id: 1,
+                 gtid: str | None = None) -> None:
         """*native*: reads rows of *conn* together. *check_same*: `SnapshotPlan.check_same_table`. *fewest*: how many
-        ranges a table has at least, if there are several readers."""
+        ranges a table has at least, if there are several readers. *gtid*: what the source blocks have."""
         self._conn = conn
         self._check_same = check_same
         self._keys = keys
@@ -254,6 +255,7 @@ class TextReader:
         self._block = block
         self._position = position
         self._fewest = fewest
+        self._gtid = gtid
         self._checked: TableId | None = None
         self._time_us = 0
 
@@ -267,7 +269,8 @@ class TextReader:
     def context(self, read: TableRead, marker: str) -> SourceContext:
         id = read.table.id
         values = self._block.source_values(self._time_us, database=id.catalog, table=id.table, snapshot=marker,
-                                           file=self._position.file, pos=self._position.pos)
+                                           file=self._position.file, pos=self._position.pos,
+                                           gtid=self._gtid)
         return SourceContext(self._block.source_schema, values, ())
 
     @property

@@ -7,12 +7,12 @@ The replication connection belongs to the reader's thread (`transport.py`); ques
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from dataclasses import replace
 from typing import ClassVar, Final
 
 from cdc.core.control import SET_BINLOG_POSITION
-from cdc.core.errors import SourceConnectionError, SourceRefusedError
+from cdc.core.errors import SourceConnectionError, SourceError, SourceRefusedError
 from cdc.core.position import Offset, Position
 from cdc.core.record import Batch, Message
 from cdc.core.row import Row
@@ -23,17 +23,20 @@ from cdc.debezium.naming import TopicNaming
 from cdc.log import get_logger
 from cdc.sources.mysql.ddl.structure import Structures, TableStructure
 from cdc.sources.shared.added import tables_to_copy
+from cdc.sources.shared.blocking import Rows, Wanted
 from cdc.sources.shared.control import refusal
-from cdc.sources.shared.selection import RangeCounts, SnapshotSelection
+from cdc.sources.shared.selection import RangeCounts, SnapshotSelection, captured_tables
 from cdc.sources.shared.source import LogSource, Reader, SnapshotReader
 from cdc.sources.snapshot.incremental import MARKED_WAIT_S, IncrementalSnapshot
 from cdc.sources.snapshot.initial import BATCH_BYTES, InitialSnapshot
 from cdc.sources.snapshot.progress import Progress
+from cdc.sources.snapshot.told import Told
 
 from . import catalog, checks, connection, grants, proof, resume, schema_changes, server, snapshot, watched
 from .builtin import is_builtin
 from .cascades import CascadeWatch
 from .changes import ChangeReader
+from .chunk_marks import Marks, Shows, began, place_of
 from .incremental import MySqlChunks, signal_table
 from .kept_structures import Packed, stored_structures
 from .key_order import KeyOrder
@@ -116,7 +119,8 @@ class MySqlSource(LogSource[MySqlPosition]):
             position=lambda: self._reached if isinstance(self._reached, MySqlPosition) else None,
             watch=self._watch_table)
         return IncrementalSnapshot(chunks, self.control, chunk_rows=self.config.incremental_snapshot_chunk_size,
-                                   wait_s=MARKED_WAIT_S if marked else 0.0, marked=marked)
+                                   wait_s=MARKED_WAIT_S if marked else 0.0, marked=marked,
+                                   blocking=self.control.blocking.add)
 
     def _streaming(self) -> ChangeReader:
         assert self._changes is not None
@@ -194,27 +198,97 @@ class MySqlSource(LogSource[MySqlPosition]):
         messages: Sequence[Message] = ()
         if config.include_schema_changes and self._once is None and not (progress is not None and progress.begun()):
             messages = self._plan.messages(found, final, self._events, self._naming, self._schemas)
-        keys = KeyOrder(found.structures, found.creates, config, facts.row_image)
+        return self._reading(
+            conns, point, found, tables, reads, progress, final=final, place=final,
+            during=lambda reached: replace(final, snapshot="INITIAL", progress=reached, read=self._rows_read_at),
+            read_at=self._read_at if self._streams else None, messages=messages,
+            told=self._telling([str(id) for id in tables], [str(id) for id in found.creates if self._filters.table(id)],
+                               self._estimates(found, tables)))
+
+    def _reading(self, conns: Sequence[connection.Connection], point: snapshot.Point, found: catalog.Catalog,
+                 tables: Sequence[TableId], reads: snapshot.ReadPlan, progress: Progress | None, *,
+                 final: MySqlPosition, place: MySqlPosition, during: Callable[[Progress], MySqlPosition],
+                 read_at: Callable[[MySqlPosition], None] | None, told: Told, messages: Sequence[Message] = (),
+                 gtid: str | None = None, apart: bool = False) -> InitialSnapshot[MySqlPosition]:
+        """The snapshot of *tables*, read on *conns*. Source blocks have *place* and *gtid*. *apart*: as in
+        `several_readers`."""
+        config = self.config
+        keys = KeyOrder(found.structures, found.creates, config, self._lookup.facts.row_image)
         fewest = RangeCounts.from_config(config).fewest
 
         def make(conn: connection.Connection) -> snapshot.TextReader:
             return snapshot.TextReader(
-                conn, point.locker if conn is conns[0] else None, reads, self._events, final, self._waits, keys,
+                conn, point.locker if conn is conns[0] else None, reads, self._events, place, self._waits, keys,
                 native_text(conn) if self._prefers_native else None, check_same=self._plan.check_same_table,
-                fewest=fewest)
+                fewest=fewest, gtid=gtid)
 
         made = [make(conn) for conn in conns]
         return InitialSnapshot(
-            made[0], tables, final=final,
-            during=lambda reached: replace(final, snapshot="INITIAL", progress=reached, read=self._rows_read_at),
-            max_records=config.max_batch_size, messages=messages, as_last=snapshot.as_last, native=made[0].native,
-            progress=progress, identity=self._plan.identity, several=several_readers(
-                self._plan, made, make, self._read_at if self._streams else None, max_bytes=config.cdc_queue_bytes),
-            told=self._telling([str(id) for id in tables], [str(id) for id in found.creates if self._filters.table(id)],
-                               {str(id): rows for id, rows in found.row_estimates.items()}))
+            made[0], tables, final=final, during=during, max_records=config.max_batch_size, messages=messages,
+            as_last=snapshot.as_last, native=made[0].native, progress=progress, identity=self._plan.identity,
+            parts=lambda read: fewest(read.table.id),
+            several=several_readers(self._plan, made, make, read_at, max_bytes=config.cdc_queue_bytes, apart=apart),
+            told=told)
+
+    def _estimates(self, found: catalog.Catalog, tables: Sequence[TableId]) -> dict[str, int]:
+        """The server's estimates of the tables' rows, as far as it has them. Nothing depends on them."""
+        try:
+            known = found.row_estimates or catalog.row_estimates(self._lookup.connection(), tables)
+        except SourceError as exc:
+            log.info("rows_not_estimated", reason=exc.message)
+            known = {}
+        return {str(id): rows for id, rows in known.items()}
+
+    def _open_blocking(self, wanted: Wanted[MySqlPosition]) -> Rows:
+        """As of the present, once that shows all that the stream has told. A lock is taken only where nothing else
+        tells what a transaction shows, or if it is wanted until the end."""
+        config, facts = self.config, self._lookup.facts
+        told, low = began(self._streaming().stream), Shows()
+        with_place = facts.flavor.snapshot_has_position
+        locks = config.snapshot_locking_mode == "extended" or (
+            config.snapshot_locking_mode == "minimal" and not with_place and not facts.has_gtids)
+        if not locks:
+            low = Marks(signal_table=None, deletes=False).low(self._lookup.connection(), facts)
+        conns, point, found = self._plan.begin(locks=locks, helpers=config.snapshot_max_threads - 1)
+        try:
+            if with_place:
+                low = Shows(place=place_of(point.position.file, point.position.pos))
+            if (with_place or not locks) and not told.shown_by(low):
+                raise SourceConnectionError("A transaction is in the log that others do not see yet.",
+                                            hint="The snapshot waits for it.")
+            chosen = captured_tables(found.creates, self._filters)
+            selection = SnapshotSelection.of_request(wanted.request, chosen, config)
+            tables = chosen = selection.tables(chosen, found.row_estimates)
+            progress = wanted.progress
+            if progress is not None:
+                progress = progress.of_same(self._plan.identities())
+                tables = progress.left(tables, str)
+            grants.check_select(self._lookup.connection(), facts, tables)
+            self._read_at(self._end_of_log())  # or a little before it
+            at = wanted.at
+            log.info("blocking_snapshot_started", id=wanted.request.id, tables=len(tables), file=at.file, pos=at.pos)
+            return self._reading(
+                conns, point, found, tables, self._plan.reads(found, selection), progress,
+                final=replace(at, read=self._rows_read_at), place=at,
+                during=lambda reached: replace(wanted.during(reached), read=self._rows_read_at), read_at=self._read_at,
+                gtid=at.last_gtid, apart=True, told=self._telling(
+                    [*map(str, tables)], [*map(str, chosen)], self._estimates(found, tables), wanted.request))
+        except BaseException:
+            self._plan.close()
+            raise
+
+    def _end_of_log(self) -> MySqlPosition:
+        conn = self._lookup.connection()
+        position = snapshot.log_position(conn)
+        if position.gtids is None and self._lookup.facts.flavor.finds_gtids_of_place:
+            return replace(position, gtids=resume.gtids_at(conn, position.file, position.pos))
+        return position
+
+    def _blocking_closed(self) -> None:
+        self._plan.close()
 
     def _read_at(self, position: MySqlPosition | None) -> None:
-        """Rows are read as of *position*, which is not the stream's beginning."""
+        """Rows are read as of *position*, which the stream has yet to reach."""
         self._rows_read_at = None if position is None else (
             position.file, position.pos, position.gtids, self._lookup.facts.server_uuid)
 
@@ -231,7 +305,7 @@ class MySqlSource(LogSource[MySqlPosition]):
         """Raises ConfigError if two captured tables have the same topic, before rows of either are sent."""
         self._builder.columns.topics.claim_all((id, None) for id in ids if self._filters.table(id))
 
-    def _check_snapshot(self, snapshot: SnapshotReader) -> None:
+    def _check_snapshot(self, snapshot: Rows) -> None:
         if snapshot.table_count:
             self._plan.check_same_tables()
 
@@ -242,6 +316,10 @@ class MySqlSource(LogSource[MySqlPosition]):
             resumption = resume.first(facts, position, resume.log_sizes(self._lookup.connection()))
         else:
             resumption = resume.check(self._lookup.connection(), facts, config, position)
+            read_at = position.read_at()
+            if read_at is not None:
+                resume.check(self._lookup.connection(), facts, config, read_at)
+                self._rows_read_at = position.read if read_at.server_uuid == facts.server_uuid else None
             stored = None if self._mode.recovers else stored_structures(position)
             self._structures = self._lookup.present_structures() if stored is None else stored
             if self._structures.as_of is None:  # else some of them may not have been there yet
@@ -331,10 +409,18 @@ class MySqlSource(LogSource[MySqlPosition]):
             self._cascades.changed(self._structures)
         if self._roll.listed is not None:
             self._roll.compare(place.file, place.pos, self._structures)
-        position = replace(place, structures=self._packed.at(self._structures, changes.structures_version))
+        position = replace(place, structures=self._packed.at(self._structures, changes.structures_version),
+                           read=None if self._rows_read_at is None else self._not_reached(place))
         return following, Batch(records if native is None else native, position, size,
                                 changes.last_time_us if records else 0, self._emitter.take_counts(),
                                 self._emitter.take_commits(changes.last_time_us), native=native)
+
+    def _not_reached(self, place: MySqlPosition) -> tuple[str, int, str | None, str | None] | None:
+        """Where a snapshot read rows, if the stream at *place* is not there yet."""
+        read = self._rows_read_at
+        if read is not None and place_of(place.file, place.pos) >= place_of(read[0], read[1]):
+            self._rows_read_at = read = None
+        return read
 
     def _tables_to_copy(self, lists: str) -> list[TableId]:
         found = tables_to_copy(self._chunks.captured(), lists, is_builtin, SnapshotSelection.from_config(self.config))

@@ -92,20 +92,8 @@ class Marks:
 
     def settle(self, conn: Connection) -> None:
         """Before the first chunk: find out which transactions the stream may have told that are not visible yet."""
-        if self._suspects is not None:
-            return
-        (names, standby), = query(conn, "SELECT pg_catalog.current_setting('synchronous_standby_names'),"
-                                        " pg_catalog.pg_is_in_recovery()")
-        self._suspects = frozenset()
-        if standby:
-            return
-        # A transaction keeps this lock until it is visible. The newest ones are in no snapshot's list.
-        rows = query(conn, "SELECT transactionid::text::int8 FROM pg_catalog.pg_locks"
-                           " WHERE locktype = 'transactionid' AND mode = 'ExclusiveLock' AND granted")
-        if names:
-            self._suspects = frozenset(int(xid) for xid, in rows)
-        elif rows:
-            time.sleep(_SETTLES_S)
+        if self._suspects is None:
+            self._suspects = unsettled(conn)
 
     def joined(self, seen: Seen, table: str) -> bool:
         """Whether none of those is still not visible."""
@@ -189,6 +177,23 @@ def current_lsn(conn: Connection) -> int:
 SELECT (CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
              ELSE pg_catalog.pg_current_wal_insert_lsn() END)::text""")
     return int(Lsn.parse(text))
+
+
+def unsettled(conn: Connection) -> frozenset[int]:
+    """The transactions that the log may have by now, but that a snapshot may not show yet. Waits for a moment where
+    no standby is waited for; then there are none."""
+    (names, standby), = query(conn, "SELECT pg_catalog.current_setting('synchronous_standby_names'),"
+                                    " pg_catalog.pg_is_in_recovery()")
+    if standby:
+        return frozenset()
+    # A transaction keeps this lock until it is visible. The newest ones are in no snapshot's list.
+    rows = query(conn, "SELECT transactionid::text::int8 FROM pg_catalog.pg_locks"
+                       " WHERE locktype = 'transactionid' AND mode = 'ExclusiveLock' AND granted")
+    if names:
+        return frozenset(int(xid) for xid, in rows)
+    if rows:
+        time.sleep(_SETTLES_S)
+    return frozenset()
 
 
 def look(conn: Connection) -> Seen:

@@ -13,9 +13,9 @@ The offset has Debezium's keys (`lsn`, `lsn_proc`, `lsn_commit`, `txId`, `ts_use
 `structures`: what is known of the captured tables at the position (`Remembered.text`).
 `published`: what the publication had of the captured tables (`kept.py`).
 `rows`: the captured tables' files and partitions (`unseen_rows.py`).
-`read_lsn`: how far the log was when a later attempt of the snapshot read its rows.
+`read_lsn`: how far the log was when a later attempt of the snapshot, or one that the stream made way for, read rows.
 `snapshot_progress`: how far a snapshot is that is not complete (`progress.py`).
-`signal_*`, `incremental_snapshot_*`: of signals, and of snapshots beside the stream.
+`signal_*`, `incremental_snapshot_*`, `blocking_snapshot`: of signals, and of the snapshots that they ask for.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class PostgresPosition:
     the offset does not tell.
     `begin_lsn`: where the stream began. While nothing was shown, everything from there on is new; 0 if unknown.
     `begin_time_us`: when the snapshot was taken that the stream continues; 0 without one.
-    `control`: keys of signals and of snapshots beside the stream (`Control.offset`).
+    `control`: keys of signals and of the snapshots that they ask for (`Control.offset`).
     """
 
     end_lsn: int

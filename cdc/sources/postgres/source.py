@@ -15,7 +15,7 @@ from typing import Any, Final
 import psycopg
 from psycopg.errors import Diagnostic
 
-from cdc.core.errors import SourceError
+from cdc.core.errors import SourceConnectionError, SourceError
 from cdc.core.position import Offset, Position
 from cdc.core.record import Batch, Message
 from cdc.core.row import Row
@@ -25,36 +25,33 @@ from cdc.debezium.filters import Filters
 from cdc.debezium.naming import TopicNaming
 from cdc.log import get_logger
 from cdc.sources.shared.added import tables_to_copy
-from cdc.sources.shared.modes import mode_of
-from cdc.sources.shared.selection import RangeCounts, SnapshotSelection
+from cdc.sources.shared.blocking import Rows, Wanted
+from cdc.sources.shared.selection import SnapshotSelection
 from cdc.sources.shared.source import LogSource, Reader, SnapshotReader
 from cdc.sources.snapshot.incremental import MARKED_WAIT_S, IncrementalSnapshot
-from cdc.sources.snapshot.initial import BATCH_BYTES, InitialSnapshot
+from cdc.sources.snapshot.initial import BATCH_BYTES
 
-from . import checks, connection, publication, resume, server, slots
+from . import checks, chunk_marks, connection, publication, resume, server, slots
 from .builtin import is_builtin
 from .captured import captured_relations, check_captured, relations_to_copy
 from .catalog import CatalogSnapshot, RelationCatalog, read_catalog, read_unlogged
 from .changes import ChangeReader
-from .chunks import Chunks
 from .incremental import PostgresChunks, signal_table
 from .lookup import Lookup, can_be_binary
 from .lsn import Lsn
 from .monitor import PostgresMonitor, look_at_rows
 from .native_changes import NativeChanges, native_changes
-from .native_copy import NativeCopy, native_rows
+from .native_copy import native_rows
 from .notices import publication_missing, tells_of_missing_publication
 from .options import PostgresConfig
 from .position import PostgresPosition
-from .readers import several_readers
 from .remembered import Remembered
 from .replication import ReplicationReader, start_command, stream_options
 from .resume import accepts_gaps
 from .row_again import RowAgain
-from .snapshot import CopyReader
-from .snapshot_plan import Plan, lock_tables, snapshot_connection
 from .source_block import CONNECTOR, SourceBlock
 from .spill import Spill
+from .table_copies import TableCopies
 from .tables import TableBuilder
 from .unseen_rows import UnseenRows
 from .waits import WaitWatch
@@ -92,14 +89,13 @@ class PostgresSource(LogSource[PostgresPosition]):
         self._changes = self._make_changes()
         self.control.handler = self._make_incremental()
         self._native: NativeChanges | None = None
-        self._native_rows: NativeCopy | None = None
         self._replication: ReplicationReader | None = None
         self._slot_conn: psycopg.Connection[Any] | None = None
         self._facts: server.ServerFacts | None = None
         self._sender_timeout_s = _SENDER_TIMEOUT_S
         self._watch = Watch(config, self._filters, self.warnings)
         self._resumes = False
-        self._waits: WaitWatch | None = None
+        self._copies = TableCopies(config, self._events, self.warnings, self._telling, streams=self._streams)
 
     def _make_changes(self) -> ChangeReader:
         config = self.config
@@ -117,7 +113,8 @@ class PostgresSource(LogSource[PostgresPosition]):
             position=lambda: self._reached.end_lsn if isinstance(self._reached, PostgresPosition) else 0,
             watch=self._watch_table)
         return IncrementalSnapshot(chunks, self.control, chunk_rows=self.config.incremental_snapshot_chunk_size,
-                                   wait_s=MARKED_WAIT_S if marked else 0.0, marked=marked)
+                                   wait_s=MARKED_WAIT_S if marked else 0.0, marked=marked,
+                                   blocking=self.control.blocking.add)
 
     def _watch_table(self, oid: int, watched: bool) -> None:
         """The changes of relation *oid* are read one by one from now on, or no longer."""
@@ -130,7 +127,7 @@ class PostgresSource(LogSource[PostgresPosition]):
 
     def prefer_native(self) -> None:
         self._native = native_changes(self._changes, self.control.passed)
-        self._native_rows = native_rows()
+        self._copies.native = native_rows()
 
     def reads(self, table: TableSchema) -> bool:
         return not self._filters.is_signal_table(table.id)
@@ -217,9 +214,8 @@ class PostgresSource(LogSource[PostgresPosition]):
     def _open_snapshot(self, begun: PostgresPosition | None) -> SnapshotReader:
         config, facts = self.config, self._facts
         point = self._consistent_point() if self._streams and begun is None else None
-        conn = snapshot_connection(config, point.snapshot if point else None)
-        self._waits = WaitWatch(config, conn.info.backend_pid, "snapshot", self.warnings)
-        self._waits.start()
+        copies = self._copies
+        conn = copies.connect(point.snapshot if point else None)
         try:
             catalog = read_catalog(conn)
             captured = self._captured(catalog)
@@ -231,22 +227,13 @@ class PostgresSource(LogSource[PostgresPosition]):
             tables = relations_to_copy(captured, selection, config.database_dbname)
             progress = begun.progress if begun is not None else None
             if progress is not None:
-                progress = progress.of_same({self._table_name(each): str(each.oid) for each in captured})
-                tables = progress.left(tables, self._table_name)
+                progress, tables = copies.left(progress, captured, tables)
             if self._slot_conn is not None:
                 self._slot_conn.close()  # the snapshot is imported; an idle walsender would only time out
                 self._slot_conn = None
-            follows = mode_of(config).streams and not config.cdc_debezium_faults
-            parts = publication.published_parts(
-                conn, config.publication_name, [each.oid for each in tables]) if follows else {}
-            plan = Plan(catalog, self._builder, tables, selection, conn, parts)
-            doubtful = checks.not_readable_whole(conn, [each.oid for each in tables if not plan.override(each)])
-            checks.check_select(conn, {each.oid: plan.read(each).names for each in tables if each.oid in doubtful})
-            if config.snapshot_locking_mode == "shared":
-                lock_tables(conn, tables, config.snapshot_lock_timeout_ms)
+            plan = copies.plan(conn, catalog, self._builder, tables, selection)
             taken_us = begun.begin_time_us if begun else server.time_us(conn)
             read_lsn = server.durable_lsn(conn) if begun else 0
-            chunks = Chunks(conn, config)
         except BaseException:
             conn.close()
             raise
@@ -257,24 +244,48 @@ class PostgresSource(LogSource[PostgresPosition]):
             system_id=facts.system_id if facts else None, timeline=facts.timeline if facts else None,
             **self._remembered())
         log.info("snapshot_started", tables=len(tables), lsn=str(Lsn(lsn)))
-        make = partial(CopyReader, plan=plan, block=self._events, lsn=lsn, chunks=chunks,
-                       gives_lines=self._native_rows is not None, fewest=RangeCounts.from_config(config).fewest)
-        reader, name = make(conn), self._table_name
-        return InitialSnapshot(
-            reader, tables, during=lambda progress: replace(final, snapshot="INITIAL", progress=progress), final=final,
-            max_records=config.max_batch_size, native=self._native_rows, progress=progress,
-            identity=lambda read: str(read.oid),
-            several=several_readers(config, reader, make, self._waits) if tables else None,
-            told=self._telling([*map(name, tables)], [*map(name, captured)], {
-                name(each): each.row_estimate for each in tables if each.row_estimate >= 0}))
+        return copies.reading(conn, plan, lsn, captured, final, lambda reached: replace(
+            final, snapshot="INITIAL", progress=reached), progress)
 
-    def _check_snapshot(self, snapshot: SnapshotReader) -> None:
-        if self._waits is not None:
-            self._waits.stop()
+    def _open_blocking(self, wanted: Wanted[PostgresPosition]) -> Rows:
+        """As of the present, once that shows all that the stream has told."""
+        config, copies, progress = self.config, self._copies, wanted.progress
+        unsettled = chunk_marks.unsettled(self._lookup.connection())
+        conn = copies.connect(None)
+        try:
+            seen = chunk_marks.look(conn)
+            if not all(map(seen.sees, unsettled)):
+                raise SourceConnectionError(
+                    "With synchronous standbys, a transaction may be in the log before it is visible, so the snapshot"
+                    " waits for the end of those that were open.", transactions=len(unsettled))
+            catalog = read_catalog(conn)
+            captured = self._captured(catalog)
+            selection = SnapshotSelection.of_request(wanted.request, map(copies.id, captured), config)
+            tables = chosen = relations_to_copy(captured, selection, config.database_dbname)
+            if progress is not None:
+                progress, tables = copies.left(progress, captured, tables)
+            plan = copies.plan(conn, catalog, self._builder.for_snapshots(), tables, selection)
+            self._keep_read(wanted, server.durable_lsn(conn))
+        except BaseException:
+            conn.close()
+            raise
+        lsn = wanted.at.last_lsn or wanted.at.end_lsn
+        log.info("blocking_snapshot_started", id=wanted.request.id, tables=len(tables), lsn=str(Lsn(lsn)))
+        return copies.reading(conn, plan, lsn, chosen, wanted.at, wanted.during, progress, wanted.request)
 
-    def _table_name(self, table: RelationCatalog) -> str:
-        """As `TableSchema.id` prints it."""
-        return str(TableId(self.config.database_dbname, table.namespace, table.name))
+    def _keep_read(self, wanted: Wanted[PostgresPosition], lsn: int) -> None:
+        """Rows as of *lsn* go out, which the stream has yet to reach: a server without that part of the log will not
+        do."""
+        changes = self._changes
+        lsn = max(lsn, changes.resumed.read_lsn)
+        changes.resumed = replace(changes.resumed, read_lsn=lsn)
+        wanted.at = replace(wanted.at, read_lsn=lsn)
+
+    def _blocking_closed(self) -> None:
+        self._copies.stop_watch()
+
+    def _check_snapshot(self, snapshot: Rows) -> None:
+        self._copies.stop_watch()
 
     def _consistent_point(self) -> slots.CreatedSlot:
         """The place where snapshot and stream meet.
@@ -403,8 +414,7 @@ class PostgresSource(LogSource[PostgresPosition]):
                     log.warning("cancel_failed", error=type(exc).__name__)
 
     def _close(self) -> None:
-        if self._waits is not None:
-            self._waits.stop()
+        self._copies.stop_watch()
         if self._slot_conn is not None:
             self._slot_conn.close()
         self._lookup.close()

@@ -7,6 +7,7 @@ the same object, so plans and registered schemas stay valid.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Final
 from weakref import WeakKeyDictionary
@@ -99,6 +100,13 @@ class TableBuilder:
         self._made: dict[int, tuple[Version, TableSchema]] = {}
         self._versions: WeakKeyDictionary[TableSchema, Version] = WeakKeyDictionary()
         self._relaxed: dict[int, frozenset[str]] = {}
+
+    def for_snapshots(self) -> TableBuilder:
+        """Another one, for the rows of a snapshot while the stream waits."""
+        other = copy(self)
+        other.streaming = False
+        other._made = {}
+        return other
 
     def table_id(self, relation: Relation) -> TableId:
         return TableId(self.database, relation.namespace, relation.name)

@@ -17,18 +17,20 @@ from cdc.codecs.wrappers import unconverted
 from cdc.core import control
 from cdc.core.control import Notification, Signal, SnapshotStatus
 from cdc.core.errors import DecodeError, StateError
-from cdc.core.record import CREATE, Message, Record
+from cdc.core.record import CREATE, READ, Message, Record
 from cdc.core.row import BINARY, NULL
 from cdc.core.table import Column, TableId
 from cdc.debezium.emit import HIDDEN, Emitter
 from cdc.log import get_logger
+from cdc.sources.snapshot.blocking import KEY as BLOCKING_KEY
+from cdc.sources.snapshot.blocking import BlockingQueue
 
 from . import added
 
 log = get_logger(__name__)
 
-OFFSET_KEYS: Final = ("signal_", "incremental_snapshot_", added.KEY)
-"""How the offset's keys begin that belong to signals and to snapshots beside the stream."""
+OFFSET_KEYS: Final = ("signal_", "incremental_snapshot_", BLOCKING_KEY, added.KEY)
+"""How the offset's keys begin that belong to signals and to the snapshots that they ask for."""
 
 _WAITING: Final = 1000
 _KEPT: Final = 1000
@@ -88,13 +90,13 @@ class Handler(Protocol):
 
 
 def stored(offset: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of *offset* that are about signals and snapshots beside the stream."""
+    """The keys of *offset* that are about signals and the snapshots that they ask for."""
     return {key: value for key, value in offset.items() if key.startswith(OFFSET_KEYS)}
 
 
 class Control:
-    """`handler`: what takes snapshots beside the stream, once there is something. `actions`: what to do, by the type of
-    a signal; a database adds its own."""
+    """`handler`: what takes snapshots beside the stream, once there is something. `blocking`: those that the stream
+    makes way for. `actions`: what to do, by the type of a signal; a database adds its own."""
 
     def __init__(self, prefix: str, emitter: Emitter, is_signal_table: Callable[[TableId], bool],
                  message: Callable[[Notification], Message] | None = None,
@@ -103,6 +105,7 @@ class Control:
         notification, if notifications go to a topic. *position*: the present offset, for the signal `log`. *lists*:
         those that choose the tables (`added.lists_of`)."""
         self.handler: Handler | None = None
+        self.blocking = BlockingQueue(self.commit_soon)
         self.actions: dict[str, Action] = {control.LOG: self._log, control.SCHEMA_CHANGES: refusal(
             "structures of tables come from the server and its log, so there is nothing to override")}
         self._prefix = prefix
@@ -115,6 +118,7 @@ class Control:
         self._told: deque[Notification] = deque(maxlen=_KEPT)
         self._marks: dict[str, Any] = {}
         self._out: list[Any] = []
+        self._reads: dict[tuple[str, str], int] = {}
         self._changed = False
 
     # -- any thread -----------------------------------------------------------------------------------------------
@@ -126,7 +130,7 @@ class Control:
         self._waiting.append(signal)
 
     def snapshots(self) -> Sequence[SnapshotStatus]:
-        return self.handler.snapshots() if self.handler is not None else ()
+        return (*self.blocking.snapshots(), *(self.handler.snapshots() if self.handler is not None else ()))
 
     def watches(self, id: TableId) -> bool:
         """Whether each change of table *id* must come to `passed` as a record."""
@@ -137,18 +141,21 @@ class Control:
     def restore(self, offset: Mapping[str, Any]) -> None:
         """Go on from what `offset` gave."""
         self._marks = {key: value for key, value in offset.items() if key.startswith("signal_")}
+        self.blocking.restore(offset)
         if self.handler is not None:
             self.handler.restore(offset)
 
     def offset(self) -> dict[str, Any]:
         """The offset's keys, as of all that went out so far."""
-        return {**self._marks, **self._lists, **(self.handler.offset() if self.handler is not None else {})}
+        beside = self.handler.offset() if self.handler is not None else {}
+        return {**self._marks, **self._lists, **self.blocking.offset(), **beside}
 
     # -- the task's thread ----------------------------------------------------------------------------------------
 
     def turn(self, *, streaming: bool = True, idle: bool = False, spare_s: float = 0.0) -> None:
-        """Act on the signals that wait. Before the stream begins, those about snapshots go on waiting, and all behind
-        them that come from the same channel: its mark covers what is before it. *idle*: as in `Handler.turn`."""
+        """Act on the signals that wait. Before the stream begins, and while it makes way for a snapshot, those about
+        snapshots go on waiting, and all behind them that come from the same channel: its mark covers what is before it.
+        *idle*: as in `Handler.turn`."""
         held: set[str] = set()
         for _ in range(len(self._waiting)):
             signal = self._waiting.popleft()
@@ -159,7 +166,7 @@ class Control:
             self._act(signal)
             if signal.mark:
                 self._marks = {**self._marks, **signal.mark}
-                self._changed = True
+                self.commit_soon()
         if streaming and self.handler is not None:
             self.handler.turn(idle=idle, spare_s=spare_s)
 
@@ -172,6 +179,11 @@ class Control:
     def due(self) -> bool:
         """Whether there is something to send, or the offset has changed."""
         return self._changed or bool(self._out)
+
+    @property
+    def changed(self) -> bool:
+        """Whether the offset has changed, so that a batch should bring it."""
+        return self._changed
 
     def taken(self) -> bool:
         """Whether the offset has changed by more than the stream's place. Asked once for each batch."""
@@ -199,6 +211,14 @@ class Control:
     def emit(self, record: Record | Message) -> None:
         """*record* goes out next."""
         self._out.append(record)
+        if isinstance(record, Record) and record.op == READ:
+            counted = str(record.table.id), READ
+            self._reads[counted] = self._reads.get(counted, 0) + 1
+
+    def reads(self) -> Mapping[tuple[str, str], int]:
+        """The rows of snapshots that were emitted since the last call, as `Batch.counts` has them."""
+        reads, self._reads = self._reads, {}
+        return reads
 
     def commit_soon(self) -> None:
         """The offset is to be committed once what was emitted so far is delivered: it saves work after a restart."""

@@ -6,7 +6,7 @@ Debezium docs, the options `table.include.list`, `snapshot.include.collection.li
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from cdc.config.regex import compile_items
@@ -14,6 +14,7 @@ from cdc.core.errors import SourceRefusedError
 from cdc.core.table import TableId
 from cdc.debezium.filters import Filters, NameFilter, Patterns, signal_tables, table_names
 from cdc.log import get_logger
+from cdc.sources.snapshot.requests import Request, matches
 
 from .options import SourceConfig
 
@@ -49,7 +50,8 @@ def warn_of_missing(signal_tables: Sequence[str]) -> None:
 class SnapshotSelection:
     """Which captured tables a snapshot copies, in what order, and which with a SELECT of the user's own."""
 
-    only: NameFilter
+    only: Callable[..., bool]
+    """Whether a table of any of these names is copied."""
     order: str
     overrides: Mapping[str, str]
     signals: frozenset[str] = frozenset()
@@ -63,6 +65,21 @@ class SnapshotSelection:
         only = NameFilter(compile_items(config.snapshot_include_collection_list, "snapshot.include.collection.list"))
         return cls(only, config.snapshot_tables_order_by_row_count, dict(config.snapshot_select_statement_overrides),
                    signal_tables(config))
+
+    @classmethod
+    def of_request(cls, request: Request, captured: Iterable[TableId], config: SourceConfig) -> SnapshotSelection:
+        """The tables among *captured* that *request* names; its filters are whole SELECTs. As in Debezium, what is
+        configured for initial snapshots does not count, apart from the order."""
+        names = [str(id) for id in captured]
+        unknown = [each for each in request.patterns if not any(matches(each, name) for name in names)]
+        if unknown:
+            log.warning("snapshot_tables_unknown", id=request.id, tables=unknown,
+                        hint="No captured table has such a name; names are schema.table or database.table.")
+        chosen = [name for name in names if any(matches(each, name) for each in request.patterns)]
+        overrides = {name: text for name in chosen if (text := request.condition(name)) is not None}
+        only = frozenset(chosen)
+        return cls(lambda *of_table: not only.isdisjoint(of_table), config.snapshot_tables_order_by_row_count,
+                   overrides, signal_tables(config))
 
     def tables(self, captured: Iterable[TableId], row_counts: Mapping[TableId, int]) -> list[TableId]:
         """The tables to copy among *captured*, whose order decides where row counts do not. *row_counts* are the

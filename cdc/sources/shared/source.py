@@ -9,23 +9,25 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar, cast
 
 from cdc.core.control import INITIAL, Notification, Signal, SnapshotStatus
 from cdc.core.errors import CdcError, PositionLostError, SourceConnectionError, SourceRefusedError
 from cdc.core.position import Offset, Position
-from cdc.core.record import Batch, Message
+from cdc.core.record import Batch, Message, Record
 from cdc.core.table import TableId
 from cdc.debezium.emit import Emitter
 from cdc.debezium.filters import Filters
 from cdc.log import get_logger
 from cdc.sources.snapshot.initial import BATCH_BYTES
 from cdc.sources.snapshot.progress import Progress
+from cdc.sources.snapshot.requests import Request
 from cdc.sources.snapshot.told import Told
 
 from . import added
+from .blocking import BlockingSnapshots, Rows, Wanted
 from .control import Control
 from .modes import ONCE, mode_of
 from .options import SourceConfig
@@ -56,7 +58,7 @@ class LogPosition(Position, Protocol):
 
     @property
     def control(self) -> Mapping[str, Any]:
-        """The offset's keys of signals and of snapshots beside the stream (`control.OFFSET_KEYS`)."""
+        """The offset's keys of signals and of the snapshots that they ask for (`control.OFFSET_KEYS`)."""
         ...
 
 
@@ -71,6 +73,8 @@ class Settings(Protocol):
     def snapshot_mode_configured(self) -> Sequence[str]: ...
     @property
     def snapshot_delay_ms(self) -> int: ...
+    @property
+    def snapshot_max_threads(self) -> int: ...
     @property
     def streaming_delay_ms(self) -> int: ...
     @property
@@ -87,22 +91,11 @@ class Settings(Protocol):
     def notification_sink_topic_name(self) -> str | None: ...
 
 
-class SnapshotReader(Protocol):
+class SnapshotReader(Rows, Protocol):
     """A snapshot being read (`cdc.sources.snapshot`)."""
 
-    done: bool
     final: Any
     """The position to stream from."""
-    table_count: int
-    row_count: int
-    started_at: float
-    told: Told
-
-    def poll(self, timeout: float) -> Batch | None: ...
-
-    def metrics(self) -> Mapping[str, float]: ...
-
-    def close(self) -> None: ...
 
 
 class Reader(Protocol):
@@ -161,6 +154,7 @@ class LogSource(ABC, Generic[P]):
         self._finished = False
         self._reached: LogPosition | None = None
         self._told: Told | None = None
+        self._blocking: BlockingSnapshots[P] | None = None
         self._idle = False
         self._spare_s = 0.0
         self._mode = mode_of(settings)
@@ -185,6 +179,13 @@ class LogSource(ABC, Generic[P]):
     def _open_snapshot(self, begun: P | None) -> SnapshotReader:
         """A snapshot that is ready to be read: a new one, or what is left of the one that *begun* belongs to. Raises
         SourceError."""
+
+    @abstractmethod
+    def _open_blocking(self, wanted: Wanted[P]) -> Rows:
+        """As `BlockingSnapshots` wants it. The stream waits meanwhile, so what it uses may be used. Raises CdcError."""
+
+    def _blocking_closed(self) -> None:
+        """A blocking snapshot was closed."""
 
     @abstractmethod
     def _read_again(self, position: P) -> P:
@@ -238,7 +239,7 @@ class LogSource(ABC, Generic[P]):
         """`silence_s`, while the log is read."""
         return _SILENCE_S
 
-    def _check_snapshot(self, snapshot: SnapshotReader) -> None:
+    def _check_snapshot(self, snapshot: Rows) -> None:
         """The last row was read: whether the snapshot holds. Raises SourceConnectionError when it must begin again."""
 
     def _take(self, reader: Reader, timeout: float) -> list[bytes]:
@@ -268,11 +269,13 @@ class LogSource(ABC, Generic[P]):
         configured = SnapshotSelection.from_config(config)
         return configured if self._once is None else configured.asked_for(self._once)
 
-    def _telling(self, names: Sequence[str], captured: Sequence[str], estimates: Mapping[str, int]) -> Told:
-        """For a snapshot of the tables *names*, some or all of the *captured* ones."""
+    def _telling(self, names: Sequence[str], captured: Sequence[str], estimates: Mapping[str, int],
+                 request: Request | None = None) -> Told:
+        """For a snapshot of the tables *names*, some or all of the *captured* ones; *request* asked for it."""
         control = self.control
         return Told(names, captured, lambda type, data: control.told(control.notification(INITIAL, type, data)),
-                    estimates=estimates)
+                    estimates=estimates, kind="blocking" if request else "initial", id=request.id if request else "",
+                    parts=self._settings.snapshot_max_threads > 1)
 
     # -- Source ---------------------------------------------------------------------------------------------------
 
@@ -390,8 +393,11 @@ class LogSource(ABC, Generic[P]):
         if self._lost is not None:
             raise SourceConnectionError("The stored position is lost, so the connector starts again with a snapshot.",
                                         reason=self._lost.message) from self._lost
+        blocking = self._blocking
         if self._snapshot is not None:
             batch = self._poll_snapshot(self._snapshot, timeout)
+        elif blocking is not None and blocking.due:
+            batch = self._poll_blocking(blocking, timeout)
         else:
             try:
                 batch = self._poll_stream(timeout)
@@ -406,6 +412,8 @@ class LogSource(ABC, Generic[P]):
     def _with_control(self, batch: Batch) -> Batch:
         """*batch*, whose position tells how far signals are, too."""
         kept, soon = self.control.offset(), self.control.taken()
+        for counted, number in self.control.reads().items():
+            batch.counts[counted] = batch.counts.get(counted, 0) + number
         self._reached = position = cast(LogPosition, batch.position)
         if not kept and not soon:
             return batch
@@ -431,14 +439,31 @@ class LogSource(ABC, Generic[P]):
         self._interrupted.set()
         self._cancel()
 
+    def last_words(self) -> Batch | None:
+        """That a snapshot ends too early. A restart goes on with it."""
+        messages: list[Record | Message] = [*self._aborted()]
+        if not messages or self._reached is None:
+            return None
+        return self._with_control(Batch(messages, replace(cast(Any, self._reached), control={}), 0))
+
+    def _being_read(self) -> Rows | None:
+        return self._snapshot or (self._blocking.snapshot if self._blocking is not None else None)
+
+    def _aborted(self) -> Iterable[Message]:
+        snapshot = self._being_read()
+        return snapshot.told.aborted() if snapshot is not None else ()
+
     def stop(self) -> None:
+        for _ in self._aborted():
+            pass  # nobody has asked for the last words, but the notification is kept
         if self._monitor is not None:
             self._monitor.stop()
         if self._reader is not None:
             self._reader.stop()
         if self._snapshot is not None:
-            self._snapshot.told.aborted()
             self._snapshot.close()
+        if self._blocking is not None:
+            self._blocking.close()
         if self.control.handler is not None:
             self.control.handler.close()
         self._close()
@@ -447,7 +472,7 @@ class LogSource(ABC, Generic[P]):
         found = {**self._snapshot_numbers, **self._numbers()}
         if self._heartbeat_at:
             found["cdc_last_heartbeat_timestamp_seconds"] = self._heartbeat_at
-        reader, monitor, snapshot = self._reader, self._monitor, self._snapshot
+        reader, monitor, snapshot = self._reader, self._monitor, self._being_read()
         if reader is not None:
             found["cdc_queue_bytes"] = reader.queued_bytes
         if monitor is not None:
@@ -496,6 +521,31 @@ class LogSource(ABC, Generic[P]):
         if milliseconds:
             self._interrupted.wait(milliseconds / 1000)
 
+    # -- a snapshot that the stream makes way for -----------------------------------------------------------------
+
+    def _can_block(self) -> None:
+        """The stream has told where it is, so from now on it can make way."""
+        self._blocking = BlockingSnapshots(
+            self.control.blocking, self._open_blocking, self._check_snapshot, self._blocking_closed,
+            lambda request: self._telling(request.patterns, request.patterns, {}, request))
+
+    def _poll_blocking(self, blocking: BlockingSnapshots[P], timeout: float) -> Batch | None:
+        """The reader's thread serves the stream's socket meanwhile, and its queue fills up."""
+        self._check_monitor()
+        self.control.turn(streaming=False)
+        at = replace(cast(Any, self._reached), control={})
+        self._state = "snapshotting"
+        batch = blocking.poll(timeout, at)
+        ended = not blocking.due
+        if ended:
+            self._state = "streaming"
+        beats = self._heartbeat_due() or (ended and batch is not None and self._settings.heartbeat_interval_ms > 0)
+        if batch is None and (beats or self.control.changed):
+            batch = Batch([], at, 0)
+        if batch is not None and beats:
+            batch.records.append(self._heartbeat())
+        return batch
+
     # -- stream ---------------------------------------------------------------------------------------------------
 
     def _begin_stream(self, position: P | None, *, after_snapshot: bool) -> None:
@@ -505,11 +555,9 @@ class LogSource(ABC, Generic[P]):
         self._next_heartbeat = time.monotonic() + self._settings.heartbeat_interval_ms / 1000
 
     def _poll_stream(self, timeout: float) -> Batch | None:
-        reader, monitor = self._reader, self._monitor
+        reader, control = self._reader, self.control
         assert reader is not None, "not started"
-        if monitor is not None and monitor.failure is not None:
-            raise monitor.failure
-        control = self.control
+        self._check_monitor()
         control.turn(idle=self._idle, spare_s=self._spare_s)
         self._idle, self._spare_s = False, 0.0
         if self._next_frame >= len(self._frames) and not self._pending():
@@ -524,7 +572,13 @@ class LogSource(ABC, Generic[P]):
         self._next_frame, batch = self._read_batch(self._frames, self._next_frame)
         if self._heartbeat_due():
             batch.records.append(self._heartbeat())
+        if self._blocking is None:
+            self._can_block()
         return batch
+
+    def _check_monitor(self) -> None:
+        if self._monitor is not None and self._monitor.failure is not None:
+            raise self._monitor.failure
 
     def _heartbeat_due(self) -> bool:
         return self._settings.heartbeat_interval_ms > 0 and time.monotonic() >= self._next_heartbeat

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
+from cdc.core.errors import SourceError
 from cdc.core.position import Position
 from cdc.core.record import READ, Batch, Message, Record, SourceContext
 from cdc.core.row import Row
@@ -104,8 +105,16 @@ class TableReader(Protocol[T_contra, R]):
         """Close the connection. Idempotent; raises nothing."""
 
 
-Item = tuple[Any, Row | Lines | Place] | TableEnd | int | None
-"""A read and what its table has next; the end of a table; so many tables without rows; nothing yet."""
+class UnitEdge(NamedTuple):
+    """The rows of *unit* follow, or have come. Only several readers tell."""
+
+    unit: Unit
+    begins: bool
+
+
+Item = tuple[Any, Row | Lines | Place] | UnitEdge | TableEnd | int | None
+"""A read and what its table has next; where a range begins and ends; the end of a table; so many tables without rows;
+nothing yet."""
 
 
 def alone(reader: TableReader[Any, Any], schedule: Schedule) -> Iterator[Item]:
@@ -166,7 +175,8 @@ class InitialSnapshot(Generic[P]):
     what *during* makes of the progress. Only the row after it says whether a row was the last, so one row is always
     held back. *progress*: that of an earlier attempt; *tables* are those that are left.
 
-    *told* gets to know how far it is; what it gives goes out as well. *identity*: as in `Progress.identities`.
+    *told* gets to know how far it is; what it gives goes out as well. *parts*: of how many parts it tells, of a table
+    that several readers read. *identity*: as in `Progress.identities`.
 
     *messages* go out before the rows. Where there are no rows the last message is the snapshot's last record, and
     goes through *as_last*.
@@ -176,6 +186,7 @@ class InitialSnapshot(Generic[P]):
                  max_records: int, messages: Sequence[Message] = (), as_last: Callable[[Message], Message] = unchanged,
                  native: NativeRows[R] | None = None, progress: Progress | None = None,
                  several: Several | None = None, told: Told | None = None,
+                 parts: Callable[[R], int] = lambda read: 1,
                  identity: Callable[[R], str] = lambda read: "") -> None:
         self.final = final
         self.done = False
@@ -189,6 +200,7 @@ class InitialSnapshot(Generic[P]):
         self._uncommitted = 0.0
         self._chunk_ended = False
         self._identity = identity
+        self._parts = parts
         self._max_records = max_records
         self._native = native
         self._reader = reader
@@ -196,9 +208,13 @@ class InitialSnapshot(Generic[P]):
         self.told = told or Told([""] * len(tables), (), lambda type, data: None)
         self._items = self._with_messages(messages, as_last, self._records(reader, tables))
         self._rest: tuple[_Block, int] | None = None
+        self._failed: SourceError | None = None
 
     def poll(self, timeout: float) -> Batch | None:
-        """The next records; None when there were none within *timeout* seconds."""
+        """The next records; None when there were none within *timeout* seconds. An error comes after the records that
+        were read before it."""
+        if self._failed is not None:
+            raise self._failed
         records: Any = [] if self._native is None else self._native.batch()
         counts: dict[tuple[str, str], int] = {}
         size = 0
@@ -208,6 +224,11 @@ class InitialSnapshot(Generic[P]):
                 item = next(self._items) if self._rest is None else self._rest
             except StopIteration:
                 self.done = True
+                break
+            except SourceError as exc:
+                self._failed = exc
+                if not records:
+                    raise
                 break
             if item is None:
                 if time.monotonic() >= deadline:
@@ -335,6 +356,10 @@ class InitialSnapshot(Generic[P]):
                 log.info("snapshot_table_read", table=name, rows=self.row_count - before, resumed=name == begun.table,
                          seconds=round(now - started, 3))
                 started, before = now, self.row_count
+            elif isinstance(item, UnitEdge):
+                unit = item.unit
+                yield from (told.unit_begins(1 if unit.only else self._parts(unit.read)) if item.begins
+                            else told.unit_ends(unit.share))
             else:
                 read, row = item
                 if isinstance(row, Place):

@@ -15,7 +15,7 @@ from typing import Any, Final
 from cdc.core.errors import SourceConnectionError
 from cdc.log import carry, get_logger
 
-from .initial import Item, Lines, TableReader
+from .initial import Item, Lines, TableReader, UnitEdge
 from .progress import Place
 from .schedule import Schedule, TableEnd, Unit
 
@@ -37,12 +37,15 @@ class _Stopped(Exception):
 
 
 class _Slot:
-    """The place of a range in the order, with those of its rows that were not taken yet."""
+    """The place of a range in the order, with those of its rows that were not taken yet. `begun`, `over`: on the task's
+    side."""
 
     def __init__(self, unit: Unit | TableEnd | int) -> None:
         self.unit = unit
         self.chunks: deque[tuple[list[Any], int]] = deque()
         self.done = False
+        self.begun = False
+        self.over = False
         self.error: Exception | None = None
 
 
@@ -90,9 +93,14 @@ class Readers:
                     return
                 yield None
             elif isinstance(slot.unit, Unit):
+                if not slot.begun:
+                    slot.begun = True
+                    yield UnitEdge(slot.unit, begins=True)
                 read = slot.unit.read
                 for row in rows:
                     yield read, row
+                if slot.over:
+                    yield UnitEdge(slot.unit, begins=False)
             else:
                 yield slot.unit
 
@@ -118,8 +126,8 @@ class Readers:
                     return None, []
             self._slots.popleft()
             self._changed.notify_all()
-            if not isinstance(head.unit, Unit):
-                return head, []
+            head.over = True
+            return head, []
         if self._error is not None:
             raise self._error
         return None, []

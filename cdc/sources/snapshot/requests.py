@@ -1,4 +1,5 @@
-"""What a signal asks of snapshots beside the stream. Debezium docs, "Sending signals", "Ad hoc snapshots"."""
+"""What a signal asks of snapshots beside the stream, or in place of it. Debezium docs, "Sending signals", "Ad hoc
+snapshots"."""
 
 from __future__ import annotations
 
@@ -28,6 +29,19 @@ class Request:
     def condition(self, name: str) -> str | None:
         """The filter for table *name*."""
         return next((text for pattern, text in self.conditions if matches(pattern, name)), None)
+
+    def parts(self) -> dict[str, Any]:
+        """As JSON data, for the offset."""
+        return {"id": self.id, "patterns": self.patterns, "blocking": self.blocking, "conditions": self.conditions,
+                "surrogate": self.surrogate}
+
+    @classmethod
+    def from_parts(cls, parts: Mapping[str, Any]) -> Request:
+        """What `parts` made. Raises KeyError, TypeError or ValueError for anything else."""
+        conditions = tuple((str(pattern), str(text)) for pattern, text in parts["conditions"])
+        surrogate = parts["surrogate"]
+        return cls(str(parts["id"]), tuple(map(str, parts["patterns"])), bool(parts["blocking"]), conditions,
+                   None if surrogate is None else str(surrogate))
 
 
 def matches(pattern: str, name: str) -> bool:

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Final
 
 from .progress import Place
 
+_WHOLE: Final = Fraction(1)
 TOGETHER: Final = 100
 """Of so many tables one question finds those that have rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A range of a table, which one reader reads. `read` and `range` are the reader's own."""
+    """A range of a table, which one reader reads. `read` and `range` are the reader's own. `share`: how much of the
+    table is read with it, as far as the ranges tell. `only`: the table has no other range."""
 
     read: Any
     range: Any
+    share: Fraction = _WHOLE
+    only: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,8 @@ class Schedule:
         self._at = 0
         self._reads: Iterator[Any] | None = None
         self._read: Any = None
-        self._ranges: list[Any] | None = None
+        self._ranges: list[tuple[Any, Fraction]] | None = None
+        self._share = Fraction(0)
 
     def next(self, reader: Any) -> Generator[None, None, Unit | TableEnd | int | None]:
         """The next unit; a number stands for so many tables without rows; None at the end. *reader* asks the server for
@@ -55,13 +61,16 @@ class Schedule:
             self._read, self._ranges = found, None
         if self._ranges is None:
             ranges = yield from reader.ranges(self._read, self._after(self._read))
-            self._ranges = list(reversed(ranges))
+            self._ranges = _parts(ranges, _WHOLE)
+            self._share = Fraction(0)
         while self._ranges:
-            smaller = yield from reader.divided(self._read, self._ranges[-1])
-            whole = self._ranges.pop()
+            smaller = yield from reader.divided(self._read, self._ranges[-1][0])
+            whole, share = self._ranges.pop()
             if not smaller:
-                return Unit(self._read, whole)
-            self._ranges.extend(reversed(smaller))
+                only = not self._share and not self._ranges
+                self._share += share
+                return Unit(self._read, whole, self._share, only)
+            self._ranges += _parts(smaller, share)
         ended, self._read = self._read, None
         return TableEnd(ended)
 
@@ -83,3 +92,8 @@ class Schedule:
                 self._reads = None
                 raise
             self._reads = None
+
+
+def _parts(ranges: Sequence[Any], share: Fraction) -> list[tuple[Any, Fraction]]:
+    """Each with its part of *share*; the next one last."""
+    return [(each, share / len(ranges)) for each in reversed(ranges)]

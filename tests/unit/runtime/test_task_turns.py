@@ -13,11 +13,15 @@ from typing import Any
 import pytest
 
 from cdc.core.errors import (
+    CdcError,
     ConvertError,
     OffsetStoreError,
+    OwnerLostError,
     PositionLostError,
     RegistryConnectionError,
     SinkRefusedError,
+    SourceConnectionError,
+    SourceRefusedError,
 )
 from cdc.core.interfaces import DeadLetters, Failed, Outgoing, Warned
 from cdc.core.owner import Claim, Owner
@@ -500,3 +504,33 @@ def test_a_passing_failure_is_tried_again_within_its_time() -> None:
     with pytest.raises(RegistryConnectionError):
         task.run()
     assert store.offsets == []
+
+
+class TalkingSource(FakeSource):
+    def last_words(self) -> Batch | None:
+        return Batch([Message("last", None, None, None, None)], At(7), 0)
+
+
+@pytest.mark.parametrize(("error", "said"), [
+    (None, True), (SourceConnectionError("lost"), True), (SourceRefusedError("no"), True),
+    (OwnerLostError("another one"), False)])
+def test_the_last_words_of_a_source_are_delivered_unless_another_process_has_taken_over(
+        error: CdcError | None, said: bool) -> None:
+    stop = threading.Event()
+
+    def end() -> None:
+        if error is not None:
+            raise error
+        stop.set()
+
+    store, sent = FakeStore(), FullSink(9, lambda: None)
+    source: Any = TalkingSource([batch(1, 1)], end)
+    task = Task(TaskSettings("c", 3600.0), TaskParts(source, None, FakeConverter(), sent), store, TaskMetrics("c"),
+                stop)
+    if error is None:
+        task.run()
+    else:
+        with pytest.raises(type(error)):
+            task.run()
+    assert sent.taken == 1 + said
+    assert store.offsets[-1:] == ([{"lsn": 7}] if said else [])

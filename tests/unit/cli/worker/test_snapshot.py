@@ -93,6 +93,16 @@ def test_without_waiting_and_without_doing(shop: Shell) -> None:
     assert found.json == {"connector": "shop", "id": copying_source.taken[-1].id}
 
 
+def test_the_stream_can_wait_for_a_snapshot_with_a_select_of_its_own(shop: Shell) -> None:
+    signal = shop("snapshot", "--table", "bare", "--blocking", "--select", "SELECT 1", "--dry-run").json["signal"]
+    assert signal["data"] == {"type": "blocking", "data-collections": ["public.bare"], "additional-conditions": [
+        {"data-collection": "public.bare", "filter": "SELECT 1"}]}
+    assert "filter" not in str(shop("snapshot", "--table", "bare", "--blocking", "--dry-run").json)
+    for wrong in (("--blocking", "--where", "x"), ("--select", "SELECT 1"),
+                  ("--blocking", "--select", "SELECT 1", "--table", "sales.orders")):
+        assert shop("snapshot", "--table", "bare", *wrong).code == 2
+
+
 def test_a_snapshot_is_shown_paused_resumed_and_cancelled(shop: Shell) -> None:
     assert "No snapshot runs." in shop("snapshot", "status").err
     assert shop("snapshot", "pause").code == 4

@@ -6,11 +6,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from cdc.core.errors import ConfigError, SourceRefusedError
 from cdc.core.table import TableId
 from cdc.debezium.filters import Filters
 from cdc.sources.shared.selection import RangeCounts, SnapshotSelection, captured_tables, unmatched_entries
+from cdc.sources.snapshot.requests import Request
 
 
 def table(name: str) -> TableId:
@@ -124,3 +126,18 @@ def test_tables_that_are_asked_for_go_over_the_configured_ones() -> None:
     for missing in (ids[2], table("s.gone")):
         with pytest.raises(SourceRefusedError, match=f"{missing} cannot be copied"):
             configured.asked_for({missing: None}).tables(ids, {})
+
+
+def test_a_request_chooses_tables_and_selects_whatever_is_configured_for_initial_snapshots() -> None:
+    captured = [table("s.a"), table("s.b"), table("s.signals")]
+    config: Any = SimpleNamespace(
+        snapshot_include_collection_list=("s.b",), snapshot_tables_order_by_row_count="descending",
+        snapshot_select_statement_overrides=(("s.a", "SELECT 1"),), signal_data_collection="s.signals")
+    request = Request("r", ("S.A", "s[.]signals", "s.x", "s.b"), True, (("s.b", "SELECT 2;"),))
+    with capture_logs() as lines:
+        made = SnapshotSelection.of_request(request, captured, config)
+    assert names(made.tables(captured, {table("s.b"): 9})) == ["s.b", "s.a"]
+    assert (made.override(table("s.a")), made.override(table("s.b"))) == (None, "SELECT 2")
+    assert [line["tables"] for line in lines] == [["s.x"]]
+    nothing = SnapshotSelection.of_request(Request("r", ("s.x",), True), captured, config)
+    assert nothing.tables(captured, {}) == []

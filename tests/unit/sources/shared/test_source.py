@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 
-from cdc.core.control import Signal
+from cdc.core.control import Signal, SnapshotStatus
 from cdc.core.errors import CdcError, PositionLostError, SourceConnectionError, SourceRefusedError
 from cdc.core.interfaces import Controlled
-from cdc.core.record import Batch, Message
+from cdc.core.record import Batch, Message, Record
 from cdc.core.table import TableId
 from cdc.debezium import schemas
 from cdc.debezium.emit import Emitter
 from cdc.debezium.filters import Filters
 from cdc.debezium.naming import TopicNaming
+from cdc.sources.shared.blocking import Rows, Wanted
 from cdc.sources.shared.control import stored
 from cdc.sources.shared.source import LogSource
 from cdc.sources.shared.source_block import SourceBlockBase
 from cdc.sources.snapshot.progress import Progress
+from cdc.sources.snapshot.requests import parse_request
 from cdc.sources.snapshot.told import Told
 
 HEARTBEAT = Message("heartbeats", None, None, None, 1)
@@ -46,6 +48,7 @@ class Config:
     snapshot_mode_configured: tuple[str, ...] = ()
     snapshot_delay_ms: int = 0
     streaming_delay_ms: int = 0
+    snapshot_max_threads: int = 1
     heartbeat_interval_ms: int = 0
     max_batch_size: int = 10
     signal_enabled_channels: tuple[str, ...] = ("source",)
@@ -110,6 +113,35 @@ class Watcher:
         self.stopped = True
 
 
+class Asks:
+    """Takes blocking snapshots only."""
+
+    active = False
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    def handle(self, signal: Signal) -> None:
+        self.source.control.blocking.add(parse_request(signal))
+
+    def watches(self, id: TableId) -> bool:
+        return False
+
+    def passed(self, record: Record) -> None: ...
+
+    def offset(self) -> Mapping[str, Any]:
+        return {}
+
+    def restore(self, offset: Mapping[str, Any]) -> None: ...
+
+    def snapshots(self) -> Sequence[SnapshotStatus]:
+        return ()
+
+    def turn(self, *, idle: bool, spare_s: float = 0.0) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class Source(LogSource[Place]):
     def __init__(self, config: Config = Config(), copy: Copy | None = None) -> None:
         super().__init__(config, "imagined")
@@ -123,6 +155,7 @@ class Source(LogSource[Place]):
         self.check: Exception | None = None
         self.lost: Exception | None = None
         self.gone: Exception | None = None
+        self.refused: CdcError | None = None
 
     def _stored_position(self, offset: Mapping[str, Any]) -> Place:
         return Place(offset["number"], offset.get("snapshot"), offset.get("progress"), stored(offset))
@@ -133,6 +166,17 @@ class Source(LogSource[Place]):
     def _open_snapshot(self, begun: Place | None) -> Copy:
         self.calls.append(f"rest of {begun.number}" if begun is not None else "snapshot")
         return self.copy
+
+    def _open_blocking(self, wanted: Wanted[Place]) -> Rows:
+        if self.refused is not None:
+            raise self.refused
+        self.calls.append(f"blocked at {wanted.at.number}: {','.join(wanted.request.patterns)}")
+        self.copy = Copy(2, final=wanted.at, told=self._telling(["s.a"], ["s.a"], {}, wanted.request))
+        wanted.reached(Progress())
+        return self.copy
+
+    def _blocking_closed(self) -> None:
+        self.calls.append("go on")
 
     def _check_log(self, begun: Place) -> None:
         if self.lost is not None:
@@ -505,3 +549,112 @@ def test_rows_of_added_tables_are_asked_for_before_anything_is_read(
     assert [call.args[0].data["data-collections"] for call in handler.handle.call_args_list] == (
         [["shop\\.items"]] if asked else [])
     assert source.calls[-1] == "stream from 3"
+
+
+def blocking_source(config: Config = Config(), copy: Copy | None = None) -> Source:
+    source = Source(config, copy)
+    source.control.handler = Asks(source)
+    return source
+
+
+def blocking(id: str = "b", channel: str = "file", mark: Mapping[str, str] = {}) -> Signal:
+    return Signal(id, "execute-snapshot", {"type": "blocking", "data-collections": ["s.a"]}, channel, mark)
+
+
+def polled(source: Source, *, until: str) -> list[Batch]:
+    """The batches until the source's state is *until*."""
+    found = []
+    while True:
+        batch = source.poll(0.05)
+        if batch is not None:
+            found.append(batch)
+            if source.state() == until:
+                return found
+
+
+def types(batch: Batch) -> list[str]:
+    """Of the notifications."""
+    return [each.value[1] for each in batch.records if isinstance(each, Message)]
+
+
+def test_the_stream_makes_way_where_it_is_and_then_goes_on() -> None:
+    source = blocking_source()
+    source.reader.frames = [[b"a", b"b"]]
+    source.start({"number": 3})
+    source.signal(blocking(mark={"signal_file": "1"}))
+    first = source.poll(0)
+    assert first is not None
+    assert first.commit_soon
+    assert first.position.offset().keys() == {"number", "signal_file", "blocking_snapshot"}
+    copied = polled(source, until="streaming")
+    assert source.calls[-2:] == ["blocked at 0: s.a", "go on"]
+    assert [each.position.offset().keys() for each in copied] == [
+        {"number", "signal_file", "blocking_snapshot"}, {"number", "signal_file"}]
+    assert {each.position.offset()["number"] for each in (first, *copied)} == {0}
+    assert copied[-1].commit_soon
+    assert source.copy.closed
+    following = source.poll(0)
+    assert following is not None
+    assert following.position == Place(1, control={"signal_file": "1"})
+    assert [each.type for each in source.notifications()] == ["SKIPPED", "COMPLETED"]
+
+
+def test_a_blocking_snapshot_is_taken_again_after_a_restart() -> None:
+    source = blocking_source()
+    source.start({"number": 3})
+    source.signal(blocking())
+    first = source.poll(0)
+    assert first is not None
+    again = blocking_source()
+    again.start(first.position.offset())
+    assert [(each.id, each.state) for each in again.snapshots()] == [("b", "waiting")]
+    polled(again, until="snapshotting")
+    assert [each.position.offset() for each in polled(again, until="streaming")][-1] == {"number": 1}
+    assert "blocked at 1: s.a" in again.calls
+
+
+def test_heartbeats_and_log_signals_go_on_while_the_stream_waits_and_the_monitor_ends_it() -> None:
+    source = blocking_source(Config(heartbeat_interval_ms=60_000))
+    source.start({"number": 3})
+    source.signal(blocking())
+    source.poll(0)
+    source._next_heartbeat = 0.0
+    source.signal(Signal("l", "log", {"message": "here"}, "kafka", {"signal_kafka": "2"}))
+    source.signal(blocking("c", "kafka"))
+    copied = polled(source, until="streaming")
+    assert copied[0].records[-1] is HEARTBEAT
+    assert copied[-1].records[-1] is HEARTBEAT
+    assert copied[0].position.offset()["signal_kafka"] == "2"
+    assert len(source.control._waiting) == 1
+    source.watcher.failure = SourceRefusedError("A table is not published any more.")
+    source.control.blocking.add(parse_request(blocking("d")))
+    with pytest.raises(SourceRefusedError, match="not published"):
+        source.poll(0)
+
+
+def test_a_refused_blocking_snapshot_is_given_up_and_the_stream_goes_on() -> None:
+    source = blocking_source(Config(notification_enabled_channels=("sink",), notification_sink_topic_name="notes"))
+    source.refused = SourceRefusedError("The user may not read it.")
+    source.start({"number": 3})
+    source.signal(blocking())
+    source.poll(0)
+    batch, = polled(source, until="streaming")
+    assert types(batch) == ["STARTED", "ABORTED"]
+    assert batch.position == Place(1)
+    assert source.snapshots()[-1].state == "stopped"
+
+
+def test_the_last_words_tell_that_a_snapshot_was_aborted() -> None:
+    source = Source(Config(notification_enabled_channels=("sink",), notification_sink_topic_name="notes"),
+                    copy=Copy(batches=9))
+    source.copy.told = source._telling(["s.a"], ["s.a"], {})
+    source.start(None)
+    assert source.last_words() is None
+    source.copy.told = source._telling(["s.a"], ["s.a"], {})
+    source.poll(0)
+    batch = source.last_words()
+    assert batch is not None
+    assert (types(batch), batch.position) == (["ABORTED"], Place(7))
+    assert source.last_words() is None
+    source.stop()
+    assert [each.type for each in source.notifications()] == ["ABORTED", "ABORTED"]

@@ -21,6 +21,7 @@ from cdc.sources.snapshot import readers as several
 from cdc.sources.snapshot.initial import InitialSnapshot, Lines
 from cdc.sources.snapshot.progress import Place, Progress
 from cdc.sources.snapshot.readers import Readers
+from cdc.sources.snapshot.told import Told
 
 SCHEMA = Schema(INT64)
 SEEDS = range(60)
@@ -119,7 +120,8 @@ class Copy:
     """Of *tables*, with *threads* readers; their sessions are in `made`."""
 
     def __init__(self, tables: Sequence[Read], threads: int, seed: int = 0, *, lost: float = 0,
-                 progress: Progress | None = None, max_bytes: int = 3000, max_records: int = 7, size: int = 1) -> None:
+                 progress: Progress | None = None, max_bytes: int = 3000, max_records: int = 7, size: int = 1,
+                 told: Told | None = None) -> None:
         self.made = [Session(seed + number, lost, size) for number in range(threads)]
 
         def another(left: Sequence[Any]) -> Session:
@@ -129,7 +131,7 @@ class Copy:
         self.readers = Readers(self.made, another, max_bytes=max_bytes) if threads > 1 else None
         self.snapshot = InitialSnapshot(
             self.made[0], tables, during=lambda reached: At(reached.offset()), final=At({}),
-            max_records=max_records, progress=progress, several=self.readers)
+            max_records=max_records, progress=progress, several=self.readers, told=told, parts=lambda read: 4)
 
     def batch(self) -> Batch | None:
         return self.snapshot.poll(0.02)
@@ -257,3 +259,21 @@ def test_a_session_that_is_lost_again_and_again_ends_the_snapshot(monkeypatch: p
     with pytest.raises(SourceConnectionError, match="connection is gone"):
         copy.drain()
     assert 1 <= len(made) <= 2 * several._REPLACEMENTS
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_parts_of_tables_are_told_of_in_order_however_they_are_divided(seed: int) -> None:
+    tables = some_tables(seed)
+    heard: dict[str, list[tuple[str, int, int]]] = {}
+
+    def tell(type: str, data: Any) -> None:
+        if "CHUNK" in type:
+            name = data.get("scanned_collection") or data["current_collection_in_progress"]
+            heard.setdefault(name, []).append((type[12:], int(data["chunk_index"]), int(data["total_chunks"])))
+
+    names = [str(each.table.id) for each in tables]
+    Copy(tables, 3, seed, told=Told(names, names, tell, parts=True)).drain()
+    for name, each in zip(names, tables, strict=True):
+        total = 4 if len(each.rows) > 10 else 1
+        assert heard[name] == [(what, number, total) for number in range(total)
+                               for what in ("IN_PROGRESS", "COMPLETED")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -68,7 +69,7 @@ def test_the_status_follows() -> None:
     assert (made.status().kind, made.status().state) == ("initial", "running")
     list(made.table_ends())
     list(made.completed())
-    made.aborted()
+    assert list(made.aborted()) == []
     assert made.status().state == "completed"
     assert [type for type, _ in heard][-1] == "COMPLETED"
 
@@ -76,7 +77,36 @@ def test_the_status_follows() -> None:
 def test_an_end_before_that_is_told() -> None:
     made, heard = told("s.a")
     list(made.row(1))
-    made.aborted()
+    assert [each.value[0] for each in made.aborted()] == ["ABORTED"]
     assert heard[-1] == ("ABORTED", {})
     assert made.status().state == "stopped"
     assert made.status().tables == (TableCopy("s.a", "stopped", 1),)
+    assert list(made.aborted()) == []
+
+
+def test_parts_of_a_table_are_told_of_whatever_its_ranges_are() -> None:
+    made, heard = told("s.a", "s.b", parts=True)
+    for steps in (made.unit_begins(2), made.row(3), made.unit_ends(Fraction(1, 3)), made.unit_begins(2), made.row(4),
+                  made.unit_ends(Fraction(2, 3)), made.unit_begins(2), made.unit_ends(Fraction(1)), made.table_ends(),
+                  made.without_rows(1)):
+        list(steps)
+    assert [(type, data.get("chunk_index"), data.get("total_chunks")) for type, data in heard] == [
+        ("IN_PROGRESS", None, None), ("TABLE_CHUNK_IN_PROGRESS", "0", "2"), ("TABLE_CHUNK_COMPLETED", "0", "2"),
+        ("TABLE_CHUNK_IN_PROGRESS", "1", "2"), ("TABLE_CHUNK_COMPLETED", "1", "2"),
+        ("TABLE_SCAN_COMPLETED", None, None),
+        ("IN_PROGRESS", None, None), ("TABLE_CHUNK_IN_PROGRESS", "0", "1"), ("TABLE_CHUNK_COMPLETED", "0", "1"),
+        ("TABLE_SCAN_COMPLETED", None, None)]
+    assert heard[3][1] == {"current_collection_in_progress": "s.a", "chunk_index": "1", "total_chunks": "2",
+                           "total_rows_scanned": "7"}
+    assert heard[4][1] == {"scanned_collection": "s.a", "data_collections": "s.a,s.b,s.signals", "chunk_index": "1",
+                           "total_chunks": "2", "status": "SUCCEEDED"}
+
+
+def test_a_table_that_the_server_refuses_to_read_is_told_of_before_the_end() -> None:
+    made, heard = told("s.a", "s.b")
+    list(made.row(1))
+    list(made.failed())
+    assert heard[-2:] == [("TABLE_SCAN_COMPLETED", {"scanned_collection": "s.a", "status": "SQL_EXCEPTION"}),
+                          ("ABORTED", {})]
+    assert [each.state for each in made.status().tables] == ["SQL_EXCEPTION", "waiting"]
+    assert made.status().state == "stopped"
