@@ -232,13 +232,13 @@ class ReadsRows(Protocol):
         """Whether rows of *table* may be read; not those of a table of ours."""
         ...
 
-    def read_row(self, table: TableSchema, columns: Sequence[Column], row: Row, old: Row | None, *,
-                 event_key: bool) -> Row | None:
-        """The *columns* of the row that has the key of *row*, each at its index; None if there is no such row.
+    def read_row(self, record: Record, columns: Sequence[Column], *, event_key: bool) -> Row | None:
+        """The *columns* of the row that *record*, an insert or an update with a key, describes, each at its index; None
+        if there is no such row any more. They are as after *record*, or newer: the log may have a transaction before
+        others see it, which is waited for.
 
-        The key is the message key with *event_key*, else the table's own. *old* has the values that *row* leaves out.
-        Blocks for seconds at most, unless the server takes longer for a query without a lock. Raises
-        SourceConnectionError (retriable) and SourceRefusedError.
+        The key is the message key with *event_key*, else the table's own. Blocks for seconds at most, unless the server
+        takes longer for a query without a lock. Raises SourceConnectionError (retriable) and SourceRefusedError.
         """
         ...
 

@@ -17,7 +17,9 @@ import pytest
 
 from cdc.core import control
 from cdc.core.control import Signal
+from cdc.core.errors import SourceConnectionError
 from cdc.core.record import Record
+from cdc.sources.postgres import row_again
 from tests.conftest import BinlogDatabase, Database
 from tests.integration import mysql_source, pg_source
 from tests.integration.pg_source import cells
@@ -622,8 +624,11 @@ def waits(admin: Any) -> bool:
     return bool(admin.execute("SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep'").fetchall())
 
 
-def test_a_commit_that_waits_for_a_standby_is_not_undone(database18: Database) -> None:
-    """The log has the transaction, but a chunk does not show it: the row would be the older one."""
+def test_a_commit_that_waits_for_a_standby_is_not_undone(
+        database18: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log has the transaction, but a chunk does not show it, nor a row that is read again: it would be the older
+    one."""
+    monkeypatch.setattr(row_again, "_VISIBLE_S", 0.1)
     database18.execute("CREATE TABLE t (id int PRIMARY KEY, v int)")
     database18.execute("INSERT INTO t SELECT i, 0 FROM generate_series(1, 9) i")
     source = pg_source.make_source(database18, {"incremental.snapshot.chunk.size": "4"})
@@ -646,6 +651,8 @@ def test_a_commit_that_waits_for_a_standby_is_not_undone(database18: Database) -
                 assert time.monotonic() < deadline
                 batch = source.poll(0.05)
                 records += batch.records if batch is not None else []
+            with pytest.raises(SourceConnectionError, match="do not see yet"):
+                source.read_row(records[-1], records[-1].table.columns, event_key=False)
             source.signal(Signal("s", control.EXECUTE_SNAPSHOT, {"data-collections": ["public.t"]}, "file"))
             for _ in range(20):
                 batch = source.poll(0.05)
@@ -657,6 +664,9 @@ def test_a_commit_that_waits_for_a_standby_is_not_undone(database18: Database) -
             for each in threads:
                 each.join(20)
         try:
+            again = source.read_row(records[-1], records[-1].table.columns, event_key=False)
+            assert again is not None
+            assert again.raw(1) == str(updates).encode()
             rows = {(cells(each) or {})["id"]: (cells(each) or {})["v"] for each in finished(source, "s")}
         finally:
             source.stop()

@@ -261,6 +261,11 @@ def test_minimal_images_become_whole(binlog_database: BinlogDatabase) -> None:
         assert helper is not None
         mysql_connection.interrupt(helper)
         assert rows(chain(reading.source, error_handling_mode="fail"), records)[1] == whole, "on a new connection"
+        binlog_database.execute("ALTER TABLE `T ``%s` MODIFY `d %s` varchar(9)")
+        binlog_database.execute("UPDATE `T ``%s` SET `d %s` = 'many'")
+        assert rows(chain(reading.source), records)[1]["tx"] == PLACEHOLDER, "decimals are not made of texts"
+        with pytest.raises(SourceRefusedError, match="does not fit the type"):
+            rows(chain(reading.source, error_handling_mode="fail"), records)
 
 
 KEYS: Mapping[str, str] = {

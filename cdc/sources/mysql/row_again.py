@@ -15,8 +15,9 @@ from typing import Any, Final
 import pymysql
 
 from cdc.core.errors import DecodeError, SourceConnectionError, SourceRefusedError
+from cdc.core.record import Record
 from cdc.core.row import BINARY, Row
-from cdc.core.table import Column, TableSchema
+from cdc.core.table import Column
 from cdc.sources.mysql.ddl.structure import ColumnDef, TableStructure
 from cdc.sources.shared.row_key import KeyValue, key_values, several
 
@@ -31,6 +32,7 @@ from .quoting import quoted, quoted_table
 from .tables import TableBuilder
 from .textrow import text_row
 from .types import resolve
+from .visible import NotVisibleError, Visible
 
 
 class RowAgain:
@@ -40,13 +42,14 @@ class RowAgain:
         self._lookup = lookup
         self._builder = builder
         self._types = _KeyTypes(config.flavor)
+        self._visible = Visible(lookup)
         self._conn: Connection | None = None
         self._used_at = 0.0
         self._ended = False
 
-    def read(self, table: TableSchema, columns: Sequence[Column], row: Row, old: Row | None, *,
-             event_key: bool) -> Row | None:
+    def read(self, record: Record, columns: Sequence[Column], *, event_key: bool) -> Row | None:
         """As `ReadsRows.read_row`."""
+        table = record.table
         version = self._builder.version_of(table)
         if version is None:
             raise SourceRefusedError("The table's structure is not known any more.", table=str(table.id))
@@ -54,20 +57,20 @@ class RowAgain:
         places = {column.name: index for index, column in enumerate(structure.columns)}
         names = [column.name for column in table.key] if event_key else structure.key
         conditions = [self._condition(structure.columns[each.place], each, old_temporal)
-                      for each in key_values(names, places, row, old)]
+                      for each in key_values(names, places, record, event_key=event_key)]
         text = self._select(structure, columns, conditions)
         was_open = self._conn is not None
         try:
-            found = self._ask(text)
+            found = self._ask(text, record)
         except SourceConnectionError as exc:
             self.close()
-            if not was_open or is_locked(exc):
+            if not was_open or is_locked(exc) or isinstance(exc, NotVisibleError):
                 raise
-            found = self._ask(text)  # the connection was lost while it was idle
+            found = self._ask(text, record)  # the connection was lost while it was idle
         if len(found) > 1:
             raise several(names)
         indexes = tuple(column.index for column in columns)
-        return text_row(found[0], indexes, 1 + max(indexes)) if found else None
+        return _checked(text_row(found[0], indexes, 1 + max(indexes)), columns) if found else None
 
     def _select(self, structure: TableStructure, columns: Sequence[Column], conditions: Sequence[str]) -> str:
         selects = self._builder.selects(structure)
@@ -79,9 +82,10 @@ class RowAgain:
             return f"{quoted(column.name)} IS NULL"
         return f"{quoted(column.name)} = {literal(column, value, self._types, old_temporal)}"
 
-    def _ask(self, text: str) -> list[bytes]:
-        """The packets of the rows. Raises SourceError."""
+    def _ask(self, text: str, record: Record) -> list[bytes]:
+        """The packets of the rows, once *record* is visible. Raises SourceError."""
         conn = self._connection()
+        self._visible.wait(conn, record, lambda: self._ended)
         try:
             found = list(connection.packets(conn, text))
         except (pymysql.MySQLError, OSError, EOFError) as exc:
@@ -102,6 +106,9 @@ class RowAgain:
                 connection.close(conn)
                 raise
             self._conn = conn
+            self._visible.forget()
+            if self._ended:  # it came too late for `interrupt`
+                raise SourceConnectionError("The connector was stopped.")
         return self._conn
 
     def interrupt(self) -> None:
@@ -115,6 +122,19 @@ class RowAgain:
         if self._conn is not None:
             connection.close(self._conn)
             self._conn = None
+
+
+def _checked(row: Row, columns: Sequence[Column]) -> Row:
+    """*row*. Raises SourceRefusedError if a value is none of its column's type, which ALTER TABLE may have changed."""
+    for column in columns:
+        data = row.raw(column.index)
+        if data is not None and column.codec is not None:
+            try:
+                column.codec.value(data, 0, len(data))
+            except (DecodeError, ValueError):
+                raise SourceRefusedError("The value does not fit the type that the column has in the log.",
+                                         column=column.name) from None
+    return row
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,15 +218,21 @@ def log_position(conn: Connection) -> MySqlPosition:
     return MySqlPosition(str(row[0]), int(row[1]), gtids or None)
 
 
-def snapshot_position(conn: Connection) -> MySqlPosition:
-    """MariaDB's status variables tell the position of the snapshot that this session opened. MariaDB docs, "START
+def snapshot_place(conn: Connection) -> tuple[str, int]:
+    """MariaDB's status variables tell where in the log the snapshot is that this session opened. MariaDB docs, "START
     TRANSACTION WITH CONSISTENT SNAPSHOT"."""
     found = {str(name).lower(): value for name, value in query(conn, "SHOW STATUS LIKE 'binlog_snapshot_%'")}
     file, pos = found.get("binlog_snapshot_file"), found.get("binlog_snapshot_position")
     if not file or not pos:
         raise SourceRefusedError("The binary log is switched off.", hint="Start the server with log_bin.")
-    (gtids,), = query(conn, "SELECT BINLOG_GTID_POS(%s, %s)", file, int(pos))
-    return MySqlPosition(str(file), int(pos), None if gtids is None else str(gtids))
+    return str(file), int(pos)
+
+
+def snapshot_position(conn: Connection) -> MySqlPosition:
+    """The position of the snapshot that this session opened."""
+    file, pos = snapshot_place(conn)
+    (gtids,), = query(conn, "SELECT BINLOG_GTID_POS(%s, %s)", file, pos)
+    return MySqlPosition(file, pos, None if gtids is None else str(gtids))
 
 
 def as_last(message: Message) -> Message:

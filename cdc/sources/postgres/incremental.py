@@ -46,12 +46,11 @@ from .errors import map_error
 from .lookup import Lookup
 from .options import PostgresConfig
 from .publication import published_parts
-from .source_block import LSN, SEQUENCE, SourceBlock
+from .source_block import LSN, SEQUENCE, XID, SourceBlock
 from .tables import TableBuilder
 
 log = get_logger(__name__)
 
-_TXID: Final = 11
 _CLOSE_S: Final = 5.0
 _CHANGED: Final = frozenset({"42703", "42P01", "3F000"})
 """SQLSTATEs of an undefined column, table and schema."""
@@ -196,7 +195,7 @@ class PostgresChunks:
         return shows.joined
 
     def by(self, record: Record) -> int | None:
-        found: int | None = record.source.values[_TXID]
+        found: int | None = record.source.values[XID]
         return found
 
     def sees(self, chunk: Chunk, by: int | None) -> bool:

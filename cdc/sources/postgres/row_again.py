@@ -6,6 +6,7 @@ Values go to the server as the log gave them, as parameters whose types the serv
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -15,14 +16,17 @@ from psycopg.adapt import Buffer, Dumper
 from psycopg.pq import Format
 
 from cdc.core.errors import SourceConnectionError, SourceRefusedError
+from cdc.core.record import Record
 from cdc.core.row import BINARY, NULL, TEXT, Row
-from cdc.core.table import Column, TableSchema
+from cdc.core.table import Column
 from cdc.log import get_logger
 from cdc.sources.shared.row_key import KeyValue, key_values, several
 
+from . import chunk_marks
 from .connection import Connection, connect, execute, query, send_unchecked
 from .errors import map_error
 from .options import PostgresConfig
+from .source_block import XID
 from .tables import TableBuilder, Version
 
 log = get_logger(__name__)
@@ -30,6 +34,9 @@ log = get_logger(__name__)
 _WAIT: Final = "SET lock_timeout = '5s'"
 """For a table that another session has locked. The events of other tables wait meanwhile."""
 _CANCEL_S: Final = 2.0
+_VISIBLE_S: Final = 5.0
+"""So long a transaction that the log has may take until others see it."""
+_PAUSE_S: Final = 0.002
 
 
 class RowAgain:
@@ -40,27 +47,31 @@ class RowAgain:
         self._builder = builder
         self._conn: Connection | None = None
         self._places: dict[int, sql.Composed] = {}
+        self._seen: chunk_marks.Seen | None = None
         self._ended = False
 
-    def read(self, table: TableSchema, columns: Sequence[Column], row: Row, old: Row | None, *,
-             event_key: bool) -> Row | None:
+    def read(self, record: Record, columns: Sequence[Column], *, event_key: bool) -> Row | None:
         """As `ReadsRows.read_row`."""
+        table = record.table
         version = self._builder.version_of(table)
         if version is None:
             raise SourceRefusedError("The table's structure is not known any more.", table=str(table.id))
         names = [column.name for column in table.key] if event_key else version.merged.key
         places = {column.name: index for index, column in enumerate(version.merged.columns)}
-        key = key_values(names, places, row, old)
+        key = key_values(names, places, record, event_key=event_key)
+        xid = record.source.merged(record.source_values)[XID]
         was_open = self._conn is not None
         try:
-            return self._read(version, columns, key)
+            return self._read(version, columns, key, xid)
         except SourceConnectionError:
             if not was_open or self._conn is None or not (self._conn.closed or self._conn.broken):
                 raise
-            return self._read(version, columns, key)  # the connection was lost while it was idle
+            return self._read(version, columns, key, xid)  # the connection was lost while it was idle
 
-    def _read(self, version: Version, columns: Sequence[Column], key: Sequence[KeyValue]) -> Row | None:
+    def _read(self, version: Version, columns: Sequence[Column], key: Sequence[KeyValue],
+              xid: int | None) -> Row | None:
         conn = self._connection()
+        self._wait_until_visible(conn, xid)
         oid = version.relation.oid
         known = self._places.get(oid)
         found = None if known is None else self._select(conn, known, columns, key, by_old_name=True)
@@ -68,6 +79,18 @@ class RowAgain:
             place = self._place(conn, oid)
             found = None if place is None else self._select(conn, place, columns, key)
         return _row(found, version, columns) if found is not None else None
+
+    def _wait_until_visible(self, conn: Connection, xid: int | None) -> None:
+        """Until others see transaction *xid*: before, its rows are as they were (`chunk_marks`)."""
+        until = time.monotonic() + _VISIBLE_S
+        while xid is not None and (self._seen is None or not self._seen.sees(xid)):
+            self._seen = chunk_marks.look(conn)
+            if self._seen.sees(xid):
+                break
+            if self._ended or time.monotonic() > until:
+                raise SourceConnectionError("The log has a transaction that others do not see yet.", hint=(
+                    "Do all synchronous standbys answer? See pg_stat_replication and synchronous_standby_names."))
+            time.sleep(_PAUSE_S)
 
     def _select(self, conn: Connection, place: sql.Composed, columns: Sequence[Column], key: Sequence[KeyValue], *,
                 by_old_name: bool = False) -> Any:
@@ -117,8 +140,10 @@ class RowAgain:
             except BaseException:
                 conn.close()
                 raise
-            self._conn = conn
+            self._conn, self._seen = conn, None
             self._places.clear()
+            if self._ended:  # it came too late for `interrupt`
+                raise SourceConnectionError("The connector was stopped.")
         return self._conn
 
     def interrupt(self) -> None:

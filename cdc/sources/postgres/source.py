@@ -17,7 +17,7 @@ from psycopg.errors import Diagnostic
 
 from cdc.core.errors import SourceConnectionError, SourceError
 from cdc.core.position import Offset, Position
-from cdc.core.record import Batch, Message
+from cdc.core.record import Batch, Message, Record
 from cdc.core.row import Row
 from cdc.core.table import Column, TableId, TableSchema
 from cdc.debezium.emit import Emitter
@@ -132,9 +132,8 @@ class PostgresSource(LogSource[PostgresPosition]):
     def reads(self, table: TableSchema) -> bool:
         return not self._filters.is_signal_table(table.id)
 
-    def read_row(self, table: TableSchema, columns: Sequence[Column], row: Row, old: Row | None, *,
-                 event_key: bool) -> Row | None:
-        return self._again.read(table, columns, row, old, event_key=event_key)
+    def read_row(self, record: Record, columns: Sequence[Column], *, event_key: bool) -> Row | None:
+        return self._again.read(record, columns, event_key=event_key)
 
     def confirm(self, position: Position) -> None:
         assert isinstance(position, PostgresPosition)

@@ -21,8 +21,9 @@ CONNECTOR = "postgresql"
 
 SEQUENCE, LSN = 6, 12
 """Fields of the source block that each record fills itself."""
+XID = 11
 
-NATIVE_FIELDS = {3: "ts_ms", SEQUENCE: "pg_sequence", 7: "ts_us", 8: "ts_ns", 11: "xid", LSN: "lsn"}
+NATIVE_FIELDS = {3: "ts_ms", SEQUENCE: "pg_sequence", 7: "ts_us", 8: "ts_ns", XID: "xid", LSN: "lsn"}
 """By index: the fields that differ between transactions or records, by the names of `cdc.native.records.FIELDS`."""
 
 MARK_PREFIX = "cdc.snapshot"

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from cdc.core.errors import SourceRefusedError
-from cdc.core.row import NULL, UNCHANGED, Row
+from cdc.core.record import Record
+from cdc.core.row import NULL, UNCHANGED
 
 
 class KeyValue(NamedTuple):
@@ -19,13 +20,17 @@ class KeyValue(NamedTuple):
     data: bytes | None
 
 
-def key_values(names: Sequence[str], places: Mapping[str, int], row: Row, old: Row | None) -> list[KeyValue]:
-    """The values of the columns *names* in *row*; those that it leaves out are in *old*. *places*: where each column is
-    in a row. Raises SourceRefusedError."""
+def key_values(names: Sequence[str], places: Mapping[str, int], record: Record, *, event_key: bool) -> list[KeyValue]:
+    """The values of the columns *names* in *record*: in the row of its message key with *event_key*, else in its new
+    image, and in the old one where that leaves them out. *places*: where each column is in a row. Raises
+    SourceRefusedError."""
     if not names:
         raise SourceRefusedError(
             "The table has no key of its own to find the row by.",
             hint="Name columns in message.key.columns, and set reselect.use.event.key=true.")
+    row = record.key_row if event_key else record.after
+    old = record.other if record.before is None else record.before
+    assert row is not None, "an insert or an update with a key"
     found = []
     for name in names:
         index = places[name]

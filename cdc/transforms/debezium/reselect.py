@@ -97,22 +97,19 @@ class ReselectColumnsPostProcessor:
         record = view.record
         if not isinstance(record, Record) or record.op not in (CREATE, UPDATE):
             return
-        row, old = record.after, record.other if record.before is None else record.before
+        row = record.after
         if row is None or record.key_row is None or self._source is None:
             return
         columns = [column for column in self._columns_of(record.table) if self._is_missing(record, column)]
         if not columns:
             return
-        table = record.table
-        event_key = self._settings.reselect_use_event_key
         try:
             self._check_pause()
-            found = self._source.read_row(table, columns, record.key_row if event_key else row, old,
-                                          event_key=event_key)
+            found = self._source.read_row(record, columns, event_key=self._settings.reselect_use_event_key)
             if found is None:
                 raise SourceRefusedError("There is no such row any more.")
         except SourceError as exc:
-            self._failed(table, exc)
+            self._failed(record.table, exc)
             return
         view.set_after(patched(row, found, [column.index for column in columns]))
 

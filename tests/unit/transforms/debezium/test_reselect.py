@@ -38,8 +38,7 @@ class Database:
     def reads(self, table: TableSchema) -> bool:
         return True
 
-    def read_row(self, table: TableSchema, columns: Sequence[Column], row: Row, old: Row | None, *,
-                 event_key: bool) -> Row | None:
+    def read_row(self, record: Record, columns: Sequence[Column], *, event_key: bool) -> Row | None:
         self.asked.append((tuple(each.name for each in columns), event_key))
         if isinstance(self.answer, Exception):
             raise self.answer
