@@ -54,15 +54,12 @@ class Service:
 @dataclass(frozen=True, slots=True)
 class Direct:
     """The worker and the connectors of files; nothing is connected. `connectors`: the configuration of each, by name,
-    with secrets in it. `target`: where the rows go, for people."""
+    with secrets in it. `target`: where the rows go, for people. `apart`: nothing of a service goes there."""
 
     settings: WorkerConfig
     connectors: Mapping[str, Mapping[str, str]] = field(repr=False)
     target: str
-
-    @property
-    def to_kafka(self) -> bool:
-        return self.settings.sink_type == "kafka"
+    apart: bool
 
     @property
     def to_stdout(self) -> bool:
@@ -133,7 +130,7 @@ def read(files: Sequence[str | Path], flags: Sequence[str] = (), to: str | None 
     if not connectors:
         raise ConfigError("The files have no connector, so there is nothing to copy.",
                           hint="Name the worker's file, then each connector's.")
-    return Direct(settings, connectors, _target(settings))
+    return Direct(settings, connectors, _target(settings), to is not None or settings.sink_type == "stdout")
 
 
 def _sink_of(to: str | None) -> dict[str, str]:
@@ -155,11 +152,17 @@ def _target(settings: WorkerConfig) -> str:
         return settings.raw.get("sink.file.path", "a file")
     if settings.sink_type == "stdout":
         return "standard output"
-    return f"Kafka at {settings.client('producer').get('bootstrap.servers', '?')}"
+    if settings.sink_type == "kafka":
+        return f"Kafka at {settings.client('producer').get('bootstrap.servers', '?')}"
+    return f"the sink {settings.sink_type}"
 
 
-def _no_tables(class_name: str) -> ConfigError:
-    return ConfigError(f"A connector of {class_name} cannot be copied directly.", option="connector.class",
+class NoTablesError(ConfigError):
+    """A connector has no tables to copy."""
+
+
+def _no_tables(class_name: str) -> NoTablesError:
+    return NoTablesError(f"A connector of {class_name} cannot be copied directly.", option="connector.class",
                        hint="PostgreSQL, MySQL and MariaDB can.")
 
 
@@ -172,12 +175,17 @@ class Copy:
         self.error: BaseException | None = None
         self.stopped = False
         self.complete = False
-        """All rows are delivered."""
+        """All rows are delivered, but those that were `left_out`."""
         self._task = task
         self._store = store
         self._stop = stop
         with bound(connector=connector):
             self._thread = threading.Thread(target=carry(self._run), name=f"copy-{connector}", daemon=True)
+
+    @property
+    def left_out(self) -> int:
+        """How many records failed and were not sent, as errors.tolerance=all says."""
+        return self._task.metrics.records_left_out
 
     def start(self) -> None:
         collect_seldom()

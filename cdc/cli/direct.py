@@ -38,7 +38,7 @@ _END_S: Final = 30.0
 @click.option("--threads", type=click.IntRange(1, 64), metavar="N",
               help="Read on so many connections (snapshot.max.threads).")
 @click.option("--beside-service", "beside", is_flag=True,
-              help="Send to Kafka even if a service runs this connector.")
+              help="Send to the configured sink even if a service runs this connector.")
 @click.option("--dry-run", is_flag=True, help="Show the tables and their estimated rows, and read none.")
 @click.option("--json", "as_json", is_flag=True, help="Print the progress as JSON lines.")
 def direct(files: tuple[str, ...], flags: tuple[str, ...], names: Sequence[str], where: str | None,
@@ -51,9 +51,10 @@ def direct(files: tuple[str, ...], flags: tuple[str, ...], names: Sequence[str],
     slot, publication and a service that runs stay as they are. Like the first copy of a service, it holds a read lock
     for a moment on MySQL (snapshot.locking.mode), and none on PostgreSQL and MariaDB.
 
-    Into Kafka, rows have no defined order relative to the changes that a service sends at the same time: an older row
-    can come after a newer change. So it refuses if it sees that the connector runs; ask that service instead (`cdc
-    snapshot --table`), which keeps the order. A service that is stopped meanwhile, and goes on later, is no problem.
+    In Kafka, or another configured sink, rows have no defined order relative to the changes that a service sends at the
+    same time: an older row can come after a newer change. So it refuses if it sees that the connector runs; ask that
+    service instead (`cdc snapshot --table`), which keeps the order. A service that is stopped meanwhile, and goes on
+    later, is no problem.
 
     Ctrl-C ends the copy, which begins again the next time; tables that were delivered whole are named. Exit codes: 0
     all rows are delivered, 1 they are not, 2 wrong usage or configuration, 4 no such table, 5 the connector runs, or
@@ -78,7 +79,7 @@ def direct(files: tuple[str, ...], flags: tuple[str, ...], names: Sequence[str],
             click.echo(printable(f"{asked} is {found} of connector {name}."), err=True)
     if dry_run:
         return _show(made, name, tables, estimates, where, as_json)
-    if made.to_kafka:
+    if not made.apart:
         _check_service(made, name, list(matched), beside)
     copy = made.copy(name, dict.fromkeys(tables, where), threads)
     return _follow(copy, made, as_json)
@@ -87,12 +88,20 @@ def direct(files: tuple[str, ...], flags: tuple[str, ...], names: Sequence[str],
 def _chosen(made: Direct, names: Sequence[str], connector: str | None,
             ) -> tuple[str, Sequence[TableId], Mapping[TableId, int], Mapping[str, str]]:
     """The connector, its tables to copy, the server's estimates of their rows, and which name meant which table."""
+    from cdc.core.errors import StateError
+    from cdc.direct import NoTablesError
+
     from .worker.table_names import Tables, choose, only
 
     asked: dict[str, Any] = {}
 
     def look(name: str) -> Tables:
-        asked[name] = made.tables(name)
+        try:
+            asked[name] = made.tables(name)
+        except NoTablesError as exc:
+            if connector is not None or len(made.connectors) == 1:
+                raise
+            raise StateError(exc.message, status=404) from exc  # the table is another connector's
         return Tables(name, [str(id) for id in asked[name].captured], [str(id) for id in asked[name].others])
 
     if not names:
@@ -166,7 +175,11 @@ def _follow(copy: Copy, made: Direct, as_json: bool) -> int:
         finally:
             screen.close()
     if copy.complete:
-        return screen.end(found) if found is not None else OK
+        code = screen.end(found) if found is not None else OK
+        if copy.left_out:
+            screen.say(f"But {copy.left_out:,} records were left out, because a transform or a converter failed "
+                       "(errors.tolerance=all). With errors.log.enable=true each is logged.")
+        return FAILED if copy.left_out else code
     _tell_incomplete(screen, found, made)
     if copy.error is not None:
         raise copy.error
@@ -195,7 +208,7 @@ def _tell_incomplete(screen: Screen, found: Snapshot | None, made: Direct) -> No
                      f"{sum(each['rows'] for each in begun):,} rows at most.")
     if not done and not begun:
         parts.append("No row was sent.")
-    elif not made.to_kafka and not made.to_stdout:
+    elif made.apart and not made.to_stdout:
         parts.append(f"{made.target} holds no more than that.")
     screen.say(f"{' '.join(parts)} A new run reads from the start.")
 

@@ -223,9 +223,38 @@ def test_rows_are_not_sent_to_kafka_beside_a_service(shell: Shell, monkeypatch: 
     assert built
 
 
-def test_classes_without_tables_are_refused(shell: Shell) -> None:
+def test_another_sink_that_a_service_writes_to_is_no_place_for_rows_either(shell: Shell) -> None:
+    """Its file would have an older row behind a newer change."""
+    once_source.reading.append("the replication slot s is in use")
+    own = ("--table", "Customers", "--set", "sink.type=file", "--set", "sink.file.path=events.jsonl")
+    found = shell(*own)
+    assert (found.code, "Connector shop runs: the replication slot s is in use." in found.said) == (5, True)
+    assert not Path("events.jsonl").exists()
+    Path("events.jsonl").write_text('{"topic":"before"}\n')
+    found = shell(*own, "--beside-service")
+    assert found.code == 0, found.err
+    assert "To events.jsonl. While a service sends changes" in found.said
+    assert topics(Path("events.jsonl").read_text()) == {"before": 1, "f.public.Customers": ROWS}
+    once_source.breaks.append("public.orders")
+    found = shell("--table", "public.orders", *own[2:], "--beside-service")
+    assert "Only in part: public.orders" in found.said
+    assert "holds no more than that" not in found.said, "it has the service's changes too"
+
+
+def test_records_that_were_left_out_are_told_and_are_no_success(shell: Shell) -> None:
+    found = shell("--table", "sales.orders", "--to", "rows.jsonl", "--set", "errors.tolerance=all",
+                  "--set", "transforms=k", "--set", "transforms.k.type=org.apache.kafka.connect.transforms.ValueToKey",
+                  "--set", "transforms.k.fields=id")
+    assert (found.code, f"But {ROWS:,} records were left out" in found.said) == (1, True), found.err
+    assert Path("rows.jsonl").read_text() == ""
+
+
+def test_classes_without_tables_are_refused(shell: Shell, tmp_path: Path) -> None:
     found = shell("--set", "connector.class=FileStreamSource")
     assert (found.code, "cannot be copied directly" in found.said) == (2, True)
+    (tmp_path / "more.properties").write_text("name=more\nconnector.class=FileStreamSource\ntopic=t\nfile=in\n")
+    found = shell("more.properties", "--table", "sales.orders", "--dry-run", "--json")
+    assert json.loads(found.out)["connector"] == "shop"
 
 
 def test_one_of_several_connectors_is_named(shell: Shell, tmp_path: Path) -> None:
