@@ -26,10 +26,9 @@ def address(url: str | None, worker_file: str | None = None, *, option: str = "-
     text = url or listeners or os.environ.get(URL_VARIABLE) or os.environ.get("CDC_LISTENERS") or DEFAULT_URL
     first = text.split(",")[0].strip()
     parts = _parts(first if "://" in first else f"http://{first}")
-    if parts is None or parts.username:
-        from cdc.config.secrets import scrub
-
-        raise ConfigError(f"{scrub(text)} is no address of a worker.", option=option,
+    if parts is None or "@" in parts.netloc:
+        shown = "What was given" if "@" in text or "?" in text else text  # it may have a password, or a token
+        raise ConfigError(f"{shown} is no address of a worker.", option=option,
                           hint=f"Write it as {DEFAULT_URL}; who you are is read from --credentials or CDC_CLI_TOKEN.")
     host = {"0.0.0.0": "127.0.0.1", "::": "::1", None: "127.0.0.1"}.get(parts.hostname, parts.hostname)
     return _written(parts, host or "", parts.port or (443 if parts.scheme == "https" else 8083))

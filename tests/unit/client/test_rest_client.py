@@ -48,7 +48,8 @@ def test_addresses_are_read_as_listeners_are_written(given: str, found: str) -> 
 
 
 @pytest.mark.parametrize("given", ["ftp://h", "http://h:x", "http://u:geheim@h", "http://h?a=b", "http://[::",
-                                   "http://a..b:1", "http://a b:1", "http://" + "a" * 64])
+                                   "http://a..b:1", "http://a b:1", "http://" + "a" * 64, "u:geheim@h:8083",
+                                   "http://u:ge geheim@h", "http://:geheim@h", "http://h/?token=geheim"])
 def test_what_is_no_address_is_said_without_a_password(given: str) -> None:
     with pytest.raises(ConfigError) as caught:
         address(given)
