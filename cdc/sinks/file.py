@@ -83,7 +83,8 @@ class FileSink:
             from .avro_files import AvroFiles
 
             if schema_lookup is None:
-                raise ConfigError("A folder of Avro files (sink.file.format=avro) needs Avro converters.",
+                raise ConfigError("A folder of Avro files (sink.file.format=avro) needs Avro converters with "
+                                  "Confluent's Schema Registry.",
                                   option="sink.file.format", hint="Or name a file: then each event is a line of JSON.")
             self._writer: Writer = AvroFiles(self._path, schema_lookup)
         else:

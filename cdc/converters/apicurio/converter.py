@@ -132,6 +132,8 @@ class ApicurioAvroConverter(AvroConverter):
     threads."""
 
     options = AVRO_OPTIONS
+    schema_text: Any = None
+    """Who wants a schema by its id in Confluent's format finds that there is no way here."""
 
     def __init__(self, stop: Stop | None = None) -> None:
         super().__init__(stop)

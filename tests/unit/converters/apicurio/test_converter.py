@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,9 +20,10 @@ from cdc.converters.plan import ColumnFailures
 from cdc.converters.records import RecordConverter
 from cdc.converters.simple import SimpleHeaderConverter
 from cdc.core.errors import ConfigError, ConvertError, RegistryRefusedError
-from cdc.core.interfaces import WritesHeaders
+from cdc.core.interfaces import SinkSettings, WritesHeaders
 from cdc.core.record import Message, Record
 from cdc.core.schema import INT32, STRING, Schema, optional, struct
+from cdc.sinks.file import build as file_sink
 from tests.unit.converters.from_avro import avro, random_values
 from tests.unit.converters.tables import NOW_US, TOPIC, read
 from tests.unit.transforms.worlds import TABLE, chain, change, message, one_step
@@ -154,6 +156,13 @@ def test_what_stands_before_the_value(handler: str, size: int, use_id: str) -> N
 def converted(key: Any, value: Any, *records: Any) -> list[Any]:
     return RecordConverter(key, value, SimpleHeaderConverter(), ColumnFailures("fail"), [("ctx", "mysql")]).convert(
         records, NOW_US)
+
+
+def test_its_values_are_nothing_for_avro_files(tmp_path: Path) -> None:
+    """Their first bytes are no id of Confluent's, although they may look so."""
+    with pytest.raises(ConfigError, match="Confluent's Schema Registry"):
+        file_sink(SinkSettings({"sink.file.path": str(tmp_path), "sink.file.format": "avro"}, {}, {}, {},
+                               make(ApicurioAvroConverter)[0]))
 
 
 def test_ids_in_headers_follow_those_of_the_record() -> None:
