@@ -72,15 +72,25 @@ class Client:
             raise
 
     def ask(self, method: str, *path: str, body: Any = None, **query: str | list[str]) -> Any:
-        """The answer's body. *path* are its parts, unquoted.
+        """The answer's body, which is JSON or empty. *path* are its parts, unquoted.
 
-        Raises StateError for 404 and 409, ConfigError for 400, NotReadyError if nobody answers or for 503, CdcError for
-        every other refusal.
+        Raises StateError for 404 and 409, ConfigError for 400 and for what is no worker's answer, NotReadyError if
+        nobody answers or for 503, CdcError for every other refusal.
         """
         answer = self.exchange(method, *path, body=body, **query)
-        if answer.status < 300:
-            return answer.body
-        raise self._refusal(answer)
+        if answer.status >= 300:
+            raise self._refusal(answer)
+        if isinstance(answer.body, str):
+            raise ConfigError(f"{self.url} answers, but it is no worker.", hint=(
+                f"Give the address of a worker's REST interface with --url or {URL_VARIABLE}."))
+        return answer.body
+
+    def text(self, *path: str) -> str:
+        """The answer to GET, which is text; empty if it is not, or if there is nothing (404). Else as `ask`."""
+        answer = self.exchange("GET", *path)
+        if answer.status >= 300 and answer.status != 404:
+            raise self._refusal(answer)
+        return answer.body if isinstance(answer.body, str) and answer.status < 300 else ""
 
     def exchange(self, method: str, *path: str, body: Any = None, **query: str | list[str]) -> Answer:
         """The answer, also if it is a refusal. Raises NotReadyError if nobody answers, and ConfigError for certificates

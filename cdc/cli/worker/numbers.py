@@ -56,8 +56,7 @@ class Numbers:
 
 def numbers(client: Client) -> Numbers:
     """The worker's numbers; empty if it publishes none of ours, as Kafka Connect's."""
-    text = client.find("metrics")
-    return Numbers(text if isinstance(text, str) else "")
+    return Numbers(client.text("metrics"))
 
 
 def _samples(text: str) -> Iterator[Sample]:

@@ -10,7 +10,7 @@ import pytest
 from cdc.cli import asked
 from cdc.client.address import address, connect_address
 from cdc.client.credentials import OF_CONNECT, credentials
-from cdc.client.rest import Client
+from cdc.client.rest import Answer, Client
 from cdc.core.errors import CdcError, ConfigError
 from cdc.rest.access import tokens_of, users_of
 from cdc.rest.app import App
@@ -136,6 +136,20 @@ def test_a_password_is_asked_for_at_a_terminal_alone(monkeypatch: pytest.MonkeyP
     assert asked.known(given={"user": "ann"}).password == "Password of ann: 5"
     assert asked.known(given={"user": "ann", "password": ""}).password == ""
     assert asked.known().password is None
+
+
+def test_a_page_for_people_is_no_answer_of_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as that of a proxy, or of a user interface."""
+    monkeypatch.setattr(Client, "exchange", lambda *_, **__: Answer(200, "<html>"))
+    for method in ("GET", "PUT", "DELETE"):
+        with pytest.raises(ConfigError, match=r"http://h:1 answers, but it is no worker.*--url"):
+            Client("http://h:1").ask(method, "connectors")
+    assert Client("http://h:1").text("metrics") == "<html>"
+    monkeypatch.setattr(Client, "exchange", lambda *_, **__: Answer(404, {"message": "no"}))
+    assert Client("http://h:1").text("metrics") == ""
+    monkeypatch.setattr(Client, "exchange", lambda *_, **__: Answer(401, None))
+    with pytest.raises(CdcError, match="401"):
+        Client("http://h:1").text("metrics")
 
 
 def test_credentials_in_clear_on_a_network_are_warned_about(monkeypatch: pytest.MonkeyPatch,
