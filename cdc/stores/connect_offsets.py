@@ -33,6 +33,7 @@ def read_offsets(topic: str, settings: dict[str, str], timeout_s: float = 30) ->
         error, hint = exc.args[0], "It is offset.storage.topic of Kafka Connect's worker. Check its name."
         if error.code() in NO_ANSWER:
             error = (heard or [error])[0]
+        if exc.args[0].code() in (*NO_ANSWER, KafkaError._INVALID_ARG):
             hint = "Check the brokers' names, and security.protocol, sasl.* and ssl.* in the file of --command-config."
         raise OffsetStoreError(f"The offset topic {topic} cannot be read: {error.str().partition(' (after ')[0]}.",
                                hint=hint) from exc
