@@ -4,7 +4,8 @@
     ├── ConfigError                   names the option; REST 400
     ├── SourceError
     │   ├── SourceConnectionError     retriable: lost, starting, shutting down
-    │   │   └── SourceBusyError       somebody else reads our slot; `slot.max.retries`
+    │   │   ├── SourceBusyError       somebody else reads our slot; `slot.max.retries`
+    │   │   └── SourceStoppedError    our own task stops
     │   ├── SourceRefusedError        credentials, privileges, wal_level: an operator must act
     │   ├── PositionLostError         slot gone, position unknown to the server: a new snapshot is needed
     │   └── ProtocolError             bytes did not parse; never skipped
@@ -77,6 +78,10 @@ class SourceConnectionError(SourceError):
 class SourceBusyError(SourceConnectionError):
     """What only one may read, such as a replication slot, is read by another: a second connector, or a remnant of a
     crash that the server has not noticed yet."""
+
+
+class SourceStoppedError(SourceConnectionError):
+    """Our own task stops, so the server is asked nothing more. Not for something that goes on without an answer."""
 
 
 class SourceRefusedError(SourceError):

@@ -238,7 +238,8 @@ class ReadsRows(Protocol):
         others see it, which is waited for.
 
         The key is the message key with *event_key*, else the table's own. Blocks for seconds at most, unless the server
-        takes longer for a query without a lock. Raises SourceConnectionError (retriable) and SourceRefusedError.
+        takes longer for a query without a lock. Raises SourceConnectionError (retriable), SourceStoppedError once the
+        source was interrupted, and SourceRefusedError.
         """
         ...
 

@@ -343,7 +343,7 @@ class Task:
             try:
                 return work(records, time.time_ns() // 1000, failed)
             except CdcError as exc:
-                if not exc.retriable:
+                if not exc.retriable or self.stop.is_set():
                     raise
                 del failed[before:]
                 away = isinstance(exc, RegistryConnectionError)

@@ -14,7 +14,7 @@ from cdc.converters.plan import ColumnFailures
 from cdc.converters.records import RecordConverter
 from cdc.converters.simple import SimpleHeaderConverter
 from cdc.converters.views import Views
-from cdc.core.errors import SourceConnectionError, SourceRefusedError
+from cdc.core.errors import SourceConnectionError, SourceRefusedError, SourceStoppedError
 from cdc.core.record import Record
 from cdc.core.row import UNCHANGED, Row, patched
 from cdc.core.view import RecordView
@@ -201,6 +201,15 @@ def test_a_locked_table_holds_up_nothing_for_long(toasted: Toasted, monkeypatch:
     assert rows(chain(reading.source), records)[1]["b %s"] == BIG
 
 
+def test_a_task_that_stops_sends_no_event_without_its_values(toasted: Toasted) -> None:
+    _database, reading, records = toasted
+    made = chain(reading.source)
+    assert rows(made, records)[1]["b %s"] == BIG
+    reading.source.interrupt()
+    with pytest.raises(SourceStoppedError):
+        rows(made, records)
+
+
 def test_a_lost_connection_is_replaced(toasted: Toasted) -> None:
     database, reading, records = toasted
     made = chain(reading.source)
@@ -266,6 +275,9 @@ def test_minimal_images_become_whole(binlog_database: BinlogDatabase) -> None:
         assert rows(chain(reading.source), records)[1]["tx"] == PLACEHOLDER, "decimals are not made of texts"
         with pytest.raises(SourceRefusedError, match="does not fit the type"):
             rows(chain(reading.source, error_handling_mode="fail"), records)
+        reading.source.interrupt()
+        with pytest.raises(SourceStoppedError):
+            rows(chain(reading.source), records)
 
 
 KEYS: Mapping[str, str] = {

@@ -14,7 +14,14 @@ from typing import Any, Final
 
 import pymysql
 
-from cdc.core.errors import DecodeError, SourceConnectionError, SourceRefusedError
+from cdc.core.errors import (
+    DecodeError,
+    NoValue,
+    SourceConnectionError,
+    SourceError,
+    SourceRefusedError,
+    SourceStoppedError,
+)
 from cdc.core.record import Record
 from cdc.core.row import BINARY, Row
 from cdc.core.table import Column
@@ -34,6 +41,8 @@ from .textrow import text_row
 from .types import resolve
 from .visible import NotVisibleError, Visible
 
+_STOPPED: Final = "The connector was stopped."
+
 
 class RowAgain:
     """Only for the task's thread, except `interrupt`."""
@@ -49,6 +58,14 @@ class RowAgain:
 
     def read(self, record: Record, columns: Sequence[Column], *, event_key: bool) -> Row | None:
         """As `ReadsRows.read_row`."""
+        try:
+            return self._found(record, columns, event_key=event_key)
+        except SourceError as exc:
+            if self._ended:
+                raise SourceStoppedError(_STOPPED) from exc
+            raise
+
+    def _found(self, record: Record, columns: Sequence[Column], *, event_key: bool) -> Row | None:
         table = record.table
         version = self._builder.version_of(table)
         if version is None:
@@ -95,7 +112,7 @@ class RowAgain:
 
     def _connection(self) -> Connection:
         if self._ended:
-            raise SourceConnectionError("The connector was stopped.")
+            raise SourceStoppedError(_STOPPED)
         if self._conn is not None and time.monotonic() - self._used_at > IDLE_S:
             self.close()
         if self._conn is None or not self._conn.open:
@@ -105,10 +122,10 @@ class RowAgain:
             except BaseException:
                 connection.close(conn)
                 raise
-            self._conn = conn
+            self._conn, self._used_at = conn, time.monotonic()
             self._visible.forget()
             if self._ended:  # it came too late for `interrupt`
-                raise SourceConnectionError("The connector was stopped.")
+                raise SourceStoppedError(_STOPPED)
         return self._conn
 
     def interrupt(self) -> None:
@@ -131,6 +148,8 @@ def _checked(row: Row, columns: Sequence[Column]) -> Row:
         if data is not None and column.codec is not None:
             try:
                 column.codec.value(data, 0, len(data))
+            except NoValue:
+                pass
             except (DecodeError, ValueError):
                 raise SourceRefusedError("The value does not fit the type that the column has in the log.",
                                          column=column.name) from None

@@ -15,7 +15,7 @@ from psycopg import sql
 from psycopg.adapt import Buffer, Dumper
 from psycopg.pq import Format
 
-from cdc.core.errors import SourceConnectionError, SourceRefusedError
+from cdc.core.errors import SourceConnectionError, SourceError, SourceRefusedError, SourceStoppedError
 from cdc.core.record import Record
 from cdc.core.row import BINARY, NULL, TEXT, Row
 from cdc.core.table import Column
@@ -37,6 +37,7 @@ _CANCEL_S: Final = 2.0
 _VISIBLE_S: Final = 5.0
 """So long a transaction that the log has may take until others see it."""
 _PAUSE_S: Final = 0.002
+_STOPPED: Final = "The connector was stopped."
 
 
 class RowAgain:
@@ -52,6 +53,14 @@ class RowAgain:
 
     def read(self, record: Record, columns: Sequence[Column], *, event_key: bool) -> Row | None:
         """As `ReadsRows.read_row`."""
+        try:
+            return self._found(record, columns, event_key=event_key)
+        except SourceError as exc:
+            if self._ended:
+                raise SourceStoppedError(_STOPPED) from exc
+            raise
+
+    def _found(self, record: Record, columns: Sequence[Column], *, event_key: bool) -> Row | None:
         table = record.table
         version = self._builder.version_of(table)
         if version is None:
@@ -129,7 +138,7 @@ class RowAgain:
 
     def _connection(self) -> Connection:
         if self._ended:
-            raise SourceConnectionError("The connector was stopped.")
+            raise SourceStoppedError(_STOPPED)
         if self._conn is None or self._conn.closed or self._conn.broken:
             self._conn, conn = None, connect(self._config)
             try:
@@ -143,7 +152,7 @@ class RowAgain:
             self._conn, self._seen = conn, None
             self._places.clear()
             if self._ended:  # it came too late for `interrupt`
-                raise SourceConnectionError("The connector was stopped.")
+                raise SourceStoppedError(_STOPPED)
         return self._conn
 
     def interrupt(self) -> None:

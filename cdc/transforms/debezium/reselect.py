@@ -12,7 +12,13 @@ from typing import Final
 from cdc.config.options import option, settings
 from cdc.config.regex import JavaRegex, compile_list
 from cdc.config.table import OptionTable
-from cdc.core.errors import ConfigError, SourceConnectionError, SourceError, SourceRefusedError
+from cdc.core.errors import (
+    ConfigError,
+    SourceConnectionError,
+    SourceError,
+    SourceRefusedError,
+    SourceStoppedError,
+)
 from cdc.core.interfaces import ReadsRows
 from cdc.core.outcome import Outcome
 from cdc.core.record import CREATE, UPDATE, Record
@@ -93,7 +99,7 @@ class ReselectColumnsPostProcessor:
         return known if known.op not in (CREATE, UPDATE) or not self._columns_of(known.table) else None
 
     def apply(self, view: RecordView) -> None:
-        """Raises SourceConnectionError and SourceRefusedError, with `fail`."""
+        """Raises SourceStoppedError, and with `fail` SourceConnectionError and SourceRefusedError."""
         record = view.record
         if not isinstance(record, Record) or record.op not in (CREATE, UPDATE):
             return
@@ -108,6 +114,8 @@ class ReselectColumnsPostProcessor:
             found = self._source.read_row(record, columns, event_key=self._settings.reselect_use_event_key)
             if found is None:
                 raise SourceRefusedError("There is no such row any more.")
+        except SourceStoppedError:
+            raise  # the event comes again after the next start, so it need not do without
         except SourceError as exc:
             self._failed(record.table, exc)
             return

@@ -10,8 +10,8 @@ from cdc.core import errors
 from cdc.core.errors import CdcError, ConfigError, PositionLostError, ProtocolError, SourceConnectionError, StateError
 
 ALL = [each for _, each in inspect.getmembers(errors, inspect.isclass) if issubclass(each, CdcError)]
-RETRIABLE = {"SourceConnectionError", "SourceBusyError", "OffsetsHeldError", "RegistryConnectionError",
-             "SinkConnectionError", "SinkFencedError"}
+RETRIABLE = {"SourceConnectionError", "SourceBusyError", "SourceStoppedError", "OffsetsHeldError",
+             "RegistryConnectionError", "SinkConnectionError", "SinkFencedError"}
 
 
 @pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)

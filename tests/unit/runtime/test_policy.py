@@ -25,6 +25,7 @@ TABLE = """
     SourceError              fail     source
     SourceConnectionError    restart  source
     SourceBusyError          restart  source
+    SourceStoppedError       restart  source
     SourceRefusedError       fail     source
     PositionLostError        fail     source
     ProtocolError            fail     source

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from cdc.converters.plan import ColumnFailures
 from cdc.converters.views import Views
-from cdc.core.errors import ConfigError, SourceConnectionError, SourceRefusedError
+from cdc.core.errors import ConfigError, SourceConnectionError, SourceRefusedError, SourceStoppedError
 from cdc.core.record import Record
 from cdc.core.row import NULL, TEXT, Row, row_of
 from cdc.core.table import Column, TableSchema
@@ -134,6 +134,11 @@ def test_fail_stops_or_waits_for_the_server() -> None:
                          (SourceConnectionError("Away."), SourceConnectionError)):
         with pytest.raises(kind, match="Columns of a row cannot be read again"):
             after(chain(Database(answer), error_handling_mode="fail"), update())
+
+
+def test_an_event_does_not_go_out_without_its_values_because_the_task_stops() -> None:
+    with pytest.raises(SourceStoppedError):
+        after(chain(Database(SourceStoppedError("Stopped."))), update())
 
 
 def test_the_key_of_the_record_and_its_headers_stay() -> None:
