@@ -139,6 +139,8 @@ def _sink_of(to: str | None) -> dict[str, str]:
         return {"sink.kafka.fencing": "off"}
     if to == STANDARD_OUTPUT:
         return {"sink.type": "stdout"}
+    if not to.strip():
+        raise ConfigError("--to names nothing.", hint="Name a new file, a folder, or - for standard output.")
     path = Path(to)
     folder = path.is_dir() or to.endswith("/")
     if (any(path.glob("*.avro")) if folder else path.is_file() and path.stat().st_size > 0):

@@ -153,6 +153,7 @@ def test_a_file_with_something_is_left_as_it_is(shell: Shell, tmp_path: Path) ->
     for place in ("full.jsonl", "folder"):
         found = shell("--table", "empty", "--to", place)
         assert (found.code, f"{place} has something already" in found.said) == (5, True)
+    assert shell("--table", "empty", "--to", "").code == 2, "it is not the present folder"
     found = shell("--table", "empty", "--to", "new/")
     assert (found.code, "needs Avro converters" in found.said) == (2, True)
     assert Path("full.jsonl").read_text() == "{}\n"
