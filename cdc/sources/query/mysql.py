@@ -130,10 +130,10 @@ class Database:
         self.close()
 
     def _cursor(self, kind: Any) -> Any:
-        if self._cancelled:
-            raise SourceConnectionError("The connector was stopped.")
-        if self._conn is None:
+        if self._conn is None and not self._cancelled:
             self.connect()
+        if self._cancelled:  # perhaps before there was a connection to cancel
+            raise SourceConnectionError("The connector was stopped.")
         return self._conn.cursor(kind)
 
     def _rows(self, sql: str) -> Sequence[Sequence[Any]]:
