@@ -34,6 +34,7 @@ from cdc.core.interfaces import (
     Delegates,
     NativeSource,
     OffsetStore,
+    ReadsRows,
     Sink,
     SinkSettings,
     StoreSettings,
@@ -51,6 +52,7 @@ from cdc.runtime.notifications import Notifications
 from cdc.runtime.options import ConnectorConfig, ConverterConfig, WorkerConfig, parse_connector
 from cdc.runtime.overrides import Overrides
 from cdc.runtime.policy import BusyRetries
+from cdc.runtime.row_reads import RowReads
 from cdc.runtime.runner import Connector
 from cdc.runtime.shared_store import SharedStore
 from cdc.runtime.signal_file import FileSignals
@@ -328,7 +330,7 @@ def build(plugin: plugins.Plugin, config: Any, framework: ConnectorConfig, given
     records = RecordConverter(key, value, header, failures, headers, tolerant=tolerance.tolerant)
     chain = transforms(given, Views(failures, headers), tolerance.tolerant)
     if chain is not None:
-        chain.read_from(source)
+        chain.read_from(RowReads(source, metrics) if isinstance(source, ReadsRows) else source)
     if (chain is None or chain.may_know()) and records.encodes() and isinstance(source, NativeSource):
         source.prefer_native()
     return TaskParts(source, chain, records, sink(settings, framework, value, config.topic_prefix), tolerance)

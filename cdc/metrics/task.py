@@ -66,7 +66,8 @@ class TaskMetrics:
         self.dead_letters = 0
         """How many of them went to the dead letter topic."""
         self.turns = 0
-        """How often the task's loop has turned. A task that neither turns nor waits for its start hangs."""
+        """How often the task's loop has turned, or a row was read again. A task that does neither, and does not wait
+        for its start, hangs."""
         self.records_polled = 0
         self.latency = Histogram()
         """From the commit in the database until the sink has the change. Snapshots do not count."""
