@@ -80,7 +80,7 @@ def direct(files: tuple[str, ...], flags: tuple[str, ...], names: Sequence[str],
     if dry_run:
         return _show(made, name, tables, estimates, where, as_json)
     if not made.apart:
-        _check_service(made, name, list(matched), beside)
+        _check_service(made, name, list(matched), where, beside)
     copy = made.copy(name, dict.fromkeys(tables, where), threads)
     return _follow(copy, made, as_json)
 
@@ -130,13 +130,16 @@ def _show(made: Direct, name: str, tables: Sequence[TableId], estimates: Mapping
     return OK
 
 
-def _check_service(made: Direct, name: str, names: Sequence[str], beside: bool) -> None:
+def _check_service(made: Direct, name: str, names: Sequence[str], where: str | None, beside: bool) -> None:
     """Warn of a service beside the copy. Raises StateError if one certainly runs, unless *beside*."""
+    from shlex import quote
+
     from cdc.core.errors import StateError
 
     service = made.service(name)
     if service.runs and not beside:
-        tables = " ".join(f"--table {each}" for each in names) or "--table TABLE"
+        wanted = [("--table", each) for each in names] + ([("--where", where)] if where else [])
+        tables = " ".join(f"{option} {quote(text)}" for option, text in wanted) or "--table TABLE"
         raise StateError(
             f"Connector {name} runs: {service.runs}. Rows of this copy would come between its changes in no defined "
             "order, and an older row could be the last one of its key.",

@@ -197,6 +197,8 @@ def test_rows_are_not_sent_to_kafka_beside_a_service(shell: Shell, monkeypatch: 
     assert found.code == 5
     assert "Connector shop runs: the replication slot s is in use." in found.said
     assert "Ask the service, which keeps the order: cdc snapshot --table public.Customers." in found.said
+    found = shell(*kafka, "--where", "id > 5")
+    assert "cdc snapshot --table public.Customers --where 'id > 5'. Or stop it" in found.said, "no more rows than these"
     once_source.reading.clear()
 
     store = FileOffsetStore("offsets")
