@@ -196,7 +196,8 @@ def _each_running(client: Client, connector: str | None, dry_run: bool, type: st
         click.echo(f"{printable(name)}: {'would be ' if dry_run else ''}{done}")
     if not acted:
         raise StateError(f"No incremental snapshot is {' or '.join(states)}.", status=404,
-                         hint="`cdc snapshot status` shows all.")
+                         hint="`cdc snapshot status` shows all. A blocking one cannot be paused or cancelled; "
+                              "`cdc docs signals` says how to be rid of it.")
     return OK
 
 
@@ -207,7 +208,8 @@ def _wait(client: Client, name: str, ids: Sequence[str], holds: Callable[[str], 
     while any(each["id"] in ids and not holds(each["state"]) for each in snapshots(client, name)):
         if time.monotonic() > until:
             raise NotReadyError(f"Connector {name} has not acted on the signal within {_ACT_S:g} s.",
-                                hint="It acts when it reads on: is it paused, or does it wait for a server?")
+                                hint="It acts when it reads on: is it paused, or does it wait for a server or for a "
+                                     "blocking snapshot?")
         time.sleep(0.1)
 
 

@@ -105,7 +105,8 @@ def test_the_stream_can_wait_for_a_snapshot_with_a_select_of_its_own(shop: Shell
 
 def test_a_snapshot_is_shown_paused_resumed_and_cancelled(shop: Shell) -> None:
     assert "No snapshot runs." in shop("snapshot", "status").err
-    assert shop("snapshot", "pause").code == 4
+    found = shop("snapshot", "pause")
+    assert (found.code, "A blocking one cannot be paused" in " ".join(found.err.split())) == (4, True)
     copying_source.held.append(True)
     shop("snapshot", "--table", "sales.orders", "--no-wait")
     assert shop("snapshot", "status").out.splitlines()[1].split() == [
