@@ -257,13 +257,18 @@ class InitialSnapshot(Generic[P]):
                 counts[counter] = counts.get(counter, 0) + len(records) - before
         if not records and not self.done:
             return None
-        self._uncommitted += max(len(records) / CHUNK_ROWS, size / CHUNK_BYTES)
+        position = self.final if self.done else self._during(self._reached)
+        return Batch(records, position, size, time.time_ns() // 1000, counts,
+                     commit_soon=self._is_worth_a_commit(len(records), size),
+                     native=None if self._native is None else records)
+
+    def _is_worth_a_commit(self, rows: int, size: int) -> bool:
+        """Whether so much was read since the last commit, with *rows* of *size* bytes that go out now."""
+        self._uncommitted += max(rows / CHUNK_ROWS, size / CHUNK_BYTES)
         worth = self._uncommitted >= (_WORTH if self._chunk_ended else 1)
         if worth:
             self._uncommitted, self._chunk_ended = 0.0, False
-        position = self.final if self.done else self._during(self._reached)
-        return Batch(records, position, size, time.time_ns() // 1000, counts, commit_soon=worth,
-                     native=None if self._native is None else records)
+        return worth
 
     def metrics(self) -> dict[str, float]:
         """Numbers by their metrics' names."""
