@@ -7,8 +7,9 @@ How many rows and kills: tests/fault/copied.py.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from cdc.sources.snapshot.progress import CHUNK_ROWS, KEY
 from tests.fault.copied import LONG, SEED, Kills, Table, Writer, await_last, fresh_table, is_the_table, repeated
 from tests.fault.pipeline import Pipeline, Reader
 from tests.servers.kafka import KafkaServer
+from tests.servers.process import wait_until
 from tests.servers.registry import RegistryServer
 
 ROWS = 400_000 if LONG else 150_000
@@ -30,6 +32,11 @@ def copied(request: pytest.FixtureRequest) -> Iterator[tuple[Table, int]]:
         yield table, threads
 
 
+def over(offset: Mapping[str, Any]) -> bool:
+    """Whether the copy is complete."""
+    return bool(offset) and "snapshot" not in offset
+
+
 def test_a_copy_killed_anywhere_is_completed(copied: tuple[Table, int], kafka: KafkaServer, registry: RegistryServer,
                                              topic_prefix: str, tmp_path: Path) -> None:
     print(f"CDC_TEST_SEED={SEED}")
@@ -42,8 +49,10 @@ def test_a_copy_killed_anywhere_is_completed(copied: tuple[Table, int], kafka: K
         kills = Kills(pipeline, reader, topic, random.Random(SEED))
         pipeline.start()
         with Writer(table):
-            for _ in range(KILLS):
-                kills.wait(2 * ROWS // KILLS, lambda offset: bool(offset) and "snapshot" not in offset)
+            for number in range(KILLS):
+                kills.wait(2 * ROWS // KILLS, over)
+                if number == 0:
+                    wait_until(lambda: KEY in kills.offset() or over(kills.offset()), 120, "the copy to progress", 0.01)
                 kills.kill()
             pipeline.await_state("streaming", 120)
         await_last(table, reader, topic)

@@ -10,7 +10,7 @@ import itertools
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ OPTIONS = {"signal.data.collection": "sig.signals", "incremental.snapshot.chunk.
 DELETES = {"incremental.snapshot.watermarking.strategy": "INSERT_DELETE", "provide.transaction.metadata": "true"}
 
 _QUIET_S = 1.0
+_MOST_S = 20.0
+"""How long a slow machine may take for the records after one statement."""
 
 _numbers = itertools.count()
 
@@ -102,7 +104,7 @@ def of_ours(record: Record | Message, database: str) -> Any:
             source.get("txId") is None, source.get("row"), source.get("gtid") is None)
 
 
-def certain(records: list[Any]) -> tuple[list[Any], list[Any]]:
+def certain(records: Sequence[Any]) -> tuple[list[Any], list[Any]]:
     """What is no matter of chance: notifications other than those of chunks, and the signals' own rows, each in their
     order."""
     told = [each for each in records if each[0] == "srv.notifications" and "IN_PROGRESS" not in each]
@@ -123,11 +125,12 @@ def rest(source: Any, database: str) -> list[Any]:
     return [each for each in found if "Initial Snapshot" not in each]
 
 
-def all_of(source: Any, database: str) -> list[Any]:
-    """The records until there is none for a while."""
+def all_of(source: Any, database: str, wanted: Sequence[Any] = ()) -> list[Any]:
+    """The records until what is `certain` of them is that of *wanted*, and there is none for a while."""
     found: list[Any] = []
     until = time.monotonic() + _QUIET_S
-    while time.monotonic() < until:
+    deadline = time.monotonic() + _MOST_S
+    while (now := time.monotonic()) < until or (now < deadline and certain(found) != certain(wanted)):
         batch = source.poll(0.2)
         if batch is not None and len(batch.records):
             found += [of_ours(each, database) for each in batch.records]
@@ -170,14 +173,14 @@ def test_signals_give_what_debezium_gives(served: Database | BinlogDatabase, del
             wanted = [of_golden(record) for record in records]
             found: list[Any]
             if not postgres and any(mark in action["action"] for action in actions for mark in _BY_CHANCE):
-                found = all_of(source, database)
+                found = all_of(source, database, wanted)
                 assert certain(found) == certain(wanted), actions
                 stopped = "('s5" not in actions[0]["action"]
                 read_here += read(found, stopped=stopped)
                 read_there += read(wanted, stopped=stopped)
                 continue
             found = []
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + _MOST_S
             while len(found) < len(wanted) and time.monotonic() < deadline:
                 batch = source.poll(0.2)
                 ours = [of_ours(each, database) for each in batch.records] if batch is not None else []

@@ -89,6 +89,8 @@ def test_each_channel_gives_a_signal_once(service: Service, database: Database, 
         ("c", "1"), ("c", "2"), ("c", "3")], "the signal table's rows are events, and in no snapshot"
 
     wait_until(lambda: {"signal_kafka", "signal_file"} < service.offset().keys(), 30, "the marks")
+    last = json.loads(rows[-1].value or b"")["source"]["lsn"]
+    wait_until(lambda: service.offset()["lsn"] >= last, 30, "the signals of the table")
     wait_until(lambda: not list(tmp_path.glob("*.taken")), 30, "the file to go")
     assert (tmp_path / "signals").read_text() == ""
     service.kill()

@@ -228,7 +228,10 @@ def test_a_pause_lets_the_source_rest_once(monkeypatch: pytest.MonkeyPatch) -> N
                 done.append("turn")
             if done.count("turn") % 3 == 2:
                 paused.clear()
+            if next(turns) == 1000:
+                stop.set()
 
+    turns = itertools.count()
     source: Any = Source([], stop.set)
     Task(TaskSettings("c", 3600.0), TaskParts(source, None, FakeConverter(), Sink()), FakeStore(), TaskMetrics("c"),
          stop, paused=paused).run()
@@ -534,3 +537,18 @@ def test_the_last_words_of_a_source_are_delivered_unless_another_process_has_tak
             task.run()
     assert sent.taken == 1 + said
     assert store.offsets[-1:] == ([{"lsn": 7}] if said else [])
+
+
+def test_a_source_that_is_paused_has_no_last_words() -> None:
+    stop, paused = threading.Event(), threading.Event()
+
+    class Sink(FullSink):
+        def poll(self, timeout: float) -> None:
+            stop.set()
+
+    paused.set()
+    store, sent = FakeStore(), Sink(9, lambda: None)
+    source: Any = TalkingSource([batch(1, 1)], stop.set)
+    Task(TaskSettings("c", 3600.0), TaskParts(source, None, FakeConverter(), sent), store, TaskMetrics("c"), stop,
+         paused=paused).run()
+    assert (sent.taken, store.offsets) == (0, [])

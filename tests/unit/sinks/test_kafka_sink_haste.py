@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException
 from cdc.core.interfaces import Ack, Outgoing
 from cdc.runtime.inflight import Inflight
 from cdc.sinks.kafka import KafkaSink
+from cdc.sinks.linger import Linger
 
 
 class Client:
@@ -72,6 +73,7 @@ def test_a_linger_that_is_set_is_kept(milliseconds: str) -> None:
 def test_what_is_left_of_a_backlog_is_sent_when_nothing_follows() -> None:
     client = Client()
     sink = sink_with(client)
+    sink._linger = Linger(lambda: 100.0)  # five milliseconds would pass on a slow machine
     send(sink, 400)
     sink.poll(0)
     assert client.flushes == 0, "more may follow at once"

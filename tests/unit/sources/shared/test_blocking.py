@@ -304,5 +304,3 @@ def test_a_snapshot_that_is_opened_when_the_source_stops_is_closed() -> None:
     with pytest.raises(SourceConnectionError, match="stopped"):
         late.job()
     assert run.views[-1].closed
-
-
