@@ -10,9 +10,9 @@ PostgreSQL docs, "System Columns" (ctid), "TID Range Scan" (version 14), "Databa
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, overload
 
 import psycopg
 from psycopg import sql
@@ -62,22 +62,49 @@ class Extent:
     step: int
     whole: bool
 
-    def after(self, reached: Place | None, *, several: bool = False) -> Iterator[Blocks]:
+    def after(self, reached: Place | None, *, several: bool = False) -> Ranges:
         """The ranges after *reached*. Without `whole` there are no places, so that one never holds for a time when it
         was not; then the table is divided for *several* readers only."""
         first = self._first(reached)
-        if self.step and (self.whole or several):
-            while first + self.step < self.blocks:
-                end = first + self.step
-                yield Blocks(first, end, self.file, Place(json.dumps([self.file, end])) if self.whole else None)
-                first = end
-        yield Blocks(first, None, self.file)
+        divides = self.step and (self.whole or several)
+        return Ranges(self, first, max(0, self.blocks - first - 1) // self.step if divides else 0)
 
     def _first(self, reached: Place | None) -> int:
         if reached is None or not self.whole:
             return 0
         file, block = json.loads(reached.text)
         return int(block) if file == self.file else 0
+
+
+class Ranges(Sequence[Blocks]):
+    """The blocks of *extent* from *first* on, in *count* ranges and one to the end of the file. Each is made when its
+    turn comes: a large table has very many."""
+
+    def __init__(self, extent: Extent, first: int, count: int) -> None:
+        self._extent = extent
+        self._first = first
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count + 1
+
+    @overload
+    def __getitem__(self, place: int) -> Blocks: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Blocks]: ...
+
+    def __getitem__(self, place: int | slice) -> Blocks | list[Blocks]:
+        if isinstance(place, slice):
+            return [self[each] for each in range(*place.indices(len(self)))]
+        if not 0 <= place <= self._count:
+            raise IndexError(place)
+        extent = self._extent
+        first = self._first + place * extent.step
+        if place == self._count:
+            return Blocks(first, None, extent.file)
+        end = first + extent.step
+        return Blocks(first, end, extent.file, Place(json.dumps([extent.file, end])) if extent.whole else None)
 
 
 def _from(block: int) -> sql.Composed:

@@ -112,7 +112,7 @@ class CopyReader:
             return [Blocks()]
         fewest = self._fewest(read.table.id)
         extent = self._chunks.extent((yield from self._ask(self._chunks.question(read.oid))), fewest)
-        return list(extent.after(after, several=fewest > 1))
+        return extent.after(after, several=fewest > 1)
 
     def divided(self, read: TableRead, range: Blocks) -> Generator[None, None, Sequence[Blocks]]:
         yield from ()

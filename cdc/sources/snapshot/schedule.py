@@ -29,6 +29,19 @@ class Unit:
     only: bool = True
 
 
+@dataclass(slots=True)
+class _Part:
+    """A part of a table, in *ranges* of which `given` had their turn. Each is *share* of the table."""
+
+    ranges: Sequence[Any]
+    share: Fraction
+    given: int = 0
+
+    @property
+    def over(self) -> bool:
+        return self.given == len(self.ranges)
+
+
 @dataclass(frozen=True, slots=True)
 class TableEnd:
     """All ranges of the table were given out before."""
@@ -48,7 +61,7 @@ class Schedule:
         self._at = 0
         self._reads: Iterator[Any] | None = None
         self._read: Any = None
-        self._ranges: list[tuple[Any, Fraction]] | None = None
+        self._parts: list[_Part] | None = None
         self._share = Fraction(0)
 
     def next(self, reader: Any) -> Generator[None, None, Unit | TableEnd | int | None]:
@@ -58,19 +71,24 @@ class Schedule:
             found = yield from self._table(reader)
             if found is None or isinstance(found, int):
                 return found
-            self._read, self._ranges = found, None
-        if self._ranges is None:
+            self._read, self._parts = found, None
+        if self._parts is None:
             ranges = yield from reader.ranges(self._read, self._after(self._read))
-            self._ranges = _parts(ranges, _WHOLE)
+            self._parts = [_Part(ranges, _WHOLE / max(1, len(ranges)))]
             self._share = Fraction(0)
-        while self._ranges:
-            smaller = yield from reader.divided(self._read, self._ranges[-1][0])
-            whole, share = self._ranges.pop()
+        while self._parts:
+            part = self._parts[-1]
+            if part.over:
+                self._parts.pop()
+                continue
+            whole = part.ranges[part.given]
+            smaller = yield from reader.divided(self._read, whole)
+            part.given += 1
             if not smaller:
-                only = not self._share and not self._ranges
-                self._share += share
+                only = not self._share and all(each.over for each in self._parts)
+                self._share += part.share
                 return Unit(self._read, whole, self._share, only)
-            self._ranges += _parts(smaller, share)
+            self._parts.append(_Part(smaller, part.share / len(smaller)))
         ended, self._read = self._read, None
         return TableEnd(ended)
 
@@ -92,8 +110,3 @@ class Schedule:
                 self._reads = None
                 raise
             self._reads = None
-
-
-def _parts(ranges: Sequence[Any], share: Fraction) -> list[tuple[Any, Fraction]]:
-    """Each with its part of *share*; the next one last."""
-    return [(each, share / len(ranges)) for each in reversed(ranges)]

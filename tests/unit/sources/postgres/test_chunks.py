@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from cdc.sources.postgres import chunks
-from cdc.sources.postgres.chunks import SMALLEST_BLOCKS, Chunks, Extent
+from cdc.sources.postgres.chunks import SMALLEST_BLOCKS, Blocks, Chunks, Extent
 from cdc.sources.snapshot.progress import Place
 
 
@@ -20,6 +20,27 @@ def test_a_copy_goes_on_at_its_place_in_the_same_file() -> None:
     assert places(Extent(7, 10, 4, True)) == ["[7, 4]", "[7, 8]", None]
     assert places(Extent(7, 10, 4, True), Place("[7, 8]")) == [None]
     assert places(Extent(8, 10, 4, True), Place("[7, 8]")) == ["[8, 4]", "[8, 8]", None]
+
+
+def test_ranges_of_a_large_table_are_made_when_their_turn_comes() -> None:
+    """8 TB have so many that they would not fit into memory."""
+    extent = Extent(7, 1 << 30, 1, True)
+    ranges = extent.after(Place("[7, 5]"))
+    assert len(ranges) == (1 << 30) - 5
+    assert ranges[1 << 29] == Blocks((1 << 29) + 5, (1 << 29) + 6, 7, Place(f"[7, {(1 << 29) + 6}]"))
+    assert ranges[len(ranges) - 2:] == [
+        Blocks((1 << 30) - 2, (1 << 30) - 1, 7, Place(f"[7, {(1 << 30) - 1}]")), Blocks((1 << 30) - 1, None, 7)]
+
+
+@pytest.mark.parametrize("blocks", range(12))
+@pytest.mark.parametrize("after", [None, Place("[7, 4]"), Place("[7, 40]")])
+def test_ranges_follow_each_other_to_the_end_of_the_file(blocks: int, after: Place | None) -> None:
+    found = list(Extent(7, blocks, 4, True).after(after))
+    first = 0 if after is None else 4 if after.text == "[7, 4]" else 40
+    assert [each.first for each in found] == [first, *(each.end for each in found[:-1])]
+    assert found[-1].end is None
+    assert all(each.end is not None and each.end - each.first == 4 and each.end < blocks for each in found[:-1])
+    assert blocks - found[-1].first <= 4
 
 
 def test_no_place_is_named_while_updates_may_lack_values() -> None:
@@ -51,8 +72,8 @@ def test_several_readers_divide_what_has_no_places_too() -> None:
 
 
 @pytest.mark.parametrize(("blocks", "toast", "fewest", "step"), [
-    (100_000, 0, 1, 200), (100_000, 0, 4, 200), (400, 0, 4, 100), (100, 0, 4, SMALLEST_BLOCKS),
-    (1000, 1 << 40, 1, 1), (1000, 1 << 27, 1, 117), (1000, 1 << 30, 4, 1), (1000, 1 << 27, 4, 14), (10, 1 << 40, 4, 1),
+    (100_000, 0, 1, 200), (100_000, 0, 4, 64), (200, 0, 4, 50), (100, 0, 4, SMALLEST_BLOCKS),
+    (1000, 1 << 40, 1, 1), (1000, 1 << 27, 1, 117), (1000, 1 << 30, 4, 1), (1000, 1 << 27, 4, 3), (10, 1 << 40, 4, 1),
 ])
 def test_ranges_are_not_too_few_or_too_large(
         monkeypatch: pytest.MonkeyPatch, blocks: int, toast: int, fewest: int, step: int) -> None:
