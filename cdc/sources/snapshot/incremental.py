@@ -324,6 +324,7 @@ class IncrementalSnapshot:
                 kept.setdefault(key, []).append(row)  # more than one if message.key.columns is not unique
         self._window = _Window(chunk, kept, len(rows), rows[-1][0], ended or rows[-1][0] == chunk.upto)
         self._busy_at = self._clock()
+        self._pace.waits()
         if copy.asked not in self._queue.copies.stopping:
             self._queue.tell("IN_PROGRESS", {
                 "data_collections": self._queue.copies.names(), "current_collection_in_progress": copy.name,

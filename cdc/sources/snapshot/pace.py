@@ -2,7 +2,8 @@
 
 A chunk costs the stream time: the same process reads, decodes and sends its rows, and while it is on its way the
 changes of its table are read one by one. As long as the stream has moments without work, that time is to spare. A
-stream that has none gets `SHARE` times as long for itself as the chunk before took.
+stream that has none gets `SHARE` times as long for itself as the chunk before took. While a chunk waits for the stream,
+it takes only time if there are many changes of its table: else a stream that is far behind would get almost all.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ class Pace:
         self._needed_s = 0.0
         self._until = 0.0
         self._began = 0.0
+        self._read_at = 0.0
+        self._ends_at = 0.0
         self._changes = 0
         self._sending = False
         self.heavy = False
@@ -68,18 +71,25 @@ class Pace:
         """The stream changed a row of the table."""
         self._changes += 1
 
+    def waits(self) -> None:
+        """The chunk was read, and waits for the stream."""
+        self._read_at = self._clock()
+
     def ends(self) -> None:
         """The chunk goes out. Until the next turn its rows are converted and sent."""
         self._sending = True
+        self._ends_at = self._clock()
         self._rest()
 
     def _rest(self) -> None:
         now = self._clock()
         took = now - self._began
+        self.heavy = self._changes > self._many * took
+        if not self.heavy:
+            took -= self._ends_at - self._read_at
         self._until = now + SHARE * took
         self._needed_s = min(_MOST_SPARE_S, _SPARE_SHARE * took)
         self._spare_s = 0.0
-        self.heavy = self._changes > self._many * took
 
     @property
     def rests(self) -> bool:

@@ -216,7 +216,7 @@ class Busy:
         self.begun = self.now
         self.chunks: list[float] = []
 
-    def goes_on(self, seconds: float, took: float = 0.1, changes: int = 0) -> None:
+    def goes_on(self, seconds: float, took: float = 0.1, changes: int = 0, behind: float = 0.0) -> None:
         until = self.now + seconds
         while self.now < until:
             self.pace.turn(idle=False, spare_s=self.spare * 0.01)
@@ -226,6 +226,8 @@ class Busy:
                 for _ in range(changes):
                     self.pace.change()
                 self.now += took
+                self.pace.waits()
+                self.now += behind
                 self.pace.ends()
             self.now += 0.01
 
@@ -251,6 +253,16 @@ def test_a_moment_without_work_ends_the_rest() -> None:
     busy.pace.turn(idle=True, spare_s=0.01)
     busy.goes_on(0.5)
     assert len(busy.chunks) == 5
+
+
+def test_a_wait_for_a_stream_that_is_far_behind_counts_only_where_the_table_is_changed_much() -> None:
+    """A stream that is a minute behind takes each chunk after a minute; ten would be too long for nothing."""
+    busy = Busy()
+    busy.goes_on(BEHIND_S + 600, behind=60.0)
+    assert len(busy.chunks) == 10
+    busy = Busy()
+    busy.goes_on(BEHIND_S + 605, behind=60.0, changes=int(MANY) * 61)
+    assert len(busy.chunks) == 2
 
 
 def test_many_changes_of_the_table_are_read_in_c_meanwhile() -> None:
