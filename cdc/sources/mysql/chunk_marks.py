@@ -14,6 +14,7 @@ MYSQL_BIN_LOG::process_commit_stage_queue; MariaDB docs, "START TRANSACTION WITH
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -36,6 +37,8 @@ log = get_logger(__name__)
 _FILE: Final = 12
 _SETTLES_S: Final = 0.5
 _PATIENCE_S: Final = 10.0
+_SHOWN_S: Final = 5.0
+_AGAIN_S: Final = 0.05
 _READ_ONLY: Final = frozenset({1290, 1792, 1836})
 """ER_OPTION_PREVENTS_STATEMENT (read_only), ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION, ER_READ_ONLY_MODE."""
 
@@ -115,13 +118,22 @@ class StreamLike(Protocol):
     gtids: Any
     transaction: Any
 
+    def position(self) -> MySqlPosition: ...
+
 
 def began(stream: StreamLike) -> Began:
+    """Also counts the transaction that was delivered in part before a restart, and has not come again yet: of that, the
+    stream will tell the rest only."""
     gtids = stream.gtids if isinstance(stream.gtids, GtidSet) else None
     tx = stream.transaction
+    if tx is not None:
+        gtid, pos = tx.gtid, stream.event_end
+    else:
+        at = stream.position()
+        gtid, pos = at.transaction, stream.pos + bool(at.event or at.row)
     if gtids is not None:
-        gtids = gtids.union(GtidSet.parse(tx.gtid) if tx is not None and tx.gtid else GtidSet())
-    return Began(gtids, place_of(stream.file, stream.pos if tx is None else stream.event_end), time.monotonic())
+        gtids = gtids.union(GtidSet.parse(gtid) if gtid else GtidSet())
+    return Began(gtids, place_of(stream.file, pos), time.monotonic())
 
 
 class Marks:
@@ -132,11 +144,12 @@ class Marks:
         self._table = signal_table
         self._deletes = deletes
 
-    def low(self, conn: Connection, facts: MySqlFacts) -> Shows:
-        """Before the snapshot is opened; see `open`."""
+    def low(self, conn: Connection, facts: MySqlFacts, *, by_gtid: bool = True) -> Shows:
+        """Before the snapshot is opened; see `open`. *by_gtid*: the stream knows which GTIDs it has told. It does not
+        at once after an offset without GTIDs."""
         if facts.flavor.snapshot_has_position:
             return Shows()
-        if facts.has_gtids:
+        if facts.has_gtids and by_gtid:
             (text,), = query(conn, "SELECT @@GLOBAL.gtid_executed")
             return Shows(gtids=GtidSet.parse(str(text)))
         settled_at = time.monotonic()
@@ -156,6 +169,22 @@ class Marks:
         at = snapshot_position(conn)
         place = place_of(at.file, at.pos)
         return Shows(place=place, high_place=place)
+
+    def wait_until_shown(self, conn: Connection, facts: MySqlFacts, told: Began, ended: threading.Event) -> bool:
+        """Whether a snapshot that is opened from now on shows all of *told*. Waits for some seconds, since each commit
+        may wait for a replica for a while; not after *ended*."""
+        until = time.monotonic() + _SHOWN_S
+        while True:
+            shows = self.low(conn, facts, by_gtid=told.gtids is not None)
+            if facts.flavor.snapshot_has_position:
+                try:
+                    shows = self.open(conn, facts, shows)
+                finally:
+                    query(conn, "ROLLBACK")
+            if told.shown_by(shows):
+                return True
+            if time.monotonic() >= until or ended.wait(_AGAIN_S):
+                return False
 
     def high(self, conn: Connection, shows: Shows, window: WindowRows | None) -> Shows:
         """After the snapshot is over, with the second row of the signal table."""

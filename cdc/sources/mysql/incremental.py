@@ -157,7 +157,7 @@ class MySqlChunks:
     def _made(self, copy: Copy, successors: int) -> int:
         """Which table of this name it is, by the statements that the stream has read. A copy that an offset knows began
         before all that this stream has read; any other begins now."""
-        begun = 0 if copy.after is not None else successors
+        begun = 0 if copy.upto is not None else successors
         before = self._successors.get((copy.id, copy.name), begun)
         self._successors[copy.id, copy.name] = successors
         number, counted, _ = copy.made.partition(" ")
@@ -294,7 +294,7 @@ class MySqlChunks:
         upto = copy.upto or self._greatest(conn, plan)
         if upto is None:
             return Chunk((), None, True, 0, Shows(place=_EVERYTHING))
-        low = self._marks.low(conn, facts)
+        low = self._marks.low(conn, facts, by_gtid=self._began is None or self._began.gtids is not None)
         window = self._marks.write_open(conn)
         shows = self._marks.open(conn, facts, low)
         found: list[tuple[Key, Row]] = []

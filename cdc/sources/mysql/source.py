@@ -36,7 +36,7 @@ from . import catalog, checks, connection, grants, proof, resume, schema_changes
 from .builtin import is_builtin
 from .cascades import CascadeWatch
 from .changes import ChangeReader
-from .chunk_marks import Marks, Shows, began, place_of
+from .chunk_marks import Marks, began, place_of
 from .incremental import MySqlChunks, signal_table
 from .kept_structures import Packed, stored_structures
 from .key_order import KeyOrder
@@ -242,19 +242,17 @@ class MySqlSource(LogSource[MySqlPosition]):
         """As of the present, once that shows all that the stream has told. A lock is taken only where nothing else
         tells what a transaction shows, or if it is wanted until the end."""
         config, facts = self.config, self._lookup.facts
-        told, low = began(self._streaming().stream), Shows()
+        told = began(self._streaming().stream)
         with_place = facts.flavor.snapshot_has_position
         locks = config.snapshot_locking_mode == "extended" or (
             config.snapshot_locking_mode == "minimal" and not with_place and not facts.has_gtids)
-        if not locks:
-            low = Marks(signal_table=None, deletes=False).low(self._lookup.connection(), facts)
+        marks = Marks(signal_table=None, deletes=False)
+        if (with_place or not locks) and not marks.wait_until_shown(
+                self._lookup.connection(), facts, told, self._interrupted):
+            raise SourceConnectionError("A transaction is in the log that others do not see yet.",
+                                        hint="The snapshot waits for it.")
         conns, point, found = self._plan.begin(locks=locks, helpers=config.snapshot_max_threads - 1)
         try:
-            if with_place:
-                low = Shows(place=place_of(point.position.file, point.position.pos))
-            if (with_place or not locks) and not told.shown_by(low):
-                raise SourceConnectionError("A transaction is in the log that others do not see yet.",
-                                            hint="The snapshot waits for it.")
             chosen = captured_tables(found.creates, self._filters)
             selection = SnapshotSelection.of_request(wanted.request, chosen, config)
             tables = chosen = selection.tables(chosen, found.row_estimates)

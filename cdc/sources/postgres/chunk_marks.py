@@ -11,6 +11,7 @@ xlogrecovery.c, ApplyWalRecord.
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
 from typing import Final, LiteralString
@@ -31,6 +32,8 @@ log = get_logger(__name__)
 
 _SETTLES_S: Final = 0.2
 """How long a commit takes from its record to being visible, at most, where no standby is waited for."""
+_SEEN_S: Final = 5.0
+_AGAIN_S: Final = 0.05
 _WIDE: Final = 1 << 32
 _READ_ONLY: Final = "25006"
 """SQLSTATE of a statement that a standby refuses."""
@@ -194,6 +197,18 @@ def unsettled(conn: Connection) -> frozenset[int]:
     if rows:
         time.sleep(_SETTLES_S)
     return frozenset()
+
+
+def wait_until_seen(conn: Connection, ended: threading.Event) -> frozenset[int]:
+    """Those of the `unsettled` transactions that a snapshot may not show that is opened from now on. Waits for some
+    seconds until there are none: on a busy server, there are others at each moment. Not after *ended*."""
+    left, until = unsettled(conn), time.monotonic() + _SEEN_S
+    while left:
+        seen = look(conn)
+        left = frozenset(xid for xid in left if not seen.sees(xid))
+        if left and (time.monotonic() >= until or ended.wait(_AGAIN_S)):
+            break
+    return left
 
 
 def look(conn: Connection) -> Seen:

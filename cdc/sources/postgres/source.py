@@ -249,14 +249,13 @@ class PostgresSource(LogSource[PostgresPosition]):
     def _open_blocking(self, wanted: Wanted[PostgresPosition]) -> Rows:
         """As of the present, once that shows all that the stream has told."""
         config, copies, progress = self.config, self._copies, wanted.progress
-        unsettled = chunk_marks.unsettled(self._lookup.connection())
+        left = chunk_marks.wait_until_seen(self._lookup.connection(), self._interrupted)
+        if left:
+            raise SourceConnectionError(
+                "With synchronous standbys, a transaction may be in the log before it is visible, so the snapshot"
+                " waits for the end of those that were open.", transactions=len(left))
         conn = copies.connect(None)
         try:
-            seen = chunk_marks.look(conn)
-            if not all(map(seen.sees, unsettled)):
-                raise SourceConnectionError(
-                    "With synchronous standbys, a transaction may be in the log before it is visible, so the snapshot"
-                    " waits for the end of those that were open.", transactions=len(unsettled))
             catalog = read_catalog(conn)
             captured = self._captured(catalog)
             selection = SnapshotSelection.of_request(wanted.request, map(copies.id, captured), config)

@@ -533,6 +533,7 @@ class LogSource(ABC, Generic[P]):
         """The reader's thread serves the stream's socket meanwhile, and its queue fills up."""
         self._check_monitor()
         self.control.turn(streaming=False)
+        self._idle, self._spare_s = False, 0.0  # what the log has had meanwhile is not known
         at = replace(cast(Any, self._reached), control={})
         self._state = "snapshotting"
         batch = blocking.poll(timeout, at)

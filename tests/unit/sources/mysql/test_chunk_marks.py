@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 
 from cdc.core.errors import SourceRefusedError
+from cdc.sources.mysql import chunk_marks
 from cdc.sources.mysql.binlog.gtid import GtidSet
-from cdc.sources.mysql.chunk_marks import Began, By, Shows
+from cdc.sources.mysql.chunk_marks import Began, By, Marks, Shows, began
 from cdc.sources.mysql.chunk_query import ChunkQuery, key_column
 from cdc.sources.mysql.ddl.structure import ColumnDef
 from cdc.sources.mysql.position import MySqlPosition
@@ -45,6 +51,83 @@ def test_without_gtids_a_chunk_shows_what_was_read_some_time_before() -> None:
     assert not shows.sees(By(None, (1, 1), 10.1))
     assert Began(None, (9, 9), 9.0).shown_by(shows)
     assert not Began(None, (1, 1), 10.5).shown_by(shows)
+
+
+@dataclass
+class Stream:
+    """As `transaction.Stream`, after a restart, or within a transaction."""
+
+    at: MySqlPosition
+    transaction: Any = None
+    event_end: int = 0
+
+    @property
+    def file(self) -> str:
+        return self.at.file
+
+    @property
+    def pos(self) -> int:
+        return self.at.pos
+
+    @property
+    def gtids(self) -> GtidSet | None:
+        return None if self.at.gtids is None else GtidSet.parse(self.at.gtids)
+
+    def position(self) -> MySqlPosition:
+        return self.at
+
+
+def test_what_was_told_counts_a_transaction_that_was_delivered_in_part_before_a_restart() -> None:
+    """The stream will tell the rest of it only, so a snapshot without it would undo its first rows."""
+    at = MySqlPosition("b.000001", 100, f"{UUID}:1-5")
+    within = replace(at, event=1, row=2, transaction=f"{UUID}:6")
+    assert began(cast(Any, Stream(at))).shown_by(Shows(gtids=gtids("1-5")))
+    assert not began(cast(Any, Stream(within))).shown_by(Shows(gtids=gtids("1-5")))
+    assert began(cast(Any, Stream(within))).shown_by(Shows(gtids=gtids("1-6")))
+    assert began(cast(Any, Stream(at))).shown_by(Shows(place=(1, 100)))
+    assert not began(cast(Any, Stream(within))).shown_by(Shows(place=(1, 100)))
+    assert began(cast(Any, Stream(within))).shown_by(Shows(place=(1, 300)))
+
+
+class Server:
+    """It answers each question with the next of *answers*, at last with the last one."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: Any) -> None:
+        self.answers = list(answers)
+        self.asked: list[str] = []
+        monkeypatch.setattr(chunk_marks, "query", self.query)
+        monkeypatch.setattr(chunk_marks, "snapshot_position", lambda conn: self.next())
+        for name, value in (("_SHOWN_S", 0.3), ("_AGAIN_S", 0.0), ("_SETTLES_S", 0.0)):
+            monkeypatch.setattr(chunk_marks, name, value)
+
+    def next(self) -> Any:
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+    def query(self, conn: Any, text: str) -> list[tuple[Any, ...]]:
+        self.asked.append(text)
+        return [(self.next(),)] if text == "SELECT @@GLOBAL.gtid_executed" else []
+
+    def shows(self, told: Began, *, gtids: bool = True, mariadb: bool = False) -> bool:
+        facts: Any = SimpleNamespace(has_gtids=gtids, flavor=SimpleNamespace(snapshot_has_position=mariadb))
+        return Marks(signal_table=None, deletes=False).wait_until_shown(
+            cast(Any, None), facts, told, threading.Event())
+
+
+def test_a_blocking_snapshot_waits_for_a_commit_that_waits_for_a_replica(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = Began(gtids("1-7"), (1, 0), 0.0)
+    assert Server(monkeypatch, f"{UUID}:1-5", f"{UUID}:1-6", f"{UUID}:1-9").shows(told)
+    assert not Server(monkeypatch, f"{UUID}:1-5").shows(told)
+
+
+def test_on_mariadb_it_waits_for_the_place_and_leaves_no_transaction_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(monkeypatch, MySqlPosition("b.000002", 40), MySqlPosition("b.000002", 50))
+    assert server.shows(Began(None, (2, 50), 0.0), mariadb=True)
+    assert server.asked == ["START TRANSACTION WITH CONSISTENT SNAPSHOT", "ROLLBACK"] * 2
+
+
+def test_a_stream_that_does_not_know_its_gtids_goes_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would wait for ever."""
+    assert Server(monkeypatch, f"{UUID}:1-5").shows(began(cast(Any, Stream(MySqlPosition("b.000001", 100)))))
 
 
 def query(*columns: ColumnDef, condition: str | None = None) -> ChunkQuery:

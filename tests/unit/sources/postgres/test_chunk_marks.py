@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 from psycopg import sql
 
-from cdc.sources.postgres.chunk_marks import Seen
+from cdc.sources.postgres import chunk_marks
+from cdc.sources.postgres.chunk_marks import Seen, wait_until_seen
 from cdc.sources.postgres.chunk_query import ChunkQuery
 
 
@@ -23,6 +28,32 @@ def test_a_snapshot_shows_what_was_over(text: str, xid: int, sees: bool) -> None
 
 def test_on_a_standby_all_that_the_log_has_is_visible() -> None:
     assert Seen.parse("10:12:", standby=True).sees(11)
+
+
+class Locks:
+    """A server with synchronous standbys: the transactions that run, at each look at them."""
+
+    def __init__(self, *running: set[int]) -> None:
+        self.running = list(running)
+
+    def query(self, conn: Any, text: Any) -> list[tuple[Any, ...]]:
+        if "synchronous_standby_names" in str(text):
+            return [("s1", False)]
+        now = self.running.pop(0) if len(self.running) > 1 else self.running[0]
+        if "pg_locks" in str(text):
+            return [(xid,) for xid in now]
+        return [(f"1:{max(now, default=99) + 1}:{','.join(map(str, now))}", False)]
+
+
+@pytest.mark.parametrize(("running", "left"), [
+    ([set()], set()), ([{5, 6}, {6, 7}, {7, 8}], set()), ([{5, 6}, {6, 7}, {6, 8}], {6}),
+], ids=["none", "short ones", "a long one"])
+def test_a_blocking_snapshot_waits_for_short_transactions_although_others_begin(
+        monkeypatch: pytest.MonkeyPatch, running: list[set[int]], left: set[int]) -> None:
+    monkeypatch.setattr(chunk_marks, "query", Locks(*running).query)
+    monkeypatch.setattr(chunk_marks, "_SEEN_S", 0.2)
+    conn = SimpleNamespace(info=SimpleNamespace(server_version=180000))
+    assert wait_until_seen(cast(Any, conn), threading.Event()) == left
 
 
 def query(*key: tuple[str, bool], condition: str | None = None, where: bool = False) -> ChunkQuery:

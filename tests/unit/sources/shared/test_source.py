@@ -599,6 +599,27 @@ def test_the_stream_makes_way_where_it_is_and_then_goes_on() -> None:
     assert [each.type for each in source.notifications()] == ["SKIPPED", "COMPLETED"]
 
 
+def test_after_a_blocking_snapshot_the_stream_does_not_count_as_idle() -> None:
+    """It had nothing before, but is now as far behind as the snapshot took: chunks beside it wait for that."""
+    source = blocking_source()
+    source.refused = SourceConnectionError("A transaction is not visible yet.")
+    source.start({"number": 3})
+    source.signal(blocking())
+    source.poll(0)
+    assert source._blocking is not None
+    now = 100.0
+    source._blocking._clock = lambda: now
+    while source._blocking.due:
+        source.poll(0.05)
+    source.refused = None
+    source.poll(0.05)
+    assert source._idle
+    now += 60
+    polled(source, until="streaming")
+    assert "blocked at 1: s.a" in source.calls
+    assert not source._idle
+
+
 def test_a_blocking_snapshot_is_taken_again_after_a_restart() -> None:
     source = blocking_source()
     source.start({"number": 3})
