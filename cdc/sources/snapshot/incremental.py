@@ -293,7 +293,7 @@ class IncrementalSnapshot:
         if chunk.upto is None:
             self._end_table(EMPTY)
         elif not chunk.rows:
-            self._end_table(SUCCEEDED)
+            self._opened(_Window(chunk, {}, 0, chunk.upto, ended=True))
         else:
             self._open(copy, plan, chunk)
         return True
@@ -322,16 +322,20 @@ class IncrementalSnapshot:
                 key = ("", number)  # an undecodable key: its converter will tell
             if key not in self._touched:
                 kept.setdefault(key, []).append(row)  # more than one if message.key.columns is not unique
-        self._window = _Window(chunk, kept, len(rows), rows[-1][0], ended or rows[-1][0] == chunk.upto)
-        self._busy_at = self._clock()
-        self._pace.waits()
+        self._opened(_Window(chunk, kept, len(rows), rows[-1][0], ended or rows[-1][0] == chunk.upto))
         if copy.asked not in self._queue.copies.stopping:
             self._queue.tell("IN_PROGRESS", {
                 "data_collections": self._queue.copies.names(), "current_collection_in_progress": copy.name,
                 "maximum_key": shown(chunk.upto or ()), "last_processed_key": shown(rows[-1][0])})
 
+    def _opened(self, window: _Window) -> None:
+        self._window = window
+        self._busy_at = self._clock()
+        self._pace.waits()
+
     def _ready(self, window: _Window) -> bool:
-        return (not window.rows and not self._marked) or self._reader.reached(window.chunk) or (
+        """A copy does not end before the stream has told that another table took the name, if one did."""
+        return (not window.rows and not window.ended and not self._marked) or self._reader.reached(window.chunk) or (
             self._clock() >= self._busy_at + self._reader.patience_s(window.chunk))
 
     def _emit(self, window: _Window) -> None:

@@ -11,9 +11,18 @@ import pytest
 from cdc.core import control
 from cdc.core.control import Signal
 from cdc.core.record import Message, Record
+from cdc.sources.snapshot.copies import Copy
 from cdc.sources.snapshot.incremental import IncrementalSnapshot
 from cdc.sources.snapshot.pace import BEHIND_S, MANY, SHARE, Pace
-from tests.unit.sources.snapshot.simulated import Reader, Server, apply, records_of, values_of
+from tests.unit.sources.snapshot.simulated import (
+    Reader,
+    Server,
+    SimulatedPlan,
+    Tx,
+    apply,
+    records_of,
+    values_of,
+)
 
 
 class Teller:
@@ -188,6 +197,40 @@ def test_a_table_that_takes_the_name_of_another_one_is_read_from_its_start(resta
         delivered.append(run.delivered[-1])
     rows = [values_of(each) for records, _ in delivered for each in records]
     assert {key for key, version, _ in rows if version == 2} == {1, 2, 30}
+
+
+def test_a_copy_does_not_end_before_the_stream_has_told_of_another_table() -> None:
+    """Behind the last key the other table has no rows, and the statement is in a part of the log that is yet to come.
+    """
+    class Renamed(Reader):
+        seen = False
+
+        def told(self) -> bool:
+            return bool(self.server.log) and self.stream == len(self.server.log)
+
+        def plan(self, copy: Copy) -> SimulatedPlan | str:
+            self.seen = self.told()
+            self.server.made["a"] = "2" if self.seen else "1"
+            return super().plan(copy)
+
+        def changed(self, plan: Any) -> bool:
+            return self.told() != self.seen
+
+    server = Server(random.Random(1), ["a", "b"])
+    server.rows["a"] = {key: (key, 1, 0) for key in range(10, 16)}
+    run = Run(server, {}, chunk_rows=2)
+    run.reader.__class__ = Renamed
+    run.signal(control.EXECUTE_SNAPSHOT, {"data-collections": ["db.a"]})
+    while sum(len(records) for records, _ in run.delivered) < 4:
+        run.reader.work()
+        run.poll()
+    server.log += [Tx(number, [("c", "b", number, (number, 1, 0))]) for number in range(100)]
+    server.rows["a"] = {key: (key, 2, 0) for key in (1, 2)}
+    while run.snapshot.active:
+        run.reader.work()
+        run.poll()
+    rows = [values_of(each) for records, _ in run.delivered for each in records if each.table.id.table == "a"]
+    assert {key for key, version, _ in rows if version == 2} == {1, 2}
 
 
 def test_each_chunk_asks_for_a_commit() -> None:
