@@ -116,9 +116,10 @@ class CopyQueue:
         self._teller.commit_soon()
 
     def stop(self, copies: Collection[Asked]) -> None:
-        """The *copies* are given up."""
-        found = [each for each in self.copies.waiting if each.asked in copies]
-        left = tuple(each for each in self.copies.waiting if each.asked not in copies)
+        """The *copies* are given up. One that was asked for since, with the same id, is not."""
+        first = {each.asked: each for each in reversed(self.copies.waiting) if each.asked in copies}
+        found = [each for each in self.copies.waiting if first.get(each.asked) is each]
+        left = tuple(each for each in self.copies.waiting if first.get(each.asked) is not each)
         self.copies = replace(self.copies, stopping=self.copies.stopping - frozenset(copies))
         if not found:
             return

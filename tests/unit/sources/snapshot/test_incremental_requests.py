@@ -163,13 +163,22 @@ def test_a_stop_that_waits_for_a_chunk_holds_after_a_restart() -> None:
     assert world.told() == ["ABORTED db.a", "TABLE_SCAN_COMPLETED db.b", "COMPLETED"]
 
 
-def test_a_table_that_is_asked_for_again_after_the_stop_is_copied() -> None:
+@pytest.mark.parametrize("again", ["two", "one"])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_table_that_is_asked_for_again_after_the_stop_is_copied(again: str, restarted: bool) -> None:
+    """Some use the same id for each signal."""
     world = World()
     world.execute("db.a", id="one")
+    assert world.polls() == [1, 2]
     world.run.signal(control.STOP_SNAPSHOT)
-    world.execute("db.a", id="two")
+    world.execute("db.a", id=again)
+    if restarted:
+        world.run.poll()
+        world.run = Run(world.server, world.run.delivered[-1][1], chunk_rows=2)
     assert world.polls(20)[-6:] == [1, 2, 3, 4, 5, 6]
-    assert [(each.id, each.state) for each in world.run.snapshot.snapshots()] == [("two", "completed")]
+    assert [(each.id, each.state) for each in world.run.snapshot.snapshots()] == [(again, "completed")]
+    world.run.signal(control.STOP_SNAPSHOT)
+    assert not world.run.snapshot.active
 
 
 def test_requests_wait_for_each_other() -> None:
