@@ -626,9 +626,10 @@ def waits(admin: Any) -> bool:
     return bool(admin.execute("SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep'").fetchall())
 
 
+@pytest.mark.parametrize("kind", ["incremental", "blocking"])
 def test_a_commit_that_waits_for_a_standby_is_not_undone(
-        database18: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The log has the transaction, but a chunk does not show it, nor a row that is read again: it would be the older
+        database18: Database, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """The log has the transaction, but a snapshot does not show it, nor a row that is read again: it would be the older
     one."""
     monkeypatch.setattr(row_again, "_VISIBLE_S", 0.1)
     database18.execute("CREATE TABLE t (id int PRIMARY KEY, v int)")
@@ -655,7 +656,8 @@ def test_a_commit_that_waits_for_a_standby_is_not_undone(
                 records += batch.records if batch is not None else []
             with pytest.raises(SourceConnectionError, match="do not see yet"):
                 source.read_row(records[-1], records[-1].table.columns, event_key=False)
-            source.signal(Signal("s", control.EXECUTE_SNAPSHOT, {"data-collections": ["public.t"]}, "file"))
+            source.signal(Signal("s", control.EXECUTE_SNAPSHOT, {
+                "type": kind, "data-collections": ["public.t"]}, "file"))
             for _ in range(20):
                 batch = source.poll(0.05)
                 records += batch.records if batch is not None else []
