@@ -25,8 +25,9 @@ from cdc.sources.mysql.ddl.structure import Structures, TableStructure
 from cdc.sources.shared.added import tables_to_copy
 from cdc.sources.shared.blocking import Rows, Wanted
 from cdc.sources.shared.control import refusal
+from cdc.sources.shared.parts import Reader, SnapshotReader
 from cdc.sources.shared.selection import RangeCounts, SnapshotSelection, captured_tables
-from cdc.sources.shared.source import LogSource, Reader, SnapshotReader
+from cdc.sources.shared.source import LogSource
 from cdc.sources.snapshot.incremental import MARKED_WAIT_S, IncrementalSnapshot
 from cdc.sources.snapshot.initial import BATCH_BYTES, InitialSnapshot
 from cdc.sources.snapshot.progress import Progress

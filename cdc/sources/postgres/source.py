@@ -26,8 +26,9 @@ from cdc.debezium.naming import TopicNaming
 from cdc.log import get_logger
 from cdc.sources.shared.added import tables_to_copy
 from cdc.sources.shared.blocking import Rows, Wanted
+from cdc.sources.shared.parts import Reader, SnapshotReader
 from cdc.sources.shared.selection import SnapshotSelection
-from cdc.sources.shared.source import LogSource, Reader, SnapshotReader
+from cdc.sources.shared.source import LogSource
 from cdc.sources.snapshot.incremental import MARKED_WAIT_S, IncrementalSnapshot
 from cdc.sources.snapshot.initial import BATCH_BYTES
 

@@ -11,18 +11,17 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Final, Generic, TypeVar, cast
 
 from cdc.core.control import INITIAL, Notification, Signal, SnapshotStatus
-from cdc.core.errors import CdcError, PositionLostError, SourceConnectionError, SourceRefusedError
-from cdc.core.position import Offset, Position
+from cdc.core.errors import PositionLostError, SourceConnectionError, SourceRefusedError
+from cdc.core.position import Offset
 from cdc.core.record import Batch, Message, Record
 from cdc.core.table import TableId
 from cdc.debezium.emit import Emitter
 from cdc.debezium.filters import Filters
 from cdc.log import get_logger
 from cdc.sources.snapshot.initial import BATCH_BYTES
-from cdc.sources.snapshot.progress import Progress
 from cdc.sources.snapshot.requests import Request
 from cdc.sources.snapshot.told import Told
 
@@ -31,6 +30,7 @@ from .blocking import BlockingSnapshots, Rows, Wanted
 from .control import Control
 from .modes import ONCE, mode_of
 from .options import SourceConfig
+from .parts import LogPosition, Reader, Settings, SnapshotReader, Watcher
 from .selection import SnapshotSelection
 from .source_block import SourceBlockBase
 from .warnings import Warnings
@@ -41,86 +41,6 @@ _CONTEXT: Final = "__debezium.context."
 _SILENCE_S: Final = 60.0
 _TURN_S: Final = 0.01
 """How long to wait for the log at once, while a snapshot goes on beside it."""
-
-
-class LogPosition(Position, Protocol):
-    """What the shell asks of a database's position."""
-
-    @property
-    def snapshot(self) -> str | None:
-        """`INITIAL` while the snapshot is not complete: the stream cannot begin yet."""
-        ...
-
-    @property
-    def progress(self) -> Progress | None:
-        """How far that snapshot is; None if the position does not tell."""
-        ...
-
-    @property
-    def control(self) -> Mapping[str, Any]:
-        """The offset's keys of signals and of the snapshots that they ask for (`control.OFFSET_KEYS`)."""
-        ...
-
-
-class Settings(Protocol):
-    """What the shell asks of a connector's settings."""
-
-    @property
-    def topic_prefix(self) -> str: ...
-    @property
-    def snapshot_mode(self) -> str: ...
-    @property
-    def snapshot_mode_configured(self) -> Sequence[str]: ...
-    @property
-    def snapshot_delay_ms(self) -> int: ...
-    @property
-    def snapshot_max_threads(self) -> int: ...
-    @property
-    def streaming_delay_ms(self) -> int: ...
-    @property
-    def heartbeat_interval_ms(self) -> int: ...
-    @property
-    def max_batch_size(self) -> int: ...
-    @property
-    def signal_enabled_channels(self) -> Sequence[str]: ...
-    @property
-    def cdc_snapshot_added_tables(self) -> str: ...
-    @property
-    def notification_enabled_channels(self) -> Sequence[str]: ...
-    @property
-    def notification_sink_topic_name(self) -> str | None: ...
-
-
-class SnapshotReader(Rows, Protocol):
-    """A snapshot being read (`cdc.sources.snapshot`)."""
-
-    final: Any
-    """The position to stream from."""
-
-
-class Reader(Protocol):
-    """The thread that keeps the server's socket served."""
-
-    @property
-    def queued_bytes(self) -> int: ...
-
-    def take(self, timeout: float, max_bytes: int) -> list[bytes]: ...
-
-    def stop(self) -> None: ...
-
-
-class Watcher(Protocol):
-    """What asks the server now and then (`monitor.Monitor`)."""
-
-    @property
-    def numbers(self) -> Mapping[str, float]: ...
-
-    @property
-    def failure(self) -> CdcError | None: ...
-
-    def wake(self) -> None: ...
-
-    def stop(self) -> None: ...
 
 
 P = TypeVar("P", bound=LogPosition)
