@@ -27,7 +27,7 @@ from cdc.kafka.topics import TopicCreator, TopicGroup, only_topic, topic_groups
 from cdc.log import get_logger
 
 from .kafka_options import OPTIONS, ClientKind, Fencing, KafkaSinkConfig
-from .linger import CLIENT_MS, Linger
+from .linger import Linger, client_ms
 from .transactions import Transactions
 
 log = get_logger(__name__)
@@ -87,7 +87,7 @@ class KafkaSink:
         self._kind = choose(client, self._client.settings)
         self._linger = None if "linger.ms" in self._client.settings else Linger()
         if self._linger is not None:
-            self._client.settings["linger.ms"] = CLIENT_MS
+            self._client.settings["linger.ms"] = client_ms(self._client.settings)
         self._fencing = fencing
         self._fenced_client = transactional(self._client, transactional_id) if fencing != "off" else None
         self._client.settings.pop("transactional.id", None)
@@ -208,9 +208,8 @@ class KafkaSink:
             index = producer.stopped + 1
             self._failure_count += 1
             ack.failed(exc)
-        else:
-            if index > first:
-                self._hurry(producer, index - first)
+        if index > first:
+            self._hurry(producer, index - first)
         self._message_count += index - first
         self._size_bytes += producer.size_bytes - size_bytes
         self._full_count += producer.full_count - full_count
@@ -230,7 +229,7 @@ class KafkaSink:
         linger.told()
         self._guarded(lambda: self._state.served(before - producer.flush(_PUSH_S)))
         left = len(producer)
-        if left < before:
+        if left < before or not left:
             linger.answered(left)
         return left < before
 

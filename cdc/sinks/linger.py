@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
-CLIENT_MS: Final = "1000"
+CLIENT_MS: Final = 1000
 """`linger.ms` of a client that is told. An idempotent librdkafka has at most five messages of a partition under way
 (`rd_kafka_toppar_producer_serve`). While it waits for their answers and the first of the others is older than
 `linger.ms`, its thread asks the socket again and again, and takes a whole core. So this is longer than any usual
@@ -15,6 +15,15 @@ _LINGER_S: Final = 0.005
 """So long a backlog waits for a full batch, as with Kafka's client."""
 _AGAIN_S: Final = 0.02
 """After so long without an answer the client is told again: its thread may not have run meanwhile."""
+_MOST_S: Final = 0.1
+"""So long a few records wait for a full batch while full ones of other partitions are sent and answered."""
+
+
+def client_ms(settings: Mapping[str, str]) -> str:
+    """`linger.ms` of a client with *settings*, which is told. librdkafka wants it below the limits of a message
+    (`rd_kafka_topic_conf_finalize`)."""
+    texts = (settings.get("message.timeout.ms", ""), settings.get("transaction.timeout.ms", ""))
+    return str(min([CLIENT_MS, *(int(text) // 2 for text in texts if text.isdecimal() and int(text))]))
 
 
 class Linger:
@@ -23,12 +32,13 @@ class Linger:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._send_by: float | None = None
-        self._again_at = 0.0
+        self._latest = self._again_at = 0.0
 
     def given(self) -> None:
         """The client has taken records."""
         if self._send_by is None:
-            self._send_by = self._clock() + _LINGER_S
+            now = self._clock()
+            self._send_by, self._latest = now + _LINGER_S, now + _MOST_S
 
     def answered(self, left: int) -> None:
         """Answers came; *left* records have none yet."""
@@ -37,11 +47,12 @@ class Linger:
 
     def told(self) -> None:
         """The client was told to send. More is sent only after an answer."""
-        self._again_at = self._clock() + _AGAIN_S
+        now = self._clock()
+        self._again_at, self._latest = now + _AGAIN_S, now + _MOST_S
 
     def is_due(self, *, idle: bool) -> bool:
         """Whether to tell it now. *idle*: no further record is there yet that could make a batch fuller."""
         if self._send_by is None:
             return False
         now = self._clock()
-        return now >= self._again_at and (idle or now >= self._send_by)
+        return now >= self._again_at and (idle or now >= min(self._send_by, self._latest))

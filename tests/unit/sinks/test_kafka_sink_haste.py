@@ -21,11 +21,16 @@ class Client:
         self.stopped = self.size_bytes = self.full_count = self.queued = self.flushes = 0
         self.fatal: KafkaException | None = None
         self.waited_s: list[float] = []
+        self.refused_at: int | None = None
 
     def __len__(self) -> int:
         return self.queued
 
     def send(self, batch: Sequence[Outgoing], first: int, ack: Ack) -> int:
+        if self.refused_at is not None:
+            self.queued += self.refused_at
+            self.stopped = self.refused_at
+            raise KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
         self.queued += len(batch) - first
         return len(batch)
 
@@ -98,3 +103,32 @@ def test_a_fatal_error_meanwhile_ends_nothing_by_itself() -> None:
     client.fatal = KafkaException(KafkaError(KafkaError._FATAL, "lost its place", True))
     send(sink_with(client), 1)
     assert client.flushes == 1
+
+
+def test_records_before_one_that_is_refused_are_sent_as_others_are() -> None:
+    client = Client()
+    client.refused_at = 100
+    sink = sink_with(client)
+    batch = [Outgoing("t", None, b"1", -1, (), "s.t")] * 400
+    assert sink.send(batch, 0, Inflight().add(None, 400)) == 101  # type: ignore[arg-type]
+    sink.poll(0.005)
+    assert client.flushes == 1
+
+
+def test_a_client_that_was_emptied_elsewhere_is_not_told_again_and_again() -> None:
+    client = Client()
+    sink = sink_with(client)
+    send(sink, 400)
+    client.queued = 0  # as by the flush that ends a transaction
+    assert sink._linger is not None
+    sink.poll(0.005)
+    assert not sink._linger.is_due(idle=True)
+    assert sink._linger._send_by is None
+
+
+@pytest.mark.parametrize("limit", ["delivery.timeout.ms", "transaction.timeout.ms"])
+def test_a_time_limit_of_a_second_is_possible(limit: str) -> None:
+    """librdkafka refuses a linger.ms that is as long."""
+    sink = KafkaSink({"bootstrap.servers": "127.0.0.1:1", limit: "1000"}, client="python", fencing="on",
+                     transactional_id="t")
+    sink._make_producer(sink._fenced_client or sink._client).close()

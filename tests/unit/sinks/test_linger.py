@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from cdc.sinks.linger import Linger
+import pytest
+
+from cdc.sinks.linger import Linger, client_ms
 
 
 class Clock:
@@ -55,3 +57,27 @@ def test_a_client_that_did_not_send_when_told_is_told_again() -> None:
     linger.told()
     clock.now_s += 0.021
     assert linger.is_due(idle=False)
+
+
+def test_answers_for_others_hold_no_record_back() -> None:
+    """While full batches of one partition come and go, a record of another one is in no full batch."""
+    linger, clock = lingering()
+    linger.given()
+    began_s = clock.now_s
+    while not linger.is_due(idle=False):
+        clock.now_s += 0.004
+        linger.given()
+        linger.answered(50)
+        assert clock.now_s - began_s < 0.2
+    linger.told()
+    linger.answered(50)
+    assert not linger.is_due(idle=False), "once is enough for now"
+
+
+@pytest.mark.parametrize(("limits", "milliseconds"), [
+    ({}, "1000"), ({"message.timeout.ms": "0"}, "1000"), ({"message.timeout.ms": "120000"}, "1000"),
+    ({"message.timeout.ms": "1000"}, "500"), ({"message.timeout.ms": "0", "transaction.timeout.ms": "1000"}, "500"),
+    ({"message.timeout.ms": "1"}, "0"), ({"message.timeout.ms": "soon"}, "1000"),
+])
+def test_a_client_lingers_less_than_its_records_may_wait(limits: dict[str, str], milliseconds: str) -> None:
+    assert client_ms(limits) == milliseconds
