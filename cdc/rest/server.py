@@ -113,6 +113,9 @@ class RestServer:
     def _run(self) -> None:
         try:
             server = self._made()
+        except BaseException:
+            self._close()  # who asks would wait without end
+            raise
         finally:
             self._ready.set()
         if self._stopping:  # perhaps before there was a server to tell

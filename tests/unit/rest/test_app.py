@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -323,6 +324,21 @@ def test_a_server_that_stops_before_it_serves_closes_its_ports() -> None:
     server.stop()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port or 0), 10)
+
+
+def test_a_server_whose_interface_cannot_be_loaded_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> App:
+        raise ImportError("starlette")
+
+    crashes: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", crashes.append)
+    server = RestServer(broken, "http://127.0.0.1:0")
+    with socket.create_connection(("127.0.0.1", urlsplit(server.listen()[0]).port or 0), 10) as early:
+        server.serve()
+        with contextlib.suppress(ConnectionResetError):
+            assert early.recv(1) == b""
+    server.stop()
+    assert [crash.exc_type for crash in crashes] == [ImportError]
 
 
 def test_a_taken_port_is_a_config_error_with_the_way_out() -> None:
