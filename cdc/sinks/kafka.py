@@ -221,15 +221,16 @@ class KafkaSink:
         if self._linger is not None:
             self._linger.given()
             if taken <= _FEW and len(producer) <= _FEW:
-                self._push(producer, self._linger)
+                self._push(producer)
 
-    def _push(self, producer: Client, linger: Linger) -> bool:
+    def _push(self, producer: Client) -> bool:
         """Have the client send what it holds, by a flush of a millisecond; returns whether answers came meanwhile."""
-        before = len(producer)
-        linger.told()
+        before, linger = len(producer), self._linger
+        if linger is not None:
+            linger.told()
         self._guarded(lambda: self._state.served(before - producer.flush(_PUSH_S)))
         left = len(producer)
-        if left < before or not left:
+        if linger is not None and (left < before or not left):
             linger.answered(left)
         return left < before
 
@@ -243,7 +244,7 @@ class KafkaSink:
         producer = self._producer
         assert producer is not None, "not started"
         linger = self._linger
-        if linger is not None and linger.is_due(idle=timeout > 0) and self._push(producer, linger):
+        if linger is not None and linger.is_due(idle=timeout > 0) and self._push(producer):
             timeout = 0
         self._guarded(lambda: self._poll(producer, timeout))
         if self._state.denied_for_s() > _DENIED_GRACE_S and len(producer):
@@ -283,6 +284,8 @@ class KafkaSink:
         while left := self._unanswered():
             if self._transactions is not None:
                 self._transactions.end_soon()
+            elif self._linger is None and self._producer is not None:
+                self._push(self._producer)  # as a flush of Kafka's client, whatever its linger.ms
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 return left

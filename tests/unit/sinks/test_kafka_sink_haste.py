@@ -75,6 +75,13 @@ def test_a_linger_that_is_set_is_kept(milliseconds: str) -> None:
     assert client.flushes == 0
 
 
+def test_a_flush_does_not_wait_for_a_linger_that_is_set() -> None:
+    """Else a stop would give up on records that nothing held back."""
+    sink = sink_with(Client(), **{"linger.ms": "900000"})
+    send(sink, 400)
+    assert sink.flush(0.01) == 0
+
+
 def test_what_is_left_of_a_backlog_is_sent_when_nothing_follows() -> None:
     client = Client()
     sink = sink_with(client)
