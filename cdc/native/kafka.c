@@ -6,7 +6,7 @@
 #define MOST_EVENTS 1000        /* beyond these, only fatal errors are kept until they are taken */
 #define MOST_TEXT 2000          /* bytes of an event's text */
 #define LAST_POLL_MS 20
-#define MOST_LAST_POLLS 500     /* so many wait for what has no answer yet, at the end */
+#define MOST_LAST_POLLS 100     /* at the end, so many wait for what has no answer yet, before another thread does */
 
 struct kafka_functions kafka_api;
 
@@ -230,10 +230,8 @@ static int all_ended(struct kafka_client *client) {
     return !kafka_api.outq_len(client->rk);
 }
 
-void kafka_client_free(struct kafka_client *client) {
+static void release(struct kafka_client *client) {
     struct kafka_event *event;
-    if (client->rk && !all_ended(client))
-        return; /* to leave all of it behind is better than to free headers twice */
     for (uint32_t number = 0; number < client->route_count; number++) {
         struct kafka_route *route = &client->routes[number];
         if (route->headers)
@@ -253,6 +251,22 @@ void kafka_client_free(struct kafka_client *client) {
     free(client->statistics);
     pthread_mutex_destroy(&client->lock);
     free(client);
+}
+
+static void *end_later(void *client) {
+    while (!all_ended(client))
+        ;
+    release(client);
+    return NULL;
+}
+
+/* A thread of librdkafka that looks up the name of a broker, for instance, answers for its messages only after that. */
+void kafka_client_free(struct kafka_client *client) {
+    pthread_t thread;
+    if (!client->rk || all_ended(client))
+        release(client);
+    else if (!pthread_create(&thread, NULL, end_later, client)) /* else all stays: headers must not be freed twice */
+        pthread_detach(thread);
 }
 
 /* ---- sending ---------------------------------------------------------------------------------------------------- */

@@ -174,7 +174,8 @@ struct kafka_client *kafka_client_new(void);
 /* Takes *conf*, whose callbacks it sets. Returns 0, or librdkafka's error with a text in *reason*. */
 int kafka_client_open(struct kafka_client *client, rd_kafka_conf_t *conf, char *reason, size_t size);
 
-/* Gives up messages without an answer, waits for librdkafka's threads to end, and frees everything. */
+/* Gives up messages without an answer, waits for librdkafka's threads to end, and frees everything. If librdkafka does
+ * not answer for a message within seconds, another thread does all that later. */
 void kafka_client_free(struct kafka_client *client);
 
 /* The number of a new route, which takes *headers*; KAFKA_NONE if librdkafka refuses the topic (`last_error` says why)
