@@ -108,6 +108,7 @@ class JsonPrinter(AvroReader):
         if self.at != self.end:
             raise self.broken()
         out.put_raw(self.after)
+        self.begin(b"")  # each table has a printer, which keeps no row
         return out.take()
 
     def put(self, out: Writer, op: JsonOp) -> None:

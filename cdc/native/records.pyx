@@ -53,6 +53,7 @@ IMAGES = {"envelope": CDC_IMAGE_ENVELOPE, "before": CDC_IMAGE_BEFORE, "after": C
 cdef enum:
     TEXT_FORM = 4
     BINARY_FORM = 5
+    KEPT_BYTES = 4 * 1024 * 1024  # a buffer of a printer that a huge row made larger is released; each table has one
 
 cdef list _writers = []  # those that no call uses now; several tasks of a process may encode at once
 cdef uint64_t _batches = 0
@@ -129,9 +130,15 @@ cdef class Printer:
 cdef int printed(cdc_out *out, size_t start, void *printer) noexcept nogil:
     """Has what is written from *start* on printed. Refuses if the printer raises."""
     cdef printer_t *c = <printer_t *>printer
-    if c.form.ops != NULL and cdc_json(out, start, &c.form, &c.avro) == CDC_WRITTEN:
-        return CDC_WRITTEN
-    return CDC_REFUSED if out.error != CDC_OK else printed_in_python(out, start, c.other)
+    cdef int outcome = CDC_REFUSED
+    if c.form.ops != NULL:
+        outcome = cdc_json(out, start, &c.form, &c.avro)
+        if c.avro.capacity > KEPT_BYTES or c.avro.error != CDC_OK:
+            free(c.avro.data)
+            memset(&c.avro, 0, sizeof(cdc_out))
+    if outcome == CDC_WRITTEN or out.error != CDC_OK:
+        return outcome
+    return printed_in_python(out, start, c.other)
 
 
 cdef int printed_in_python(cdc_out *out, size_t start, void *printer) noexcept with gil:

@@ -124,6 +124,7 @@ class ProtobufPrinter(AvroReader):
             self.put(out, part)
         if self.at != self.end:
             raise self.broken()
+        self.begin(b"")  # each table has a printer, which keeps no row
         return out.take()
 
     def put(self, out: Writer, op: ProtoOp) -> None:
