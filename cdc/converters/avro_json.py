@@ -91,9 +91,9 @@ class JsonPrinter(AvroReader):
         self.out = Writer()
 
     def native_form(self) -> tuple[bytes, bytes, list[tuple[str, bytes, int, bytes, int]]]:
-        """What C needs to print the same: what is around each value, and of each op, a struct's before its fields', the
-        kind ("" if C does not know it), the JSON before it, the null's branch and its JSON, and the number of ops up to
-        the end of what is within it."""
+        """What C needs to print the same: what is around each value, and of each op, a struct's before its fields' and
+        an array's before its items', the kind ("" if C does not know it), the JSON before it, the null's branch and its
+        JSON, and the number of ops up to the end of what is within it."""
         found: list[tuple[str, bytes, int, bytes, int]] = []
         _add_native(found, self.op)
         return self.before, self.after, found
@@ -187,13 +187,13 @@ class JsonPrinter(AvroReader):
 
 
 _NATIVE = {_LONG: "long", _TEXT: "text", _BOOLEAN: "boolean", _BYTES: "bytes", _STRUCT: "struct", _DOUBLE: "double",
-           _FLOAT: "float"}
+           _FLOAT: "float", _ARRAY: "array"}
 
 
 def _add_native(found: list[tuple[str, bytes, int, bytes, int]], op: JsonOp) -> None:
     place = len(found)
     found.append(("", b"", 0, b"", 0))
-    if op.kind == _STRUCT:
+    if op.kind in (_STRUCT, _ARRAY):
         for part in op.parts:
             _add_native(found, part)
     found[place] = _NATIVE.get(op.kind, ""), op.before, op.null_branch, op.null, len(found)

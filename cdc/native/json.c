@@ -143,6 +143,24 @@ static void put_base64(cdc_out *out, const uint8_t *p, size_t size) {
     *q = '"';
 }
 
+static int put(cdc_out *out, avro_t *in, const cdc_json_op *ops, uint32_t at);
+
+/* The blocks of an array, up to the empty one. `write_value` writes no block with its size, whose count is negative. */
+static int put_items(cdc_out *out, avro_t *in, const cdc_json_op *ops, uint32_t item) {
+    int64_t count, left;
+    int first = 1;
+    cdc_out_byte(out, '[');
+    do {
+        if (number(in, &count) || count < 0 || count > in->end - in->at) return CDC_REFUSED;
+        for (left = count; left > 0; left--, first = 0) {
+            if (!first) cdc_out_byte(out, ',');
+            if (put(out, in, ops, item)) return CDC_REFUSED;
+        }
+    } while (count > 0);
+    cdc_out_byte(out, ']');
+    return CDC_WRITTEN;
+}
+
 static int put(cdc_out *out, avro_t *in, const cdc_json_op *ops, uint32_t at) {
     const cdc_json_op *op = ops + at;
     int64_t value;
@@ -180,6 +198,7 @@ static int put(cdc_out *out, avro_t *in, const cdc_json_op *ops, uint32_t at) {
         return CDC_WRITTEN;
     case CDC_JSON_DOUBLE: return floating(out, in, 0);
     case CDC_JSON_FLOAT: return floating(out, in, 1);
+    case CDC_JSON_ARRAY: return put_items(out, in, ops, at + 1);
     default: return CDC_REFUSED;
     }
 }

@@ -12,7 +12,8 @@ enum {
     CDC_JSON_BYTES,
     CDC_JSON_STRUCT,
     CDC_JSON_DOUBLE, /* this and the next: 0, and numbers with few digits, from 0.001 up to 10 million */
-    CDC_JSON_FLOAT
+    CDC_JSON_FLOAT,
+    CDC_JSON_ARRAY /* the op of its items follows it */
 };
 
 /* How the Avro bytes of one schema are printed. Those of a struct's fields follow it, each with what is within it. */

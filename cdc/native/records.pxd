@@ -73,6 +73,7 @@ cdef extern from "json.h" nogil:
         CDC_JSON_STRUCT
         CDC_JSON_DOUBLE
         CDC_JSON_FLOAT
+        CDC_JSON_ARRAY
     ctypedef struct cdc_json_op:
         uint8_t kind, null_branch
         uint32_t following, before_len, null_len

@@ -75,7 +75,8 @@ cdef int python_codec(cdc_out *out, const uint8_t *p, size_t n, const cdc_colop 
 
 
 KINDS = {"": CDC_JSON_OTHER, "long": CDC_JSON_LONG, "text": CDC_JSON_TEXT, "boolean": CDC_JSON_BOOLEAN,
-         "bytes": CDC_JSON_BYTES, "struct": CDC_JSON_STRUCT, "double": CDC_JSON_DOUBLE, "float": CDC_JSON_FLOAT}
+         "bytes": CDC_JSON_BYTES, "struct": CDC_JSON_STRUCT, "double": CDC_JSON_DOUBLE, "float": CDC_JSON_FLOAT,
+         "array": CDC_JSON_ARRAY}
 """How C prints a value, by the name that `JsonPrinter.native_form` gives it."""
 
 

@@ -122,6 +122,20 @@ def test_c_prints_frequent_types() -> None:
 
 
 @pytest.mark.skipif(native.module("records") is None, reason="no native modules were built")
+def test_c_prints_arrays() -> None:
+    """The end of a transaction lists its tables in one."""
+    made = converter({})
+    table = replace(struct("table", [("name", Schema(STRING)), ("count", optional(INT64))]), optional=True)
+    schema = struct("s", [("a", Schema(ARRAY, items=table, optional=True)), ("b", Schema(ARRAY, items=Schema(INT64)))])
+    for tables in (None, [], [("x", 1)], [("x", None), None, ("y", 2)]):
+        for numbers in ([], [1], LONGEST * 20):
+            value = tables, numbers
+            assert in_c(made, schema, avro(schema, value)) == made.from_connect("t", schema, value)
+    for broken in (b"\x00\x02", b"\x00\x01\x02\x02\x00", b"\x00\x7e\x02", b"\x00" + b"\xfe" + b"\xff" * 8 + b"\x01"):
+        assert in_c(made, schema, broken) is None  # too few items, a block with its size, more items than bytes
+
+
+@pytest.mark.skipif(native.module("records") is None, reason="no native modules were built")
 @pytest.mark.parametrize("kind", [FLOAT32, FLOAT64])
 def test_c_prints_floating_point_numbers_as_java_or_not_at_all(kind: str) -> None:
     pick, made = random.Random(SEED), converter({})

@@ -230,6 +230,10 @@ static void jsons(void) {
     cdc_json_op ops[7] = {{CDC_JSON_STRUCT, 0, 7, 0, 4, name, null}};
     cdc_json_op floats[] = {{CDC_JSON_STRUCT, 0, 3, 0, 4, name, null}, {CDC_JSON_DOUBLE, 0, 2, 8, 4, name, null},
                             {CDC_JSON_FLOAT, 0, 3, 8, 4, name, null}};
+    static const uint8_t tables[] = "\2\4\2\4ab\x0e\2\2c\2\0";
+    cdc_json_op items[] = {{CDC_JSON_ARRAY, 0, 4, 0, 4, name, null}, {CDC_JSON_STRUCT, 0, 4, 0, 4, name, null},
+                           {CDC_JSON_TEXT, CDC_NO_BRANCH, 3, 8, 4, name, null},
+                           {CDC_JSON_LONG, CDC_NO_BRANCH, 4, 8, 4, name, null}};
     cdc_json_form form = {ops, name, name, 8, 8};
     cdc_out out = {0}, copy = {0};
     uint32_t size = sizeof avro - 1, at;
@@ -245,6 +249,13 @@ static void jsons(void) {
     size = sizeof numbers - 1;
     data = damaged(numbers, &size);
     form.ops = floats;
+    out.size = 0;
+    cdc_out_raw(&out, data, size);
+    cdc_json(&out, 0, &form, &copy);
+    free(data);
+    size = sizeof tables - 1;
+    data = damaged(tables, &size);
+    form.ops = items;
     out.size = 0;
     cdc_out_raw(&out, data, size);
     cdc_json(&out, 0, &form, &copy);

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from cdc import about, native
+from cdc.core.record import MessageKind
 from tests.unit.sources.postgres import native_world as world
 from tests.unit.sources.postgres.test_native_changes import usual_batch
 
@@ -56,3 +57,12 @@ def test_only_what_needs_python_keeps_the_others_waiting() -> None:
         outcome.converter.encode(batch, world.NOW_US, None)
         plans = [table.cache[1] for table in batch.tables.items if table is not None and table.cache is not None]
         assert [plan.uses_python for plan in plans] == [uses_python]
+
+
+@pytest.mark.skipif(about.core() != "compiled", reason="plain Python makes JSON from values")
+@pytest.mark.parametrize("json", ["key value", "key value schemas"])
+def test_messages_of_transactions_keep_nobody_waiting(json: str) -> None:
+    batch, outcome = usual_batch(world.Settings(json=json, metadata=True), 2)
+    outcome.converter.encode(batch, world.NOW_US, None)
+    plans = [table.cache for table in batch.tables.items if isinstance(table.schema, MessageKind)]
+    assert [plan.uses_python for plan in plans] == [False]
