@@ -6,10 +6,12 @@ int cdc_utf8(const uint8_t *p, size_t n) {
     const uint8_t *end = p + n;
     while (p < end) {
         uint64_t word, words[4];
-        while (end - p >= 32) { /* long texts are mostly ASCII */
+        if (end - p >= 32) { /* long texts are mostly ASCII */
             memcpy(words, p, 32);
-            if ((words[0] | words[1] | words[2] | words[3]) & 0x8080808080808080ULL) break;
-            p += 32;
+            if (((words[0] | words[1] | words[2] | words[3]) & 0x8080808080808080ULL) == 0) {
+                p += 32;
+                continue;
+            }
         }
         if (end - p >= 8) {
             memcpy(&word, p, 8);

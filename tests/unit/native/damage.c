@@ -112,12 +112,13 @@ static cdc_clock the_clock(void) {
 
 static void codecs(void) {
     static const char *texts[] = {"2024-02-29 23:59:59.123456+00", "-123456789012345678.25", "1.7976931348623157e+308",
-                                  "\\x00ff80", "12:34:56.789", "na\xc3\xafve \xe2\x98\x83", "-9223372036854775808", "t"};
+                                  "\\x00ff80", "12:34:56.789", "na\xc3\xafve \xe2\x98\x83", "-9223372036854775808", "t",
+                                  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"};
     cdc_out out = {0};
     int number;
     for (number = 0; number < CDC_OP_COUNT; number++) {
         cdc_codec codec = cdc_codec_of(number);
-        const char *text = texts[pick(8)];
+        const char *text = texts[pick(9)];
         uint32_t size = (uint32_t)strlen(text);
         cdc_colop op = {0};
         uint8_t *data;

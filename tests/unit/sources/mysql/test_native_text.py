@@ -170,6 +170,21 @@ def test_a_row_keeps_no_bytes_of_other_rows() -> None:
     assert [len(each.data) <= len(row) for each, row in zip(after, rows, strict=True)] == [True] * 50
 
 
+def test_no_text_is_left_to_python_for_what_follows_it() -> None:
+    """C looks at up to 32 bytes at a time, and at none behind the text: a NULL that follows is no part of it."""
+    records, mysql = native.module("records"), native.module("mysql")
+    sizes = range(251)
+    sent = bytearray(b"".join(packet(row(b"x" * size, None), size) for size in sizes))
+    rows, _, _ = mysql.text_rows(mysql.Select((0, 1), 2), sent, 0, len(sent), 0)
+    batch, context = mysql.Batch([]), SourceContext(struct("Source", []), (), ())
+    batch.add_text(rows, records.Table(TABLE, context, (), None), context)
+    plan = records.Plan(b"", b"", b"", [(0, 1, b"", None, ("text",), None)], None, [b""], [], "after")
+    refused: list[Any] = []
+    out = records.encode(batch, lambda table, op: (plan, "t", "t", []), refused.append, b"", 0, True)
+    assert not refused
+    assert [len(out.outgoing(size).value) - (1 if size < 64 else 2) for size in sizes] == [*sizes]
+
+
 def test_rows_of_a_packet_that_is_cut_and_of_16_megabytes() -> None:
     large = row(b"1", b"x" * 70_000, b"y" * (1 << 20))
     huge = row(b"2", b"x" * (1 << 24), None)
