@@ -13,7 +13,16 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
 
-from confluent_kafka import OFFSET_STORED, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    OFFSET_STORED,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 
 from cdc.core.control import Signal, parse_signal
 from cdc.core.errors import ConfigError
@@ -29,7 +38,9 @@ _OF_CONSUMERS: Final = frozenset(("isolation.level", "auto.offset.reset", "group
 _JVM: Final = ("key.", "value.", "fetch.", "max.poll.", "max.partition.", "session.", "heartbeat.", "auto.commit.")
 """What a reader of one partition that is in no group has no use for."""
 _MOST: Final = 1000
+_AT_END: Final = frozenset(("latest", "largest", "end"))
 _STEP_S: Final = 0.2
+_GROUP_S: Final = 10.0
 _RETRY_S: Final = 5.0
 
 
@@ -102,14 +113,18 @@ class KafkaSignals:
                 self._read()
             except Exception as exc:  # nobody would notice the end of this thread
                 error = exc.args[0] if exc.args else exc
-                reason = error.str() if isinstance(error, KafkaError) else (
-                    str(error) if isinstance(exc, ValueError | RuntimeError) else type(exc).__name__)
-                log.warning("signals_not_read", topic=self._topic, error=reason, retry_in_s=_RETRY_S)
+                if isinstance(error, KafkaError):
+                    self._problem(error)
+                else:
+                    reason = str(error) if isinstance(exc, ValueError | RuntimeError) else type(exc).__name__
+                    log.warning("signals_not_read", topic=self._topic, error=reason, retry_in_s=_RETRY_S)
                 self._stop.wait(_RETRY_S)
 
     def _read(self) -> None:
         consumer = Consumer({**self._settings, "logger": _Quiet()})
         try:
+            if self._begin == OFFSET_STORED:
+                self._begin = self._of_group(consumer)
             consumer.assign([TopicPartition(self._topic, 0, self._begin)])
             while not self._stop.is_set():
                 self._commit(consumer)
@@ -122,6 +137,23 @@ class KafkaSignals:
             self._commit(consumer)
         finally:
             consumer.close()
+
+    def _of_group(self, consumer: Consumer) -> int:
+        """Where the group goes on, or begins. Raises KafkaException.
+
+        librdkafka would ask, too, if it is assigned OFFSET_STORED. But after some answers, such as "Not coordinator" of
+        a broker that starts, it does not ask again, and would never read anything.
+        """
+        found, = consumer.committed([TopicPartition(self._topic, 0)], timeout=_GROUP_S)
+        if found.error is not None:
+            raise KafkaException(found.error)
+        if found.offset >= 0:
+            return int(found.offset)
+        reset = self._settings.get("auto.offset.reset")
+        if reset == "error":
+            raise KafkaException(KafkaError(KafkaError._AUTO_OFFSET_RESET, "The group has no offset yet, and "
+                                            "auto.offset.reset=none lets it begin nowhere."))
+        return int(OFFSET_END if reset in _AT_END else OFFSET_BEGINNING)
 
     def _message(self, message: Message) -> None:
         error = message.error()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import OFFSET_STORED
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, OFFSET_STORED, KafkaError, KafkaException, TopicPartition
 from structlog.testing import capture_logs
 
 from cdc.core.control import Signal
@@ -47,6 +48,34 @@ def test_what_is_no_signal_is_told_with_its_place(value: bytes | None, why: str)
 ])
 def test_a_restart_goes_on_behind_the_offsets_mark(offset: dict[str, Any], place: int) -> None:
     assert channel()._place(offset) == place
+
+
+class Group:
+    """A consumer whose group has the committed offset, or says that error."""
+
+    def __init__(self, offset: int, error: KafkaError | None = None) -> None:
+        self.found = SimpleNamespace(offset=offset, error=error)
+
+    def committed(self, asked: list[TopicPartition], timeout: float) -> list[Any]:
+        assert [(each.topic, each.partition) for each in asked] == [("shop-signal", 0)]
+        return [self.found]
+
+
+@pytest.mark.parametrize(("offset", "reset", "place"), [
+    (7, "latest", 7), (0, "error", 0), (-1001, "earliest", OFFSET_BEGINNING), (-1001, "latest", OFFSET_END)])
+def test_the_group_says_where_a_connector_without_a_mark_begins(offset: int, reset: str, place: int) -> None:
+    group: Any = Group(offset)
+    assert KafkaSignals("shop-signal", "shop", {"auto.offset.reset": reset})._of_group(group) == place
+
+
+@pytest.mark.parametrize(("reset", "code"), [
+    ("earliest", KafkaError.NOT_COORDINATOR), ("error", KafkaError._AUTO_OFFSET_RESET)])
+def test_a_group_that_cannot_be_asked_is_asked_again(reset: str, code: int) -> None:
+    """librdkafka itself would not ask again after "Not coordinator"."""
+    group: Any = Group(-1001, KafkaError(code) if code == KafkaError.NOT_COORDINATOR else None)
+    with pytest.raises(KafkaException) as caught:
+        KafkaSignals("shop-signal", "shop", {"auto.offset.reset": reset})._of_group(group)
+    assert caught.value.args[0].code() == code
 
 
 def test_a_channel_needs_brokers() -> None:
