@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.conftest import BinlogDatabase
 from tests.integration.mysql_source import running
@@ -31,11 +32,11 @@ def test_rows_that_were_rolled_back_do_not_come(mariadb_database: BinlogDatabase
         assert [each[3] for each in reading.changes(1)] == [(8,)]
 
 
-def test_a_transaction_too_large_to_wait_for_tells_of_its_rollback(mariadb_database: BinlogDatabase,
-                                                                   capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_transaction_too_large_to_wait_for_tells_of_its_rollback(mariadb_database: BinlogDatabase) -> None:
     mariadb_database.execute("CREATE TABLE t (id int PRIMARY KEY) ENGINE=InnoDB")
-    with running(mariadb_database, {"max.batch.size": "10", "max.queue.size": "20"}) as reading:
+    with capture_logs() as lines, running(
+            mariadb_database, {"max.batch.size": "10", "max.queue.size": "20"}) as reading:
         run(mariadb_database, "BEGIN", *(f"INSERT INTO t VALUES ({number})" for number in range(30)),
             "CREATE TEMPORARY TABLE one (a int)", "ROLLBACK")
         assert len(reading.changes(30)) == 30
-    assert "rows_rolled_back_were_delivered" in capsys.readouterr().out
+    assert "rows_rolled_back_were_delivered" in [line["event"] for line in lines]
