@@ -17,6 +17,7 @@ from pathlib import Path
 from setuptools import Extension
 from setuptools.command.build_ext import build_ext
 from setuptools.command.sdist import sdist
+from setuptools.modified import newer_group
 
 from .modules import (
     C_FLAG,
@@ -65,22 +66,28 @@ class BuildExt(build_ext):
     def build_extensions(self) -> None:
         self._objects: dict[str, str] = {}
         try:
-            self._compile_c_files()
+            for ext in self.extensions:
+                if not self._is_built(ext):
+                    self._compile_c_files(ext)
         except Exception as exc:
             self._gave_up(exc)
         super().build_extensions()
 
-    def _compile_c_files(self) -> None:
+    def _compile_c_files(self, ext: Extension) -> None:
         """Each once, although several modules are linked with it."""
-        for ext in self.extensions:
-            for file in c_files(ext.name):
-                if file not in self._objects:
-                    self._objects[file], = self.compiler.compile(
-                        [file], output_dir=self.build_temp, extra_postargs=[C_FLAG, "-g0"], depends=ext.depends)
+        for file in c_files(ext.name):
+            if file not in self._objects:
+                self._objects[file], = self.compiler.compile(
+                    [file], output_dir=self.build_temp, extra_postargs=[C_FLAG, "-g0"], depends=ext.depends)
+
+    def _is_built(self, ext: Extension) -> bool:
+        """Setuptools leaves the module of *ext*, because it is newer than what it is made of."""
+        return not (self.force or newer_group([*ext.sources, *ext.depends], self.get_ext_fullpath(ext.name), "newer"))
 
     def build_extension(self, ext: Extension) -> None:
         try:
-            ext.extra_objects = [self._objects[file] for file in c_files(ext.name)]
+            if not self._is_built(ext):
+                ext.extra_objects = [self._objects[file] for file in c_files(ext.name)]
             super().build_extension(ext)
             self._compiled += 1
         except Exception as exc:
