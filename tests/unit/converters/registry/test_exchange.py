@@ -254,16 +254,19 @@ def test_a_connection_that_is_given_up_stays_open_while_its_thread_uses_it(
         peers: Callable[..., Peer], monkeypatch: pytest.MonkeyPatch) -> None:
     """Else its number could be that of the next socket of the process, and OpenSSL would read from that one."""
     used, leave, closed = threading.Event(), threading.Event(), threading.Event()
+    ours: list[TlsConnection] = []  # threads of other tests may still close theirs
 
     def handshake(connection: TlsConnection) -> None:
         http.client.HTTPConnection.connect(connection)
+        ours.append(connection)
         used.set()
         assert leave.wait(10)
         raise OSError("cut")
 
     def close(connection: TlsConnection) -> None:
         http.client.HTTPSConnection.close(connection)
-        closed.set()
+        if connection in ours:
+            closed.set()
 
     monkeypatch.setattr(TlsConnection, "connect", handshake)
     monkeypatch.setattr(TlsConnection, "close", close)
