@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _POLL_S: Final = 0.3
 _BEGIN_S: Final = 20.0
+_MERGED_S: Final = 5.0
+"""A snapshot that is not there so long after its signal was merged with another one, which has ended."""
 """So long a connector may take to begin a snapshot."""
 _LINE_S: Final = 5.0
 """Off a terminal, a line comes at most this often."""
@@ -33,8 +35,9 @@ _ERASE: Final = "\r\x1b[K"
 
 
 def follow(client: Client, connector: str, id: str, tables: Sequence[str], *, as_json: bool,
-           estimates: Mapping[str, int] = MappingProxyType({})) -> int:
-    """Show the progress of the snapshot *id* until it ends. *estimates*: of the rows of tables.
+           estimates: Mapping[str, int] = MappingProxyType({}), others: Sequence[str] = ()) -> int:
+    """Show the progress of the snapshot *id* until it ends. *estimates*: of the rows of tables. *others*: snapshots
+    that copied one of *tables* when it was asked for; the worker may have left the copy to one of them.
 
     Returns the exit code: FAILED if a table could not be read or the snapshot was cancelled, INTERRUPTED for Ctrl-C.
     Raises NotReadyError if it does not begin.
@@ -44,7 +47,8 @@ def follow(client: Client, connector: str, id: str, tables: Sequence[str], *, as
     seen = False
     try:
         while True:
-            found = find(client, connector, id, tables, seen=seen)
+            late = time.monotonic() - begun > _MERGED_S
+            found = find(client, connector, id, tables, seen=seen, others=others if late and not seen else ())
             if found is None and time.monotonic() - begun > _BEGIN_S:
                 raise NotReadyError(
                     f"Connector {connector} took the signal, but has not begun a snapshot within {_BEGIN_S:g} s.",

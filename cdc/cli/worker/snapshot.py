@@ -15,7 +15,7 @@ from cdc.core import control
 from cdc.core.errors import StateError
 
 from .options import CONNECTOR, DRY_RUN, OUTPUT, completing, of_worker
-from .snapshot_state import snapshots
+from .snapshot_state import copying, snapshots
 
 if TYPE_CHECKING:
     from cdc.client.rest import Client
@@ -108,6 +108,7 @@ def snapshot(context: click.Context, client: Client, names: Sequence[str], where
     if dry_run:
         print_json({"connector": chosen.connector, "signal": signal})
         return OK
+    others = copying(client, chosen.connector, list(chosen.matched)) if wait and not blocking else []
     _signal(client, chosen.connector, signal)
     if not wait:
         if as_json:
@@ -116,7 +117,7 @@ def snapshot(context: click.Context, client: Client, names: Sequence[str], where
             click.echo(f"The snapshot has begun: {signal['id']}. `cdc snapshot status` shows it.")
         return OK
     return follow(client, chosen.connector, str(signal["id"]), list(chosen.matched), as_json=as_json,
-                  estimates={} if where or select else chosen.rows)
+                  estimates={} if where or select else chosen.rows, others=others)
 
 
 @snapshot.command()

@@ -44,17 +44,29 @@ def snapshots(client: Client, name: str) -> list[dict[str, Any]]:
     return found
 
 
-def find(client: Client, connector: str, id: str, tables: Sequence[str], *, seen: bool) -> Snapshot | None:
+def find(client: Client, connector: str, id: str, tables: Sequence[str], *, seen: bool,
+         others: Sequence[str] = ()) -> Snapshot | None:
     """The snapshot *id*; without one, another that copies one of *tables*, because the worker does not copy a table
-    twice at once. If it was *seen* and is gone now, it has ended, as its notifications say."""
+    twice at once. If it was *seen* and is gone now, it has ended, as its notifications say. *others*: those that may
+    have taken the request with them and have ended since."""
     found = snapshots(client, connector)
     same = next((each for each in found if each["id"] == id), None)
     if same is None and not seen:
-        same = next((each for each in found if each["state"] in ("running", "waiting", "paused") and any(
-            table["name"] in tables and table["state"] in ("running", "waiting") for table in each["tables"])), None)
+        same = next((each for each in found if _copies(each, tables)), None) or next(
+            (each for each in found if each["id"] in others), None)
     if same is not None:
         return Snapshot(same["id"], same["state"], same["tables"])
-    return _ended(client, connector, id)
+    return next((ended for each in (id, *others) if (ended := _ended(client, connector, each)) is not None), None)
+
+
+def copying(client: Client, connector: str, tables: Sequence[str]) -> list[str]:
+    """The ids of the snapshots that have still to copy one of *tables*. Raises StateError."""
+    return [each["id"] for each in snapshots(client, connector) if _copies(each, tables)]
+
+
+def _copies(snapshot: Mapping[str, Any], tables: Sequence[str]) -> bool:
+    return snapshot["state"] in ("running", "waiting", "paused") and any(
+        table["name"] in tables and table["state"] in ("running", "waiting") for table in snapshot["tables"])
 
 
 def _ended(client: Client, connector: str, id: str) -> Snapshot | None:

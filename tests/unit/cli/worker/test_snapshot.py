@@ -15,7 +15,7 @@ from cdc import plugins
 from cdc.cli.main import main
 from cdc.cli.worker import progress
 from cdc.cli.worker.progress import Screen, became, share_of
-from cdc.cli.worker.snapshot_state import Snapshot
+from cdc.cli.worker.snapshot_state import Snapshot, copying, find
 from cdc.cli.worker.table_names import Chosen, matches
 from tests.servers.process import wait_until
 
@@ -242,3 +242,35 @@ def test_how_much_is_read_is_said_only_if_it_is_known() -> None:
     assert share_of(copy("a", "running", current_key="x", maximum_key="y")) is None
     assert share_of(copy("a", "running", maximum_key="1,2")) is None
     assert became(copy("a", "ODD_STATE", 3)) == "ODD_STATE, 3 rows"
+
+
+class Answers:
+    """A worker's client: of its answers, those of the two paths that count here."""
+
+    def __init__(self, snapshots: list[Any], told: list[Any]) -> None:
+        self.answers = {"snapshots": {"snapshots": snapshots}, "notifications": {"notifications": told}}
+
+    def get(self, *path: str) -> Any:
+        return self.answers[path[-1]]
+
+
+def snapshot(id: str, state: str, *tables: Any) -> dict[str, Any]:
+    return {"id": id, "kind": "incremental", "state": state, "tables": list(tables)}
+
+
+def test_a_request_that_another_snapshot_took_with_it_has_ended_with_that_one() -> None:
+    """The table was being copied when it was asked for, and that copy has ended before the first look."""
+    going = snapshot("1", "running", copy("a", "done"), copy("b", "running"))
+    client: Any = Answers([going, snapshot("0", "completed", copy("a", "done"))], [])
+    assert copying(client, "shop", ["b"]) == ["1"]
+    assert copying(client, "shop", ["a"]) == []
+    done = snapshot("1", "completed", copy("a", "done"), copy("b", "done", 5))
+    of_notifications = [
+        {"id": "1", "type": "TABLE_SCAN_COMPLETED", "additional_data": {
+            "scanned_collection": "b", "status": "SUCCEEDED", "total_rows_scanned": "5"}},
+        {"id": "1", "type": "COMPLETED", "additional_data": {}}]
+    for client in (Answers([done], []), Answers([], of_notifications)):
+        assert find(client, "shop", "2", ["b"], seen=False) is None
+        found = find(client, "shop", "2", ["b"], seen=False, others=["1"])
+        assert found is not None
+        assert (found.id, found.state, found.rows) == ("1", "completed", 5)
