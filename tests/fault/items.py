@@ -85,6 +85,8 @@ class PostgresItems:
 @dataclass(frozen=True)
 class BinlogItems:
     database: BinlogDatabase
+    former: frozenset[int] = frozenset()
+    """Readers of earlier tests, which have gone. The server misses one only when it has something to send to it."""
 
     @property
     def server(self) -> Server:
@@ -113,16 +115,24 @@ class BinlogItems:
 
     def streams(self, topic_prefix: str) -> set[tuple[int, str]]:
         """A binary log is sent to whoever reads it, and nobody answers."""
-        return {(number, "") for (number,) in self.execute(
-            "SELECT id FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%'")}
+        return {(number, "") for number in readers_of(self.database) - self.former}
+
+
+def readers_of(database: BinlogDatabase) -> frozenset[int]:
+    """The connections of its server that read the binary log."""
+    return frozenset(number for (number,) in database.execute(
+        "SELECT id FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%'"))
 
 
 @contextmanager
 def fresh_items(server: Any) -> Iterator[Items]:
     """The table in a database of its own on *server*, which is dropped in the end."""
     name = server.create_database(f"items_{os.getpid()}_{next(_numbers)}")
-    items: Items = (PostgresItems(Database(server, name)) if isinstance(server, PostgresServer)
-                    else BinlogItems(BinlogDatabase(server, name)))
+    if isinstance(server, PostgresServer):
+        items: Items = PostgresItems(Database(server, name))
+    else:
+        database = BinlogDatabase(server, name)
+        items = BinlogItems(database, readers_of(database))
     items.create()
     yield items
     server.drop_database(name)
