@@ -18,12 +18,18 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 
 from cdc.core.errors import SourceRefusedError
+from cdc.log import get_logger
 
 from .errors import map_error
 from .notices import Notices
 from .options import PostgresConfig
 
 Connection = psycopg.Connection[Any]
+
+log = get_logger(__name__)
+
+_CANCEL_S: Final = 2.0
+"""So long a cancel may take to reach the server."""
 
 _TIMEOUTS: Final = {"lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
 
@@ -178,6 +184,15 @@ def execute(conn: Connection, text: LiteralString) -> None:
         conn.execute(text)
     except psycopg.Error as exc:
         raise map_error(exc) from exc
+
+
+def interrupt(conn: Connection | None) -> None:
+    """End what the server is doing for *conn*, if that is open. From any thread."""
+    if conn is not None and not conn.closed:
+        try:
+            conn.cancel_safe(timeout=_CANCEL_S)
+        except psycopg.Error as exc:
+            log.info("cancel_failed", error=type(exc).__name__)
 
 
 def quoted(name: str) -> str:

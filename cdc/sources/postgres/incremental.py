@@ -19,7 +19,6 @@ from cdc.core.record import Record, SourceContext
 from cdc.core.row import Row
 from cdc.core.table import TableId, TableSchema
 from cdc.debezium.filters import Filters
-from cdc.log import get_logger
 from cdc.sources.shared.selection import captured_tables
 from cdc.sources.shared.window_rows import WindowRows, signal_table_of
 from cdc.sources.snapshot.background import Background
@@ -40,7 +39,7 @@ from .catalog import read_catalog, relation_of
 from .changes import ChangeReader, RelationState
 from .chunk_marks import Marks, Shows, look
 from .chunk_query import ChunkQuery
-from .connection import Connection, connect, query, unchecked, users_search_path
+from .connection import Connection, connect, interrupt, query, unchecked, users_search_path
 from .copytext import copy_row
 from .errors import map_error
 from .lookup import Lookup
@@ -48,8 +47,6 @@ from .options import PostgresConfig
 from .publication import published_parts
 from .source_block import LSN, SEQUENCE, XID, SourceBlock
 from .tables import TableBuilder
-
-log = get_logger(__name__)
 
 _CLOSE_S: Final = 5.0
 _CHANGED: Final = frozenset({"42703", "42P01", "3F000"})
@@ -239,12 +236,7 @@ class PostgresChunks:
 
     def close(self) -> None:
         self._background.forget()
-        conn = self._conn
-        if conn is not None and not conn.closed:
-            try:
-                conn.cancel_safe(timeout=2.0)
-            except psycopg.Error as exc:
-                log.info("cancel_failed", error=type(exc).__name__)
+        interrupt(self._conn)
         self._background.ask(self._closed)
         self._background.close(_CLOSE_S)
 

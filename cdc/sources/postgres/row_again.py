@@ -19,21 +19,17 @@ from cdc.core.errors import SourceConnectionError, SourceError, SourceRefusedErr
 from cdc.core.record import Record
 from cdc.core.row import BINARY, NULL, TEXT, Row
 from cdc.core.table import Column
-from cdc.log import get_logger
 from cdc.sources.shared.row_key import KeyValue, key_values, several
 
 from . import chunk_marks
-from .connection import Connection, connect, execute, query, send_unchecked
+from .connection import Connection, connect, execute, interrupt, query, send_unchecked
 from .errors import map_error
 from .options import PostgresConfig
 from .source_block import XID
 from .tables import TableBuilder, Version
 
-log = get_logger(__name__)
-
 _WAIT: Final = "SET lock_timeout = '5s'"
 """For a table that another session has locked. The events of other tables wait meanwhile."""
-_CANCEL_S: Final = 2.0
 _VISIBLE_S: Final = 5.0
 """So long a transaction that the log has may take until others see it."""
 _PAUSE_S: Final = 0.002
@@ -158,12 +154,7 @@ class RowAgain:
     def interrupt(self) -> None:
         """End what the server is doing for us; final. From any thread."""
         self._ended = True
-        conn = self._conn
-        if conn is not None and not conn.closed:
-            try:
-                conn.cancel_safe(timeout=_CANCEL_S)
-            except psycopg.Error as exc:
-                log.info("cancel_failed", error=type(exc).__name__)
+        interrupt(self._conn)
 
     def close(self) -> None:
         if self._conn is not None:
