@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 _POLL_S: Final = 0.3
 _BEGIN_S: Final = 20.0
+"""So long a connector may take to begin a snapshot, and so long it may say nothing of one afterwards."""
 _MERGED_S: Final = 5.0
 """A snapshot that is not there so long after its signal was merged with another one, which has ended."""
-"""So long a connector may take to begin a snapshot."""
 _LINE_S: Final = 5.0
 """Off a terminal, a line comes at most this often."""
 _RATE_S: Final = 10.0
@@ -40,25 +40,26 @@ def follow(client: Client, connector: str, id: str, tables: Sequence[str], *, as
     that copied one of *tables* when it was asked for; the worker may have left the copy to one of them.
 
     Returns the exit code: FAILED if a table could not be read or the snapshot was cancelled, INTERRUPTED for Ctrl-C.
-    Raises NotReadyError if it does not begin.
+    Raises NotReadyError if it does not begin, or nothing is heard of it any more.
     """
     screen = Screen(live=sys.stdout.isatty() and not as_json, as_json=as_json, connector=connector)
-    begun = time.monotonic()
+    begun = heard = time.monotonic()
+    ids = {id, *others}
     seen = False
     try:
         while True:
             late = time.monotonic() - begun > _MERGED_S
-            found = find(client, connector, id, tables, seen=seen, others=others if late and not seen else ())
-            if found is None and time.monotonic() - begun > _BEGIN_S:
-                raise NotReadyError(
-                    f"Connector {connector} took the signal, but has not begun a snapshot within {_BEGIN_S:g} s.",
-                    hint=f"The log of the worker has the reason. Is it paused? cdc describe connector {connector}")
+            found = find(client, connector, id, tables, seen=seen, others=ids - {id} if late and not seen else ())
             if found is not None:
-                seen = True
+                heard = time.monotonic()
+                ids.add(found.id)
+                seen = seen or found.id == id
                 found = _estimated(found, estimates)
                 screen.show(found)
                 if found.ended:
                     return screen.end(found)
+            elif time.monotonic() - heard > _BEGIN_S:
+                raise _silent(connector, begun=ids != {id, *others} or seen)
             time.sleep(_POLL_S)
     except KeyboardInterrupt:
         screen.say("The snapshot goes on without this command. `cdc snapshot status` shows it, `cdc snapshot cancel` "
@@ -66,6 +67,14 @@ def follow(client: Client, connector: str, id: str, tables: Sequence[str], *, as
         return INTERRUPTED
     finally:
         screen.close()
+
+
+def _silent(connector: str, *, begun: bool) -> NotReadyError:
+    hint = f"The log of the worker has the reason. Is it paused? cdc describe connector {connector}"
+    if begun:
+        return NotReadyError(f"Connector {connector} has said nothing of the snapshot for {_BEGIN_S:g} s.", hint=hint)
+    return NotReadyError(f"Connector {connector} took the signal, but has not begun a snapshot within {_BEGIN_S:g} s.",
+                         hint=hint)
 
 
 def _estimated(found: Snapshot, estimates: Mapping[str, int]) -> Snapshot:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -45,10 +45,10 @@ def snapshots(client: Client, name: str) -> list[dict[str, Any]]:
 
 
 def find(client: Client, connector: str, id: str, tables: Sequence[str], *, seen: bool,
-         others: Sequence[str] = ()) -> Snapshot | None:
+         others: Collection[str] = ()) -> Snapshot | None:
     """The snapshot *id*; without one, another that copies one of *tables*, because the worker does not copy a table
-    twice at once. If it was *seen* and is gone now, it has ended, as its notifications say. *others*: those that may
-    have taken the request with them and have ended since."""
+    twice at once. If *id* itself was *seen* and is gone now, it has ended, as its notifications say. *others*: those
+    that may have taken the request with them and have ended since."""
     found = snapshots(client, connector)
     same = next((each for each in found if each["id"] == id), None)
     if same is None and not seen:

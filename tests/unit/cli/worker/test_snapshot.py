@@ -14,9 +14,10 @@ import pytest
 from cdc import plugins
 from cdc.cli.main import main
 from cdc.cli.worker import progress
-from cdc.cli.worker.progress import Screen, became, share_of
+from cdc.cli.worker.progress import Screen, became, follow, share_of
 from cdc.cli.worker.snapshot_state import Snapshot, copying, find
 from cdc.cli.worker.table_names import Chosen, matches
+from cdc.client.errors import NotReadyError
 from tests.servers.process import wait_until
 
 from . import copying_source
@@ -274,3 +275,59 @@ def test_a_request_that_another_snapshot_took_with_it_has_ended_with_that_one() 
         found = find(client, "shop", "2", ["b"], seen=False, others=["1"])
         assert found is not None
         assert (found.id, found.state, found.rows) == ("1", "completed", 5)
+
+
+class Looks:
+    """A worker's client that has a list of snapshots for each look, and the last one for all looks after it."""
+
+    def __init__(self, *looks: list[Any]) -> None:
+        self.looks = list(looks)
+
+    def get(self, *path: str) -> Any:
+        if path[-1] == "notifications":
+            return {"notifications": []}
+        return {"snapshots": self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]}
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each pause is a second long, and nobody waits."""
+    now = [0.0]
+
+    def sleep(_seconds: float) -> None:
+        now[0] += 1
+
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
+
+
+def test_the_snapshot_that_has_the_request_is_followed_to_its_end(
+        clock: None, capsys: pytest.CaptureFixture[str]) -> None:
+    """However long it takes: the request's own id never comes."""
+    going = [snapshot("1", "running", copy("a", "running", rows)) for rows in range(40)]
+    client: Any = Looks(*([each] for each in going), [snapshot("1", "completed", copy("a", "done", 50))])
+    assert follow(client, "shop", "2", ["a"], as_json=True) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(each["id"], each["state"], each["rows"]) for each in lines[-2:]] == [
+        ("1", "running", 39), ("1", "completed", 50)]
+
+
+def test_the_end_of_another_snapshot_is_not_the_end_of_the_request(
+        clock: None, capsys: pytest.CaptureFixture[str]) -> None:
+    """The task had not read the signal at the first look; the request has a condition of its own."""
+    over = snapshot("1", "completed", copy("a", "done", 9))
+    client: Any = Looks(
+        [snapshot("1", "running", copy("a", "running", 8))], [over],
+        [over, snapshot("2", "running", copy("a", "running", 1))], [snapshot("2", "completed", copy("a", "done", 3))])
+    assert follow(client, "shop", "2", ["a"], as_json=True) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["rows"] == 3
+
+
+@pytest.mark.parametrize(("looks", "said"), [
+    ([[]], "took the signal, but has not begun a snapshot within 20 s"),
+    ([[snapshot("2", "running", copy("a", "running"))], []], "has said nothing of the snapshot for 20 s"),
+])
+def test_a_snapshot_that_is_not_heard_of_is_no_success(
+        clock: None, looks: list[list[Any]], said: str) -> None:
+    client: Any = Looks(*looks)
+    with pytest.raises(NotReadyError, match=said):
+        follow(client, "shop", "2", ["a"], as_json=True)
