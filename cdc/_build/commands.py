@@ -1,7 +1,7 @@
 """setuptools' commands as this package needs them.
 
 Without a C compiler (or with CDC_SKIP_COMPILE=1) the install goes on without compiled modules; CDC_REQUIRE_COMPILED=1
-makes a failed build an error, for releases and CI.
+makes a failed build an error and optimises everything, for releases.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from setuptools.modified import newer_group
 from .modules import (
     C_FLAG,
     DIRECTIVES,
+    FLAGS_USED,
     GENERATED,
     REQUIRED,
     SKIPPED,
@@ -54,6 +55,7 @@ class BuildExt(build_ext):
         self._begun_s = time.time()
         self._translated = False
         self._compiled = self._plain = 0
+        flags = self._begin_with_flags()
         with Progress(f"compiling {len(self.extensions)} modules; CDC_SKIP_COMPILE=1 skips this", self._state):
             try:
                 translate(self.extensions)
@@ -62,6 +64,19 @@ class BuildExt(build_ext):
                 self._gave_up(exc)
                 self._plain, self.extensions = len(self.extensions), []
             super().run()
+        Path(FLAGS_USED).write_text(flags)
+
+    def _begin_with_flags(self) -> str:
+        """If the last build had other flags, or did not end, make all again: the times of files do not show it. Returns
+        the flags of this build."""
+        used = Path(FLAGS_USED)
+        flags = "".join(f"{name} {' '.join(args)}\n"
+                        for name, args in sorted((ext.name, ext.extra_compile_args) for ext in self.extensions))
+        if used.exists() and used.read_text() != flags:
+            self.force = True
+        used.parent.mkdir(parents=True, exist_ok=True)
+        used.write_text("")
+        return flags
 
     def build_extensions(self) -> None:
         self._objects: dict[str, str] = {}

@@ -23,6 +23,9 @@ GENERATED = "generated"
 TRANSLATED = "build/cython"
 """Where a checkout gets it."""
 
+FLAGS_USED = "build/flags"
+"""The file that says with which flags the modules in a checkout were compiled; empty while a build runs."""
+
 DIRECTIVES = {
     "language_level": "3",
     "annotation_typing": False,  # types come from the .pxd; annotations are for readers and mypy
@@ -42,10 +45,12 @@ FLAGS = {
     "*": "-O0",
 }
 """The first pattern that fits says how much the C compiler optimises what Cython makes: -O1 takes half of the time of
--O2, -O0 a quarter. The most runs only where C refuses a row, or once for many rows."""
+-O2, -O0 a quarter. The most runs only where C refuses a row, or once for many rows. So the install of a developer, or
+from a source distribution, stays short."""
 
 C_FLAG = "-O2"
-"""For the files of `C_FILES`: they read and write nearly all rows."""
+"""For the files of `C_FILES`, which read and write nearly all rows; and with CDC_REQUIRE_COMPILED=1 for everything:
+wheels and images are built once and run for long."""
 
 C_FILES: dict[str, tuple[str, ...]] = {
     "cdc.native.producer": ("kafka.c",),
@@ -90,12 +95,17 @@ def _sources(root: Path) -> list[Path]:
     return [*(path for path in plain if path.exists()), *(root / "cdc").rglob("*.pyx")]
 
 
+def optimisation(name: str, *, release: bool = REQUIRED) -> str:
+    """The flag for what Cython makes of module *name*."""
+    return C_FLAG if release else next(flag for pattern, flag in FLAGS.items() if fnmatch(name, pattern))
+
+
 def _extension(path: Path, c_folder: Path | None) -> Extension:
     name = ".".join(path.with_suffix("").parts)
-    flag = next(flag for pattern, flag in FLAGS.items() if fnmatch(name, pattern))
     source = c_folder / path.with_suffix(".c") if c_folder else path
     headers = sorted(each.as_posix() for each in path.parent.glob("*.h")) if path.suffix == ".pyx" else []
-    return Extension(name, [source.as_posix()], extra_compile_args=[flag, "-g0"], depends=[*headers, *c_files(name)],
+    return Extension(name, [source.as_posix()], extra_compile_args=[optimisation(name), "-g0"],
+                     depends=[*headers, *c_files(name)],
                      include_dirs=[path.parent.as_posix()] if path.suffix == ".pyx" else [])
 
 

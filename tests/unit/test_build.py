@@ -10,9 +10,11 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+from setuptools import Distribution, Extension
 
 from cdc import about
-from cdc._build.modules import C_FILES, FLAGS, compiled_modules, digest_of, shipped_c
+from cdc._build.commands import BuildExt
+from cdc._build.modules import C_FILES, FLAGS, compiled_modules, digest_of, optimisation, shipped_c
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,10 +48,36 @@ def test_each_pattern_of_flags_fits_a_module(pattern: str) -> None:
 
 
 def test_the_first_pattern_that_fits_gives_the_flag() -> None:
-    flags = {each.name: each.extra_compile_args for each in compiled_modules(ROOT)}
-    assert flags["cdc.native.records"] == ["-O1", "-g0"]
-    assert flags["cdc.core.row"] == ["-O1", "-g0"]
-    assert flags["cdc.runtime.inflight"] == ["-O0", "-g0"]
+    names = ("cdc.native.records", "cdc.core.row", "cdc.runtime.inflight")
+    assert [optimisation(name, release=False) for name in names] == ["-O1", "-O1", "-O0"]
+
+
+@pytest.mark.parametrize(("required", "flags"), [("1", {"-O2"}), ("", {"-O0", "-O1"})])
+def test_a_release_optimises_each_module(required: str, flags: set[str]) -> None:
+    program = ("from pathlib import Path; from cdc._build.modules import compiled_modules;"
+               "print(*{each.extra_compile_args[0] for each in compiled_modules(Path())})")
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True,
+                          env={**os.environ, "CDC_REQUIRE_COMPILED": required})
+    assert set(done.stdout.split()) == flags
+
+
+def test_other_flags_than_those_of_the_last_build_make_all_again(tmp_path: Path,
+                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    begun = [_begun("-O0") for _ in range(2)]
+    assert [force for force, _ in begun] == [None, True], "the first build has not ended"
+    (tmp_path / "build" / "flags").write_text(begun[1][1])
+    assert _begun("-O0")[0] is None
+    (tmp_path / "build" / "flags").write_text(begun[1][1])
+    assert _begun("-O2")[0] is True
+
+
+def _begun(flag: str) -> tuple[object, str]:
+    """`force` and the flags of a build that has begun."""
+    command = BuildExt(Distribution())
+    command.extensions = [Extension("cdc.core.row", ["row.py"], extra_compile_args=[flag])]
+    flags = command._begin_with_flags()
+    return command.force, flags
 
 
 def test_c_is_taken_from_a_source_distribution_that_was_not_changed(tmp_path: Path) -> None:
