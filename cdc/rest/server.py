@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import re
+import selectors
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cdc.core.errors import ConfigError
 from cdc.log import get_logger
@@ -22,6 +24,11 @@ log = get_logger(__name__)
 DEFAULT_LISTENERS = "http://127.0.0.1:8083"
 _LISTENER = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*)://(?:\[(?P<ipv6>[^\]]*)\]|(?P<host>[^:/\[\]]*)):(?P<port>\d{1,5})/?")
 _ANY = ("", "0.0.0.0", "::")
+
+QUIET_S: Final = 2.0
+"""So long a start waits for a client before it loads the interface, which takes a core for half a second: the tasks
+that start meanwhile have it for themselves."""
+_LOOK_S: Final = 0.05
 
 
 class Listener(NamedTuple):
@@ -77,7 +84,7 @@ class RestServer:
     def start(self) -> list[str]:
         """Open the ports, serve, and return the URLs. Raises ConfigError when an address cannot be opened."""
         self.listen()
-        self.serve()
+        self.serve(quiet_s=0)
         self._ready.wait()
         return self.urls
 
@@ -94,9 +101,10 @@ class RestServer:
             log.info("rest_listening", url=url)
         return self.urls
 
-    def serve(self) -> None:
-        """Begin to answer, in a thread of its own; return at once."""
-        self._thread = threading.Thread(target=self._run, name="rest", daemon=True)
+    def serve(self, quiet_s: float = QUIET_S) -> None:
+        """Begin to answer, in a thread of its own; return at once. The interface is loaded when the first client
+        connects, at the latest after *quiet_s* seconds."""
+        self._thread = threading.Thread(target=self._run, args=(quiet_s,), name="rest", daemon=True)
         self._thread.start()
 
     def stop(self, timeout: float = 5.0) -> None:
@@ -110,7 +118,12 @@ class RestServer:
         else:
             self._thread.join(timeout)
 
-    def _run(self) -> None:
+    def _run(self, quiet_s: float) -> None:
+        self._await_client(quiet_s)
+        if self._stopping:
+            self._ready.set()
+            self._close()
+            return
         try:
             server = self._made()
         except BaseException:
@@ -122,6 +135,16 @@ class RestServer:
             self._close()
         else:
             server.run(self._sockets)
+
+    def _await_client(self, seconds: float) -> None:
+        """Wait until a client connects or the server is to stop, at most so many *seconds*."""
+        until = time.monotonic() + seconds
+        with selectors.DefaultSelector() as arriving:
+            for opened in self._sockets:
+                arriving.register(opened, selectors.EVENT_READ)
+            while not self._stopping and (left := until - time.monotonic()) > 0:
+                if arriving.select(min(left, _LOOK_S)):
+                    return
 
     def _made(self) -> Server:
         import uvicorn  # it takes long to import, as the App does, and nothing else waits for them here

@@ -318,6 +318,51 @@ def test_who_connects_before_the_server_serves_is_answered_then() -> None:
         server.stop()
 
 
+def test_the_interface_is_loaded_when_the_first_client_connects() -> None:
+    loaded = threading.Event()
+
+    def app() -> App:
+        loaded.set()
+        return App(Worker(), Plugins())
+
+    server = RestServer(app, "http://127.0.0.1:0")
+    port = urlsplit(server.listen()[0]).port
+    server.serve(quiet_s=3600)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        assert not loaded.is_set()
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().status == 200
+    finally:
+        connection.close()
+        server.stop()
+
+
+def test_without_a_client_the_interface_is_loaded_later() -> None:
+    loaded = threading.Event()
+
+    def app() -> App:
+        loaded.set()
+        return App(Worker(), Plugins())
+
+    server = RestServer(app, "http://127.0.0.1:0")
+    server.listen()
+    server.serve(quiet_s=0.1)
+    assert loaded.wait(20)
+    server.stop()
+
+
+def test_a_server_that_waits_for_its_first_client_stops() -> None:
+    server = RestServer(lambda: App(Worker(), Plugins()), "http://127.0.0.1:0")
+    port = urlsplit(server.listen()[0]).port
+    server.serve(quiet_s=3600)
+    server.stop()
+    assert server._thread is not None
+    assert not server._thread.is_alive()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port or 0), 10)
+
+
 def test_a_server_that_stops_before_it_serves_closes_its_ports() -> None:
     server = RestServer(lambda: App(Worker(), Plugins()), "http://127.0.0.1:0")
     port = urlsplit(server.listen()[0]).port
