@@ -9,11 +9,12 @@ import zlib
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Producer
 
 from cdc import native
 from cdc.core.interfaces import Outgoing
 from tests.servers.kafka import KafkaMessage, KafkaServer, consume_all, create_topic
+from tests.servers.process import wait_until
 
 made = native.module("recordsets")
 pytestmark = pytest.mark.skipif(made is None, reason="no native modules were built")
@@ -32,7 +33,19 @@ def outgoings(topic: str) -> list[Outgoing]:
 
 
 def produce(bootstrap: str, topic: str, partition: int, batch: bytes) -> int:
-    """Sends *batch* and returns the broker's error code. Kafka docs, "Protocol guide", Produce version 7."""
+    """Sends *batch* and returns the broker's error code, once it has noticed that it leads the partition."""
+    codes: list[int] = []
+
+    def is_leader() -> bool:
+        codes.append(produce_once(bootstrap, topic, partition, batch))
+        return codes[-1] != KafkaError.NOT_LEADER_FOR_PARTITION
+
+    wait_until(is_leader, 30, f"the leader of {topic}")
+    return codes[-1]
+
+
+def produce_once(bootstrap: str, topic: str, partition: int, batch: bytes) -> int:
+    """Kafka docs, "Protocol guide", Produce version 7."""
     name = topic.encode()
     request = struct.pack(f">hhihhhiih{len(name)}siii", 0, 7, 1, -1, -1, -1, 10_000, 1, len(name), name, 1, partition,
                           len(batch)) + batch
@@ -103,6 +116,6 @@ def test_a_damaged_batch_is_refused(kafka: KafkaServer, topic_prefix: str) -> No
     sets.partitions(sets.topic(topic_prefix), 1)
     assert sets.put(sets.route(0, ()), b"k", b"v", 0, -1, 1, NOW_MS) == 0
     batch = whole_batch(sets.take(0, 0, True), 0)
-    corrupt_message = 2
-    assert produce(kafka.bootstrap, topic_prefix, 0, batch[:-1] + bytes([batch[-1] ^ 1])) == corrupt_message
+    damaged = batch[:-1] + bytes([batch[-1] ^ 1])
+    assert produce(kafka.bootstrap, topic_prefix, 0, damaged) == 2, "CORRUPT_MESSAGE"
     assert produce(kafka.bootstrap, topic_prefix, 0, batch) == 0

@@ -12,16 +12,17 @@ from cdc._build.modules import C_FILES
 
 from .test_asan import NATIVE, SANITIZE
 
-WAYS = {"one thread": ("1", SANITIZE), "two threads": ("2", ("-fsanitize=thread", "-g", "-O1"))}
+WAYS = {"one thread": ("1", "60", SANITIZE), "two threads": ("2", "8", ("-fsanitize=thread", "-g", "-O1"))}
+"""Threads, rounds, and what watches them."""
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("seed", range(3))
 def test_what_goes_in_comes_out_once_and_in_order(
         tmp_path_factory: pytest.TempPathFactory, way: str, seed: int) -> None:
-    threads, sanitize = WAYS[way]
+    threads, rounds, sanitize = WAYS[way]
     program = built(tmp_path_factory.getbasetemp() / f"recordset_use_{threads}", sanitize)
-    done = subprocess.run([program, "60", str(seed), threads], capture_output=True)
+    done = subprocess.run([program, rounds, str(seed), threads], capture_output=True)
     assert (done.stdout, done.stderr.decode()) == (b"done\n", "")
 
 
