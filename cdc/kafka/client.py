@@ -1,7 +1,8 @@
-"""The producers that a Kafka sink may have: our own calls of librdkafka, or confluent-kafka's Producer.
+"""The producers that a Kafka sink may have: our own calls of librdkafka, confluent-kafka's Producer, or one of our own.
 
-Both run the same librdkafka with the same settings. The native one has no Python object and no callback for a message,
-so it is the choice where it was compiled and finds librdkafka; else there is confluent-kafka's.
+The first two run the same librdkafka with the same settings. The native one has no Python object and no callback for a
+message, so it is the choice where it was compiled and finds librdkafka; else there is confluent-kafka's. The third,
+`batches`, makes Kafka's record batches itself, and takes only settings that it understands (`wire/`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from cdc.native import module
 
 log = get_logger(__name__)
 
-Kind = Literal["native", "python"]
+Kind = Literal["native", "python", "batches"]
+Wanted = Literal["auto", "native", "python", "batches"]
 
 
 class Undelivered(NamedTuple):
@@ -117,16 +119,29 @@ def open_client(kind: Kind, settings: Mapping[str, Any], owner: Owner) -> Client
         assert not unavailable()
         client: Client = module("producer").NativeProducer(settings, owner, _failed, Undelivered)
         return client
+    if kind == "batches":
+        from .wire.client import BatchClient  # only those who use it load it
+
+        return BatchClient(settings, owner, Undelivered)
     return PythonClient(settings, owner)
 
 
-def choose(wanted: Literal["auto", "native", "python"], settings: Mapping[str, str]) -> Kind:
-    """The kind of client to use. Raises ConfigError if *wanted* cannot be had."""
+def choose(wanted: Wanted, settings: Mapping[str, str], *, transactional: bool = False) -> Kind:
+    """The kind of client to use. With *transactional*, it must be able to run transactions. Raises ConfigError if
+    *wanted* cannot be had; instead of `batches` it is librdkafka then."""
+    if wanted == "batches":
+        unfit = _only_librdkafka(settings, transactional)
+        if not unfit:
+            _tell("batches", "sink.kafka.client")
+            return "batches"
+        kind: Kind = "python" if _only_python(settings) or unavailable() else "native"
+        _tell(kind, unfit)
+        return kind
     reason = _only_python(settings) or unavailable()
     if wanted == "native" and reason:
         raise ConfigError(f"The native Kafka client cannot be used: {reason}.", option="sink.kafka.client",
                           hint="Set sink.kafka.client=auto, or install cdc with a C compiler.")
-    kind: Kind = "python" if wanted == "python" or reason else "native"
+    kind = "python" if wanted == "python" or reason else "native"
     _tell(kind, reason if wanted != "python" else "sink.kafka.client")
     return kind
 
@@ -145,6 +160,17 @@ def _only_python(settings: Mapping[str, str]) -> str:
     if settings.get("plugin.library.paths"):
         return "plugin.library.paths: a plugin may change headers, which messages share in the native client"
     return ""
+
+
+def _only_librdkafka(settings: Mapping[str, str], transactional: bool) -> str:
+    """Why our own producer cannot do what *settings* ask for; empty if that is not so. It names no secret."""
+    if module("recordsets") is None:
+        return "this installation has no compiled modules"
+    if transactional:
+        return "sink.kafka.fencing: transactions are librdkafka's"
+    from .wire.settings import not_understood
+
+    return not_understood(settings)
 
 
 @cache

@@ -84,8 +84,10 @@ class KafkaSink:
         Raises ConfigError.
         """
         self._client = producer_settings(properties)
-        self._kind = choose(client, self._client.settings)
-        self._linger = None if "linger.ms" in self._client.settings else Linger()
+        fenced = fencing != "off" and transactional(self._client, transactional_id) is not None
+        self._kind = choose(client, self._client.settings, transactional=fenced)
+        own_linger = self._kind == "batches" or "linger.ms" in self._client.settings
+        self._linger = None if own_linger else Linger()
         if self._linger is not None:
             self._client.settings["linger.ms"] = client_ms(self._client.settings)
         self._fencing = fencing

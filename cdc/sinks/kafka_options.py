@@ -8,7 +8,7 @@ from cdc.config.options import option, settings
 from cdc.config.table import OptionTable, Parsed
 
 Fencing = Literal["auto", "on", "off"]
-ClientKind = Literal["auto", "native", "python"]
+ClientKind = Literal["auto", "native", "python", "batches"]
 
 
 @settings
@@ -22,9 +22,13 @@ class KafkaSinkConfig:
         "always. Consumers should then read with isolation.level=read_committed.",
     )
     sink_kafka_client: ClientKind = option(
-        "sink.kafka.client", default="auto", one_of=("auto", "native", "python"), group="Sink", importance="LOW",
-        doc="How librdkafka is called. native: by compiled code, without a Python object for each message. python: "
-        "through confluent-kafka's Producer, which takes more CPU time. auto: native, if it was compiled.",
+        "sink.kafka.client", default="auto", one_of=("auto", "native", "python", "batches"), group="Sink",
+        importance="LOW",
+        doc="Which client sends to Kafka. native: librdkafka, called by compiled code, without a Python object for "
+        "each message. python: librdkafka, through confluent-kafka's Producer, which takes more CPU time. batches: a "
+        "client of our own that writes record batches, which takes the least CPU time; where it does not know a "
+        "setting, or there are transactions, librdkafka takes its place, and the log says why. auto: native, if it was "
+        "compiled.",
     )
 
 

@@ -84,12 +84,15 @@ def _kafka(topic: str, server: KafkaServer, fencing: Fencing = "off", client: Cl
     yield Case(sink, values, topic)
 
 
-@pytest.fixture(params=["stdout", "file", "avro", "kafka", "kafka-fenced", "kafka-python"])
+_CLIENTS: dict[str, ClientKind] = {"kafka-python": "python", "kafka-batches": "batches"}
+
+
+@pytest.fixture(params=["stdout", "file", "avro", "kafka", "kafka-fenced", "kafka-python", "kafka-batches"])
 def case(request: pytest.FixtureRequest, tmp_path: Path, topic_prefix: str) -> Iterator[Case]:
     topic = f"{topic_prefix}.public.t"
     if request.param.startswith("kafka"):
         cases = _kafka(topic, request.getfixturevalue("kafka"), "on" if "fenced" in request.param else "off",
-                       "python" if "python" in request.param else "auto")
+                       _CLIENTS.get(request.param, "auto"))
     else:
         cases = {"stdout": _stdout, "file": _file, "avro": _avro}[request.param](topic, tmp_path)
     for case in cases:

@@ -15,11 +15,11 @@ from cdc.kafka.topics import topic_groups
 from cdc.runtime.inflight import Delivery, Inflight
 from cdc.sinks.kafka import KafkaSink
 from cdc.sinks.kafka_options import ClientKind, Fencing
-from tests.integration.kafka_clients import CLIENTS
+from tests.integration.kafka_clients import LIBRDKAFKA
 from tests.servers.kafka import KafkaServer, consume_all
 
 
-@pytest.fixture(params=CLIENTS)
+@pytest.fixture(params=LIBRDKAFKA)
 def client(request: pytest.FixtureRequest) -> ClientKind:
     kind: ClientKind = request.param
     return kind
