@@ -102,9 +102,8 @@ def case(request: pytest.FixtureRequest, tmp_path: Path, topic_prefix: str) -> I
         case.sink.close()
 
 
-def send(case: Case, batch: Sequence[Outgoing], count: int | None = None) -> Delivery:
+def send(case: Case, batch: Sequence[Outgoing], count: int | None = None, first: int = 0) -> Delivery:
     delivery = Inflight().add(None, len(batch) if count is None else count)  # type: ignore[arg-type]
-    first = 0
     while first < len(batch):
         first = case.sink.send(batch, first, delivery)
         case.sink.poll(0.1 if first < len(batch) else 0)
@@ -120,8 +119,7 @@ def test_everything_arrives_in_order_and_is_acked(case: Case) -> None:
 
 def test_sending_goes_on_at_the_given_index(case: Case) -> None:
     batch = [case.outgoing(number) for number in range(6)]
-    delivery = Inflight().add(None, 4)  # type: ignore[arg-type]
-    assert case.sink.send(batch, 2, delivery) == 6
+    delivery = send(case, batch, 4, first=2)
     assert case.sink.flush(30) == 0
     assert delivery.acked()
     assert case.values(case.topic) == [2, 3, 4, 5]

@@ -65,11 +65,22 @@ def reader_fixture(kafka: KafkaServer, registry: RegistryServer) -> Reader:
     return Reader(kafka.bootstrap, registry.url)
 
 
+@pytest.fixture(name="client")
+def client_fixture(request: pytest.FixtureRequest) -> str:
+    """Which Kafka client sends."""
+    return str(getattr(request, "param", "auto"))
+
+
+each_client = pytest.mark.parametrize("client", ["auto", "batches"], indirect=True)
+"""For faults that are Kafka's."""
+
+
 @pytest.fixture(name="pipeline")
 def pipeline_fixture(items: Items, kafka: KafkaServer, registry: RegistryServer, topic_prefix: str,
-                     tmp_path: Path) -> Iterator[Pipeline]:
+                     tmp_path: Path, client: str) -> Iterator[Pipeline]:
     """Not yet started."""
-    with Pipeline(tmp_path, kafka.bootstrap, registry.url, items.options(topic_prefix)) as pipeline:
+    options = {**items.options(topic_prefix), "sink.kafka.client": client}
+    with Pipeline(tmp_path, kafka.bootstrap, registry.url, options) as pipeline:
         yield pipeline
 
 
@@ -91,6 +102,7 @@ def report(what: str, seconds: float, pipeline: Pipeline) -> None:
     print(f"{what}: caught up in {seconds:.1f} s, peak {pipeline.peak_memory_mb():.0f} MB")
 
 
+@each_client
 def test_kafka_stopped(items: Items, kafka: KafkaServer, reader: Reader, pipeline: Pipeline, watch: Watch,
                        topic: str) -> None:
     with Writer(items) as writer:
@@ -208,6 +220,7 @@ def test_database_link_frozen(items: Items, reader: Reader, pipeline: Pipeline, 
     is_whole(items, reader.events(topic))
 
 
+@each_client
 @elsewhere
 @pytest.mark.parametrize("how", ["cut", "freeze"])
 def test_kafka_link_lost(items: Items, kafka: KafkaServer, reader: Reader, pipeline: Pipeline, watch: Watch,
@@ -226,6 +239,7 @@ def test_kafka_link_lost(items: Items, kafka: KafkaServer, reader: Reader, pipel
     assert is_whole(items, reader.events(topic)) == 0
 
 
+@each_client
 def test_killed_while_kafka_is_stopped(items: Items, kafka: KafkaServer, reader: Reader, pipeline: Pipeline,
                                        topic: str) -> None:
     with Writer(items) as writer:
@@ -243,6 +257,7 @@ def test_killed_while_kafka_is_stopped(items: Items, kafka: KafkaServer, reader:
     is_whole(items, reader.events(topic))
 
 
+@each_client
 def test_stopped_while_kafka_is_stopped(items: Items, kafka: KafkaServer, reader: Reader, pipeline: Pipeline,
                                         topic: str) -> None:
     """A stop does not wait for Kafka but says with its exit code that something is open; the next start goes on."""
