@@ -159,6 +159,7 @@ def collect_seldom() -> None:
     (every 700 allocations) the collector took a fifth of the drain benchmark's time."""
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 def read_worker(raw: Mapping[str, str], *, strict: bool = False, offsets: bool = True) -> Parsed:
