@@ -11,13 +11,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from cdc.core.errors import OffsetStoreError
 from cdc.core.interfaces import OffsetStore, Sink, Source
 from cdc.core.position import Position
 from cdc.core.record import Batch
-from cdc.log import get_logger
+from cdc.log import carry, get_logger
 from cdc.metrics.task import TaskMetrics
 
 from .inflight import Delivery, Inflight
@@ -25,6 +25,8 @@ from .policy import Backoff
 from .source_offsets import SourceOffsets
 
 log = get_logger(__name__)
+
+T = TypeVar("T")
 
 
 class Write(Protocol):
@@ -171,16 +173,16 @@ class Commits:
             raise error
 
 
-def in_background(work: Callable[..., None], *arguments: Any) -> Future[None]:
-    """Run *work* in a daemon thread: the process can end while a store still waits for a server that is away."""
-    answer: Future[None] = Future()
+def in_background(work: Callable[..., T], *arguments: Any, name: str = "offsets") -> Future[T]:
+    """Run *work* in a daemon thread called *name*: the process can end while it still waits for a server that is away.
+    """
+    answer: Future[T] = Future()
 
     def run() -> None:
         try:
-            work(*arguments)
-            answer.set_result(None)
+            answer.set_result(work(*arguments))
         except BaseException as exc:
             answer.set_exception(exc)
 
-    threading.Thread(target=run, name="offsets", daemon=True).start()
+    threading.Thread(target=carry(run), name=name, daemon=True).start()
     return answer

@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar, cast
@@ -148,10 +148,7 @@ class Task:
         source, sink = self.parts.source, self.parts.sink
         self.metrics.starts += 1
         try:
-            sink.start()
-            if self.first:
-                self.parts.converter.check()
-            offset = self._load_offset()
+            offset = self._ask_all()
             self.resumes = offset is not None
             self.metrics.warn(source.warnings)
             self._start_source(offset)
@@ -209,16 +206,29 @@ class Task:
         """Raises OwnerLostError if another process has taken over, and OffsetStoreError if the store cannot tell."""
         ask_store(self.commits.offsets.hold, self.stop)
 
+    def _ask_all(self) -> dict[str, Any] | None:
+        """The sink, the registry and the store, asked side by side: all must answer before the source starts. Returns
+        the offset. The sink's error goes before the registry's, and that before the store's."""
+        checked = in_background(self.parts.converter.check, name="registry") if self.first else None
+        loaded = in_background(self._load)
+        try:
+            self.parts.sink.start()
+        finally:
+            if checked is not None:
+                wait([checked])  # next the converter is used or closed, and it is for one thread at a time
+        if checked is not None:
+            checked.result()
+        return answer_of(loaded, self.stop)
+
     def _load_offset(self) -> dict[str, Any] | None:
+        return ask_store(self._load, self.stop)
+
+    def _load(self) -> dict[str, Any] | None:
         """The offset, which no other process of this connector may change now, as far as the store can see."""
         offsets = self.commits.offsets
-
-        def load() -> dict[str, Any] | None:
-            offsets.open()
-            offsets.hold()
-            return offsets.load()
-
-        return ask_store(load, self.stop)
+        offsets.open()
+        offsets.hold()
+        return offsets.load()
 
     def _start_source(self, offset: dict[str, Any] | None) -> None:
         """Another process that ends may commit once more between our look at the offset and the start. The server then
@@ -411,11 +421,13 @@ def load_offset(offsets: SourceOffsets, stop: threading.Event) -> dict[str, Any]
 def ask_store(question: Callable[[], T], stop: threading.Event) -> T:
     """What *question* returns or raises. A store may wait long for its server, so *stop* ends the wait, with
     OffsetStoreError."""
-    found: list[T] = []
-    answer = in_background(lambda: found.append(question()))
+    return answer_of(in_background(question), stop)
+
+
+def answer_of(answer: Future[T], stop: threading.Event) -> T:
+    """As `ask_store`, of a question that was asked before."""
     while not answer.done():
         if stop.is_set():
             raise OffsetStoreError("The task stops before the offset store answers.", retriable=True)
         wait([answer], timeout=0.1)
-    answer.result()
-    return found[0]
+    return answer.result()

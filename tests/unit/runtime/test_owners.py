@@ -17,11 +17,10 @@ HISTORIES = {"topic": 700, "file": 300}
 @pytest.fixture(autouse=True)
 def _store_in_the_tasks_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that takes its time is a pause of the task here, so that a history decides how long it takes."""
-    def run(work: Callable[..., None], *arguments: Any) -> Future[None]:
-        answer: Future[None] = Future()
+    def run(work: Callable[..., Any], *arguments: Any, name: str = "") -> Future[Any]:
+        answer: Future[Any] = Future()
         try:
-            work(*arguments)
-            answer.set_result(None)
+            answer.set_result(work(*arguments))
         except Exception as exc:
             answer.set_exception(exc)
         return answer

@@ -158,6 +158,53 @@ def test_a_retriable_error_restarts_the_task_with_fresh_parts() -> None:
     assert bench.metrics.reason == "", "the reason goes when the task starts again"
 
 
+def test_sink_registry_and_store_are_asked_side_by_side() -> None:
+    together = threading.Barrier(3)
+
+    class Sink(InterruptibleSink):
+        def start(self) -> None:
+            together.wait(20)
+
+    class Registry(CheckedConverter):
+        def check(self) -> None:
+            together.wait(20)
+
+    class Store(FakeStore):
+        def start(self) -> None:
+            together.wait(20)
+
+    bench = Bench((nothing, nothing))
+    bench.sink, bench.converter, bench.connector.store = Sink(), Registry(), Store()
+    assert bench.run() == "finished"
+
+
+def test_the_source_does_not_start_without_the_sink_and_the_converter_is_not_closed_while_it_is_checked() -> None:
+    checking, done = threading.Event(), threading.Event()
+    told: list[str] = []
+
+    class Sink(InterruptibleSink):
+        def start(self) -> None:
+            assert checking.wait(20)
+            threading.Timer(0.1, done.set).start()
+            raise SinkRefusedError("no access")
+
+    class Registry(CheckedConverter):
+        def check(self) -> None:
+            checking.set()
+            assert done.wait(20)
+            told.append("checked")
+            raise RegistryConnectionError("away")
+
+        def close(self) -> None:
+            told.append("closed")
+
+    bench = Bench((lambda source: told.append("started"), nothing))
+    bench.sink, bench.converter = Sink(), Registry()
+    assert bench.run() == "failed"
+    assert told == ["checked", "closed"]
+    assert "no access" in bench.metrics.reason, "the sink's error goes before the registry's"
+
+
 def test_what_is_wrong_is_told_while_the_task_waits() -> None:
     bench = Bench((fails(AWAY), nothing), (nothing, nothing))
     told: list[tuple[str, Any]] = []
