@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cdc.client.rest import Client
 
 _DIRECT: Final = "--direct"
+_GOING: Final = ("running", "paused", "waiting")
 _ACT_S: Final = 15.0
 """So long a running connector may take to act on a signal."""
 
@@ -149,7 +150,7 @@ def pause(client: Client, connector: str | None, dry_run: bool) -> int:
     cdc snapshot pause
     """
     return _each_running(client, connector, dry_run, control.PAUSE_SNAPSHOT, "paused", ("running",),
-                         lambda found: found == "paused")
+                         lambda found: found == "paused", hint="A blocking one cannot be paused, but cancelled.")
 
 
 @snapshot.command()
@@ -171,34 +172,33 @@ def resume(client: Client, connector: str | None, dry_run: bool) -> int:
 @CONNECTOR
 @DRY_RUN
 def cancel(client: Client, connector: str | None, dry_run: bool) -> int:
-    """End the incremental snapshots; rows that were sent stay sent.
+    """End the snapshots that run or wait, apart from a first copy; rows that were sent stay sent.
 
     \b
     cdc snapshot cancel --connector shop
     """
     return _each_running(client, connector, dry_run, control.STOP_SNAPSHOT, "cancelled",
-                         ("running", "paused", "waiting"), lambda found: found not in ("running", "paused", "waiting"))
+                         _GOING, lambda found: found not in _GOING, kinds=("incremental", "blocking"))
 
 
 def _each_running(client: Client, connector: str | None, dry_run: bool, type: str, done: str, states: Sequence[str],
-                  holds: Callable[[str], bool]) -> int:
-    """Send a signal to each connector that has an incremental snapshot in one of *states*, and wait until it has acted.
-    """
+                  holds: Callable[[str], bool], *, kinds: Sequence[str] = ("incremental",), hint: str = "") -> int:
+    """Send a signal to each connector that has a snapshot of one of *kinds* in one of *states*, for each of these
+    kinds, and wait until it has acted."""
     acted = False
     for name in _connectors(client, connector):
-        ids = [each["id"] for each in snapshots(client, name)
-               if each["kind"] == "incremental" and each["state"] in states]
-        if not ids:
+        found = [each for each in snapshots(client, name) if each["kind"] in kinds and each["state"] in states]
+        if not found:
             continue
         acted = True
         if not dry_run:
-            _signal(client, name, {"type": type, "data": {"type": "incremental"}})
-            _wait(client, name, ids, holds)
+            for kind in dict.fromkeys(each["kind"] for each in found):
+                _signal(client, name, {"type": type, "data": {"type": kind}})
+            _wait(client, name, [each["id"] for each in found], holds)
         click.echo(f"{printable(name)}: {'would be ' if dry_run else ''}{done}")
     if not acted:
-        raise StateError(f"No incremental snapshot is {' or '.join(states)}.", status=404,
-                         hint="`cdc snapshot status` shows all. A blocking one cannot be paused or cancelled; "
-                              "`cdc docs signals` says how to be rid of it.")
+        raise StateError(f"No {' or '.join(kinds)} snapshot is {' or '.join(states)}.", status=404,
+                         hint=" ".join(filter(None, ("`cdc snapshot status` shows all.", hint))))
     return OK
 
 

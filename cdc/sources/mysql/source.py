@@ -121,7 +121,7 @@ class MySqlSource(LogSource[MySqlPosition]):
             watch=self._watch_table)
         return IncrementalSnapshot(chunks, self.control, chunk_rows=self.config.incremental_snapshot_chunk_size,
                                    wait_s=MARKED_WAIT_S if marked else 0.0, marked=marked,
-                                   blocking=self.control.blocking.add)
+                                   blocking=self.control.blocking)
 
     def _streaming(self) -> ChangeReader:
         assert self._changes is not None
@@ -249,7 +249,7 @@ class MySqlSource(LogSource[MySqlPosition]):
             config.snapshot_locking_mode == "minimal" and not with_place and not facts.has_gtids)
         marks = Marks(signal_table=None, deletes=False)
         if (with_place or not locks) and not marks.wait_until_shown(
-                self._lookup.connection(), facts, told, self._interrupted):
+                self._lookup.connection(), facts, told, wanted.ended):
             raise SourceConnectionError("A transaction is in the log that others do not see yet.",
                                         hint="The snapshot waits for it.")
         conns, point, found = self._plan.begin(locks=locks, helpers=config.snapshot_max_threads - 1)
@@ -281,6 +281,9 @@ class MySqlSource(LogSource[MySqlPosition]):
         if position.gtids is None and self._lookup.facts.flavor.finds_gtids_of_place:
             return replace(position, gtids=resume.gtids_at(conn, position.file, position.pos))
         return position
+
+    def _cancel_blocking(self) -> None:
+        self._plan.interrupt()
 
     def _blocking_closed(self) -> None:
         self._plan.close()

@@ -115,7 +115,7 @@ class PostgresSource(LogSource[PostgresPosition]):
             watch=self._watch_table)
         return IncrementalSnapshot(chunks, self.control, chunk_rows=self.config.incremental_snapshot_chunk_size,
                                    wait_s=MARKED_WAIT_S if marked else 0.0, marked=marked,
-                                   blocking=self.control.blocking.add)
+                                   blocking=self.control.blocking)
 
     def _watch_table(self, oid: int, watched: bool) -> None:
         """The changes of relation *oid* are read one by one from now on, or no longer."""
@@ -250,7 +250,7 @@ class PostgresSource(LogSource[PostgresPosition]):
     def _open_blocking(self, wanted: Wanted[PostgresPosition]) -> Rows:
         """As of the present, once that shows all that the stream has told."""
         config, copies, progress = self.config, self._copies, wanted.progress
-        left = chunk_marks.wait_until_seen(self._lookup.connection(), self._interrupted)
+        left = chunk_marks.wait_until_seen(self._lookup.connection(), wanted.ended)
         if left:
             raise SourceConnectionError(
                 "With synchronous standbys, a transaction may be in the log before it is visible, so the snapshot"
@@ -279,6 +279,9 @@ class PostgresSource(LogSource[PostgresPosition]):
         lsn = max(lsn, changes.resumed.read_lsn)
         changes.resumed = replace(changes.resumed, read_lsn=lsn)
         wanted.at = replace(wanted.at, read_lsn=lsn)
+
+    def _cancel_blocking(self) -> None:
+        self._copies.interrupt()
 
     def _blocking_closed(self) -> None:
         self._copies.stop_watch()

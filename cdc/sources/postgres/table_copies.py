@@ -16,7 +16,7 @@ from cdc.sources.snapshot.progress import Progress
 from cdc.sources.snapshot.requests import Request
 from cdc.sources.snapshot.told import Told
 
-from . import checks, publication
+from . import checks, connection, publication
 from .catalog import CatalogSnapshot, RelationCatalog
 from .chunks import Chunks
 from .native_copy import NativeCopy
@@ -49,13 +49,18 @@ class TableCopies:
         self._telling = telling
         self._streams = streams
         self._waits: WaitWatch | None = None
+        self._conn: psycopg.Connection[Any] | None = None
 
     def connect(self, snapshot: str | None) -> psycopg.Connection[Any]:
         """As `snapshot_connection`. Until `stop_watch`, a warning tells whom it waits for."""
-        conn = snapshot_connection(self._config, snapshot)
+        conn = self._conn = snapshot_connection(self._config, snapshot)
         self._waits = WaitWatch(self._config, conn.info.backend_pid, "snapshot", self._warnings)
         self._waits.start()
         return conn
+
+    def interrupt(self) -> None:
+        """End what the server is doing for the newest of these connections. From any thread."""
+        connection.interrupt(self._conn)
 
     def stop_watch(self) -> None:
         """Idempotent."""

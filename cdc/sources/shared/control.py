@@ -11,6 +11,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from cdc.codecs.wrappers import unconverted
@@ -24,6 +25,7 @@ from cdc.debezium.emit import HIDDEN, Emitter
 from cdc.log import get_logger
 from cdc.sources.snapshot.blocking import KEY as BLOCKING_KEY
 from cdc.sources.snapshot.blocking import BlockingQueue
+from cdc.sources.snapshot.requests import is_stopped, stops_blocking
 
 from . import added
 
@@ -32,6 +34,9 @@ log = get_logger(__name__)
 OFFSET_KEYS: Final = ("signal_", "incremental_snapshot_", BLOCKING_KEY, added.KEY)
 """How the offset's keys begin that belong to signals and to the snapshots that they ask for."""
 
+_DONE: Final = ""
+"""The type of a signal that was acted upon before others of its channel, or is not wanted any more; no signal comes
+with it."""
 _WAITING: Final = 1000
 _KEPT: Final = 1000
 """Notifications that nobody fetches."""
@@ -155,20 +160,39 @@ class Control:
     def turn(self, *, streaming: bool = True, idle: bool = False, spare_s: float = 0.0) -> None:
         """Act on the signals that wait. Before the stream begins, and while it makes way for a snapshot, those about
         snapshots go on waiting, and all behind them that come from the same channel: its mark covers what is before it.
-        *idle*: as in `Handler.turn`."""
-        held: set[str] = set()
+        One that stops blocking snapshots does not wait, and also stops those that others before it ask for. *idle*: as
+        in `Handler.turn`."""
+        held: list[Signal] = []
+        channels: set[str] = set()
         for _ in range(len(self._waiting)):
             signal = self._waiting.popleft()
-            if not streaming and (signal.type in _SNAPSHOTS or signal.channel in held):
-                held.add(signal.channel)
-                self._waiting.append(signal)
+            behind = signal.channel in channels
+            if not streaming and (stop := stops_blocking(signal)) is not None:
+                self._act(signal)
+                held = [self._stopped(each) if is_stopped(each, stop) else each for each in held]
+                signal = replace(signal, type=_DONE)
+                if not behind:
+                    self._mark(signal)
+                    continue
+            if not streaming and (signal.type in _SNAPSHOTS or behind):
+                held.append(signal)
+                channels.add(signal.channel)
                 continue
             self._act(signal)
-            if signal.mark:
-                self._marks = {**self._marks, **signal.mark}
-                self.commit_soon()
+            self._mark(signal)
+        self._waiting.extendleft(reversed(held))
         if streaming and self.handler is not None:
             self.handler.turn(idle=idle, spare_s=spare_s)
+
+    def _mark(self, signal: Signal) -> None:
+        if signal.mark:
+            self._marks = {**self._marks, **signal.mark}
+            self.commit_soon()
+
+    def _stopped(self, signal: Signal) -> Signal:
+        """In place of *signal*, which still waits: only its mark counts."""
+        log.info("blocking_snapshot_stopped", id=signal.id, channel=signal.channel, rows=0)
+        return replace(signal, type=_DONE)
 
     @property
     def active(self) -> bool:
@@ -254,6 +278,8 @@ class Control:
     # -- signals --------------------------------------------------------------------------------------------------
 
     def _act(self, signal: Signal) -> None:
+        if signal.type == _DONE:
+            return
         action = self.actions.get(signal.type)
         if action is not None:
             action(signal)

@@ -104,6 +104,10 @@ class LogSource(ABC, Generic[P]):
     def _open_blocking(self, wanted: Wanted[P]) -> Rows:
         """As `BlockingSnapshots` wants it. The stream waits meanwhile, so what it uses may be used. Raises CdcError."""
 
+    @abstractmethod
+    def _cancel_blocking(self) -> None:
+        """End what `_open_blocking` waits for, in another thread. Raises nothing."""
+
     def _blocking_closed(self) -> None:
         """A blocking snapshot was closed."""
 
@@ -357,6 +361,8 @@ class LogSource(ABC, Generic[P]):
     def interrupt(self) -> None:
         """Also ends a wait for the server: a new replication slot, for example, waits for every open transaction."""
         self._interrupted.set()
+        if self._blocking is not None:
+            self._blocking.interrupt()
         self._cancel()
 
     def last_words(self) -> Batch | None:
@@ -447,7 +453,8 @@ class LogSource(ABC, Generic[P]):
         """The stream has told where it is, so from now on it can make way."""
         self._blocking = BlockingSnapshots(
             self.control.blocking, self._open_blocking, self._check_snapshot, self._blocking_closed,
-            lambda request: self._telling(request.patterns, request.patterns, {}, request))
+            lambda request: self._telling(request.patterns, request.patterns, {}, request),
+            cancel=self._cancel_blocking)
 
     def _poll_blocking(self, blocking: BlockingSnapshots[P], timeout: float) -> Batch | None:
         """The reader's thread serves the stream's socket meanwhile, and its queue fills up."""

@@ -14,13 +14,14 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from cdc.core import control
 from cdc.core.control import SnapshotStatus, TableCopy
 from cdc.core.errors import PositionLostError
 from cdc.core.packing import pack, unpack
 from cdc.log import get_logger
 
 from .progress import Progress
-from .requests import Request
+from .requests import Request, Stop
 from .told import Told
 
 log = get_logger(__name__)
@@ -33,6 +34,7 @@ _ENDED: Final = 5
 
 class BlockingQueue:
     """`requests`: those that are not complete, in order. `progress`: how far the first one is; None before its start.
+    `stopping`: those of them that an operator has stopped. The offset does not have these any more.
 
     *changed* is called when the offset is not what it was, so that a batch brings it. Only `snapshots` may be called by
     other threads.
@@ -40,6 +42,7 @@ class BlockingQueue:
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self.requests: tuple[Request, ...] = ()
+        self.stopping: tuple[Request, ...] = ()
         self.progress: Progress | None = None
         self._changed = changed
         self._told: Told | None = None
@@ -49,13 +52,38 @@ class BlockingQueue:
         return bool(self.requests)
 
     def add(self, request: Request) -> None:
-        waiting = self.requests if self.progress is None else self.requests[1:]
+        waiting = [each for number, each in enumerate(self.requests)
+                   if not self.stops(each) and (number or self.progress is None)]
         if any((each.patterns, each.conditions) == (request.patterns, request.conditions) for each in waiting):
             log.info("blocking_snapshot_merged", id=request.id, why="the same snapshot waits already")
             return
         self.requests = (*self.requests, request)
         log.info("blocking_snapshot_asked_for", id=request.id, tables=list(request.patterns))
         self._changed()
+
+    def stop(self, stop: Stop) -> None:
+        """End the requests all of whose tables *stop* chooses. Whoever reads them gives them up next, with `end`."""
+        chosen = []
+        for number, each in enumerate(self.requests):
+            names = self._told.names if number == 0 and self._told is not None else each.patterns
+            found = [name for name in names if stop.chooses(name)]
+            if self.stops(each) or not found:
+                continue
+            if len(found) < len(names):
+                log.warning("signal_ignored", id=each.id, type=control.STOP_SNAPSHOT, tables=found,
+                            why="a blocking snapshot is stopped as a whole: name all its tables, or none",
+                            others=[name for name in names if name not in found])
+                continue
+            chosen.append(each)
+        if not chosen:
+            log.info("no_blocking_snapshot_to_stop", tables=list(stop.patterns))
+            return
+        self.stopping = (*self.stopping, *chosen)
+        self._changed()
+
+    def stops(self, request: Request) -> bool:
+        """Whether *request* itself, not one that is equal, is to end."""
+        return any(each is request for each in self.stopping)
 
     def reads(self, told: Told, progress: Progress) -> None:
         """The first one is read from *progress* on; *told* knows how far it is."""
@@ -65,20 +93,24 @@ class BlockingQueue:
         """The rows up to *progress* go out."""
         self.progress = progress
 
-    def end(self, told: Told) -> None:
-        """The first one is over, as *told* knows."""
+    def end(self, request: Request, told: Told) -> None:
+        """*request* is over, as *told* knows."""
         self._ended.append(told.status())
-        self._told = self.progress = None
-        self.requests = self.requests[1:]
+        if request is self.requests[0]:
+            self._told = self.progress = None
+        self.requests = tuple(each for each in self.requests if each is not request)
+        self.stopping = tuple(each for each in self.stopping if each is not request)
         self._changed()
 
     # -- the offset -----------------------------------------------------------------------------------------------
 
     def offset(self) -> dict[str, Any]:
-        if not self.requests:
+        wanted = [each for each in self.requests if not self.stops(each)]
+        if not wanted:
             return {}
-        parts = {"requests": [each.parts() for each in self.requests],
-                 "progress": None if self.progress is None else self.progress.offset()}
+        progress = self.progress if wanted[0] is self.requests[0] else None
+        parts = {"requests": [each.parts() for each in wanted],
+                 "progress": None if progress is None else progress.offset()}
         return {KEY: pack(json.dumps(parts, separators=(",", ":")))}
 
     def restore(self, offset: Mapping[str, Any]) -> None:

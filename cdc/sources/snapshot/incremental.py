@@ -18,7 +18,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from cdc.core import control
 from cdc.core.control import Signal, SnapshotStatus
@@ -32,7 +32,7 @@ from .chunk import EMPTY, SQL_EXCEPTION, SUCCEEDED, Chunk, ChunkReader, Plan, St
 from .copies import Asked, Copies, Copy, Key, shown
 from .copy_queue import CopyQueue, Teller
 from .pace import Pace
-from .requests import Request, RequestError, matches, parse_request, parse_stop
+from .requests import Request, RequestError, Stop, parse_request, parse_stop
 from .window import Identity, Touched, UnknownKeyError
 
 log = get_logger(__name__)
@@ -58,6 +58,14 @@ class _Window:
     ended: bool
 
 
+class Blocking(Protocol):
+    """`blocking.BlockingQueue`, as far as it is needed."""
+
+    def add(self, request: Request) -> None: ...
+
+    def stop(self, stop: Stop) -> None: ...
+
+
 class IncrementalSnapshot:
     """All of one source. Not for several threads, apart from `snapshots`.
 
@@ -67,7 +75,7 @@ class IncrementalSnapshot:
 
     def __init__(self, reader: ChunkReader, teller: Teller, *, chunk_rows: int, wait_s: float = 0.0,
                  marked: bool = False, clock: Callable[[], float] = time.monotonic,
-                 blocking: Callable[[Request], None] | None = None, pace: Pace | None = None) -> None:
+                 blocking: Blocking | None = None, pace: Pace | None = None) -> None:
         self._reader = reader
         self._teller = teller
         self._chunk_rows = chunk_rows
@@ -144,9 +152,7 @@ class IncrementalSnapshot:
 
     def _execute(self, request: Request) -> None:
         if request.blocking:
-            if self._blocking is None:
-                raise RequestError("blocking snapshots are not possible here; ask for one of the type incremental")
-            self._blocking(request)
+            self._blocking_queue().add(request)
             return
         if not self._queue:
             self._pace.begins()
@@ -154,10 +160,17 @@ class IncrementalSnapshot:
                          for name in self._reader.names(request.patterns)])
         self._work()
 
-    def _stop(self, patterns: Sequence[str] | None) -> None:
+    def _blocking_queue(self) -> Blocking:
+        if self._blocking is None:
+            raise RequestError("blocking snapshots are not possible here, only those of the type incremental")
+        return self._blocking
+
+    def _stop(self, stop: Stop) -> None:
+        if stop.blocking:
+            self._blocking_queue().stop(stop)
+            return
         waiting = self._queue.copies.waiting
-        chosen = frozenset(each.asked for each in waiting
-                           if patterns is None or any(matches(one, each.name) for one in patterns))
+        chosen = frozenset(each.asked for each in waiting if stop.chooses(each.name))
         if waiting and waiting[0].asked in chosen and (self._window is not None or self._asked):
             self._queue.stop_later(chosen)  # the chunk that is being read still goes out
         else:

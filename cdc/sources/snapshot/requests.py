@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cdc.core import control
 from cdc.core.control import Signal
 
 
@@ -55,21 +56,57 @@ def parse_request(signal: Signal) -> Request:
     patterns = _patterns(data)
     if not patterns:
         raise RequestError("data-collections is missing or empty; it lists the tables")
-    kind = str(data.get("type") or "incremental").lower()
-    if kind not in ("incremental", "blocking"):
-        raise RequestError(f"type is {kind}, which is neither incremental nor blocking")
+    kind = _kind(data)
     surrogate = data.get("surrogate-key")
     if surrogate is not None and (not isinstance(surrogate, str) or kind == "blocking"):
         raise RequestError("surrogate-key names one column, for an incremental snapshot")
     return Request(signal.id, patterns, kind == "blocking", tuple(_conditions(data)), surrogate or None)
 
 
-def parse_stop(signal: Signal) -> tuple[str, ...] | None:
-    """The patterns of a `stop-snapshot`; None for all tables. Raises RequestError."""
-    kind = str(signal.data.get("type") or "incremental").lower()
-    if kind != "incremental":
-        raise RequestError(f"type is {kind}; only incremental snapshots can be stopped")
-    return _patterns(signal.data) or None
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """`stop-snapshot`. *patterns*: as in Request; none of them for all tables. *blocking*: which kind is to end."""
+
+    patterns: tuple[str, ...] = ()
+    blocking: bool = False
+
+    def chooses(self, name: str) -> bool:
+        """Whether the table *name* is to be left, or all that the pattern *name* of a request stands for."""
+        return not self.patterns or any(matches(each, name) for each in self.patterns)
+
+
+def parse_stop(signal: Signal) -> Stop:
+    """Raises RequestError."""
+    return Stop(_patterns(signal.data), _kind(signal.data) == "blocking")
+
+
+def stops_blocking(signal: Signal) -> Stop | None:
+    """What *signal* stops, if that is blocking snapshots; None for all other signals."""
+    if signal.type != control.STOP_SNAPSHOT:
+        return None
+    try:
+        stop = parse_stop(signal)
+    except RequestError:
+        return None
+    return stop if stop.blocking else None
+
+
+def is_stopped(signal: Signal, stop: Stop) -> bool:
+    """Whether *signal* asks for a blocking snapshot all of whose tables *stop* chooses."""
+    if signal.type != control.EXECUTE_SNAPSHOT:
+        return False
+    try:
+        request = parse_request(signal)
+    except RequestError:
+        return False
+    return request.blocking and all(map(stop.chooses, request.patterns))
+
+
+def _kind(data: Mapping[str, Any]) -> str:
+    kind = str(data.get("type") or "incremental").lower()
+    if kind not in ("incremental", "blocking"):
+        raise RequestError(f"type is {kind}, which is neither incremental nor blocking")
+    return kind
 
 
 def _patterns(data: Mapping[str, Any]) -> tuple[str, ...]:

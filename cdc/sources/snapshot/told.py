@@ -33,7 +33,7 @@ class Told:
     def __init__(self, names: Sequence[str], captured: Sequence[str], tell: Tell, *,
                  estimates: Mapping[str, int] | None = None, kind: str = "initial", id: str = "",
                  parts: bool = False) -> None:
-        self._names = names
+        self.names = names
         self._tell = tell
         self._estimates = estimates or {}
         self._kind = kind
@@ -114,6 +114,11 @@ class Told:
             self._state = "stopped"
             yield from self._send("ABORTED", {})
 
+    def cancelled(self) -> Iterator[Message]:
+        """An operator has stopped it. Perhaps it had not begun."""
+        self._state = "stopped"
+        yield from self._send("ABORTED", {"data_collections": self._copied})
+
     def failed(self) -> Iterator[Message]:
         """The server refuses to read the present table, so the snapshot is given up."""
         if self._state == "running" and self._begun:
@@ -124,10 +129,10 @@ class Told:
     def status(self) -> SnapshotStatus:
         at, rows, state = self._at, self._rows.copy(), self._state
         tables = []
-        for number, name in enumerate(self._names):
+        for number, name in enumerate(self.names):
             read = rows[number] if number < len(rows) else self._reading if number == at else 0
-            how = "done" if number < at else "waiting" if number > at or not self._begun else (
-                _FAILED if self._failed else state)
+            how = "done" if number < at else _FAILED if self._failed and number == at else (
+                state if number == at and self._begun else "stopped" if state == "stopped" else "waiting")
             tables.append(TableCopy(name, how, read, self._estimates.get(name)))
         return SnapshotStatus(self._id, self._kind, state, tuple(tables), self._started_ms)
 
@@ -137,7 +142,7 @@ class Told:
                                               "current_collection_in_progress": self._name()})
 
     def _name(self) -> str:
-        return self._names[self._at] if self._at < len(self._names) else ""
+        return self.names[self._at] if self._at < len(self.names) else ""
 
     def _send(self, type: str, data: Mapping[str, str]) -> Iterator[Message]:
         message = self._tell(type, data)

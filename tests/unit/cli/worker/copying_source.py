@@ -33,7 +33,7 @@ class CopyingSource(file_source.FileSource):
         if signal.type == control.EXECUTE_SNAPSHOT:
             tables = tuple(TableCopy(each.replace("(?-i:", "").strip(")"), "waiting", maximum_key=str(ROWS))
                            for each in signal.data["data-collections"])
-            self.status = SnapshotStatus(signal.id, "incremental", "running", tables, 1)
+            self.status = SnapshotStatus(signal.id, signal.data["type"], "running", tables, 1)
         elif self.status is not None:
             state = {control.PAUSE_SNAPSHOT: "paused", control.RESUME_SNAPSHOT: "running",
                      control.STOP_SNAPSHOT: "stopped"}[signal.type]

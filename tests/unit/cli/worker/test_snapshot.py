@@ -107,7 +107,7 @@ def test_the_stream_can_wait_for_a_snapshot_with_a_select_of_its_own(shop: Shell
 def test_a_snapshot_is_shown_paused_resumed_and_cancelled(shop: Shell) -> None:
     assert "No snapshot runs." in shop("snapshot", "status").err
     found = shop("snapshot", "pause")
-    assert (found.code, "A blocking one cannot be paused" in " ".join(found.err.split())) == (4, True)
+    assert (found.code, "A blocking one cannot be paused, but cancelled." in " ".join(found.err.split())) == (4, True)
     copying_source.held.append(True)
     shop("snapshot", "--table", "sales.orders", "--no-wait")
     assert shop("snapshot", "status").out.splitlines()[1].split() == [
@@ -121,6 +121,16 @@ def test_a_snapshot_is_shown_paused_resumed_and_cancelled(shop: Shell) -> None:
     assert shop("snapshot", "status", "-o", "json").json[0]["state"] == "stopped"
     assert [each.type for each in copying_source.taken] == [
         "execute-snapshot", "pause-snapshot", "resume-snapshot", "stop-snapshot"]
+
+
+def test_a_blocking_snapshot_is_cancelled(shop: Shell) -> None:
+    copying_source.held.append(True)
+    shop("snapshot", "--table", "bare", "--blocking", "--no-wait")
+    assert shop("snapshot", "pause").code == 4
+    assert shop("snapshot", "cancel").out == "shop: cancelled\n"
+    assert copying_source.taken[-1].data == {"type": "blocking"}
+    assert shop("snapshot", "status", "-o", "json").json[0]["state"] == "stopped"
+    assert shop("snapshot", "cancel").code == 4
 
 
 def test_ctrl_c_leaves_it_running_and_says_so(shop: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from cdc.core.control import Signal, SnapshotStatus
+from cdc.core.control import STOP_SNAPSHOT, Signal, SnapshotStatus
 from cdc.core.errors import CdcError, PositionLostError
 from cdc.core.record import Batch, Message, Record
 from cdc.core.table import TableId
@@ -19,7 +19,7 @@ from cdc.sources.shared.control import stored
 from cdc.sources.shared.source import LogSource
 from cdc.sources.shared.source_block import SourceBlockBase
 from cdc.sources.snapshot.progress import Progress
-from cdc.sources.snapshot.requests import parse_request
+from cdc.sources.snapshot.requests import parse_request, parse_stop
 from cdc.sources.snapshot.told import Told
 
 HEARTBEAT = Message("heartbeats", None, None, None, 1)
@@ -118,7 +118,11 @@ class Asks:
         self.source = source
 
     def handle(self, signal: Signal) -> None:
-        self.source.control.blocking.add(parse_request(signal))
+        queue = self.source.control.blocking
+        if signal.type == STOP_SNAPSHOT:
+            queue.stop(parse_stop(signal))
+        else:
+            queue.add(parse_request(signal))
 
     def watches(self, id: TableId) -> bool:
         return False
@@ -170,6 +174,9 @@ class Source(LogSource[Place]):
         self.copy = Copy(2, final=wanted.at, told=self._telling(["s.a"], ["s.a"], {}, wanted.request))
         wanted.reached(Progress())
         return self.copy
+
+    def _cancel_blocking(self) -> None:
+        self.calls.append("cancel blocking")
 
     def _blocking_closed(self) -> None:
         self.calls.append("go on")

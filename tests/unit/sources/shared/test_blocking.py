@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -19,7 +19,7 @@ from cdc.sources.snapshot.background import Background
 from cdc.sources.snapshot.blocking import BlockingQueue
 from cdc.sources.snapshot.initial import InitialSnapshot
 from cdc.sources.snapshot.progress import Place
-from cdc.sources.snapshot.requests import Request
+from cdc.sources.snapshot.requests import Request, Stop
 from cdc.sources.snapshot.told import Told
 from tests.unit.sources.snapshot.simulated import (
     EMPTY_SCHEMA,
@@ -120,12 +120,13 @@ class Process(Run):
         self.error = error
         self.told: list[str] = []
         self.views: list[View] = []
+        self.cancels: list[int] = []
         self.queue = BlockingQueue(lambda: None)
         self.queue.restore(offset)
         opens: Callable[[Wanted[Any]], Rows] = self.open
         self.blocking: BlockingSnapshots[Any] = BlockingSnapshots(
             self.queue, opens, lambda snapshot: None, lambda: None, lambda request: self.telling(request.patterns),
-            clock=lambda: self.now, background=Inline(server.random, late))
+            cancel=lambda: self.cancels.append(1), clock=lambda: self.now, background=Inline(server.random, late))
 
     def telling(self, names: Sequence[str]) -> Told:
         def tell(type: str, data: Any) -> Message:
@@ -170,6 +171,7 @@ def simulate(seed: int) -> None:
     server = Server(rand, tables)
     keys = rand.choice((8, 20, 40))
     truncates, kills, beside = rand.random() < 0.3, rand.random() < 0.6, rand.random() < 0.4
+    stops = rand.random() < 0.3
     most: dict[str, Any] = {"failures": rand.choice((0.0, 0.1)), "late": rand.choice((0.0, 0.5))}
     for _ in range(rand.choice((30, 120))):
         server.write(keys)
@@ -187,8 +189,10 @@ def simulate(seed: int) -> None:
         if rand.random() < 0.7:
             server.show()
         if step == 5 or (asked and step < 120 and rand.random() < 0.02):
-            run.queue.add(wanted)
+            run.queue.add(replace(wanted))
             asked = True
+        if stops and step < 140 and rand.random() < 0.05:
+            run.queue.stop(Stop(blocking=True))
         if beside and step < 120 and rand.random() < 0.03:
             run.signal(control.EXECUTE_SNAPSHOT, {"data-collections": list(wanted.patterns)})
         if rand.random() < 0.6:
@@ -205,7 +209,7 @@ def simulate(seed: int) -> None:
                 "at": run.at, **run.snapshot.offset(), **run.queue.offset()}
             run = Process(server, offset, max_records=rand.choice((1, 3, 100)), **most)
             if not run.queue:  # its channel gives it again
-                run.queue.add(wanted)
+                run.queue.add(replace(wanted))
         if step > 150:
             run.now += 1.0
             if not run.queue and not run.snapshot.active and run.at == (len(server.log), 0):
@@ -215,7 +219,11 @@ def simulate(seed: int) -> None:
     for records, _ in run.delivered:
         for each in records:
             apply(topic, each)
-    converged(server, topic)
+    if not stops:
+        converged(server, topic)
+    else:  # of what was read, each row is right
+        for (table, key), row in topic.items():
+            assert server.rows[table].get(key) == row, (table, key)
 
 
 @pytest.mark.parametrize("first", range(0, 300, 50))
@@ -288,8 +296,72 @@ def test_a_snapshot_that_the_server_refuses_is_given_up_and_the_next_one_follows
         "reason": "There is no such column.", "hint": "Name another."}]
     assert run.told == ["STARTED", "ABORTED"]
     ended, waits = run.queue.snapshots()
-    assert (ended.state, ended.tables[0].state, waits.state) == ("stopped", "waiting", "waiting")
+    assert (ended.state, ended.tables[0].state, waits.state) == ("stopped", "stopped", "waiting")
     assert run.delivered[-1][1].keys() == {"at", "blocking_snapshot"}
+
+
+def test_a_snapshot_that_is_stopped_makes_way_for_the_stream_and_for_the_next_one() -> None:
+    run = world()
+    run.queue.add(Request("one", ("db.a",), True))
+    run.queue.add(Request("two", ("db.b",), True))
+    assert keys(run, 2) == [1, 2, 3, 4]
+    run.queue.stop(Stop(("db.a",), blocking=True))
+    with capture_logs() as lines:
+        assert keys(run, 1) == []
+    assert [(line["event"], line["id"], line["rows"]) for line in lines] == [("blocking_snapshot_stopped", "one", 5)]
+    assert run.views[0].closed
+    assert run.cancels == []
+    assert keys(run, 20) == [*range(1, 7)]
+    assert run.told == ["STARTED", "IN_PROGRESS", "ABORTED", "STARTED", "IN_PROGRESS", "TABLE_SCAN_COMPLETED",
+                        "COMPLETED"]
+    assert [(each.tables[0].name, each.state) for each in run.queue.snapshots()] == [
+        ("db.a", "stopped"), ("db.b", "completed")]
+
+
+def test_a_snapshot_that_waits_is_stopped_while_the_first_one_goes_on() -> None:
+    run = world()
+    run.queue.add(Request("one", ("db.a",), True))
+    run.queue.add(Request("two", ("db.b",), True))
+    assert keys(run, 2) == [1, 2, 3, 4]
+    run.queue.stop(Stop(("db.b",), blocking=True))
+    assert keys(run, 20) == [5, 6]
+    assert run.told == ["STARTED", "IN_PROGRESS", "ABORTED", "TABLE_SCAN_COMPLETED", "COMPLETED"]
+    assert [(each.tables[0].name, each.state) for each in run.queue.snapshots()] == [
+        ("db.b", "stopped"), ("db.a", "completed")]
+
+
+def test_a_snapshot_that_is_being_opened_is_stopped_once_nothing_uses_what_the_stream_uses() -> None:
+    run = world()
+    run.queue.add(Request("one", ("db.a",), True))
+    opener = run.blocking._background
+    assert isinstance(opener, Inline)
+    opener.late = 1.0
+    run.poll()
+    run.queue.stop(Stop(blocking=True))
+    for _ in range(3):
+        run.poll()
+    assert (run.blocking.due, run.told, run.cancels) == (True, [], [1])
+    assert run.queue.offset() == {}
+    opener.late = 0.0
+    assert keys(run, 1) == []
+    assert run.views[-1].closed
+    assert (run.blocking.due, run.told) == (False, ["ABORTED"])
+    assert run.queue.snapshots()[-1].state == "stopped"
+
+
+def test_a_snapshot_that_waits_to_be_tried_again_is_stopped_at_once() -> None:
+    run = world()
+    run.queue.add(Request("one", ("db.a",), True))
+    assert keys(run, 2) == [1, 2, 3, 4]
+    run.views[-1].error = SourceConnectionError("lost")
+    while run.blocking.due:
+        run.poll()
+    run.queue.stop(Stop(blocking=True))
+    assert run.blocking.due
+    run.poll()
+    assert (run.told[-1], run.blocking.due, run.delivered[-1][1].keys()) == ("ABORTED", False, {"at"})
+    run.queue.add(Request("two", ("db.b",), True))
+    assert run.blocking.due, "the next one does not wait for the one that was tried again"
 
 
 def test_a_snapshot_that_is_opened_when_the_source_stops_is_closed() -> None:

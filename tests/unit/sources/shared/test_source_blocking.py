@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -115,6 +116,48 @@ def test_heartbeats_and_log_signals_go_on_while_the_stream_waits_and_the_monitor
     source.control.blocking.add(parse_request(blocking("d")))
     with pytest.raises(SourceRefusedError, match="not published"):
         source.poll(0)
+
+
+def stop(id: str = "stop", channel: str = "file", mark: Mapping[str, str] = {}) -> Signal:
+    return Signal(id, "stop-snapshot", {"type": "blocking"}, channel, mark)
+
+
+def test_a_blocking_snapshot_is_stopped_the_stream_goes_on_and_a_restart_does_not_bring_it_back() -> None:
+    source = blocking_source(Config(notification_enabled_channels=("sink",), notification_sink_topic_name="notes"))
+    source.start({"number": 3})
+    source.signal(blocking())
+    source.poll(0)
+    polled(source, until="snapshotting")
+    source.signal(stop(mark={"signal_file": "2"}))
+    batch, = polled(source, until="streaming")
+    assert (types(batch), batch.commit_soon) == (["ABORTED"], True)
+    assert batch.position == Place(1, control={"signal_file": "2"})
+    assert source.copy.closed
+    assert [(each.id, each.state) for each in source.snapshots()] == [("b", "stopped")]
+    again = blocking_source()
+    again.start(batch.position.offset())
+    assert not again.control.blocking
+
+
+def test_a_stop_does_not_wait_behind_other_signals_and_takes_those_that_it_is_about() -> None:
+    source = blocking_source()
+    source.start({"number": 3})
+    source.signal(blocking())
+    source.poll(0)
+    polled(source, until="snapshotting")
+    for number, each in enumerate((Signal("p", "pause-snapshot", {}, "kafka"), blocking("c", "kafka"),
+                                   stop(channel="kafka"), blocking("d", "kafka"))):
+        source.signal(replace(each, mark={"signal_kafka": str(number)}))
+    batch, = polled(source, until="streaming")
+    assert [(each.id, each.state) for each in source.snapshots()] == [("b", "stopped")]
+    assert "signal_kafka" not in batch.position.offset(), "what comes before it waits"
+    assert [(each.id, each.type) for each in source.control._waiting] == [
+        ("p", "pause-snapshot"), ("c", ""), ("stop", ""), ("d", "execute-snapshot")]
+    source.control._waiting.popleft()  # this handler knows nothing of it
+    following = source.poll(0)
+    assert following is not None
+    assert following.position.offset()["signal_kafka"] == "3"
+    assert [each.id for each in source.control.blocking.requests] == ["d"]
 
 
 def test_a_refused_blocking_snapshot_is_given_up_and_the_stream_goes_on() -> None:

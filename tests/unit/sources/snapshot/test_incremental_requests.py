@@ -11,7 +11,14 @@ from cdc.core import control
 from cdc.core.control import Signal
 from cdc.core.errors import PositionLostError
 from cdc.sources.snapshot.copies import Copies, Copy
-from cdc.sources.snapshot.requests import RequestError, expand, parse_request, parse_stop
+from cdc.sources.snapshot.requests import (
+    RequestError,
+    expand,
+    is_stopped,
+    parse_request,
+    parse_stop,
+    stops_blocking,
+)
 from tests.unit.sources.snapshot.simulated import Server, values_of
 from tests.unit.sources.snapshot.test_incremental import Run
 
@@ -40,10 +47,25 @@ def test_what_is_not_understood_is_refused(data: dict[str, Any]) -> None:
 
 
 def test_stop_names_tables_or_means_all() -> None:
-    assert parse_stop(signal({"data-collections": ["s.a"]})) == ("s.a",)
-    assert parse_stop(signal({})) is None
+    some, all = parse_stop(signal({"data-collections": ["s.A"]})), parse_stop(signal({"type": "Blocking"}))
+    assert [some.chooses(each) for each in ("s.a", "s.b")] == [True, False]
+    assert all.chooses("s.b")
+    assert (some.blocking, all.blocking) == (False, True)
     with pytest.raises(RequestError):
-        parse_stop(signal({"type": "blocking"}))
+        parse_stop(signal({"type": "strange"}))
+
+
+def test_a_signal_that_stops_blocking_snapshots_is_known_from_others() -> None:
+    stop = stops_blocking(signal({"type": "blocking", "data-collections": ["s.[ab]"]}, control.STOP_SNAPSHOT))
+    assert stop is not None
+    for kind in ("", "incremental", "strange"):
+        assert stops_blocking(signal({"type": kind}, control.STOP_SNAPSHOT)) is None
+    assert stops_blocking(signal({"type": "blocking", "data-collections": ["s.a"]})) is None
+    assert is_stopped(signal({"type": "blocking", "data-collections": ["s.a", "s.b"]}), stop)
+    assert not is_stopped(signal({"type": "blocking", "data-collections": ["s.a", "s.c"]}), stop)
+    assert not is_stopped(signal({"data-collections": ["s.a"]}), stop)
+    assert not is_stopped(signal({}), stop)
+    assert not is_stopped(signal({"type": "blocking"}, control.PAUSE_SNAPSHOT), stop)
 
 
 def test_patterns_name_tables_in_their_own_order() -> None:
@@ -193,8 +215,9 @@ def test_requests_wait_for_each_other() -> None:
                             "STARTED db.b", "TABLE_SCAN_COMPLETED db.b", "COMPLETED"]
 
 
-def test_a_blocking_snapshot_is_refused() -> None:
+def test_a_blocking_snapshot_is_refused_where_there_are_none() -> None:
     world = World()
     world.execute("db.a", type="blocking")
+    world.run.signal(control.STOP_SNAPSHOT, {"type": "blocking"})
     assert world.polls(3) == []
     assert world.told() == []

@@ -108,5 +108,5 @@ def test_a_table_that_the_server_refuses_to_read_is_told_of_before_the_end() -> 
     list(made.failed())
     assert heard[-2:] == [("TABLE_SCAN_COMPLETED", {"scanned_collection": "s.a", "status": "SQL_EXCEPTION"}),
                           ("ABORTED", {})]
-    assert [each.state for each in made.status().tables] == ["SQL_EXCEPTION", "waiting"]
+    assert [each.state for each in made.status().tables] == ["SQL_EXCEPTION", "stopped"]
     assert made.status().state == "stopped"
