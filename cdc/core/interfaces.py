@@ -175,6 +175,15 @@ class Resting(Protocol):
 
 
 @runtime_checkable
+class Pacing(Protocol):
+    """What a Source may have besides: it sends only as much ahead of the commits as a restart may repeat."""
+
+    def follow_commits(self) -> None:
+        """Each position that is committed will be given to `confirm`. Called once, after `start`."""
+        ...
+
+
+@runtime_checkable
 class Divided(Protocol):
     """What a Source may have besides: its offset is stored in parts, each in a source partition of its own. One claim
     covers them all (`core.owner.claimed_by`)."""

@@ -32,6 +32,7 @@ from cdc.core.interfaces import (
     Failed,
     OffsetStore,
     Outgoing,
+    Pacing,
     Parting,
     Resting,
     Sink,
@@ -153,6 +154,8 @@ class Task:
             self.metrics.warn(source.warnings)
             self._start_source(offset)
             self._claim(offset)
+            if isinstance(source, Pacing):
+                source.follow_commits()
             sink.fence()
             self.started = True
             self.parts.signals.start(source, offset)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from cdc.sources.snapshot.initial import MOST_AHEAD
 from cdc.sources.snapshot.progress import CHUNK_ROWS, KEY
 from tests.fault.copied import LONG, SEED, Kills, Table, Writer, await_last, fresh_table, is_the_table, repeated
 from tests.fault.pipeline import Pipeline, Reader
@@ -22,8 +23,8 @@ from tests.servers.registry import RegistryServer
 
 ROWS = 400_000 if LONG else 150_000
 KILLS = 20 if LONG else 4
-IN_FLIGHT = 5
-"""Chunks that are sent while a commit is written, on a slow machine."""
+IN_FLIGHT = MOST_AHEAD + 1
+"""Chunks: those that wait for their commit, and the one that is being read."""
 
 
 @pytest.fixture(params=[("postgres18", 4), ("mysql", 4), ("mariadb", 1)], ids=lambda each: f"{each[0]}-{each[1]}")

@@ -148,6 +148,7 @@ class MySqlSource(LogSource[MySqlPosition]):
 
     def confirm(self, position: Position) -> None:
         """The server keeps its binary logs as long as it is configured to; it does not wait for us."""
+        super().confirm(position)
         if self._watcher is not None and isinstance(position, MySqlPosition):
             self._watcher.place = position.file, position.pos
             self._watcher.place_time_s = position.ts_sec

@@ -138,6 +138,7 @@ class PostgresSource(LogSource[PostgresPosition]):
 
     def confirm(self, position: Position) -> None:
         assert isinstance(position, PostgresPosition)
+        super().confirm(position)
         lsn = position.confirmable()
         if lsn and self._replication is not None and self.config.lsn_flush_mode != "manual":
             self._replication.confirm(lsn)

@@ -89,6 +89,14 @@ class Handler(Protocol):
         it waited, in seconds."""
         ...
 
+    def follow_commits(self) -> None:
+        """`committed` will be called for each commit."""
+        ...
+
+    def committed(self, offset: Mapping[str, Any]) -> None:
+        """What `offset` gave is committed."""
+        ...
+
     def close(self) -> None:
         """The source stops."""
         ...
@@ -154,6 +162,16 @@ class Control:
         """The offset's keys, as of all that went out so far."""
         beside = self.handler.offset() if self.handler is not None else {}
         return {**self._marks, **self._lists, **self.blocking.offset(), **beside}
+
+    def follow_commits(self) -> None:
+        """`committed` will be called for each commit."""
+        if self.handler is not None:
+            self.handler.follow_commits()
+
+    def committed(self, offset: Mapping[str, Any]) -> None:
+        """What `offset` gave is committed."""
+        if self.handler is not None:
+            self.handler.committed(offset)
 
     # -- the task's thread ----------------------------------------------------------------------------------------
 

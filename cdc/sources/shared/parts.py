@@ -66,6 +66,10 @@ class SnapshotReader(Rows, Protocol):
     final: Any
     """The position to stream from."""
 
+    def follow_commits(self) -> None: ...
+
+    def committed(self, progress: Progress | None) -> None: ...
+
 
 class Reader(Protocol):
     """The thread that keeps the server's socket served."""

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final, Generic, TypeVar, cast
 
 from cdc.core.control import INITIAL, Notification, Signal, SnapshotStatus
 from cdc.core.errors import PositionLostError, SourceConnectionError, SourceRefusedError
-from cdc.core.position import Offset
+from cdc.core.position import Offset, Position
 from cdc.core.record import Batch, Message, Record
 from cdc.core.table import TableId
 from cdc.debezium.emit import Emitter
@@ -202,6 +202,17 @@ class LogSource(ABC, Generic[P]):
                     parts=self._settings.snapshot_max_threads > 1)
 
     # -- Source ---------------------------------------------------------------------------------------------------
+
+    def follow_commits(self) -> None:
+        self.control.follow_commits()
+        if self._snapshot is not None:
+            self._snapshot.follow_commits()
+
+    def confirm(self, position: Position) -> None:
+        committed = cast(LogPosition, position)
+        self.control.committed(committed.control)
+        if self._snapshot is not None:
+            self._snapshot.committed(committed.progress)
 
     def partition(self) -> Mapping[str, Any]:
         return {"server": self._settings.topic_prefix}

@@ -96,6 +96,8 @@ class IncrementalSnapshot:
         self._changes = 0
         self._rows = chunk_rows
         self._busy_at = 0.0
+        self._follows_commits = False
+        self._uncommitted = False
 
     # -- Handler --------------------------------------------------------------------------------------------------
 
@@ -141,6 +143,13 @@ class IncrementalSnapshot:
     def restore(self, offset: Mapping[str, Any]) -> None:
         self._queue.restore(Copies.from_offset(offset))
         self._pace.begins()
+
+    def follow_commits(self) -> None:
+        self._follows_commits = True
+
+    def committed(self, offset: Mapping[str, Any]) -> None:
+        if self._uncommitted and Copies.from_offset(offset) == self._queue.copies:
+            self._uncommitted = False
 
     def snapshots(self) -> Sequence[SnapshotStatus]:
         return self._queue.snapshots()
@@ -221,6 +230,8 @@ class IncrementalSnapshot:
         if self._queue.paused:
             self._drop_plan()
         if not self._queue or self._queue.paused or self._clock() < self._again_at:
+            return False
+        if self._marked and self._uncommitted:
             return False
         if self._pace.rests:
             self._rest()
@@ -347,7 +358,11 @@ class IncrementalSnapshot:
         self._pace.waits()
 
     def _ready(self, window: _Window) -> bool:
-        """A copy does not end before the stream has told that another table took the name, if one did."""
+        """A copy does not end before the stream has told that another table took the name, if one did. A chunk does not
+        go out before the last one is committed, so a restart repeats no more than one; where the mark tells its place,
+        it is not even read before that."""
+        if self._uncommitted and not self._marked:
+            return False
         return (not window.rows and not window.ended and not self._marked) or self._reader.reached(window.chunk) or (
             self._clock() >= self._busy_at + self._reader.patience_s(window.chunk))
 
@@ -362,6 +377,7 @@ class IncrementalSnapshot:
                 self._teller.emit(Record(READ, plan.table, None, row, row,
                                          self._reader.context(plan), ()))
         self._window = None
+        self._uncommitted = self._follows_commits
         self._pace.ends()
         copy = self._queue.first
         self._queue.sent(replace(copy, after=window.last, rows=copy.rows + window.count))

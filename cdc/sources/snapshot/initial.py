@@ -12,6 +12,7 @@ are empty: a reader finds those together, and plans the read of a table (a `Tabl
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
@@ -35,6 +36,9 @@ _MESSAGE_BYTES: Final = 1000
 """What a message counts towards the bytes of a batch."""
 _WORTH: Final = 0.25
 """The part of a chunk's size after which the end of a chunk is worth a commit."""
+MOST_AHEAD: Final = 2.0
+"""From so many chunks on that were sent to be committed, no more are read before the first of them is."""
+_COMMIT_WAIT_S: Final = 0.002
 _END: Final = object()
 
 
@@ -199,6 +203,8 @@ class InitialSnapshot(Generic[P]):
         self._reached = self._progress
         self._uncommitted = 0.0
         self._chunk_ended = False
+        self._follows_commits = False
+        self._ahead: deque[tuple[Progress, float]] = deque()
         self._identity = identity
         self._parts = parts
         self._max_records = max_records
@@ -215,6 +221,9 @@ class InitialSnapshot(Generic[P]):
         were read before it."""
         if self._failed is not None:
             raise self._failed
+        if sum(chunks for _, chunks in self._ahead) >= MOST_AHEAD:
+            time.sleep(min(timeout, _COMMIT_WAIT_S))
+            return None
         records: Any = [] if self._native is None else self._native.batch()
         counts: dict[tuple[str, str], int] = {}
         size = 0
@@ -266,9 +275,23 @@ class InitialSnapshot(Generic[P]):
         """Whether so much was read since the last commit, with *rows* of *size* bytes that go out now."""
         self._uncommitted += max(rows / CHUNK_ROWS, size / CHUNK_BYTES)
         worth = self._uncommitted >= (_WORTH if self._chunk_ended else 1)
+        if self._follows_commits and not self.done:
+            same = bool(self._ahead) and self._ahead[-1][0] is self._reached
+            before = self._ahead.pop()[1] if same else 0.0
+            self._ahead.append((self._reached, before + (self._uncommitted if worth else 0.0)))
         if worth:
             self._uncommitted, self._chunk_ended = 0.0, False
         return worth
+
+    def follow_commits(self) -> None:
+        """`committed` will be called for each commit: no more chunks are sent ahead than a restart may repeat."""
+        self._follows_commits = True
+
+    def committed(self, progress: Progress | None) -> None:
+        """The position with *progress*, which a batch had, is committed."""
+        if any(reached is progress for reached, _ in self._ahead):
+            while self._ahead.popleft()[0] is not progress:
+                pass
 
     def metrics(self) -> dict[str, float]:
         """Numbers by their metrics' names."""

@@ -75,6 +75,10 @@ class Copy:
     def metrics(self) -> Mapping[str, float]:
         return {"cdc_snapshot_tables": self.table_count}
 
+    def follow_commits(self) -> None: ...
+
+    def committed(self, progress: Progress | None) -> None: ...
+
     def close(self) -> None:
         self.closed = True
 
@@ -138,6 +142,10 @@ class Asks:
         return ()
 
     def turn(self, *, idle: bool, spare_s: float = 0.0) -> None: ...
+
+    def follow_commits(self) -> None: ...
+
+    def committed(self, offset: Mapping[str, Any]) -> None: ...
 
     def close(self) -> None: ...
 

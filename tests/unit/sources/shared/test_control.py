@@ -67,6 +67,12 @@ class Recording:
     def turn(self, *, idle: bool, spare_s: float) -> None:
         pass
 
+    def follow_commits(self) -> None:
+        pass
+
+    def committed(self, offset: Mapping[str, Any]) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

@@ -114,6 +114,9 @@ def simulate(seed: int) -> None:
         server.show(all=True)
     run = Run(server, {"at": (start, 0)}, failures=failures, chunk_rows=rand.choice((1, 2, 3, 7, 100)),
               wait_s=rand.choice((0.0, 1.0)), many=many)
+    follows = rand.random() < 0.5
+    if follows:
+        run.snapshot.follow_commits()
     request: dict[str, Any] = {"data-collections": [f"db.{each}" for each in tables]}
     if rand.random() < 0.2:
         request["surrogate-key"] = "s"
@@ -141,6 +144,8 @@ def simulate(seed: int) -> None:
         if rand.random() < 0.7:
             run.poll()
             run.now += rand.choice((0.0, 0.0, 0.1))
+        if follows and run.delivered and (step > 150 or rand.random() < 0.5):
+            run.snapshot.committed(run.delivered[-1][1])
         if step > 10 and kills and step < 135 and rand.random() < 0.03:
             committed = rand.randrange(len(run.delivered)) if run.delivered else None
             for records, _ in run.delivered:
@@ -148,6 +153,8 @@ def simulate(seed: int) -> None:
                     apply(topic, each)
             offset = run.delivered[committed][1] if committed is not None else {"at": run.at, **run.snapshot.offset()}
             run = Run(server, offset, failures=failures, chunk_rows=rand.choice((1, 3, 100)), many=many)
+            if follows:
+                run.snapshot.follow_commits()
             newest.clear()
             if asked and not run.snapshot.offset():  # its channel gives it again
                 run.signal(control.EXECUTE_SNAPSHOT, request)

@@ -99,11 +99,12 @@ def test_a_damaged_offset_is_an_error() -> None:
 class World:
     """A table of six rows, chunks of two."""
 
-    def __init__(self) -> None:
+    def __init__(self, marked: bool = False) -> None:
         self.server = Server(random.Random(1), ["a", "b"])
         for table in ("a", "b"):
             self.server.rows[table] = {key: (key, key, 0) for key in range(1, 7)}
         self.run = Run(self.server, {}, chunk_rows=2)
+        self.run.snapshot._marked = marked
         self.polls(2)  # nothing to do
 
     def execute(self, *names: str, id: str = "s", **data: Any) -> None:
@@ -200,6 +201,23 @@ def test_a_table_that_is_asked_for_again_after_the_stop_is_copied(again: str, re
     assert world.polls(20)[-6:] == [1, 2, 3, 4, 5, 6]
     assert [(each.id, each.state) for each in world.run.snapshot.snapshots()] == [(again, "completed")]
     world.run.signal(control.STOP_SNAPSHOT)
+    assert not world.run.snapshot.active
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_a_chunk_waits_until_the_last_one_is_committed(marked: bool) -> None:
+    """So a kill at any moment repeats one chunk at most."""
+    world = World(marked)
+    world.run.snapshot.follow_commits()
+    world.execute("db.a")
+    assert world.polls(5) == [1, 2]
+    world.run.snapshot.committed({"at": 0})
+    assert world.polls(5) == [], "that is the position of an earlier batch"
+    found = []
+    for _ in range(20):
+        found += world.polls()
+        world.run.snapshot.committed(world.run.delivered[-1][1])
+    assert found == [3, 4, 5, 6]
     assert not world.run.snapshot.active
 
 

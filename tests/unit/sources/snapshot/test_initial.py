@@ -15,7 +15,7 @@ from cdc.core.record import Batch, Message, Record, SourceContext
 from cdc.core.row import Row, row_of
 from cdc.core.schema import INT64, Schema
 from cdc.core.table import TableId, TableSchema
-from cdc.sources.snapshot.initial import BATCH_BYTES, InitialSnapshot
+from cdc.sources.snapshot.initial import BATCH_BYTES, MOST_AHEAD, InitialSnapshot
 from cdc.sources.snapshot.progress import CHUNK_BYTES, CHUNK_ROWS, KEY, Place, Progress
 
 SCHEMA = Schema(INT64)
@@ -29,6 +29,11 @@ class At:
 
     def offset(self) -> dict[str, Any]:
         return {"at": self.name}
+
+
+@dataclass(frozen=True)
+class Reached(At):
+    progress: Progress
 
 
 def during(reached: Progress) -> At:
@@ -348,6 +353,35 @@ def test_progress_is_committed_after_so_many_rows() -> None:
 def test_progress_is_committed_after_so_many_bytes_too() -> None:
     batches = drain(snapshot(read("a", *[b"1" * (CHUNK_BYTES // 4)] * 6)))
     assert [batch.commit_soon for batch in batches] == [False, False, False, True, False, False, False]
+
+
+def test_no_more_is_sent_ahead_of_the_commits_than_a_restart_may_repeat() -> None:
+    parts: list[bytes | Exception | Place | None] = []
+    for number in range(8):
+        parts += [*[b"%d" % number] * CHUNK_ROWS, Place(str(number))]
+    copying: Any = snapshot(read("a", *parts), max_records=CHUNK_ROWS // 2)
+    copying._during = lambda progress: Reached("during", progress)
+    copying.follow_commits()
+    sent: list[Any] = []
+
+    def polls() -> int:
+        """The rows of the batches that come until there are none."""
+        before = len(sent)
+        while not copying.done and (batch := copying.poll(60)) is not None:
+            sent.append(batch)
+        return sum(len(batch.records) for batch in sent[before:])
+
+    rows = polls()
+    assert MOST_AHEAD * CHUNK_ROWS <= rows <= (MOST_AHEAD + 1) * CHUNK_ROWS
+    assert polls() == 0
+    copying.committed(Progress())
+    assert polls() == 0, "that is nothing that was sent"
+    copying.committed(sent[2].position.progress)
+    assert 0 < polls() <= 2 * CHUNK_ROWS
+    while not copying.done:
+        copying.committed(sent[-1].position.progress)
+        polls()
+    assert sum(len(batch.records) for batch in sent) == 8 * CHUNK_ROWS
 
 
 def test_progress_is_committed_at_the_end_of_a_chunk() -> None:
