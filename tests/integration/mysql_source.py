@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
+import socket
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from cdc.converters.plan import ColumnFailures, ValuePlan
@@ -45,6 +47,18 @@ def running(database: BinlogDatabase, options: Mapping[str, str] | None = None,
         yield Reading(source, database)
     finally:
         source.stop()
+
+
+def own_sessions(database: BinlogDatabase, condition: str = "TRUE") -> list[int]:
+    """The sessions of this process that fulfil *condition*, apart from the one that asks: others share the server."""
+    ports = set()
+    for descriptor in os.listdir("/proc/self/fd"):
+        with suppress(OSError), socket.socket(fileno=os.dup(int(descriptor))) as each:  # others are no sockets
+            if each.family in (socket.AF_INET, socket.AF_INET6):
+                ports.add(str(each.getsockname()[1]))
+    rows = database.execute("SELECT id, host FROM information_schema.processlist"
+                            f" WHERE id <> CONNECTION_ID() AND {condition}")
+    return [number for number, host in rows if str(host).rpartition(":")[2] in ports]
 
 
 class Reading:

@@ -147,9 +147,8 @@ class Binlog:
         return source
 
     def end_helpers(self) -> int:
-        numbers = self.database.execute(
-            "SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND command = 'Sleep'")
-        for number, in numbers:
+        numbers = mysql_source.own_sessions(self.database, "command = 'Sleep'")
+        for number in numbers:
             with suppress(pymysql.err.OperationalError):  # it has ended meanwhile
                 self.database.execute(f"KILL {number}")
         return len(numbers)

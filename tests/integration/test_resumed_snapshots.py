@@ -346,9 +346,8 @@ def test_after_all_sessions_have_ended_the_next_attempt_goes_on(binlog_database:
         fill(binlog_database, table, "id int PRIMARY KEY", [str(n) for n in range(1, ROWS + 1)])
     with binlog(binlog_database, snapshot_max_threads=threads, cdc_queue_bytes="65536") as first:
         first.rows(ROWS + ROWS // 2)
-        sessions = binlog_database.execute(
-            "SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND user = 'root'")
-        for number, in sessions:
+        sessions = mysql_source.own_sessions(binlog_database)
+        for number in sessions:
             with contextlib.suppress(pymysql.err.OperationalError):  # it has ended meanwhile
                 binlog_database.execute(f"KILL {number}")
         with contextlib.suppress(SourceConnectionError):  # one of several is replaced at once
