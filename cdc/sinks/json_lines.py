@@ -26,30 +26,33 @@ def json_line(outgoing: Outgoing) -> bytes:
     JSON bytes are written unchanged, other bytes as base64 under `key_base64` and `value_base64`; null is null.
     `headers` is missing when there are none, and `kafka_partition` and `timestamp_ms` when they are not set.
     """
-    parts = [LINE_START + _text(outgoing.topic), _field("key", outgoing.key), _field("value", outgoing.value)]
+    parts = [LINE_START, _text(outgoing.topic), b",", *_field("key", outgoing.key), b",",
+             *_field("value", outgoing.value)]
     if outgoing.kafka_partition >= 0:
-        parts.append(b'"kafka_partition":%d' % outgoing.kafka_partition)
+        parts.append(b',"kafka_partition":%d' % outgoing.kafka_partition)
     if outgoing.timestamp_ms >= 0:
-        parts.append(b'"timestamp_ms":%d' % outgoing.timestamp_ms)
+        parts.append(b',"timestamp_ms":%d' % outgoing.timestamp_ms)
     if outgoing.headers:
-        headers = (b'{"name":' + _text(name) + b"," + _field("value", value) + b"}" for name, value in outgoing.headers)
-        parts.append(b'"headers":[' + b",".join(headers) + b"]")
-    return b",".join(parts) + b"}\n"
+        headers = (b'{"name":' + _text(name) + b"," + b"".join(_field("value", value)) + b"}"
+                   for name, value in outgoing.headers)
+        parts.append(b',"headers":[' + b",".join(headers) + b"]")
+    return b"".join((*parts, b"}\n"))  # once, as the value may be huge
 
 
-def _field(name: str, content: bytes | None) -> bytes:
+def _field(name: str, content: bytes | None) -> tuple[bytes, ...]:
     if content is None:
-        return b'"%s":null' % name.encode()
+        return (b'"%s":null' % name.encode(),)
     found = _json(content)
     if found is not None:
-        return b'"%s":%s' % (name.encode(), found)
-    return b'"%s_base64":"%s"' % (name.encode(), base64.b64encode(content))
+        return b'"%s":' % name.encode(), found
+    return b'"%s_base64":"' % name.encode(), base64.b64encode(content), b'"'
 
 
 def _json(content: bytes) -> bytes | None:
     """*content* on one line if it is JSON, else None."""
     try:
-        content.decode()
+        if not content.isascii():
+            content.decode()
         _ANY.decode(content)
         return msgspec.json.format(content, indent=-1) if b"\n" in content or b"\r" in content else content
     except (UnicodeDecodeError, msgspec.DecodeError):

@@ -7,6 +7,7 @@ import select
 import stat
 import sys
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -34,7 +35,11 @@ class StdoutSink:
         self._descriptor = descriptor
         self._fd = -1
         self._chunk_bytes = _PIPE_BYTES
-        self._buffer = bytearray()
+        self._lines: deque[bytearray | bytes] = deque()
+        """Many small lines each, or one that is huge."""
+        self._begun = 0
+        """Bytes of the first of them that are written."""
+        self._queued = 0
         self._written = 0
         self._pending = Pending()
 
@@ -43,7 +48,7 @@ class StdoutSink:
             sys.stdout.flush()
         self._fd = sys.stdout.fileno() if self._descriptor is None else self._descriptor
         self._chunk_bytes = _BUFFER_BYTES if stat.S_ISREG(os.fstat(self._fd).st_mode) else _PIPE_BYTES
-        self._buffer.clear()
+        self._clear()
 
     def interrupt(self) -> None:
         """Nothing here waits."""
@@ -53,25 +58,39 @@ class StdoutSink:
 
     def send(self, batch: Sequence[Outgoing], first: int, ack: Ack) -> int:
         index = first
-        while index < len(batch) and len(self._buffer) < _BUFFER_BYTES:
-            self._buffer += json_line(batch[index])
+        while index < len(batch) and self._queued < _BUFFER_BYTES:
+            line = json_line(batch[index])
+            last = self._lines[-1] if self._lines else b""
+            if len(line) >= _BUFFER_BYTES:
+                self._lines.append(line)
+            elif isinstance(last, bytearray):
+                last += line
+            else:
+                self._lines.append(bytearray(line))
+            self._queued += len(line)
             index += 1
-        self._pending.add(self._written + len(self._buffer), index - first, ack)
+        self._pending.add(self._written + self._queued, index - first, ack)
         return index
 
     def poll(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
         try:
-            while self._buffer and self._writable(deadline - time.monotonic()):
-                count = os.write(self._fd, self._buffer[: self._chunk_bytes])
-                del self._buffer[:count]
+            while self._lines and self._writable(deadline - time.monotonic()):
+                first = self._lines[0]
+                with memoryview(first)[self._begun:self._begun + self._chunk_bytes] as part:
+                    count = os.write(self._fd, part)
+                self._begun += count
+                self._queued -= count
                 self._written += count
+                if self._begun == len(first):
+                    self._lines.popleft()
+                    self._begun = 0
                 self._pending.delivered(self._written)
         except BlockingIOError:
             pass
         except OSError as exc:
-            self._written += len(self._buffer)
-            self._buffer.clear()
+            self._written += self._queued
+            self._clear()
             error = SinkRefusedError(f"Standard output cannot be written: {exc.strerror}.")
             error.__cause__ = exc
             self._pending.failed(error)
@@ -87,6 +106,10 @@ class StdoutSink:
 
     def metrics(self) -> Mapping[str, float]:
         return self._pending.metrics()
+
+    def _clear(self) -> None:
+        self._lines.clear()
+        self._begun = self._queued = 0
 
     def _writable(self, timeout: float) -> bool:
         poller = select.poll()

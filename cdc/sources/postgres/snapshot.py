@@ -258,9 +258,15 @@ class CopyReader:
             while True:
                 count, data = pg.get_copy_data(1)
                 if count > 0:
-                    if not found or not self._gives_lines:
-                        yield copy_row(bytes(data), read.indexes, read.column_count)
-                    elif held.add(bytes(data)):
+                    line = bytes(data)
+                    del data  # a line may be huge
+                    if not found or not self._gives_lines or count > _LINES_BYTES:
+                        if held.rows:
+                            yield held.take_all()
+                        row = copy_row(line, read.indexes, read.column_count)
+                        del line
+                        yield row
+                    elif held.add(line):
                         yield held.take()
                     found = True
                 elif count < 0:
@@ -293,7 +299,8 @@ class CopyReader:
 
 
 class _HeldLines:
-    """Lines between the first and the last row of a table; the last line may be the last row, so it stays."""
+    """Lines between the first and the last row of a table; the last line may be the last row, so it stays. A huge one
+    is no line, but a row of its own."""
 
     def __init__(self) -> None:
         self.rows: list[bytes] = []
@@ -304,6 +311,12 @@ class _HeldLines:
         self.rows.append(line)
         self._size_bytes += len(line)
         return len(self.rows) > _MOST_LINES or (self._size_bytes > _LINES_BYTES and len(self.rows) > 1)
+
+    def take_all(self) -> Lines:
+        """Another row follows."""
+        taken = Lines(self.rows, self._size_bytes)
+        self.rows, self._size_bytes = [], 0
+        return taken
 
     def take(self) -> Lines:
         """All but the last."""
