@@ -30,7 +30,7 @@ KEY = "incremental_snapshot_collections"
 
 
 _CASES = [("postgres18", "source"), ("mysql", "kafka"), ("mariadb", "source")]
-_MORE = [("postgres18", "kafka"), ("mysql", "source"), ("mariadb", "kafka")] if LONG else []
+_MORE = [("postgres18", "kafka"), ("mysql", "source"), ("mariadb", "kafka"), ("mysql", "file")] if LONG else []
 _ACTIONS = ("stops", "pauses", "alters", "none")
 
 
@@ -48,13 +48,17 @@ class Operator:
         self._pipeline = pipeline
         self._prefix = topic_prefix
         self._producer = Producer({"bootstrap.servers": kafka.bootstrap}) if channel == "kafka" else None
+        self._file = pipeline.folder / "signals" if channel == "file" else None
         self._numbers = count(1)
         self.copy = ""
         """The id of the newest request."""
 
     def send(self, type: str, data: Mapping[str, Any]) -> str:
         id, text = f"s{next(self._numbers)}", json.dumps(data)
-        if self._producer is None:
+        if self._file is not None:
+            with self._file.open("a", encoding="utf-8") as lines:
+                lines.write(json.dumps({"id": id, "type": type, "data": data}) + "\n")
+        elif self._producer is None:
             self._table.execute(f"INSERT INTO signals VALUES ('{id}', '{type}', '{text}')")
         else:
             body = json.dumps({"id": id, "type": type, "data": text})
@@ -108,7 +112,8 @@ def test_a_copy_beside_the_stream_killed_anywhere_is_completed(
     reader = Reader(kafka.bootstrap, registry.url)
     create_topic(kafka.bootstrap, f"{topic_prefix}-signal")
     table.execute("CREATE TABLE signals (id varchar(42) PRIMARY KEY, type varchar(32) NOT NULL, data varchar(2048))")
-    signals = {"signal.data.collection": f"{table.schema}.signals"} if channel == "source" else {}
+    signals = {"source": {"signal.data.collection": f"{table.schema}.signals"}, "kafka": {},
+               "file": {"signal.file": str(tmp_path / "signals"), "signal.poll.interval.ms": "100"}}[channel]
     pick = random.Random(SEED)
     with Pipeline(tmp_path, kafka.bootstrap, registry.url, {
         **table.options(topic_prefix), **signals, "signal.enabled.channels": channel, "snapshot.mode": "no_data",

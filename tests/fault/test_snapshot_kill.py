@@ -27,7 +27,11 @@ IN_FLIGHT = MOST_AHEAD + 1
 """Chunks: those that wait for their commit, and the one that is being read."""
 
 
-@pytest.fixture(params=[("postgres18", 4), ("mysql", 4), ("mariadb", 1)], ids=lambda each: f"{each[0]}-{each[1]}")
+_CASES = [("postgres18", 4), ("mysql", 4), ("mariadb", 1)]
+_MORE = [("mariadb", 4), ("postgres18", 1), ("mysql", 1)] if LONG else []
+
+
+@pytest.fixture(params=_CASES + _MORE, ids=lambda each: f"{each[0]}-{each[1]}")
 def copied(request: pytest.FixtureRequest) -> Iterator[tuple[Table, int]]:
     """The table, and how many readers copy it."""
     kind, threads = request.param
