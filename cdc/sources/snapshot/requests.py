@@ -6,7 +6,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from cdc.core import control
 from cdc.core.control import Signal
@@ -45,9 +46,42 @@ class Request:
                    None if surrogate is None else str(surrogate))
 
 
+_PART: Final = re.compile(r'"((?:[^"]|"")+)"|`((?:[^`]|``)+)`|([^."`]+)')
+
+
 def matches(pattern: str, name: str) -> bool:
     """Whether *pattern* names the table *name*; case does not matter."""
-    return pattern.lower() == name.lower() or re.fullmatch(pattern, name, re.IGNORECASE) is not None
+    return pattern.lower() == name.lower() or _unquoted(pattern).lower() == name.lower() or (
+        _is_regex(pattern) and re.fullmatch(pattern, name, re.IGNORECASE) is not None)
+
+
+@lru_cache(256)
+def _unquoted(name: str) -> str:
+    """*name* without the quotes of its parts, such as `"public"."My.Table"`; as it is if it has none, or other text
+    between its parts. Debezium docs, "Running an ad hoc snapshot", the note about names with dots."""
+    if not {'"', "`"}.intersection(name):
+        return name
+    parts = []
+    at = 0
+    while found := _PART.match(name, at):
+        double, back, plain = found.groups()
+        parts.append(double.replace('""', '"') if double else back.replace("``", "`") if back else plain)
+        at = found.end()
+        if at == len(name):
+            return ".".join(parts)
+        if name[at] != ".":
+            break
+        at += 1
+    return name
+
+
+@lru_cache(256)
+def _is_regex(pattern: str) -> bool:
+    try:
+        re.compile(pattern)
+    except re.error:
+        return False
+    return True
 
 
 def parse_request(signal: Signal) -> Request:
@@ -120,6 +154,9 @@ def _patterns(data: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _conditions(data: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+    if data.get("additional-condition"):  # all rows would be copied
+        raise RequestError("additional-condition is a former key that nobody reads any more; additional-conditions is a"
+                           " list of objects with a data-collection and a filter")
     listed = data.get("additional-conditions") or ()
     if not isinstance(listed, Sequence) or isinstance(listed, str):
         raise RequestError("additional-conditions is not a list")
@@ -135,6 +172,8 @@ def _conditions(data: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
 
 
 def _check(pattern: str) -> None:
+    if _unquoted(pattern) != pattern:
+        return
     try:
         re.compile(pattern)
     except re.error as exc:

@@ -15,6 +15,7 @@ from cdc.sources.snapshot.requests import (
     RequestError,
     expand,
     is_stopped,
+    matches,
     parse_request,
     parse_stop,
     stops_blocking,
@@ -40,10 +41,22 @@ def test_a_request_names_tables_conditions_and_a_surrogate_key() -> None:
     {"data-collections": ["s.a"], "type": "strange"}, {"data-collections": ["s.a"], "surrogate-key": 5},
     {"data-collections": ["s.a"], "additional-conditions": [{"filter": "x"}]},
     {"data-collections": ["s.a"], "type": "blocking", "surrogate-key": "k"},
+    {"data-collections": ["s.a"], "additional-condition": "id > 5"},
 ], ids=str)
 def test_what_is_not_understood_is_refused(data: dict[str, Any]) -> None:
     with pytest.raises(RequestError):
         parse_request(signal(data))
+
+
+@pytest.mark.parametrize(("pattern", "name", "found"), [
+    ('"s"."My.Table"', "s.My.Table", True), ('s."odd ""one"""', 's.odd "one"', True), ("`s`.`a(`", "s.a(", True),
+    ('"s"."a.*"', "s.ab", False), ('"s"."A"', "s.a", True), ('"s"."a', "s.a", False), ('s.["a]b', "s.ab", True),
+    ('"s"x."a"', "s.a", False), ('"s".', "s.", False),
+])
+def test_parts_of_a_name_may_be_quoted_and_are_no_expressions_then(pattern: str, name: str, found: bool) -> None:
+    assert matches(pattern, name) is found
+    if "(" in pattern:
+        assert parse_request(signal({"data-collections": [pattern]})).patterns == (pattern,)
 
 
 def test_stop_names_tables_or_means_all() -> None:
