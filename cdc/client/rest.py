@@ -17,6 +17,8 @@ from .credentials import Credentials
 from .errors import NotReadyError
 
 _MOST_BYTES: Final = 256 << 20
+_PATH: Final = "/%:@!$&'()*+,;=~"
+"""What stands in a path as it is, besides letters and digits (RFC 3986, "Path"); with what is quoted already."""
 _LOCAL: Final = ("127.0.0.1", "::1", "localhost")
 
 
@@ -93,8 +95,10 @@ class Client:
         return answer.body if isinstance(answer.body, str) and answer.status < 300 else ""
 
     def exchange(self, method: str, *path: str, body: Any = None, **query: str | list[str]) -> Answer:
-        """The answer, also if it is a refusal. Raises NotReadyError if nobody answers, and ConfigError for certificates
-        of ours that cannot be read."""
+        """The answer, also if it is a refusal. Raises NotReadyError if nobody answers or the answer breaks off,
+        ConfigError for certificates of ours that cannot be read and for a *path* or *query* that cannot be sent, and
+        CdcError for an answer of more than `_MOST_BYTES`."""
+        target = self._target(path, query)
         data = None if body is None else json.dumps(body).encode()
         headers = {"Accept": "application/json, */*;q=0.1"}
         if data is not None:
@@ -103,20 +107,30 @@ class Client:
             headers["Authorization"] = self._who.header
         connection = self._connection()
         try:
-            connection.request(method, self._target(path, query), data, headers)
+            connection.request(method, target, data, headers)
             response = connection.getresponse()
-            text = response.read(_MOST_BYTES)
+            text = response.read(_MOST_BYTES + 1)
+            if response.length and len(text) <= _MOST_BYTES:
+                raise http.client.IncompleteRead(text, response.length)
         except (OSError, http.client.HTTPException) as exc:
             untrusted = isinstance(exc, ssl.SSLCertVerificationError)
             raise NotReadyError(f"{self.hints.name} answers at {self.url}: {_reason(exc)}.",
                                 hint=self.hints.untrusted if untrusted else self.hints.away) from exc
         finally:
             connection.close()
+        if len(text) > _MOST_BYTES:
+            asked, _, _ = target.partition("?")
+            raise CdcError(f"{self.url} answers {method} {asked} with more than {_MOST_BYTES >> 20} MiB.",
+                           hint="No answer that is asked for here is that long. Does the address lead to a worker?")
         return Answer(response.status, _decoded(text.decode("utf-8", "replace")))
 
     def _target(self, path: tuple[str, ...], query: Mapping[str, str | list[str]]) -> str:
-        asked = f"{self._parts.path}/" + "/".join(quote(part, safe="") for part in path)
-        return asked + (f"?{urlencode(query, doseq=True)}" if query else "")
+        try:
+            asked = quote(self._parts.path, safe=_PATH) + "/" + "/".join(quote(part, safe="") for part in path)
+            return asked + (f"?{urlencode(query, doseq=True)}" if query else "")
+        except UnicodeEncodeError as exc:  # an argument whose bytes are no text, for example
+            raise ConfigError(f"{exc.object!r} cannot be asked for, because it is no text in UTF-8.",
+                              hint="Check how the name was typed, and the encoding of the terminal.") from exc
 
     def _connection(self) -> http.client.HTTPConnection:
         host, port = self._parts.hostname or "", self._parts.port

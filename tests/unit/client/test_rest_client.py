@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from cdc.cli import asked
 from cdc.client.address import address, connect_address
 from cdc.client.credentials import OF_CONNECT, credentials
+from cdc.client.errors import NotReadyError
 from cdc.client.rest import Answer, Client
 from cdc.core.errors import CdcError, ConfigError
 from cdc.rest.access import tokens_of, users_of
@@ -36,6 +39,37 @@ def url() -> Iterator[str]:
     server = RestServer(lambda: App(Worker(), Plugins(), access), "http://127.0.0.1:0")
     yield server.start()[0]
     server.stop()
+
+
+class Raw(BaseHTTPRequestHandler):
+    """Answers with `body`, and says that it has `length` bytes."""
+
+    body = b"[]"
+    length = 2
+    asked: list[str] = []  # noqa: RUF012
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.send_response(200)
+        self.send_header("Content-Length", str(self.length))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def raw() -> Iterator[tuple[str, type[Raw]]]:
+    """Its address, and what it answers."""
+    answers = type("Answers", (Raw,), {"asked": []})
+    server = HTTPServer(("127.0.0.1", 0), answers)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", answers
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 @pytest.mark.parametrize(("given", "found"), [
@@ -162,3 +196,32 @@ def test_credentials_in_clear_on_a_network_are_warned_about(monkeypatch: pytest.
     asked.client("https://h:1", credentials())
     asked.client("http://127.0.0.1:1", credentials())
     assert capsys.readouterr().err == ""
+
+
+def test_a_path_of_any_characters_is_quoted_once(raw: tuple[str, type[Raw]]) -> None:
+    url, answers = raw
+    Client(address(f"{url}/größe/a%20b/")).get("connectors", "ä/b", plugin="ö")
+    assert answers.asked == ["/gr%C3%B6%C3%9Fe/a%20b/connectors/%C3%A4%2Fb?plugin=%C3%B6"]
+
+
+def test_a_name_that_is_no_text_is_refused(raw: tuple[str, type[Raw]]) -> None:
+    """As an argument with bytes that the terminal's encoding does not have."""
+    url, answers = raw
+    for path, query in ((("a\udcff",), {}), (("a",), {"b": "\udcff"})):
+        with pytest.raises(ConfigError, match=r"udcff' cannot be asked for, because it is no text in UTF-8"):
+            Client(url).get(*path, **query)
+    assert answers.asked == []
+
+
+def test_an_answer_is_whole_or_an_error(raw: tuple[str, type[Raw]], monkeypatch: pytest.MonkeyPatch) -> None:
+    url, answers = raw
+    monkeypatch.setattr("cdc.client.rest._MOST_BYTES", 4 << 20)
+    answers.body = b"[" + b" " * ((4 << 20) - 2) + b"]"
+    answers.length = 4 << 20
+    assert Client(url).get("a") == []
+    answers.body, answers.length = answers.body[:-1] + b" ]", answers.length + 1
+    with pytest.raises(CdcError, match=r"answers GET /a with more than 4 MiB"):
+        Client(url).text("a")
+    answers.body, answers.length = b"cdc_up 1\n", 100
+    with pytest.raises(NotReadyError, match="IncompleteRead"):
+        Client(url).text("a")
