@@ -64,7 +64,8 @@ class DumpFrom:
 
 
 class BinlogReader:
-    """Reads the log from *begin* on, over *conn*, which it owns from then on.
+    """Reads the log from *begin* on, over *conn*, which it owns from then on. Once the thread runs, the thread alone
+    closes *conn*: another one could close it during a read, which would then read from whatever got its number next.
 
     *server_id*: no other server, replica or client may have it, because the server ends the older of two streams with
     one id. With 0 the stream disturbs no other one, and ends at the present end of the log with a LogEndError.
@@ -104,8 +105,9 @@ class BinlogReader:
         except pymysql.MySQLError as exc:
             raise map_error(exc) from exc
         sock.settimeout(self._silence_s)
-        self._thread = threading.Thread(target=self._run, args=(sock,), name="binlog-reader", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._run, args=(sock,), name="binlog-reader", daemon=True)
+        thread.start()
+        self._thread = thread
         self._queue.wait_for_first(_SETTLE_S)
 
     def take(self, timeout: float, max_bytes: int) -> list[bytes]:
@@ -118,7 +120,8 @@ class BinlogReader:
         return self._queue.queued_bytes
 
     def stop(self, timeout: float = 2.0) -> None:
-        """End the stream and close the connection. Idempotent."""
+        """End the stream and close the connection. Idempotent. A thread that does not end within *timeout* seconds
+        closes the connection when it does."""
         self._queue.close()
         if self._below is not None:
             try:
@@ -127,10 +130,11 @@ class BinlogReader:
                 pass
         if self._thread is not None:
             self._thread.join(timeout)
+        else:
+            close(self._conn)
         if self._below is not None:
             self._below.close()
             self._below = None
-        close(self._conn)
 
     # -- asking --------------------------------------------------------------------------------------------------
 
@@ -183,6 +187,8 @@ class BinlogReader:
             self._queue.fail(SourceConnectionError(f"The replication connection was lost: {said}."))
         except Exception as exc:  # a bug must reach the task, not vanish with the thread
             self._queue.fail(exc)
+        finally:
+            close(self._conn)
 
     def _serve(self, sock: Any) -> None:
         packets = PacketReader()
