@@ -20,7 +20,7 @@ from cdc.core import control
 from cdc.core.control import Signal
 from cdc.core.errors import SourceConnectionError
 from cdc.core.record import Record
-from cdc.sources.postgres import row_again
+from cdc.sources.shared import visible
 from tests.conftest import BinlogDatabase, Database
 from tests.integration import mysql_source, pg_source
 from tests.integration.pg_source import cells
@@ -630,7 +630,7 @@ def test_a_commit_that_waits_for_a_standby_is_not_undone(
         database18: Database, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """The log has the transaction, but a snapshot does not show it, nor a row that is read again: it would be the older
     one."""
-    monkeypatch.setattr(row_again, "_VISIBLE_S", 0.1)
+    monkeypatch.setattr(visible, "_PATIENCE_S", 0.1)
     database18.execute("CREATE TABLE t (id int PRIMARY KEY, v int)")
     database18.execute("INSERT INTO t SELECT i, 0 FROM generate_series(1, 9) i")
     source = pg_source.make_source(database18, {"incremental.snapshot.chunk.size": "4"})

@@ -214,7 +214,7 @@ def test_a_lost_connection_is_replaced(toasted: Toasted) -> None:
     database, reading, records = toasted
     made = chain(reading.source)
     assert rows(made, records)[1]["b %s"] == BIG
-    conn = reading.source._again._conn
+    conn = reading.source._again._own.conn
     assert conn is not None
     database.execute(f"SELECT pg_terminate_backend({conn.info.backend_pid})")
     assert rows(made, records)[1]["b %s"] == BIG
@@ -266,7 +266,7 @@ def test_minimal_images_become_whole(binlog_database: BinlogDatabase) -> None:
         assert rows(chain(reading.source, columns_include_list=rf"{name}\.t `%s:tx"), records)[1] == {
             **whole, "d %s": None}
         assert rows(chain(reading.source, columns_exclude_list=".*"), records)[1]["tx"] == PLACEHOLDER
-        helper = reading.source._again._conn
+        helper = reading.source._again._own.conn
         assert helper is not None
         mysql_connection.interrupt(helper)
         assert rows(chain(reading.source, error_handling_mode="fail"), records)[1] == whole, "on a new connection"

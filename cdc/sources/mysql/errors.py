@@ -33,6 +33,13 @@ _RETRIABLE: Final = frozenset({
     3169,  # ER_SESSION_WAS_KILLED
     4031,  # ER_CLIENT_INTERACTION_TIMEOUT
 })
+_ENDED: Final = frozenset({
+    ER.SERVER_SHUTDOWN, ER.NORMAL_SHUTDOWN, ER.SHUTDOWN_COMPLETE, ER.FORCING_CLOSE, ER.ABORTING_CONNECTION,
+    ER.NEW_ABORTING_CONNECTION,
+    1927,  # MariaDB ER_CONNECTION_KILLED
+    3169,  # ER_SESSION_WAS_KILLED
+    4031,  # ER_CLIENT_INTERACTION_TIMEOUT
+})
 _LOST: Final = frozenset({
     1789,  # ER_SOURCE_HAS_PURGED_REQUIRED_GTIDS
     1945, 1955,  # MariaDB ER_GTID_POSITION_NOT_FOUND_IN_BINLOG, …2
@@ -118,6 +125,11 @@ def map_error(exc: BaseException) -> SourceError:
         hint = "Check database.hostname and database.port." if code in (2002, 2003, 2005) else ""
         return SourceConnectionError(said, hint=hint, errno=code or None)
     return SourceRefusedError(said, hint=_HINTS.get(code, ""), errno=code or None)
+
+
+def ends_connection(error: SourceError) -> bool:
+    """Whether the server said *error* and closed the connection."""
+    return error.context.get("errno") in _ENDED
 
 
 def _parts(exc: BaseException) -> tuple[int, str]:

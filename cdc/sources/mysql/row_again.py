@@ -7,41 +7,31 @@ its column compares with exactly.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import pymysql
 
-from cdc.core.errors import (
-    DecodeError,
-    NoValue,
-    SourceConnectionError,
-    SourceError,
-    SourceRefusedError,
-    SourceStoppedError,
-)
+from cdc.core.errors import DecodeError, NoValue, SourceConnectionError, SourceRefusedError
 from cdc.core.record import Record
 from cdc.core.row import BINARY, Row
 from cdc.core.table import Column
 from cdc.sources.mysql.ddl.structure import ColumnDef, TableStructure
+from cdc.sources.shared.row_connection import RowConnection
 from cdc.sources.shared.row_key import KeyValue, key_values, several
 
 from . import connection
 from .connection import Connection
-from .errors import map_error
+from .errors import ends_connection, map_error
 from .flavor import Flavor
-from .locks import is_locked
 from .lookup import IDLE_S, Lookup
 from .options import MySqlConfig
 from .quoting import quoted, quoted_table
 from .tables import TableBuilder
 from .textrow import text_row
 from .types import resolve
-from .visible import NotVisibleError, Visible
-
-_STOPPED: Final = "The connector was stopped."
+from .visible import Visible
 
 
 class RowAgain:
@@ -52,20 +42,11 @@ class RowAgain:
         self._builder = builder
         self._types = _KeyTypes(config.flavor)
         self._visible = Visible(lookup)
-        self._conn: Connection | None = None
-        self._used_at = 0.0
-        self._ended = False
+        self._own = RowConnection(self._connect, is_lost=_is_lost, interrupt=connection.interrupt,
+                                  close=connection.close, idle_s=IDLE_S)
 
     def read(self, record: Record, columns: Sequence[Column], *, event_key: bool) -> Row | None:
         """As `ReadsRows.read_row`."""
-        try:
-            return self._found(record, columns, event_key=event_key)
-        except SourceError as exc:
-            if self._ended:
-                raise SourceStoppedError(_STOPPED) from exc
-            raise
-
-    def _found(self, record: Record, columns: Sequence[Column], *, event_key: bool) -> Row | None:
         table = record.table
         version = self._builder.version_of(table)
         if version is None:
@@ -76,14 +57,7 @@ class RowAgain:
         conditions = [self._condition(structure.columns[each.place], each, old_temporal)
                       for each in key_values(names, places, record, event_key=event_key)]
         text = self._select(structure, columns, conditions)
-        was_open = self._conn is not None
-        try:
-            found = self._ask(text, record)
-        except SourceConnectionError as exc:
-            self.close()
-            if not was_open or is_locked(exc) or isinstance(exc, NotVisibleError):
-                raise
-            found = self._ask(text, record)  # the connection was lost while it was idle
+        found = self._own.run(lambda conn: self._ask(conn, text, record))
         if len(found) > 1:
             raise several(names)
         indexes = tuple(column.index for column in columns)
@@ -99,46 +73,37 @@ class RowAgain:
             return f"{quoted(column.name)} IS NULL"
         return f"{quoted(column.name)} = {literal(column, value, self._types, old_temporal)}"
 
-    def _ask(self, text: str, record: Record) -> list[bytes]:
+    def _ask(self, conn: Connection, text: str, record: Record) -> list[bytes]:
         """The packets of the rows, once *record* is visible. Raises SourceError."""
-        conn = self._connection()
-        self._visible.wait(conn, record, lambda: self._ended)
+        self._visible.wait(conn, record, lambda: self._own.stopped)
         try:
-            found = list(connection.packets(conn, text))
+            return list(connection.packets(conn, text))
         except (pymysql.MySQLError, OSError, EOFError) as exc:
-            raise map_error(exc) from exc
-        self._used_at = time.monotonic()
-        return found
-
-    def _connection(self) -> Connection:
-        if self._ended:
-            raise SourceStoppedError(_STOPPED)
-        if self._conn is not None and time.monotonic() - self._used_at > IDLE_S:
-            self.close()
-        if self._conn is None or not self._conn.open:
-            conn = self._lookup.connect()
-            try:
-                connection.query(conn, "SET SESSION character_set_results = NULL")
-            except BaseException:
+            if not isinstance(exc, pymysql.MySQLError):
                 connection.close(conn)
-                raise
-            self._conn, self._used_at = conn, time.monotonic()
-            self._visible.forget()
-            if self._ended:  # it came too late for `interrupt`
-                raise SourceStoppedError(_STOPPED)
-        return self._conn
+            raise map_error(exc) from exc
+
+    def _connect(self) -> Connection:
+        conn = self._lookup.connect()
+        try:
+            connection.query(conn, "SET SESSION character_set_results = NULL")
+        except BaseException:
+            connection.close(conn)
+            raise
+        self._visible.forget()
+        return conn
 
     def interrupt(self) -> None:
-        """End what the server is doing for us; final. From any thread."""
-        self._ended = True
-        conn = self._conn
-        if conn is not None:
-            connection.interrupt(conn)
+        """As `RowConnection.interrupt`."""
+        self._own.interrupt()
 
     def close(self) -> None:
-        if self._conn is not None:
-            connection.close(self._conn)
-            self._conn = None
+        self._own.close()
+
+
+def _is_lost(conn: Connection, error: SourceConnectionError) -> bool:
+    """PyMySQL closes a connection whose socket fails, but not one for which the server says that it ends it."""
+    return not conn.open or ends_connection(error)
 
 
 def _checked(row: Row, columns: Sequence[Column]) -> Row:

@@ -1,14 +1,13 @@
-"""Waits until others see a transaction that the log has; before that, its rows are as they were (see `chunk_marks`)."""
+"""Which transactions that the log has are visible to others (see `chunk_marks`)."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Final
 
-from cdc.core.errors import SourceConnectionError
 from cdc.core.record import Record
 from cdc.sources.mysql.binlog.gtid import GtidSet
+from cdc.sources.shared.visible import wait_until_visible
 
 from .chunk_marks import By, Place, by, place_of
 from .connection import Connection, query
@@ -16,12 +15,7 @@ from .lookup import Lookup
 from .server import MySqlFacts
 from .snapshot import snapshot_place
 
-_PATIENCE_S: Final = 5.0
-_PAUSE_S: Final = 0.002
-
-
-class NotVisibleError(SourceConnectionError):
-    """A transaction is not visible in time."""
+_HINT: Final = "Do all semisynchronous replicas answer? See SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync%'."
 
 
 class Visible:
@@ -42,15 +36,7 @@ class Visible:
         facts, wanted = self._lookup.facts, by(record)
         if not facts.flavor.snapshot_has_position and wanted.gtid is None:
             return
-        until = time.monotonic() + _PATIENCE_S
-        while not self._sees(wanted):
-            self._look(conn, facts)
-            if self._sees(wanted):
-                break
-            if stopped() or time.monotonic() > until:
-                raise NotVisibleError("The log has a transaction that others do not see yet.", hint=(
-                    "Do all semisynchronous replicas answer? See SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync%'."))
-            time.sleep(_PAUSE_S)
+        wait_until_visible(lambda: self._sees(wanted), lambda: self._look(conn, facts), stopped, hint=_HINT)
 
     def _sees(self, wanted: By) -> bool:
         if self._place is not None:

@@ -6,7 +6,6 @@ Values go to the server as the log gave them, as parameters whose types the serv
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -15,11 +14,13 @@ from psycopg import sql
 from psycopg.adapt import Buffer, Dumper
 from psycopg.pq import Format
 
-from cdc.core.errors import SourceConnectionError, SourceError, SourceRefusedError, SourceStoppedError
+from cdc.core.errors import SourceRefusedError
 from cdc.core.record import Record
 from cdc.core.row import BINARY, NULL, TEXT, Row
 from cdc.core.table import Column
+from cdc.sources.shared.row_connection import RowConnection
 from cdc.sources.shared.row_key import KeyValue, key_values, several
+from cdc.sources.shared.visible import wait_until_visible
 
 from . import chunk_marks
 from .connection import Connection, connect, execute, interrupt, query, send_unchecked
@@ -30,10 +31,7 @@ from .tables import TableBuilder, Version
 
 _WAIT: Final = "SET lock_timeout = '5s'"
 """For a table that another session has locked. The events of other tables wait meanwhile."""
-_VISIBLE_S: Final = 5.0
-"""So long a transaction that the log has may take until others see it."""
-_PAUSE_S: Final = 0.002
-_STOPPED: Final = "The connector was stopped."
+_HINT: Final = "Do all synchronous standbys answer? See pg_stat_replication and synchronous_standby_names."
 
 
 class RowAgain:
@@ -42,21 +40,13 @@ class RowAgain:
     def __init__(self, config: PostgresConfig, builder: TableBuilder) -> None:
         self._config = config
         self._builder = builder
-        self._conn: Connection | None = None
+        self._own = RowConnection(self._connect, is_lost=lambda conn, _: conn.closed, interrupt=interrupt,
+                                  close=lambda conn: conn.close())
         self._places: dict[int, sql.Composed] = {}
         self._seen: chunk_marks.Seen | None = None
-        self._ended = False
 
     def read(self, record: Record, columns: Sequence[Column], *, event_key: bool) -> Row | None:
         """As `ReadsRows.read_row`."""
-        try:
-            return self._found(record, columns, event_key=event_key)
-        except SourceError as exc:
-            if self._ended:
-                raise SourceStoppedError(_STOPPED) from exc
-            raise
-
-    def _found(self, record: Record, columns: Sequence[Column], *, event_key: bool) -> Row | None:
         table = record.table
         version = self._builder.version_of(table)
         if version is None:
@@ -65,17 +55,10 @@ class RowAgain:
         places = {column.name: index for index, column in enumerate(version.merged.columns)}
         key = key_values(names, places, record, event_key=event_key)
         xid = record.source.merged(record.source_values)[XID]
-        was_open = self._conn is not None
-        try:
-            return self._read(version, columns, key, xid)
-        except SourceConnectionError:
-            if not was_open or self._conn is None or not (self._conn.closed or self._conn.broken):
-                raise
-            return self._read(version, columns, key, xid)  # the connection was lost while it was idle
+        return self._own.run(lambda conn: self._read(conn, version, columns, key, xid))
 
-    def _read(self, version: Version, columns: Sequence[Column], key: Sequence[KeyValue],
+    def _read(self, conn: Connection, version: Version, columns: Sequence[Column], key: Sequence[KeyValue],
               xid: int | None) -> Row | None:
-        conn = self._connection()
         self._wait_until_visible(conn, xid)
         oid = version.relation.oid
         known = self._places.get(oid)
@@ -87,15 +70,12 @@ class RowAgain:
 
     def _wait_until_visible(self, conn: Connection, xid: int | None) -> None:
         """Until others see transaction *xid*: before, its rows are as they were (`chunk_marks`)."""
-        until = time.monotonic() + _VISIBLE_S
-        while xid is not None and (self._seen is None or not self._seen.sees(xid)):
-            self._seen = chunk_marks.look(conn)
-            if self._seen.sees(xid):
-                break
-            if self._ended or time.monotonic() > until:
-                raise SourceConnectionError("The log has a transaction that others do not see yet.", hint=(
-                    "Do all synchronous standbys answer? See pg_stat_replication and synchronous_standby_names."))
-            time.sleep(_PAUSE_S)
+        if xid is not None:
+            wait_until_visible(lambda: self._seen is not None and self._seen.sees(xid), lambda: self._look(conn),
+                               lambda: self._own.stopped, hint=_HINT)
+
+    def _look(self, conn: Connection) -> None:
+        self._seen = chunk_marks.look(conn)
 
     def _select(self, conn: Connection, place: sql.Composed, columns: Sequence[Column], key: Sequence[KeyValue], *,
                 by_old_name: bool = False) -> Any:
@@ -132,33 +112,26 @@ class RowAgain:
         place = self._places[oid] = sql.SQL(form).format(sql.Identifier(schema, name), sql.Literal(oid))
         return place
 
-    def _connection(self) -> Connection:
-        if self._ended:
-            raise SourceStoppedError(_STOPPED)
-        if self._conn is None or self._conn.closed or self._conn.broken:
-            self._conn, conn = None, connect(self._config)
-            try:
-                execute(conn, _WAIT)
-                send_unchecked(conn)
-                conn.adapters.register_dumper(_Text, _TextDumper)
-                conn.adapters.register_dumper(_Binary, _BinaryDumper)
-            except BaseException:
-                conn.close()
-                raise
-            self._conn, self._seen = conn, None
-            self._places.clear()
-            if self._ended:  # it came too late for `interrupt`
-                raise SourceStoppedError(_STOPPED)
-        return self._conn
+    def _connect(self) -> Connection:
+        conn = connect(self._config)
+        try:
+            execute(conn, _WAIT)
+            send_unchecked(conn)
+            conn.adapters.register_dumper(_Text, _TextDumper)
+            conn.adapters.register_dumper(_Binary, _BinaryDumper)
+        except BaseException:
+            conn.close()
+            raise
+        self._seen = None
+        self._places.clear()
+        return conn
 
     def interrupt(self) -> None:
-        """End what the server is doing for us; final. From any thread."""
-        self._ended = True
-        interrupt(self._conn)
+        """As `RowConnection.interrupt`."""
+        self._own.interrupt()
 
     def close(self) -> None:
-        if self._conn is not None:
-            self._conn.close()
+        self._own.close()
 
 
 class _Value:

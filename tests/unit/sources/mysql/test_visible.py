@@ -11,6 +11,7 @@ from cdc.core.record import Record, SourceContext
 from cdc.core.schema import STRUCT, Schema
 from cdc.sources.mysql import visible
 from cdc.sources.mysql.flavor import MARIADB, MYSQL, Flavor
+from cdc.sources.shared import visible as waits
 from tests.unit.converters.tables import INT, column, row, table
 
 TABLE = table([column(0, "id", INT)])
@@ -41,7 +42,7 @@ class Server:
 def waiting(server: Server, monkeypatch: pytest.MonkeyPatch, flavor: Flavor = MYSQL) -> visible.Visible:
     monkeypatch.setattr(visible, "query", server.query)
     monkeypatch.setattr(visible, "snapshot_place", server.place)
-    monkeypatch.setattr(visible, "_PAUSE_S", 0)
+    monkeypatch.setattr(waits, "_PAUSE_S", 0)
     return visible.Visible(SimpleNamespace(facts=SimpleNamespace(flavor=flavor)))  # type: ignore[arg-type]
 
 
@@ -71,9 +72,9 @@ def test_mariadb_is_asked_where_a_snapshot_is_in_the_log(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("stopped", [False, True])
 def test_it_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch, stopped: bool) -> None:
-    monkeypatch.setattr(visible, "_PATIENCE_S", 60 if stopped else 0)
+    monkeypatch.setattr(waits, "_PATIENCE_S", 60 if stopped else 0)
     made = waiting(Server(f"{UUID}:1-4"), monkeypatch)
-    with pytest.raises(visible.NotVisibleError, match="do not see yet"):
+    with pytest.raises(waits.NotVisibleError, match="do not see yet"):
         made.wait(None, change(f"{UUID}:5"), lambda: stopped)  # type: ignore[arg-type]
 
 
