@@ -29,7 +29,7 @@ Connection = psycopg.Connection[Any]
 log = get_logger(__name__)
 
 _CANCEL_S: Final = 2.0
-"""So long a cancel may take to reach the server."""
+"""So long a cancel may take to reach the server where somebody waits for us to stop."""
 
 _TIMEOUTS: Final = {"lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
 
@@ -186,13 +186,15 @@ def execute(conn: Connection, text: LiteralString) -> None:
         raise map_error(exc) from exc
 
 
-def interrupt(conn: Connection | None) -> None:
-    """End what the server is doing for *conn*, if that is open. From any thread."""
+def interrupt(conn: Connection | None, timeout_s: float = _CANCEL_S) -> None:
+    """End what the server is doing for *conn*, if that is open. From any thread. Logs a warning if the server cannot be
+    told within *timeout_s*."""
     if conn is not None and not conn.closed:
         try:
-            conn.cancel_safe(timeout=_CANCEL_S)
+            conn.cancel_safe(timeout=timeout_s)
         except psycopg.Error as exc:
-            log.info("cancel_failed", error=type(exc).__name__)
+            if not conn.closed:  # else it has ended meanwhile
+                log.warning("cancel_failed", error=type(exc).__name__)
 
 
 def quoted(name: str) -> str:

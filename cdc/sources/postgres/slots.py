@@ -16,13 +16,15 @@ from psycopg import sql
 from cdc.core.errors import SourceConnectionError
 from cdc.log import get_logger
 
-from .connection import Connection, query
+from .connection import Connection, interrupt, query
 from .errors import map_error
 from .lsn import Lsn
 
 log = get_logger(__name__)
 
 OPEN_TRANSACTIONS: Final = "Transactions that were open before must end first; see pg_stat_activity.xact_start."
+_CANCEL_S: Final = 10.0
+"""So long the server may take to be told that we do not wait any longer: nothing else ends the command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +148,7 @@ class _Deadline:
 
     def _cancel(self) -> None:
         self.passed = True
-        try:
-            self._conn.cancel_safe(timeout=10)
-        except psycopg.Error as exc:
-            log.warning("cancel_failed", error=type(exc).__name__)
+        interrupt(self._conn, _CANCEL_S)
 
     def __enter__(self) -> _Deadline:
         self._timer.start()

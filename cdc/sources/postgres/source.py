@@ -60,7 +60,6 @@ from .watch import Watch
 
 log = get_logger(__name__)
 
-_CANCEL_S: Final = 2.0
 _SENDER_TIMEOUT_S: Final = 60.0
 """The default of wal_sender_timeout; used if the server has none, too."""
 
@@ -410,11 +409,7 @@ class PostgresSource(LogSource[PostgresPosition]):
         """A new slot waits for every open transaction. Once the stream runs only a row that is read again may wait."""
         self._again.interrupt()
         for conn in (self._slot_conn, self._lookup.conn) if self._replication is None else ():
-            if conn is not None and not conn.closed:
-                try:
-                    conn.cancel_safe(timeout=_CANCEL_S)
-                except psycopg.Error as exc:
-                    log.warning("cancel_failed", error=type(exc).__name__)
+            connection.interrupt(conn)
 
     def _close(self) -> None:
         self._copies.stop_watch()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from cdc.core.errors import SourceRefusedError
 from cdc.sources.postgres import connection
@@ -37,3 +39,30 @@ def test_a_setting_that_is_no_text_is_refused_without_telling_it(place: str) -> 
         connection.connect(PostgresConfig(**given))
     assert caught.value.__cause__ is None
     assert "secret" not in str(caught.value)
+
+
+class Conn:
+    """As psycopg's. *fails*: no server can be told. *ends*: it is closed meanwhile."""
+
+    def __init__(self, *, closed: bool = False, fails: bool = False, ends: bool = False) -> None:
+        self.closed = closed
+        self.limits: list[float] = []
+        self._fails = fails
+        self._ends = ends
+
+    def cancel_safe(self, *, timeout: float) -> None:
+        self.limits.append(timeout)
+        self.closed = self.closed or self._ends
+        if self._fails:
+            raise psycopg.errors.CancellationTimeout("no")
+
+
+@pytest.mark.parametrize(("conn", "tried", "warned"), [
+    (Conn(), True, False), (Conn(closed=True, fails=True), False, False), (Conn(fails=True), True, True),
+    (Conn(fails=True, ends=True), True, False)])
+def test_a_cancel_that_does_not_reach_the_server_is_warned_about(conn: Any, tried: bool, warned: bool) -> None:
+    with capture_logs() as logs:
+        connection.interrupt(conn, 7)
+        connection.interrupt(None)
+    assert conn.limits == ([7] if tried else [])
+    assert [(each["event"], each["log_level"]) for each in logs] == ([("cancel_failed", "warning")] if warned else [])
