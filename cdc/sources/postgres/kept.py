@@ -19,8 +19,8 @@ from .published import EVERY_TABLE, Seen
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """`tables`: the memberships of each captured table by its oid, as `SeenTable.members`. `lists`: the options
-    that choose the captured tables, as JSON. The other fields are those of `SeenPublication`."""
+    """`tables`: the memberships of each captured table by its oid, as `SeenTable.members`. The other fields are those
+    of `SeenPublication`."""
 
     name: str
     oid: int
@@ -28,7 +28,6 @@ class Kept:
     owner: int
     operations: frozenset[str]
     via_root: bool
-    lists: str
     tables: Mapping[int, Mapping[str, str]]
 
     def text(self) -> str:
@@ -46,7 +45,7 @@ class Kept:
                 other.append([oid, [[place, part] for place, part in sorted(members.items())]])
         return pack(json.dumps({
             "name": self.name, "oid": self.oid, "row": self.row, "owner": self.owner,
-            "operations": "".join(sorted(self.operations)), "via_root": self.via_root, "lists": self.lists,
+            "operations": "".join(sorted(self.operations)), "via_root": self.via_root,
             "whole": _steps(whole), "own": [_steps(each[0] for each in own), _steps(each[1] for each in own)],
             "tables": other}, separators=(",", ":")))
 
@@ -67,17 +66,18 @@ def _sums(steps: Iterable[Any]) -> list[int]:
     return list(accumulate(int(step) for step in steps))
 
 
-def kept_of(seen: Seen, lists: str) -> Kept | None:
+def kept_of(seen: Seen) -> Kept | None:
     """None without a publication."""
     found = seen.publication
     if found is None:
         return None
-    return Kept(found.name, found.oid, found.row, found.owner, found.operations, found.via_root, lists,
+    return Kept(found.name, found.oid, found.row, found.owner, found.operations, found.via_root,
                 {table.oid: dict(table.members) if table.logged else {} for table in seen.tables.values()})
 
 
-def read_kept(text: str) -> Kept:
-    """From `Kept.text`. Raises PositionLostError."""
+def read_kept(text: str) -> tuple[Kept, str]:
+    """From `Kept.text`; with the lists that chose the tables, which earlier versions kept here, else empty. Raises
+    PositionLostError."""
     try:
         return _read(json.loads(unpack(text)))
     except (KeyError, TypeError, ValueError) as exc:
@@ -86,12 +86,11 @@ def read_kept(text: str) -> Kept:
             hint="It is damaged. Reset the connector's offset to start with a new snapshot.") from exc
 
 
-def _read(found: Any) -> Kept:
+def _read(found: Any) -> tuple[Kept, str]:
     tables: dict[int, Mapping[str, str]] = {oid: {EVERY_TABLE: ""} for oid in _sums(found["whole"])}
     oids, rows = found["own"]
     tables.update({oid: {f"t{oid}.{row}": ""} for oid, row in zip(_sums(oids), _sums(rows), strict=True)})
     tables.update({int(oid): {str(place): str(part) for place, part in members} for oid, members in found["tables"]})
-    if not isinstance(json.loads(found["lists"]), dict):
-        raise ValueError("lists")
-    return Kept(str(found["name"]), int(found["oid"]), str(found["row"]), int(found["owner"]),
-                frozenset(found["operations"]), bool(found["via_root"]), str(found["lists"]), tables)
+    kept = Kept(str(found["name"]), int(found["oid"]), str(found["row"]), int(found["owner"]),
+                frozenset(found["operations"]), bool(found["via_root"]), tables)
+    return kept, str(found.get("lists", ""))

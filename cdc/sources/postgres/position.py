@@ -11,10 +11,11 @@ The offset has Debezium's keys (`lsn`, `lsn_proc`, `lsn_commit`, `txId`, `ts_use
 `begin_lsn`, `begin_ts_usec`: before it has shown anything, where the stream began and when the snapshot was taken.
 `system_id`, `timeline`: the server.
 `structures`: what is known of the captured tables at the position (`Remembered.text`).
-`published`: what the publication had of the captured tables (`kept.py`).
+`published`: what the publication had of the captured tables (`kept.py`), which `captured_lists` chose.
 `rows`: the captured tables' files and partitions (`unseen_rows.py`).
 `read_lsn`: how far the log was when a later attempt of the snapshot, or one that the stream made way for, read rows.
 `snapshot_progress`: how far a snapshot is that is not complete (`progress.py`).
+`captured_lists`: the options that choose the captured tables (`added.py`).
 `signal_*`, `incremental_snapshot_*`, `blocking_snapshot`: of signals, and of the snapshots that they ask for.
 """
 

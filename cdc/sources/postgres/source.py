@@ -24,6 +24,7 @@ from cdc.debezium.emit import Emitter
 from cdc.debezium.filters import Filters
 from cdc.debezium.naming import TopicNaming
 from cdc.log import get_logger
+from cdc.sources.shared.added import KEY as LISTS_KEY
 from cdc.sources.shared.added import tables_to_copy
 from cdc.sources.shared.blocking import Rows, Wanted
 from cdc.sources.shared.parts import Reader, SnapshotReader
@@ -158,7 +159,7 @@ class PostgresSource(LogSource[PostgresPosition]):
         self._builder.money_shift = 2 - server.money_digits(conn)
         if not self._streams:
             return
-        config = self.config
+        config, stored = self.config, position or PostgresPosition(0)
         if self._slot_conn is not None:
             self._slot_conn.close()
         self._slot_conn = connection.connect_replication(config)
@@ -169,19 +170,19 @@ class PostgresSource(LogSource[PostgresPosition]):
             checks.check_slot(slot, facts.database)
         catalog = read_catalog(conn)
         tables = self._captured(catalog)
-        self._lookup.remembered = Remembered(position.structures if position is not None else None)
+        self._lookup.remembered = Remembered(stored.structures)
         self._lookup.learn(tables, catalog)
         check_captured(tables, read_unlogged(conn), config, self._filters)
         self._claim_topics(tables)
-        self._watch.before_start(conn, position.published if position is not None else None, resumes=self._resumes,
-                                 copies=position is not None and bool(position.snapshot))
+        self._watch.before_start(conn, stored.published, stored.control.get(LISTS_KEY), resumes=self._resumes,
+                                 copies=bool(stored.snapshot))
         with WaitWatch(config, conn.info.backend_pid, config.publication_name, self.warnings):
             published = publication.ensure_publication(conn, config, self._filters, facts, catalog.relations.values())
             if publication.set_replica_identities(conn, config.replica_identity_autoset_values, tables, facts,
                                                   config.snapshot_lock_timeout_ms):
                 tables = self._captured(read_catalog(conn))
         self._watch.after_start(conn, resumes=self._resumes)
-        self._rows.resume(position.rows if position is not None else None)
+        self._rows.resume(stored.rows)
         look_at_rows(conn, self._watch, self._rows)
         publication.warn_of_keys_not_logged(tables, published, self._filters, facts.database)
 

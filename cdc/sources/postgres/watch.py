@@ -6,7 +6,6 @@ the offset (`kept.py`), so that a start sees what happened while nobody looked.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from typing import Final
@@ -15,7 +14,7 @@ from cdc.core.errors import PositionLostError, SourceError
 from cdc.core.table import TableId
 from cdc.debezium.filters import Filters
 from cdc.log import get_logger
-from cdc.sources.shared.added import former_filters
+from cdc.sources.shared.added import former_filters, lists_of
 from cdc.sources.shared.warnings import Warnings
 
 from .builtin import is_builtin
@@ -42,7 +41,7 @@ class Watch:
         self._config = config
         self._filters = filters
         self._warnings = warnings
-        self._lists = _lists(config)
+        self._lists = self._former_lists = lists_of(config)
         self._kept: Kept | None = None
         self._text: str | None = None
         self._names: set[Name] = set()
@@ -64,15 +63,20 @@ class Watch:
 
     # -- start ----------------------------------------------------------------------------------------------------
 
-    def before_start(self, conn: Connection, stored: str | None, *, resumes: bool, copies: bool = False) -> None:
-        """Before the publication is made or altered. *stored*: what the offset holds, None in those of others.
-        *resumes*: there is an offset; *copies*: of a snapshot that is not complete, which must not go on over a gap.
-        Raises SourceError for what was lost, unless the operator accepts it."""
+    def before_start(self, conn: Connection, stored: str | None, lists: str | None, *, resumes: bool,
+                     copies: bool = False) -> None:
+        """Before the publication is made or altered. *stored*: what the offset holds, None in those of others. *lists*:
+        those of the offset that chose the tables (`added.lists_of`), None if it has none. *resumes*: there is an
+        offset; *copies*: of a snapshot that is not complete, which must not go on over a gap. Raises SourceError for
+        what was lost, unless the operator accepts it."""
         self.in_recovery = _in_recovery(conn)
         self._read_names(conn)
         if not resumes:
             return
-        self._kept = read_kept(stored) if stored is not None else None
+        self._kept = None
+        if stored is not None:
+            self._kept, earlier = read_kept(stored)
+            self._former_lists = earlier if lists is None else lists
         seen = self._seen(conn)
         verdict = self._judge(seen, resumes)
         error = verdict.error()
@@ -83,7 +87,7 @@ class Watch:
         for loss in verdict.losses:
             self._warnings.put("gap_accepted", loss.about, loss.text, "offset.mismatch.strategy accepts it.")
         if self._kept is None or error is not None:
-            self._kept = kept_of(seen, self._lists)
+            self._kept, self._former_lists = kept_of(seen), self._lists
 
     def after_start(self, conn: Connection, *, resumes: bool) -> None:
         """After that: shows what is not captured, and keeps what is so now."""
@@ -136,9 +140,10 @@ class Watch:
                      captured_before=self._captured_before())
 
     def _captured_before(self) -> Callable[[Name], bool]:
-        if self._kept is None or self._kept.lists == self._lists:
+        """By the lists by which `_kept` came about."""
+        if self._kept is None or self._former_lists == self._lists:
             return self._captured
-        filters = former_filters(self._kept.lists, is_builtin)
+        filters = former_filters(self._former_lists or "{}", is_builtin)
         return lambda name: filters.table(TableId(self._config.database_dbname, *name))
 
     def _show(self, verdict: Verdict) -> None:
@@ -151,7 +156,7 @@ class Watch:
             log.info("tables_joined", tables=listed(sorted(verdict.joined)))
 
     def _remember(self, seen: Seen) -> None:
-        kept = kept_of(seen, self._lists)
+        kept, self._former_lists = kept_of(seen), self._lists
         if (kept is not None and kept != self._kept) or self._text is None:
             self._kept = kept
             self._text = kept.text() if kept is not None else None
@@ -160,10 +165,3 @@ class Watch:
 def _in_recovery(conn: Connection) -> bool:
     """A connection may reach another server than the stream's, which may lag behind."""
     return bool(query(conn, "SELECT pg_catalog.pg_is_in_recovery()")[0][0])
-
-
-def _lists(config: PostgresConfig) -> str:
-    """The options that choose the captured tables."""
-    return json.dumps({name: getattr(config, name) for name in (
-        "schema_include_list", "schema_exclude_list", "table_include_list", "table_exclude_list",
-        "table_ignore_builtin", "signal_data_collection")})

@@ -40,20 +40,20 @@ def lists_of(config: Any) -> str:
 
 
 def former_filters(lists: str, builtin: Callable[[TableId], bool]) -> Filters:
-    """What the *lists* of a stored offset chose: options as JSON, by attribute. Raises ValueError or TypeError if they
-    are damaged."""
-    return Filters.from_config(SimpleNamespace(**json.loads(lists)), builtin)
+    """What the *lists* of a stored offset chose, as `lists_of` gave them. Raises PositionLostError if they are damaged.
+    """
+    try:
+        return Filters.from_config(SimpleNamespace(**json.loads(lists)), builtin)
+    except (ValueError, TypeError) as exc:
+        raise PositionLostError("What the stored offset remembers of the lists of tables cannot be read.",
+                                hint="Reset the connector's offset to start with a new snapshot.") from exc
 
 
 def tables_to_copy(captured: Iterable[TableId], stored: str, builtin: Callable[[TableId], bool],
                    selection: SnapshotSelection) -> list[TableId]:
     """Those of *captured* that the lists of a stored offset did not choose, and whose rows a snapshot would copy whole.
     Raises PositionLostError if those lists are damaged."""
-    try:
-        before = former_filters(stored, builtin)
-    except (ValueError, TypeError) as exc:
-        raise PositionLostError("What the stored offset remembers of the lists of tables cannot be read.",
-                                hint="Reset the connector's offset to start with a new snapshot.") from exc
+    before = former_filters(stored, builtin)
     added = selection.tables([id for id in captured if not before.table(id)], {})
     partly = [str(id) for id in added if selection.override(id)]
     if partly:

@@ -6,12 +6,14 @@ names the table; histories in which all is lawful give neither.
 
 from __future__ import annotations
 
+import json
 import random
 from typing import Any
 
 import pytest
 
 from cdc.core.errors import SourceError
+from cdc.core.packing import pack, unpack
 from cdc.core.table import TableId
 from cdc.debezium.filters import Filters
 from cdc.sources.postgres.builtin import is_builtin
@@ -20,6 +22,7 @@ from cdc.sources.postgres.published import Name
 from cdc.sources.postgres.verdict import STATES
 from cdc.sources.postgres.watch import ALL_NAMES_EVERY, Watch
 from cdc.sources.shared import warnings
+from cdc.sources.shared.added import lists_of
 from cdc.sources.shared.warnings import Warnings
 
 from .published_world import Row, Table, World
@@ -44,10 +47,13 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 class Connector:
     """What runs, and what it has stored."""
 
-    def __init__(self, world: World, lists: str) -> None:
+    def __init__(self, world: World, lists: str, *, earlier: bool = False) -> None:
+        """*earlier*: the offsets are of the form that earlier versions wrote."""
         self.world = world
+        self.earlier = earlier
         self.lists = self.running_lists = lists
         self.stored: str | None = None
+        self.stored_lists: str | None = None
         self.has_offset = False
         self.watch: Watch | None = None
         self.warnings = Warnings()
@@ -64,7 +70,7 @@ class Connector:
         watch = Watch(CONFIGS[self.lists, accepts], FILTERS[self.lists], self.warnings)
         self.running_lists = self.lists
         try:
-            watch.before_start(CONN, self.stored, resumes=self.has_offset)
+            watch.before_start(CONN, self.stored, self.stored_lists, resumes=self.has_offset)
             self.adjust()
             watch.after_start(CONN, resumes=self.has_offset)
         except SourceError as exc:
@@ -97,6 +103,10 @@ class Connector:
     def commit(self) -> None:
         assert self.watch is not None
         self.stored, self.has_offset = self.watch.text, True
+        self.stored_lists = lists_of(CONFIGS[self.running_lists, False])
+        if self.earlier and self.stored is not None:
+            self.stored = pack(json.dumps({**json.loads(unpack(self.stored)), "lists": self.stored_lists}))
+            self.stored_lists = None
 
     def told(self) -> set[str]:
         """All names in errors and warnings."""
@@ -113,7 +123,7 @@ class History:
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         self.world = World()
-        self.connector = Connector(self.world, LISTS[0])
+        self.connector = Connector(self.world, LISTS[0], earlier=seed % 2 == 1)
         self.lost: list[Row] = []
         self.toggled: set[int] = set()
         self.known: set[int] = set()
@@ -231,7 +241,7 @@ class History:
         if connector.watch is not None:
             return
         if failed is not None and self.random.random() < 0.4:
-            connector.stored, connector.has_offset = None, False  # a new snapshot
+            connector.stored, connector.stored_lists, connector.has_offset = None, None, False  # a new snapshot
             self.lost.clear()
         elif self.random.random() < 0.2:
             connector.lists = self.random.choice(LISTS)
