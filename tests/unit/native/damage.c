@@ -110,6 +110,13 @@ static cdc_clock the_clock(void) {
     return clock;
 }
 
+/* Makes the messages of all *records*, but of those that are refused. */
+static void encoded(const cdc_records *records, cdc_plan **plans, cdc_msg *msgs, cdc_out *out) {
+    uint32_t next = 0, made = 0;
+    while (next < records->rec_count)
+        if (cdc_encode(records, plans, 1, the_clock(), out, msgs, &next, &made)) next++;
+}
+
 static void codecs(void) {
     static const char *texts[] = {"2024-02-29 23:59:59.123456+00", "-123456789012345678.25", "1.7976931348623157e+308",
                                   "\\x00ff80", "12:34:56.789", "na\xc3\xafve \xe2\x98\x83", "-9223372036854775808", "t",
@@ -145,7 +152,7 @@ static void lines(void) {
     cdc_plan plan = plan_of(4, text, binary, pieces, fields), *slots[CDC_SLOTS];
     cdc_records records = {0};
     cdc_out out = {0};
-    uint32_t next = 0, made = 0, at;
+    uint32_t next = 0, at;
     void *given[32];
     plan.field_count = 0;
     for_all(slots, &plan);
@@ -157,8 +164,7 @@ static void lines(void) {
     records.frames = frames;
     while (next < 32)
         if (pg_copy_rows(&records, frames, &next, 32, 0, 4, indexes, 3) != PG_COPIED) next++;
-    for (next = 0; next < records.rec_count;)
-        if (cdc_encode(&records, slots, 1, the_clock(), &out, msgs, &next, &made)) next++;
+    encoded(&records, slots, msgs, &out);
     for (at = 0; at < 32; at++) free(given[at]);
     free(out.data);
     cdc_records_free(&records);
@@ -184,7 +190,7 @@ static void rows(void) {
     uint8_t kinds[8], sequence = 5;
     cdc_cell cells[8];
     cdc_mysql_images found = {kinds, cells};
-    uint32_t size = sizeof images - 1, made = 0, next = 0, count;
+    uint32_t size = sizeof images - 1, count;
     size_t at = 0;
     int tombstones = (int)pick(2);
     uint8_t *data = damaged(images, &size);
@@ -206,63 +212,56 @@ static void rows(void) {
     for_all(slots, &plan);
     count = cdc_mysql_plain_rows(&layout, &event, &key, &at, found);
     cdc_mysql_add_rows(&records, &layout, &event, 0, count, &like, tombstones);
-    while (next < records.rec_count)
-        if (cdc_encode(&records, slots, 1, the_clock(), &out, msgs, &next, &made)) next++;
+    encoded(&records, slots, msgs, &out);
     free(data);
     size = sizeof packets - 1;
     frame.data = data = damaged(packets, &size);
     frame.size = size;
     at = 0;
-    records.rec_count = records.cell_count = next = made = 0;
+    records.rec_count = records.cell_count = 0;
     count = cdc_mysql_text_rows(&select, data, size, &at, &sequence);
     cdc_mysql_add_text_rows(&records, &select, data, 0, count, &like);
-    while (next < records.rec_count)
-        if (cdc_encode(&records, slots, 1, the_clock(), &out, msgs, &next, &made)) next++;
+    encoded(&records, slots, msgs, &out);
     free(data);
     free(out.data);
     cdc_records_free(&records);
 }
 
-/* Values of a struct with a field of each kind, and one within it. */
-static void jsons(void) {
-    static const uint8_t avro[] = "\2\2\x80\1\2\x0ana\"\n\1\2\1\2\x0a" "12345" "\2\x9f\xff\xff\xff\xff\xff\xff\xff\xff\1";
-    static const uint8_t name[] = ",\"name\":", null[] = "null";
-    static const uint8_t numbers[] = "\2\2\0\0\0\0\0\0\xf8\x3f\2\0\0\xc0\x3f";
-    cdc_json_op ops[7] = {{CDC_JSON_STRUCT, 0, 7, 0, 4, name, null}};
-    cdc_json_op floats[] = {{CDC_JSON_STRUCT, 0, 3, 0, 4, name, null}, {CDC_JSON_DOUBLE, 0, 2, 8, 4, name, null},
-                            {CDC_JSON_FLOAT, 0, 3, 8, 4, name, null}};
-    static const uint8_t tables[] = "\2\4\2\4ab\x0e\2\2c\2\0";
-    cdc_json_op items[] = {{CDC_JSON_ARRAY, 0, 4, 0, 4, name, null}, {CDC_JSON_STRUCT, 0, 4, 0, 4, name, null},
-                           {CDC_JSON_TEXT, CDC_NO_BRANCH, 3, 8, 4, name, null},
-                           {CDC_JSON_LONG, CDC_NO_BRANCH, 4, 8, 4, name, null}};
-    cdc_json_form form = {ops, name, name, 8, 8};
+static const uint8_t json_name[] = ",\"name\":", json_null[] = "null";
+
+/* Prints *avro*, mostly damaged, by the ops of its schema. */
+static void printed(const uint8_t *avro, uint32_t size, const cdc_json_op *ops) {
+    cdc_json_form form = {ops, json_name, json_name, 8, 8};
     cdc_out out = {0}, copy = {0};
-    uint32_t size = sizeof avro - 1, at;
     uint8_t *data = pick(4) ? damaged(avro, &size) : copied(avro, size);
-    for (at = 1; at < 7; at++)
-        ops[at] = (cdc_json_op){(uint8_t)at, 0, at + 1, 8, 4, name, null};
-    ops[5].following = 7; /* a struct with one field */
-    ops[6].kind = (uint8_t)(pick(2) ? CDC_JSON_LONG : CDC_JSON_OTHER);
     cdc_out_raw(&out, "before", 6);
     cdc_out_raw(&out, data, size);
     cdc_json(&out, 6, &form, &copy);
     free(data);
-    size = sizeof numbers - 1;
-    data = damaged(numbers, &size);
-    form.ops = floats;
-    out.size = 0;
-    cdc_out_raw(&out, data, size);
-    cdc_json(&out, 0, &form, &copy);
-    free(data);
-    size = sizeof tables - 1;
-    data = damaged(tables, &size);
-    form.ops = items;
-    out.size = 0;
-    cdc_out_raw(&out, data, size);
-    cdc_json(&out, 0, &form, &copy);
-    free(data);
     free(out.data);
     free(copy.data);
+}
+
+/* Values of a struct with a field of each kind, and one within it; of one with numbers; of an array of structs. */
+static void jsons(void) {
+    static const uint8_t avro[] = "\2\2\x80\1\2\x0ana\"\n\1\2\1\2\x0a" "12345" "\2\x9f\xff\xff\xff\xff\xff\xff\xff\xff\1";
+    static const uint8_t numbers[] = "\2\2\0\0\0\0\0\0\xf8\x3f\2\0\0\xc0\x3f", tables[] = "\2\4\2\4ab\x0e\2\2c\2\0";
+    static const cdc_json_op floats[] = {{CDC_JSON_STRUCT, 0, 3, 0, 4, json_name, json_null},
+                                         {CDC_JSON_DOUBLE, 0, 2, 8, 4, json_name, json_null},
+                                         {CDC_JSON_FLOAT, 0, 3, 8, 4, json_name, json_null}};
+    static const cdc_json_op items[] = {{CDC_JSON_ARRAY, 0, 4, 0, 4, json_name, json_null},
+                                        {CDC_JSON_STRUCT, 0, 4, 0, 4, json_name, json_null},
+                                        {CDC_JSON_TEXT, CDC_NO_BRANCH, 3, 8, 4, json_name, json_null},
+                                        {CDC_JSON_LONG, CDC_NO_BRANCH, 4, 8, 4, json_name, json_null}};
+    cdc_json_op ops[7] = {{CDC_JSON_STRUCT, 0, 7, 0, 4, json_name, json_null}};
+    uint32_t at;
+    for (at = 1; at < 7; at++)
+        ops[at] = (cdc_json_op){(uint8_t)at, 0, at + 1, 8, 4, json_name, json_null};
+    ops[5].following = 7; /* a struct with one field */
+    ops[6].kind = (uint8_t)(pick(2) ? CDC_JSON_LONG : CDC_JSON_OTHER);
+    printed(avro, sizeof avro - 1, ops);
+    printed(numbers, sizeof numbers - 1, floats);
+    printed(tables, sizeof tables - 1, items);
 }
 
 /* Two transactions of a log with two tables, one of them captured. */
@@ -292,7 +291,6 @@ static void transactions(void) {
     cdc_plan plan = plan_of(4, text, binary, pieces, fields), told = {.batch = 1, .image = CDC_IMAGE_TRANSACTION};
     cdc_plan *plans[2 * CDC_SLOTS];
     cdc_out out = {0};
-    uint32_t made = 0;
     cdc_mysql_layout layout = {4, prefixes, sizes};
     cdc_mysql_key key = {keys, keys, 2, 2, (uint8_t)pick(2)};
     cdc_counter counters[] = {{(const uint8_t *)"shop.orders", 11, 7, 0}};
@@ -365,8 +363,7 @@ static void transactions(void) {
     plan.field_count = 0;
     for_all(plans, &plan);
     for_all(plans + CDC_SLOTS, &told);
-    for (next = 0; next < more.rec_count;)
-        if (cdc_encode(&more, plans, 1, the_clock(), &out, msgs, &next, &made)) next++;
+    encoded(&more, plans, msgs, &out);
     free(out.data);
     for (at = 0; at < 10; at++) free((void *)events[at].data);
     free(log.runs);
@@ -386,7 +383,7 @@ static void stream(const cdc_frame *frames, uint32_t count) {
     static cdc_msg msgs[2 * MOST_FRAMES];
     pg_enum mood = {1, sizeof labels, labels};
     pg_table tables[TABLES] = {{0}};
-    uint32_t oids[16] = {0}, slots[16] = {0}, next = 0, made = 0, at;
+    uint32_t oids[16] = {0}, slots[16] = {0}, next = 0, at;
     uint64_t size = 0;
     cdc_frame *copies = calloc(count, sizeof *copies);
     cdc_plan plans[TABLES], *pointers[TABLES * CDC_SLOTS];
@@ -431,8 +428,7 @@ static void stream(const cdc_frame *frames, uint32_t count) {
     records.frames = copies;
     while (next < count)
         if (pg_decode(&reader, &records, &next, count, 2 * MOST_FRAMES - 2, &size, UINT64_MAX) != PG_DONE) next++;
-    for (next = 0; next < records.rec_count;)
-        if (cdc_encode(&records, pointers, 1, the_clock(), &out, msgs, &next, &made)) next++;
+    encoded(&records, pointers, msgs, &out);
     for (at = 0; at < count; at++) free((void *)copies[at].data);
     free(copies);
     free(out.data);
