@@ -28,18 +28,9 @@ from cdc.converters.plan import ColumnFailures
 from cdc.converters.records import RecordConverter
 from cdc.converters.views import Views
 from cdc.core.errors import ConfigError, StateError
-from cdc.core.interfaces import (
-    ConfigStore,
-    Converter,
-    Delegates,
-    NativeSource,
-    OffsetStore,
-    ReadsRows,
-    Sink,
-    SinkSettings,
-    StoreSettings,
-)
+from cdc.core.interfaces import Converter, Delegates, NativeSource, ReadsRows, Sink, SinkSettings
 from cdc.core.preview import Look, TableNames
+from cdc.core.stores import ConfigStore, OffsetStore, StoreSettings
 from cdc.log import get_logger
 from cdc.metrics.task import TaskMetrics
 from cdc.rest.access import Access, header_rules, tokens_of, users_of

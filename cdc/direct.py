@@ -27,8 +27,9 @@ from cdc.assembly import (
 from cdc.config.providers import Providers
 from cdc.core.control import SnapshotStatus, TableCopy
 from cdc.core.errors import CdcError, ConfigError, SourceError, StateError
-from cdc.core.interfaces import Controlled, CopiesOnce, ShowsOwner
+from cdc.core.interfaces import Controlled, CopiesOnce
 from cdc.core.preview import Look, TableNames
+from cdc.core.stores import ShowsOwner
 from cdc.core.table import TableId
 from cdc.log import bound, carry
 from cdc.metrics.task import TaskMetrics

@@ -19,7 +19,7 @@ from .worker.options import DRY_RUN, connector_names, of_worker
 
 if TYPE_CHECKING:
     from cdc.client.rest import Client
-    from cdc.core.interfaces import OffsetStore
+    from cdc.core.stores import OffsetStore
 
 _CONNECTOR = click.option("--connector", metavar="NAME", help="Only the offsets of this connector.")
 

@@ -22,7 +22,7 @@ from cdc import other_connectors, plugins
 from cdc.client.errors import NotReadyError
 from cdc.core.errors import CdcError, ConfigError, OffsetStoreError
 from cdc.core.handover import Handover, Remark
-from cdc.core.interfaces import OffsetStore
+from cdc.core.stores import OffsetStore
 
 from .connect_rest import ConnectError, ConnectRest, Given
 

@@ -14,9 +14,10 @@ from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
 from cdc.core.errors import OffsetStoreError
-from cdc.core.interfaces import OffsetStore, Sink, Source
+from cdc.core.interfaces import Sink, Source
 from cdc.core.position import Position
 from cdc.core.record import Batch
+from cdc.core.stores import OffsetStore
 from cdc.log import carry, get_logger
 from cdc.metrics.task import TaskMetrics
 

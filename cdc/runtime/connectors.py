@@ -16,8 +16,8 @@ from cdc import about
 from cdc.config.secrets import HIDDEN, mask
 from cdc.core.control import Notification, Signal, SnapshotStatus
 from cdc.core.errors import CdcError, ConfigError, StateError
-from cdc.core.interfaces import ConfigStore, Kept, OffsetStore
 from cdc.core.preview import TableNames
+from cdc.core.stores import ConfigStore, Kept, OffsetStore
 from cdc.log import get_logger
 from cdc.metrics.task import TaskMetrics
 

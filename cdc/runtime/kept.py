@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from cdc.core.errors import CdcError, OffsetStoreError, StateError
-from cdc.core.interfaces import ConfigStore, Kept
+from cdc.core.stores import ConfigStore, Kept
 from cdc.log import get_logger
 
 from .policy import Backoff

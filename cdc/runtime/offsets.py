@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cdc.core.errors import CdcError, ConfigError, StateError
-from cdc.core.interfaces import Divided, OffsetStore, Source
+from cdc.core.interfaces import Divided, Source
+from cdc.core.stores import OffsetStore
 
 from .runner import Connector
 

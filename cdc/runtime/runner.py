@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 from cdc.core.control import Signal, SnapshotStatus
 from cdc.core.errors import CdcError, StateError
-from cdc.core.interfaces import Controlled, OffsetStore
+from cdc.core.interfaces import Controlled
+from cdc.core.stores import OffsetStore
 from cdc.log import bound, carry, get_logger
 from cdc.metrics.task import TaskMetrics
 

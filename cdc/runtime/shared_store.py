@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from cdc.core.interfaces import OffsetStore
+from cdc.core.stores import OffsetStore
 
 CLOSE_WAIT_S = 1.0
 

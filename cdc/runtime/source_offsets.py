@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from cdc.core.errors import OffsetStoreError
-from cdc.core.interfaces import Divided, OffsetStore, Source
+from cdc.core.interfaces import Divided, Source
 from cdc.core.owner import Claim
 from cdc.core.position import Offset
+from cdc.core.stores import OffsetStore
 
 
 class SourceOffsets:

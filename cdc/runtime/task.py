@@ -30,7 +30,6 @@ from cdc.core.interfaces import (
     Ack,
     BatchSink,
     Failed,
-    OffsetStore,
     Outgoing,
     Pacing,
     Parting,
@@ -41,6 +40,7 @@ from cdc.core.interfaces import (
 )
 from cdc.core.outcome import Transformed
 from cdc.core.record import Batch
+from cdc.core.stores import OffsetStore
 from cdc.log import get_logger
 from cdc.metrics.task import TaskMetrics
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cdc.core.errors import StateError
-from cdc.core.interfaces import OffsetStore
+from cdc.core.stores import OffsetStore
 from cdc.metrics.task import TaskMetrics
 
 from .pauses import PauseWatch

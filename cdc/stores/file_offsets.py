@@ -20,9 +20,9 @@ from typing import Any
 from cdc.config.options import option, settings
 from cdc.config.table import OptionTable, Parsed
 from cdc.core.errors import ConfigError, OffsetStoreError
-from cdc.core.interfaces import StoreSettings
 from cdc.core.owner import Claim, Owner, claimed_by
 from cdc.core.position import Offset
+from cdc.core.stores import StoreSettings
 
 from . import offset_file
 from .claims import offset_moved
@@ -187,7 +187,7 @@ class FileOffsetStore:
                     for partition, text in found]
 
     def owner(self, connector: str, partition: Mapping[str, Any]) -> tuple[Owner | None, bool]:
-        """As `core.interfaces.ShowsOwner`."""
+        """As `core.stores.ShowsOwner`."""
         return self._locks.holder(json_text((connector, json_text(claimed_by(partition)))))
 
     def release(self, connector: str, partition: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]
 
 from cdc.core.errors import ConfigError, OffsetStoreError
-from cdc.core.interfaces import ConfigStore, Kept, StoreSettings
+from cdc.core.stores import ConfigStore, Kept, StoreSettings
 from cdc.kafka.settings import client_settings
 from cdc.log import get_logger
 

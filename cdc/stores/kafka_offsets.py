@@ -18,9 +18,9 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]
 
 from cdc.core.errors import ConfigError, OffsetStoreError
-from cdc.core.interfaces import StoreSettings
 from cdc.core.owner import Claim, Owner, claimed_by
 from cdc.core.position import Offset
+from cdc.core.stores import StoreSettings
 from cdc.kafka.settings import client_settings
 from cdc.log import get_logger
 
@@ -230,7 +230,7 @@ class KafkaOffsetStore:
             return [place for key in sorted(self._read.values) if (place := place_of(key)) is not None]
 
     def owner(self, connector: str, partition: Mapping[str, Any]) -> tuple[Owner | None, bool]:
-        """As `core.interfaces.ShowsOwner`. Only of a process of this host is it known whether it runs."""
+        """As `core.stores.ShowsOwner`. Only of a process of this host is it known whether it runs."""
         look = OffsetTopic(self._topic, self._settings, _LOOK_S)
         try:
             look.catch_up()

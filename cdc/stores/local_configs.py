@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from cdc.core.errors import ConfigError, OffsetStoreError
-from cdc.core.interfaces import Kept, StoreSettings
+from cdc.core.stores import Kept, StoreSettings
 
 from . import offset_file
 from .file_offsets import json_text

@@ -13,7 +13,7 @@ from .process import this_process
 
 
 class MemoryOffsetStore:
-    """Implements `core.interfaces.OffsetStore`. Nobody else can have its offsets, so every claim holds."""
+    """Implements `core.stores.OffsetStore`. Nobody else can have its offsets, so every claim holds."""
 
     def __init__(self) -> None:
         self._offsets: dict[tuple[str, str], tuple[Mapping[str, Any], dict[str, Any]]] = {}

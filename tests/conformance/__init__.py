@@ -1,1 +1,1 @@
-"""One suite for each interface of core/interfaces.py, run over every implementation."""
+"""One suite for each interface of core/interfaces.py and core/stores.py, run over every implementation."""

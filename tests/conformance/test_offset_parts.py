@@ -12,7 +12,7 @@ import pytest
 from confluent_kafka import Producer
 
 from cdc.core.errors import OffsetStoreError
-from cdc.core.interfaces import OffsetStore
+from cdc.core.stores import OffsetStore
 from cdc.stores import file_offsets, kafka_offsets
 from cdc.stores.file_offsets import FileOffsetStore
 from cdc.stores.kafka_offsets import KafkaOffsetStore

@@ -1,4 +1,4 @@
-"""What every offset store promises: core/interfaces.py, `OffsetStore`."""
+"""What every offset store promises: core/stores.py, `OffsetStore`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cdc.core.errors import OffsetStoreError, OwnerLostError
-from cdc.core.interfaces import OffsetStore
+from cdc.core.stores import OffsetStore
 from cdc.stores.file_offsets import FileOffsetStore
 from cdc.stores.kafka_offsets import KafkaOffsetStore
 from tests.servers.kafka import KafkaServer

@@ -12,8 +12,8 @@ import pytest
 
 from cdc.config.secrets import HIDDEN, Secret, mask
 from cdc.core.errors import ConfigError, OffsetStoreError, PositionLostError, SourceConnectionError, StateError
-from cdc.core.interfaces import ConfigStore, Kept
 from cdc.core.preview import TableNames
+from cdc.core.stores import ConfigStore, Kept
 from cdc.core.table import TableId
 from cdc.metrics.task import TaskMetrics
 from cdc.runtime import connectors as runtime_connectors

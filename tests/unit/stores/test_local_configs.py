@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cdc.core.errors import ConfigError, OffsetStoreError
-from cdc.core.interfaces import Kept
+from cdc.core.stores import Kept
 from cdc.stores.file_offsets import FileOffsetStore
 from cdc.stores.local_configs import FileConfigStore
 
