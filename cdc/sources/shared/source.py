@@ -1,17 +1,16 @@
 """The shell around every database with a log: a snapshot if one is asked for, then the stream.
 
-`LogSource` keeps the states, the delays, the heartbeats and the metrics. A database fills in the abstract methods: it
-knows how to connect, where snapshot and stream meet, and how bytes of its log become records.
+`LogSource` keeps the states, the delays, the heartbeats and the metrics. A database fills in the methods of
+`database.LogDatabase`.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Final, Generic, TypeVar, cast
+from typing import Any, Final, cast
 
 from cdc.core.control import INITIAL, Notification, Signal, SnapshotStatus
 from cdc.core.errors import PositionLostError, SourceConnectionError, SourceRefusedError
@@ -21,13 +20,13 @@ from cdc.core.table import TableId
 from cdc.debezium.emit import Emitter
 from cdc.debezium.filters import Filters
 from cdc.log import get_logger
-from cdc.sources.snapshot.initial import BATCH_BYTES
 from cdc.sources.snapshot.requests import Request
 from cdc.sources.snapshot.told import Told
 
 from . import added
-from .blocking import BlockingSnapshots, Rows, Wanted
+from .blocking import BlockingSnapshots, Rows
 from .control import Control
+from .database import SILENCE_S, LogDatabase, P
 from .modes import ONCE, mode_of
 from .options import SourceConfig
 from .parts import LogPosition, Reader, Settings, SnapshotReader, Watcher
@@ -38,23 +37,16 @@ from .warnings import Warnings
 log = get_logger(__name__)
 
 _CONTEXT: Final = "__debezium.context."
-_SILENCE_S: Final = 60.0
 _TURN_S: Final = 0.01
 """How long to wait for the log at once, while a snapshot goes on beside it."""
 
 
-P = TypeVar("P", bound=LogPosition)
-
-
-class LogSource(ABC, Generic[P]):
+class LogSource(LogDatabase[P]):
     """One log, one reader. Built for one run: after `stop` make a new one. Implements `core.interfaces.Source`,
     `Controlled` and `CopiesOnce`."""
 
     control: Control
     """Set by the database's `__init__`. All that its emitter gives goes through `control.passed` on its way out."""
-
-    always_snapshots: ClassVar[bool] = False
-    """Whether a first start takes a snapshot in every mode: MySQL's and MariaDB's table structures come from it."""
 
     def __init__(self, settings: Settings, connector: str) -> None:
         """*connector* is Debezium's name for it: `postgresql`, `mysql`, `mariadb`."""
@@ -83,91 +75,6 @@ class LogSource(ABC, Generic[P]):
         self._lost: PositionLostError | None = None
         self._once: Mapping[TableId, str | None] | None = None
         self._state = "snapshotting" if self._copies_rows or self.always_snapshots else "streaming"
-
-    # -- what a database fills in ---------------------------------------------------------------------------------
-
-    @abstractmethod
-    def _stored_position(self, offset: Offset) -> P:
-        """The position of a stored *offset*. Raises PositionLostError."""
-
-    @abstractmethod
-    def _prepare(self, position: P | None) -> None:
-        """Connect, and check or make what snapshot and stream need. *position*: the stored one, also that of a snapshot
-        to go on with. May be called again with None after PositionLostError. Raises SourceError."""
-
-    @abstractmethod
-    def _open_snapshot(self, begun: P | None) -> SnapshotReader:
-        """A snapshot that is ready to be read: a new one, or what is left of the one that *begun* belongs to. Raises
-        SourceError."""
-
-    @abstractmethod
-    def _open_blocking(self, wanted: Wanted[P]) -> Rows:
-        """As `BlockingSnapshots` wants it. The stream waits meanwhile, so what it uses may be used. Raises CdcError."""
-
-    @abstractmethod
-    def _cancel_blocking(self) -> None:
-        """End what `_open_blocking` waits for, in another thread. Raises nothing."""
-
-    def _blocking_closed(self) -> None:
-        """A blocking snapshot was closed."""
-
-    @abstractmethod
-    def _read_again(self, position: P) -> P:
-        """A position of a snapshot of which nothing was read yet, and whose stream begins at *position*."""
-
-    def _discard_lost(self) -> None:
-        """The stored position is given up: remove what the server keeps for it, if that is of no use. Raises
-        SourceError."""
-
-    @abstractmethod
-    def _check_log(self, begun: P) -> None:
-        """Whether the server still has the log from where the snapshot of *begun* began. Raises PositionLostError."""
-
-    @abstractmethod
-    def _open_reader(self, position: P | None, *, after_snapshot: bool) -> Reader:
-        """Start to read the log from *position*; None is where the server keeps it from. *after_snapshot*: it is where
-        the snapshot that was just read in one go began. Raises SourceError."""
-
-    @abstractmethod
-    def _open_monitor(self) -> Watcher:
-        """Start to watch the server."""
-
-    @abstractmethod
-    def _pending(self) -> bool:
-        """Whether frames that were taken still hold records, so that nothing needs to be read first."""
-
-    @abstractmethod
-    def _read_batch(self, frames: list[bytes], first: int) -> tuple[int, Batch]:
-        """Make a batch of *frames* from index *first* on; returns the next index with it."""
-
-    @abstractmethod
-    def _tables_to_copy(self, lists: str) -> Sequence[TableId]:
-        """As `added.tables_to_copy`. *lists*: those of the stored offset. Raises SourceError."""
-
-    @abstractmethod
-    def _heartbeat_record(self) -> Message: ...
-
-    @abstractmethod
-    def _cancel(self) -> None:
-        """End whatever a server was asked before the stream. From any thread."""
-
-    @abstractmethod
-    def _close(self) -> None:
-        """Close all connections. Called once reader, monitor and snapshot have stopped; may be called again."""
-
-    @abstractmethod
-    def _numbers(self) -> dict[str, float]:
-        """The database's own metrics."""
-
-    def _stream_silence_s(self) -> float:
-        """`silence_s`, while the log is read."""
-        return _SILENCE_S
-
-    def _check_snapshot(self, snapshot: Rows) -> None:
-        """The last row was read: whether the snapshot holds. Raises SourceConnectionError when it must begin again."""
-
-    def _take(self, reader: Reader, timeout: float) -> list[bytes]:
-        return reader.take(timeout, BATCH_BYTES)
 
     def _make_control(self, emitter: Emitter, filters: Filters, block: SourceBlockBase) -> Control:
         settings = self._settings
@@ -224,7 +131,7 @@ class LogSource(ABC, Generic[P]):
         return self._finished
 
     def silence_s(self) -> float:
-        return _SILENCE_S if self._reader is None else self._stream_silence_s()
+        return SILENCE_S if self._reader is None else self._stream_silence_s()
 
     def context_headers(self, run_id: str) -> list[tuple[str, str]]:
         """`extended.headers.enabled`: the headers of every change, in Debezium's order."""
