@@ -5,13 +5,16 @@ from __future__ import annotations
 import difflib
 import textwrap
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cdc.core.errors import ConfigError
 
 from .output import print_json, terminal_width
+
+if TYPE_CHECKING:
+    from cdc.config.table import OptionTable
 
 
 @click.group(short_help="List plugins that are installed, and describe their options.")
@@ -49,28 +52,39 @@ def describe(name: str, as_json: bool) -> None:
     \b
     cdc plugins describe postgres
     """
-    for found in _option_table(name).describe():
-        if as_json:
-            print_json(found)
-        else:
-            click.echo(_described(found, terminal_width()))
+    tables = _option_tables(name)
+    if len(tables) > 1 and not as_json:
+        click.echo(f"{name} is the name of {len(tables)} plugins. A configuration means the first of a kind by it; "
+                   "name the others by their classes.\n")
+    for place, (plugin, table) in enumerate(tables):
+        if len(tables) > 1 and not as_json:
+            click.echo(("\n" if place else "") + click.style(plugin, bold=True) + "\n")
+        for found in table.describe():
+            if as_json:
+                print_json({"plugin": plugin, **found})
+            else:
+                click.echo(_described(found, terminal_width()))
+        if not as_json and not table.options:
+            click.echo("It has no options.")
     if not as_json:
         _print_documentation(name)
 
 
-def _option_table(name: str) -> Any:
-    """The `OptionTable` of the plugin called *name*. Raises ConfigError."""
+def _option_tables(name: str) -> list[tuple[str, OptionTable]]:
+    """Each plugin called *name* with its options, by its class; plugins with the same options once. Raises ConfigError.
+    """
     if name.lower() == "worker":
         from cdc.plugins import worker_options
 
-        return worker_options()
+        return [("worker", worker_options())]
     from cdc.plugins import PLUGINS, installed
 
     every = (*PLUGINS, *installed())
     named = [plugin for plugin in every if plugin.goes_by(name)]
-    for plugin in named:
-        if plugin.options and plugin.kind not in ("sink", "offset store"):
-            return plugin.load_options()
+    described = {plugin.options: plugin for plugin in reversed(named)
+                 if plugin.options and plugin.kind not in ("sink", "offset store")}
+    if described:
+        return [(plugin.class_name, plugin.load_options()) for plugin in named if plugin in described.values()]
     if named:
         raise ConfigError(f"{name} has no list of options.", hint=(
             "Sinks and offset stores have theirs in the worker's: cdc plugins describe worker."))

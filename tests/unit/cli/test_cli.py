@@ -225,6 +225,25 @@ def test_plugins_of_every_kind_describe_their_options(cdc: Any, name: str, key: 
     assert key in [json.loads(line)["name"] for line in cdc("plugins", "describe", name, "--json").out.splitlines()]
 
 
+def test_all_plugins_of_one_name_are_described(cdc: Any) -> None:
+    confluent = "io.confluent.connect.avro.AvroConverter"
+    apicurio = "io.apicurio.registry.utils.converter.AvroConverter"
+    said = cdc("plugins", "describe", "avroconverter").out
+    assert said.startswith("avroconverter is the name of 2 plugins. A configuration means the first of a kind by it")
+    first, second = said.index(f"\n{confluent}\n\n"), said.index(f"\n{apicurio}\n\n")
+    assert first < said.index("\nschema.registry.url  ") < second < said.index("\napicurio.registry.url  ")
+    found = [json.loads(line) for line in cdc("plugins", "describe", "Avro", "--json").out.splitlines()]
+    assert {each["plugin"] for each in found if each["name"].endswith("registry.url")} == {confluent, apicurio}
+    only = cdc("plugins", "describe", apicurio).out
+    assert (apicurio in only, "\nschema.registry.url  " in only) == (False, False)
+
+
+def test_plugins_of_one_name_with_the_same_options_are_described_once(cdc: Any) -> None:
+    said = cdc("plugins", "describe", "ReadToInsertEvent").out
+    assert "is the name of" not in said
+    assert "It has no options." in cdc("plugins", "describe", "Filter").out
+
+
 @pytest.mark.parametrize(("name", "says"), [
     ("postgrse", "Did you mean"), ("StringConverter", "no list of options"), ("stdout", "plugins describe worker")])
 def test_what_has_no_options_is_explained(cdc: Any, name: str, says: str) -> None:
