@@ -124,6 +124,34 @@ def test_offsets_of_single_tables_are_altered_over_rest(world: World, store: Fil
         offsets.alter(connector, [(of("a"), {"lsn": 1})])
 
 
+@pytest.mark.parametrize(("wanted", "left"), [
+    ((of("a"), None), {"b": 5}), ((of("a"), {"incrementing": 9}), {"a": 9, "b": 5}),
+    ((of("*"), {"a|incrementing": 9}), {"a": 9, "b": 5}), ((of("*"), None), {"b": 5})])
+def test_what_is_altered_holds_over_an_offset_of_all_tables(
+        world: World, store: FileOffsetStore, wanted: tuple[Any, Any], left: Mapping[str, int]) -> None:
+    """Else the table would go on from its mark in there, which is the earlier one, or the only one."""
+    parts = SimpleNamespace(source=world.begin(**COUNTED), converter=SimpleNamespace(close=lambda: None))
+    connector: Any = SimpleNamespace(name="q", parts=lambda _: parts)
+    store.commit("q", of("*"), {"a|incrementing": 2, "b|incrementing": 7})
+    store.commit("q", of("b"), {"incrementing": 5})
+    Offsets(store).alter(connector, [wanted])
+    assert {partition["table"]: offset["incrementing"] for partition, offset in store.load_all("q")} == left
+    world.write("INSERT INTO a VALUES (1), (2), (3)")
+    world.write("INSERT INTO b VALUES (5), (6)")
+    began(world, store)
+    assert set(rows(world)) == {(each,) for each in (1, 2, 3) if each > left.get("a", 0)} | {(6,)}
+
+
+def test_an_offset_of_all_tables_that_cannot_be_read_is_told(world: World, store: FileOffsetStore) -> None:
+    parts = SimpleNamespace(source=world.begin(**COUNTED), converter=SimpleNamespace(close=lambda: None))
+    connector: Any = SimpleNamespace(name="q", parts=lambda _: parts)
+    store.commit("q", of("*"), {"lsn": 1})
+    with pytest.raises(ConfigError, match="cannot be read"):
+        Offsets(store).alter(connector, [(of("a"), None)])
+    Offsets(store).alter(connector, [(of("*"), None)])
+    assert store.load_all("q") == []
+
+
 def test_of_two_marks_the_earlier_counts() -> None:
     whole = {"a|incrementing": 2, "a|timestamp": 5_000, "a|timestamp_nanos": 0, "c|incrementing": 1}
     tables = {"a": {"incrementing": 9, "timestamp": 4_000, "timestamp_nanos": 0}, "b": {"incrementing": 3}}
