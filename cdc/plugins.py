@@ -40,7 +40,7 @@ class Plugin:
     `check` is a sink's or offset store's: it adds to a worker's `Parsed` what the plugin misses there.
     `chosen_by` is the worker's key that chooses an offset store, and `configs` makes the store of connectors that goes
     with it.
-    `handover` is a connector's `Handover`: Debezium's offsets, taken over and given back.
+    `handover` is a connector's `Handover`: offsets of Kafka Connect, taken over and given back.
     """
 
     kind: Kind
@@ -185,6 +185,7 @@ PLUGINS: Final[tuple[Plugin, ...]] = (
     Plugin(
         "connector", "io.confluent.connect.jdbc.JdbcSourceConnector", f"{_QUERY}.source:QuerySource",
         ("query", "jdbc"), f"{_QUERY}.options:read_query", f"{_QUERY}.options:parse_query", f"{_QUERY}.options:OPTIONS",
+        handover=f"{_QUERY}.handover:HANDOVER",
     ),
     Plugin("converter", "io.confluent.connect.avro.AvroConverter", "cdc.converters.avro.converter:AvroConverter",
            options="cdc.converters.avro.converter:OPTIONS"),

@@ -8,12 +8,12 @@ from typing import Any, Final
 
 from cdc.client.rest import Answer, Client, message_of
 from cdc.core.errors import CdcError
+from cdc.core.handover import Given
 
 TIMEOUT_S: Final = 100.0
 """Kafka Connect answers within 90 s (`rest.api` in RestServerConfig): while a group rebalances, requests wait."""
 _REBALANCE: Final = 409
 
-Given = list[tuple[dict[str, Any], dict[str, Any]]]
 """Source partitions and their offsets."""
 
 

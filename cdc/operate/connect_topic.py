@@ -9,10 +9,9 @@ from typing import Final
 from cdc.config.files import read_file
 from cdc.config.providers import Providers
 from cdc.core.errors import ConfigError
+from cdc.core.handover import Given
 from cdc.kafka.settings import client_settings
 from cdc.stores.connect_offsets import read_offsets
-
-from .connect_rest import Given
 
 SERVERS: Final = "bootstrap.servers"
 _SET_HERE: Final = frozenset({

@@ -1,4 +1,4 @@
-"""Our offsets, as Debezium goes on from them."""
+"""Our offsets, as Debezium's connectors and Confluent's JDBC source go on from them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from cdc.core.handover import incremental
 
 
 def given_back(offset: Mapping[str, Any]) -> dict[str, Any]:
-    """*offset* of one of our connectors with Debezium's keys alone. Raises ConfigError if Debezium cannot continue it.
+    """*offset* of one of our connectors with the keys that the other program has. Raises ConfigError if it cannot
+    continue it.
 
     It leaves nothing out. What was delivered of a transaction that is not complete, Debezium delivers again.
     """
@@ -25,5 +26,5 @@ def given_back(offset: Mapping[str, Any]) -> dict[str, Any]:
                 return dict(plugins.resolve(plugin.handover).given_back(offset))
             except PositionLostError:  # it is another connector's
                 continue
-    raise ConfigError("The offset is none of a connector that Debezium has too.",
+    raise ConfigError("The offset is none of a connector that Debezium has too, nor of a JDBC source.",
                       hint=f"Its keys are {', '.join(sorted(map(str, offset)))}.")

@@ -21,10 +21,10 @@ from typing import Final, Protocol
 from cdc import other_connectors, plugins
 from cdc.client.errors import NotReadyError
 from cdc.core.errors import CdcError, ConfigError, OffsetStoreError
-from cdc.core.handover import Handover, Remark
+from cdc.core.handover import Given, Handover, Remark
 from cdc.core.stores import OffsetStore
 
-from .connect_rest import ConnectError, ConnectRest, Given
+from .connect_rest import ConnectError, ConnectRest
 
 _POLL_S: Final = 0.5
 _SETTLE_S: Final = 1.0
@@ -45,7 +45,7 @@ class TakeoverError(CdcError):
 
 @dataclass(slots=True)
 class Candidate:
-    """A connector of Kafka Connect. `offsets` has those of its present `topic.prefix`."""
+    """A connector of Kafka Connect. `offsets`: those that it goes on from (`Handover.chosen`)."""
 
     name: str
     config: dict[str, str] = field(repr=False)
@@ -105,8 +105,9 @@ def _candidate(connect: ConnectRest, name: str, offsets: Offsets, check: Check) 
         found.remarks.append(Remark("error", "connector.class", f"{found.kind} {told}"))
         return found
     if not plugin.handover:
-        found.remarks.append(Remark("error", "connector.class", f"{found.kind} is none of Debezium's connectors, whose "
-                                    "offsets can be taken over. Create it here as a new one."))
+        found.remarks.append(Remark("error", "connector.class", f"{found.kind} is none of Debezium's connectors, nor "
+                                    "Confluent's JdbcSourceConnector, whose offsets can be taken over. Create it here "
+                                    "as a new one."))
         return found
     found.handover = plugins.resolve(plugin.handover)
     found.remarks += check(found.config)
@@ -128,16 +129,10 @@ def look(candidate: Candidate, offsets: Offsets) -> None:
             "error", "offset", "this Kafka Connect does not tell offsets over REST (it is older than 3.5). Name its "
             "offset topic: --offset-topic, and --bootstrap-servers or --command-config."))
         return
-    prefix = candidate.config.get("topic.prefix") or candidate.config.get("database.server.name", "")
-    one = len(given) == 1 and "${" in prefix  # a reference, whose text only Kafka Connect may know
-    candidate.offsets = [(partition, offset) for partition, offset in given if one or partition.get("server") == prefix]
+    candidate.offsets, remarks = candidate.handover.chosen(candidate.config, given)
+    candidate.remarks += remarks
     for _, offset in candidate.offsets:
         candidate.remarks += candidate.handover.taken_over(offset)
-    if not candidate.offsets:
-        candidate.remarks.append(Remark(
-            "error", "offset", f"Kafka Connect has stored none for topic.prefix={prefix}. If the connector has just "
-            "begun there, repeat the command in a minute (offset.flush.interval.ms). If not, create it here as a new "
-            "one; it begins with a snapshot."))
 
 
 # -- taking over ------------------------------------------------------------------------------------------------------
@@ -314,7 +309,8 @@ class Service:
     def put(self, candidate: Candidate) -> None:
         self._service.create_stopped(candidate.name, candidate.config)
         try:
-            self._service.alter_offsets(candidate.name, candidate.offsets)
+            if candidate.offsets:
+                self._service.alter_offsets(candidate.name, candidate.offsets)
         except BaseException:  # Ctrl-C, too: without its offset, it would begin with a snapshot
             self._service.delete(candidate.name)
             raise

@@ -16,6 +16,8 @@ from cdc.core.position import Offset
 
 QUERY: Final = ""
 """Stands for the query where a table's name stands."""
+OF_QUERY: Final = {"query": "query"}
+"""The source partition of a query."""
 _KEYS: Final = ("incrementing", "timestamp", "timestamp_nanos")
 _LIMIT: Final = 1 << 63
 

@@ -19,7 +19,7 @@ from cdc.sources.shared.polled import PolledSource
 from .columns import Mapping
 from .criteria import Criteria, Quoting
 from .database import ISOLATIONS, Database, Login, TableName
-from .marks import QUERY, Mark, QueryPosition, divided, joined, marks_of
+from .marks import OF_QUERY, QUERY, Mark, QueryPosition, divided, joined, marks_of
 from .options import QueryConfig, columns_for
 from .table import Plan, TableReader
 
@@ -68,7 +68,7 @@ class QuerySource(PolledSource):
         self._next_look = 0.0
 
     def partition(self) -> Map[str, Any]:
-        return {"query": "query"} if self._config.sql else OF_TABLE
+        return OF_QUERY if self._config.sql else OF_TABLE
 
     def divided(self, offset: Offset) -> Sequence[tuple[Map[str, Any], Offset]]:
         parts = {} if self._config.sql else divided(offset)

@@ -160,6 +160,18 @@ def test_a_topic_prefix_behind_a_reference_is_that_of_the_only_offset() -> None:
     assert looked(connect, lambda name: [(PARTITION, ROW)]).offsets == [(PARTITION, ROW)]
 
 
+def test_a_connector_without_an_offset_that_needs_none_is_ready(store: FileOffsetStore, tmp_path: Path) -> None:
+    config = {**CONFIG, "connector.class": "io.confluent.connect.jdbc.JdbcSourceConnector", "mode": "bulk"}
+    connect = Connect(config=config)
+    found = looked(connect)
+    assert (found.ready, found.offsets) == (True, [])
+    Service(connect, timeout_s=5).put(found)
+    assert not any(each.startswith("PATCH") for each in connect.asked)
+    Files(store, tmp_path, "w", replace=False).put(found)
+    assert json.loads((tmp_path / "orders.json").read_text())["config"] == config
+    assert store.stored() == []
+
+
 def test_a_name_that_is_not_there_is_refused_with_those_that_are() -> None:
     connect = Connect()
     with pytest.raises(ConfigError, match="no connector payments") as caught:
