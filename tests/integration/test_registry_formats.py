@@ -75,6 +75,8 @@ CHANGES = {
     "type changed": struct("srv.t.Value", [("id", Schema(INT32)), ("n", Schema(STRING))]),
 }
 ADDED, MORE, LESS, OTHER = CHANGES
+CHANGED: dict[str, tuple[Any, ...]] = {ADDED: (1, 2, None), MORE: (1, 2, "x"), LESS: (1,), OTHER: (1, "x")}
+"""A row after each."""
 ALLOWED: list[tuple[Any, str, tuple[str, ...]]] = [
     (AvroConverter, "BACKWARD", (ADDED, LESS)), (AvroConverter, "FORWARD", (ADDED, MORE)),
     (AvroConverter, "FULL", (ADDED,)), (AvroConverter, "NONE", tuple(CHANGES)),
@@ -128,6 +130,58 @@ def test_evolution_over_apicurios_own_interface(registry: RegistryServer, topic_
         with pytest.raises(RegistryRefusedError, match="not compatible") as caught:
             made.schema_id(topic, schema)
         assert "compatibility rule" in caught.value.hint
+
+
+@pytest.mark.parametrize("level", ["BACKWARD", "FORWARD", "FULL"])
+def test_evolution_of_ext_json(registry: RegistryServer, topic_prefix: str, level: str) -> None:
+    """The registry compares no schemas of Kafka Connect, so every change goes through: the schema that an id in the
+    JSON leads to is that of its own message."""
+    made = ExtJsonConverter()
+    made.configure({**own(registry), "apicurio.registry.auto-register": "true"}, False)
+    for number, (change, schema) in enumerate(CHANGES.items()):
+        topic = f"{topic_prefix}.{number}"
+        before = json.loads(made.from_connect(topic, OLD, (1, 2)) or b"")
+        set_rule(registry, f"{topic}-value", level)
+        after = json.loads(made.from_connect(topic, schema, CHANGED[change]) or b"")
+        assert before["schemaId"] != after["schemaId"], change
+        for message, wanted in ((before, OLD), (after, schema)):
+            path = f"{own(registry)['apicurio.registry.url']}/ids/contentIds/{message['schemaId']}"
+            with urllib.request.urlopen(path, timeout=30) as answer:
+                found = json.load(answer)
+            assert {each["field"]: each["optional"] for each in found["fields"]} == {
+                field.name: field.schema.optional for field in wanted.fields}, change
+            assert set(message["payload"]) == {field.name for field in wanted.fields}
+
+
+def envelope(row: Schema) -> Schema:
+    """A change event whose rows are as *row*."""
+    image = struct(row.name or "", [(field.name, field.schema) for field in row.fields], optional=True)
+    return struct("srv.t.Envelope", [("before", image), ("after", image), *(
+        (field.name, field.schema) for field in ENVELOPE.fields[2:])])
+
+
+@pytest.mark.parametrize("serializer", ["json", "avro"])
+@pytest.mark.parametrize(("level", "allowed"), [(level, allowed) for kind, level, allowed in ALLOWED
+                                                if kind is AvroConverter])
+def test_evolution_of_the_data_of_cloud_events(registry: RegistryServer, topic_prefix: str, level: str,
+                                               allowed: tuple[str, ...], serializer: str) -> None:
+    """As of Avro without an event around it; the event's own schema stays the same."""
+    made = CloudEventsConverter()
+    made.configure({"serializer.type": serializer, "data.serializer.type": "avro",
+                    "avro.schema.registry.url": registry.url, "avro.retries.wait.ms": "10"}, False)
+    for number, (change, schema) in enumerate(CHANGES.items()):
+        topic = f"{topic_prefix}.{number}"
+        assert made.from_connect(topic, envelope(OLD), (None, (1, 2), *EVENT[2:]))
+        for kind in ("value", "data-value")[:2 if serializer == "avro" else 1]:
+            set_compatibility(registry, f"{topic}-{kind}", level)
+        event = (None, CHANGED[change], *EVENT[2:])
+        if change in allowed:
+            assert made.from_connect(topic, envelope(schema), event)
+            continue
+        with pytest.raises(RegistryRefusedError, match="not compatible") as caught:
+            made.from_connect(topic, envelope(schema), event)
+        assert caught.value.context["difference"], change
+        assert made.from_connect(topic, envelope(OLD), (None, (3, 4), *EVENT[2:])), "earlier rows go on"
 
 
 @pytest.mark.parametrize("kind", [JsonSchemaConverter, ProtobufConverter])

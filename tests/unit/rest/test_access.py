@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import datetime
 import http.client
 import json
 import socket
@@ -16,10 +15,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import pkcs12
 
 from cdc.client.credentials import Credentials
 from cdc.client.errors import NotReadyError
@@ -31,6 +26,7 @@ from cdc.rest.app import App
 from cdc.rest.limits import Limits
 from cdc.rest.server import RestServer
 from cdc.rest.tls import server_context
+from tests.servers.certificates import write_certificate
 
 from .fakes import SECRET, Plugins, Worker
 from .test_app import Answer
@@ -255,23 +251,8 @@ def test_a_command_that_waits_holds_up_no_reader(serve: Callable[..., Served], m
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`server.pem`, `server.p12` (password `changeit`) and `cert.pem`, for localhost."""
-    folder = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-                   .serial_number(1).not_valid_before(now - datetime.timedelta(days=1))
-                   .not_valid_after(now + datetime.timedelta(days=1))
-                   .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), False)
-                   .add_extension(x509.BasicConstraints(True, None), True).sign(key, hashes.SHA256()))
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / "cert.pem").write_bytes(certificate.public_bytes(pem))
-    (folder / "server.pem").write_bytes(private + certificate.public_bytes(pem))
-    (folder / "server.p12").write_bytes(pkcs12.serialize_key_and_certificates(
-        b"s", key, certificate, None, serialization.BestAvailableEncryption(b"changeit")))
-    return folder
+    """As `write_certificate`."""
+    return write_certificate(tmp_path_factory.mktemp("tls"))
 
 
 def tls_keys(folder: Path, form: str) -> dict[str, str]:
