@@ -43,6 +43,8 @@ struct recordset {
     int32_t partition;
     int64_t base_ms, max_ms;        /* the first record's timestamp, and the latest one */
     int64_t opened_at_ms;           /* the caller's clock when its first record came */
+    uint32_t read_count;            /* records before read_at, where recordset_read may go on */
+    size_t read_at;
 };
 
 /* A length of CDC_NULL is null; a timestamp below 1 is the caller's clock; partition -1 lets the key choose. */
@@ -125,8 +127,8 @@ struct recordset_record {
     uint32_t key_len, value_len; /* CDC_NULL: null */
 };
 
-/* Reads record *index*; returns 0 if there is none. */
-int recordset_read(const struct recordset *set, uint32_t index, struct recordset_record *record);
+/* Reads record *index*; returns 0 if there is none. From one to the next it does not begin again. */
+int recordset_read(struct recordset *set, uint32_t index, struct recordset_record *record);
 
 /* Makes two sets of the records of *set*, which has at least two, and gives it back. Returns 0, and changes nothing, if
  * memory is short. The caller holds the lock. */

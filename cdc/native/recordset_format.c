@@ -149,15 +149,22 @@ static int get_bytes(const uint8_t **at, const uint8_t *end, uint32_t *size) {
     return 1;
 }
 
-int recordset_read(const struct recordset *set, uint32_t index, struct recordset_record *record) {
-    const uint8_t *at = set->data, *end = at;
+int recordset_read(struct recordset *set, uint32_t index, struct recordset_record *record) {
+    const uint8_t *at, *end;
     int64_t timestamp_ms;
     if (index >= set->count)
         return 0;
-    for (uint32_t each = 0; each <= index; each++) {
-        at = end;
+    if (index < set->read_count) {
+        set->read_count = 0;
+        set->read_at = 0;
+    }
+    for (;; set->read_count++) {
+        at = set->data + set->read_at;
         if (!get_start(set, &at, &end, &timestamp_ms))
             return 0;
+        if (set->read_count == index)
+            break;
+        set->read_at = (size_t)(end - set->data);
     }
     if (!get_bytes(&at, end, &record->key_len))
         return 0;

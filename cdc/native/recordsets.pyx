@@ -79,7 +79,7 @@ cdef extern from "recordset.h" nogil:
     int64_t recordsets_value_bytes(const recordsets *)
     void recordset_give_back(recordset *)
     void recordset_free(recordset *)
-    int recordset_read(const recordset *, uint32_t, recordset_record *)
+    int recordset_read(recordset *, uint32_t, recordset_record *)
     int recordset_split(recordset *, recordset **)
     void recordset_head(uint8_t *, const recordset_batch *, const uint8_t *, size_t)
     uint32_t recordset_crc32c(uint32_t, const uint8_t *, size_t)
@@ -404,8 +404,8 @@ cdef class RecordSet:
         return self.sizes(0)[0]
 
     def sizes(self, uint32_t index):
-        """The key of record *index*, or the first bytes of it, and the bytes of its key and value. Raises IndexError,
-        and ValueError after `give_back`."""
+        """The key of record *index*, or the first bytes of it, and the bytes of its key and value. Cheap from one index
+        to the next. Raises IndexError, and ValueError after `give_back`."""
         cdef recordset_record record
         self.check()
         if not recordset_read(self.set, index, &record):

@@ -37,7 +37,7 @@ static uint32_t pick(uint64_t *seed, uint32_t limit) {
 }
 
 /* The records of *set* are those that its partition expects: each begins with its number. */
-static void check_set(const struct recordset *set) {
+static void check_set(struct recordset *set) {
     uint32_t run = 0, left = set->runs[0].count;
     CHECK(set->count && set->size);
     for (uint32_t index = 0; index < set->count; index++, left--) {

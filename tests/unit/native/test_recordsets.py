@@ -380,6 +380,7 @@ def test_a_record_can_be_named() -> None:
     assert taken.first_key() == b"first"
     assert [taken.sizes(index) for index in range(4)] == [
         (b"first", 5, 2), (None, 0, 3), (b"k" * 1024, 5000, 0), (b"", 0, 0)]
+    assert [taken.sizes(index)[2] for index in (2, 0, 0, 3, 1)] == [0, 2, 2, 0, 3]
     with pytest.raises(IndexError):
         taken.sizes(4)
     taken.give_back()
