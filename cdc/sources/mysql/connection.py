@@ -5,6 +5,7 @@ MySQL Reference Manual, "Server System Variables"; tcp(7) for the keep-alive opt
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 import ssl
@@ -69,10 +70,27 @@ def _password(text: str) -> bytes:
             option="database.password", hint="Check the \\u escapes in database.password.") from None
 
 
+class _Opened(pymysql.Connection):
+    """PyMySQL's connection. Where it may use TLS and verifies nothing, PyMySQL would load all certificates that the
+    system trusts, for each connection again: 40 ms of CPU time, and half a megabyte that stays with it."""
+
+    def _create_ssl_ctx(self, sslp: Any) -> ssl.SSLContext:
+        return super()._create_ssl_ctx(sslp) if sslp else _unverified()  # type: ignore[misc]
+
+
+@functools.cache
+def _unverified() -> ssl.SSLContext:
+    """Trusts any certificate. Several connections may share it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 def open_connection(arguments: Mapping[str, Any]) -> Connection:
     """Connect and log in. Raises SourceConnectionError or SourceRefusedError."""
     try:
-        conn = pymysql.connect(**arguments)
+        conn = _Opened(**arguments)
         _watch(conn)
         return conn
     except pymysql.MySQLError as exc:

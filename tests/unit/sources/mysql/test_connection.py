@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import ssl
 from typing import Any
 
 import pymysql
 import pytest
 
 from cdc.core.errors import SourceRefusedError
-from cdc.sources.mysql.connection import connection_arguments, session_statements
+from cdc.sources.mysql.connection import _Opened, connection_arguments, session_statements
 from cdc.sources.mysql.flavor import MARIADB, MYSQL, Flavor
 from cdc.sources.mysql.options import MySqlConfig, parse_mysql
 
@@ -41,6 +42,16 @@ def test_a_password_that_is_no_text_is_refused_without_telling_it() -> None:
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
     assert "secret" not in str(caught.value)
+
+
+def test_tls_that_verifies_nothing_loads_no_certificates_and_is_not_required() -> None:
+    made: Any = [_Opened(**connection_arguments(config("plain")), defer_connect=True) for _ in range(2)]
+    first, other = made
+    assert first.ssl, "PyMySQL uses TLS where the server offers it"
+    assert not first._ssl_required
+    assert first.ctx is other.ctx
+    assert (first.ctx.verify_mode, first.ctx.check_hostname) == (ssl.CERT_NONE, False)
+    assert first.ctx.cert_store_stats()["x509"] == 0
 
 
 @pytest.mark.parametrize("flavor", [MYSQL, MARIADB], ids=lambda flavor: flavor.name)
