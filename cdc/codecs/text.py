@@ -102,11 +102,5 @@ class DecimalCodec(Codec):
             fraction += 1
         if negative:
             number = 0 - number
-        size = 1
-        while size < 8 and (number >> (8 * size - 1)) != 0 and (number >> (8 * size - 1)) != -1:
-            size += 1
-        out.put_byte(2 * size)
-        while size > 0:
-            size -= 1
-            out.put_byte((number >> (8 * size)) & 255)
+        out.put_integer(number)
         return True

@@ -44,6 +44,8 @@ cdef class Writer:
     cpdef int put_byte(self, unsigned char byte) except -1
     @cython.locals(bits=cython.ulonglong)
     cpdef int put_long(self, long long value) except -1
+    @cython.locals(size=int)
+    cpdef int put_integer(self, long long value) except -1
     cpdef int put_float(self, double value) except -1
     cpdef int put_double(self, double value) except -1
     cpdef int put_raw(self, bytes data) except -1

@@ -88,6 +88,26 @@ class Writer:
                 bits >>= 7
             out.append(bits)
 
+    def put_integer(self, value: int) -> None:
+        """Avro bytes: the shortest big-endian two's complement of *value*, as java.math.BigInteger.toByteArray. *value*
+        fits 64 bits, signed."""
+        if cython.compiled:
+            size = 1
+            while size < 8 and (value >> (8 * size - 1)) != 0 and (value >> (8 * size - 1)) != -1:
+                size += 1
+            self.need(9)
+            self.buf[self.used] = 2 * size
+            self.used += 1
+            while size > 0:
+                size -= 1
+                self.buf[self.used] = (value >> (8 * size)) & 255
+                self.used += 1
+        else:
+            size = (value if value >= 0 else ~value).bit_length() // 8 + 1
+            if size > 8:
+                raise OverflowError("value does not fit 64 bits")
+            self.put_bytes(value.to_bytes(size, "big", signed=True))
+
     def put_float(self, value: float) -> None:
         """4 bytes, little-endian IEEE 754. A value outside a float's range becomes an infinity, as in Java's cast."""
         if cython.compiled:

@@ -3,6 +3,7 @@ from libc.string cimport memcpy
 from cdc.core.avro cimport Writer, write_value
 from cdc.core.codec cimport Codec
 from cdc.codecs.digits cimport ascii_only, put_date, put_digits
+from cdc.codecs.numbers cimport LongCodec, RealCodec, in_unit
 
 cdef inline double double_at(const unsigned char *p, Py_ssize_t at) noexcept:
     cdef double number
@@ -20,8 +21,7 @@ cdef inline long long sign_extended(unsigned long long bits, int width) noexcept
 cdef inline long long as_signed(unsigned long long bits) noexcept:
     return <long long>bits
 
-cdef int _MILLIS, _MICROS
-cdef long long _DAY_US, _MAX_NANOS_US, NO_TIME, BAD_TIME
+cdef long long _DAY_US, NO_TIME, BAD_TIME
 
 @cython.locals(number="unsigned long long")
 cdef unsigned long long little_endian(const unsigned char *p, Py_ssize_t at, Py_ssize_t end) noexcept
@@ -34,18 +34,15 @@ cdef long long full_year(long long year, bint adjust) noexcept
 cdef long long clock_us(long long hour, long long minute, long long second) noexcept
 cdef long long fraction_us(long long number, int size) noexcept
 
-cdef class LeIntCodec(Codec):
+cdef class LeIntCodec(LongCodec):
     cdef readonly int size
     cdef readonly bint unsigned
     @cython.locals(p="const unsigned char *", bits="unsigned long long")
     cpdef long long number(self, bytes data, Py_ssize_t start, Py_ssize_t end) except? -1
-    cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
 
-cdef class LeFloatCodec(Codec):
-    cdef readonly bint single
+cdef class LeFloatCodec(RealCodec):
     @cython.locals(p="const unsigned char *", number=double)
     cpdef double number(self, bytes data, Py_ssize_t start, Py_ssize_t end) except? -1
-    cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
 
 cdef class BinDecimalCodec(Codec):
     cdef readonly int precision, scale, groups, head_size, size
@@ -54,7 +51,7 @@ cdef class BinDecimalCodec(Codec):
     cdef readonly bint short
     cpdef object unscaled(self, bytes data, Py_ssize_t start, Py_ssize_t end)
     @cython.locals(p="const unsigned char *", mask=int, byte=int, number="long long", group="long long", at=Py_ssize_t,
-                   stop=Py_ssize_t, groups=int, size=int)
+                   stop=Py_ssize_t, groups=int)
     cdef bint encode_short(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
     cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
 
@@ -71,13 +68,12 @@ cdef class BitFlagCodec(Codec):
     cpdef bint truth(self, bytes data, Py_ssize_t start, Py_ssize_t end) except? -1
     cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
 
-cdef class LeDateCodec(Codec):
+cdef class LeDateCodec(LongCodec):
     cdef readonly bint adjust
     @cython.locals(p="const unsigned char *", bits=int, days="long long")
-    cpdef long long days(self, bytes data, Py_ssize_t start, Py_ssize_t end) except? -1
-    cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
+    cpdef long long number(self, bytes data, Py_ssize_t start, Py_ssize_t end) except? -1
 
-cdef class Time2Codec(Codec):
+cdef class Time2Codec(LongCodec):
     cdef readonly int unit
     cdef readonly bint bounded, old
     @cython.locals(p="const unsigned char *", size=int, packed="long long", span="long long", clock="long long",
@@ -85,9 +81,8 @@ cdef class Time2Codec(Codec):
     cpdef long long micros(self, bytes data, Py_ssize_t start, Py_ssize_t end) except? -1
     @cython.locals(micros="long long")
     cpdef long long number(self, bytes data, Py_ssize_t start, Py_ssize_t end) except? -1
-    cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
 
-cdef class Datetime2Codec(Codec):
+cdef class Datetime2Codec(LongCodec):
     cdef readonly int unit
     cdef readonly bint adjust, old
     @cython.locals(p="const unsigned char *", size=Py_ssize_t, bits="long long", date="long long", clock="long long",
@@ -95,7 +90,6 @@ cdef class Datetime2Codec(Codec):
     cpdef long long micros(self, bytes data, Py_ssize_t start, Py_ssize_t end) except? -1
     @cython.locals(micros="long long")
     cpdef long long number(self, bytes data, Py_ssize_t start, Py_ssize_t end) except? -1
-    cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
 
 cdef class Timestamp2Codec(Codec):
     cdef readonly int digits

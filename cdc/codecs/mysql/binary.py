@@ -18,17 +18,18 @@ from typing import Any
 import cython
 
 from cdc.codecs.decimals import unscaled_bytes
-from cdc.codecs.time import DAY_US, MICROS, MILLIS, clock_text, date_text, instant_text
+from cdc.codecs.numbers import LongCodec, RealCodec
+from cdc.codecs.time import DAY_US, clock_text, date_text, instant_text
 from cdc.core.avro import Writer
 from cdc.core.codec import Codec
 from cdc.core.errors import DecodeError, NoValue
 from cdc.core.schema import Schema
 
+if not cython.compiled:  # when compiled, the .pxd imports this as C
+    from cdc.codecs.numbers import in_unit
+
 # When compiled these are C integers, because every value is compared with them.
-_MILLIS = MILLIS
-_MICROS = MICROS
 _DAY_US = DAY_US
-_MAX_NANOS_US = 9223372036854775
 NO_TIME = -1 << 62
 """Returned instead of days or µs for a zero or partial date, which counts as no value."""
 BAD_TIME = NO_TIME + 1
@@ -45,10 +46,6 @@ def bad_bytes(what: str, length: int) -> DecodeError:
 
 def no_date() -> NoValue:
     return NoValue("a zero or partial date")
-
-
-def outside_unit() -> DecodeError:
-    return DecodeError("the time does not fit 64 bits in its unit")
 
 
 def little_endian(p: bytes, at: int, end: int) -> int:
@@ -112,7 +109,7 @@ def fraction_us(number: int, size: int) -> int:
     return number * 100 if size == 2 else number
 
 
-class LeIntCodec(Codec):
+class LeIntCodec(LongCodec):
     """Integers of 1 to 8 bytes, little-endian. BIGINT UNSIGNED as INT64 wraps, as a Java long does."""
 
     def __init__(self, schema: Schema, size: int, unsigned: bool) -> None:
@@ -131,12 +128,6 @@ class LeIntCodec(Codec):
             return as_signed(bits)  # noqa: F821
         return int.from_bytes(data[start:end], "little", signed=not self.unsigned or self.size == 8)
 
-    def value(self, data: bytes, start: int, end: int) -> int:
-        return self.number(data, start, end)
-
-    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
-        out.put_long(self.number(data, start, end))
-
 
 class UnsignedDecimalCodec(Codec):
     """BIGINT UNSIGNED in bigint.unsigned.handling.mode precise: Decimal of scale 0."""
@@ -147,15 +138,11 @@ class UnsignedDecimalCodec(Codec):
         return unscaled_bytes(int.from_bytes(data[start:end], "little"))
 
 
-class LeFloatCodec(Codec):
+class LeFloatCodec(RealCodec):
     """FLOAT (4 bytes) and DOUBLE (8 bytes) as FLOAT32 (*single*) or FLOAT64.
 
     A FLOAT as FLOAT32 is the number in its shortest text; as FLOAT64 it is widened, as Debezium does for FLOAT(m,d).
     """
-
-    def __init__(self, schema: Schema, single: bool) -> None:
-        Codec.__init__(self, schema)
-        self.single = single
 
     def number(self, data: bytes, start: int, end: int) -> float:
         if end - start != 4 and end - start != 8:
@@ -171,12 +158,6 @@ class LeFloatCodec(Codec):
     def value(self, data: bytes, start: int, end: int) -> float:
         number = self.number(data, start, end)
         return shortest(number) if self.single else number
-
-    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
-        if self.single:
-            out.put_float(self.number(data, start, end))
-        else:
-            out.put_double(self.number(data, start, end))
 
 
 def shortest(number: float) -> float:
@@ -293,13 +274,7 @@ class BinDecimalCodec(Codec):
         number = number * self.tail_limit + group
         if mask:
             number = 0 - number
-        size = 1
-        while size < 8 and (number >> (8 * size - 1)) != 0 and (number >> (8 * size - 1)) != -1:
-            size += 1
-        out.put_byte(2 * size)
-        while size > 0:
-            size -= 1
-            out.put_byte((number >> (8 * size)) & 255)
+        out.put_integer(number)
         return True
 
 
@@ -358,14 +333,14 @@ class BitsCodec(Codec):
         return data[start:end][::-1]
 
 
-class LeDateCodec(Codec):
+class LeDateCodec(LongCodec):
     """DATE: INT32 days since 1970-01-01. From the low end it has 5 bits of day, 4 of month, 15 of year."""
 
     def __init__(self, schema: Schema, adjust: bool) -> None:
         Codec.__init__(self, schema)
         self.adjust = adjust
 
-    def days(self, data: bytes, start: int, end: int) -> int:
+    def number(self, data: bytes, start: int, end: int) -> int:
         if end - start != 3:
             raise bad_bytes("date", end - start)
         p = data
@@ -377,14 +352,8 @@ class LeDateCodec(Codec):
             raise bad_bytes("date", end - start)
         return days
 
-    def value(self, data: bytes, start: int, end: int) -> Any:
-        return self.days(data, start, end)
 
-    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
-        out.put_long(self.days(data, start, end))
-
-
-class Time2Codec(Codec):
+class Time2Codec(LongCodec):
     """TIME: a span of up to 838:59:59, in *unit*. sql-common/my_time.cc, `my_time_packed_from_binary`.
 
     It is a big-endian number, offset by half its range. From the high end it has 2 unused bits, 10 of hours, 6 of
@@ -428,20 +397,10 @@ class Time2Codec(Codec):
 
     def number(self, data: bytes, start: int, end: int) -> int:
         micros = self.micros(data, start, end)
-        if self.unit == _MICROS:
-            return micros
-        if self.unit == _MILLIS:
-            return micros // 1000
-        return micros * 1000
-
-    def value(self, data: bytes, start: int, end: int) -> Any:
-        return self.number(data, start, end)
-
-    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
-        out.put_long(self.number(data, start, end))
+        return in_unit(micros, self.unit)
 
 
-class Datetime2Codec(Codec):
+class Datetime2Codec(LongCodec):
     """DATETIME: INT64 since 1970-01-01 00:00:00 on the same wall clock, in *unit*, rounded down to it.
     sql-common/my_time.cc, `my_datetime_packed_from_binary`.
 
@@ -488,19 +447,7 @@ class Datetime2Codec(Codec):
 
     def number(self, data: bytes, start: int, end: int) -> int:
         micros = self.micros(data, start, end)
-        if self.unit == _MICROS:
-            return micros
-        if self.unit == _MILLIS:
-            return micros // 1000
-        if micros > _MAX_NANOS_US or micros < -_MAX_NANOS_US:
-            raise outside_unit()
-        return micros * 1000
-
-    def value(self, data: bytes, start: int, end: int) -> Any:
-        return self.number(data, start, end)
-
-    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
-        out.put_long(self.number(data, start, end))
+        return in_unit(micros, self.unit)
 
 
 class Timestamp2Codec(Codec):

@@ -19,21 +19,21 @@ from typing import Any
 import cython
 
 from cdc.codecs.decimals import unscaled_bytes
-from cdc.codecs.time import DAY_US, MICROS, MILLIS, instant_text
+from cdc.codecs.numbers import LongCodec, RealCodec
+from cdc.codecs.time import DAY_US, instant_text
 from cdc.core.avro import Writer
 from cdc.core.codec import Codec
 from cdc.core.errors import DecodeError
 from cdc.core.schema import Schema
 
-from .binary import LabelSetCodec, no_date, outside_unit, shortest
+from .binary import LabelSetCodec, no_date, shortest
 
 if not cython.compiled:  # when compiled, the .pxd imports these as C
+    from cdc.codecs.numbers import in_unit
+
     from .binary import BAD_TIME, NO_TIME, civil_days, clock_us, full_year, put_instant
 
-_MILLIS = MILLIS
-_MICROS = MICROS
 _DAY_US = DAY_US
-_MAX_NANOS_US = 9223372036854775
 _MAX_BEFORE_DIGIT = 1844674407370955161
 _MAX_LONG = 9223372036854775807
 
@@ -100,7 +100,7 @@ def text_moment(data: bytes, start: int, end: int, adjust: bool) -> int:
     return days * _DAY_US + clock_us(hour, minute, second) + fraction
 
 
-class TextIntCodec(Codec):
+class TextIntCodec(LongCodec):
     """Integers, also with the leading zeros of ZEROFILL. BIGINT UNSIGNED as INT64 wraps, as a Java long does."""
 
     def __init__(self, schema: Schema, size: int, unsigned: bool) -> None:
@@ -139,12 +139,6 @@ class TextIntCodec(Codec):
             raise bad_text("integer", len(text))
         return number if number <= _MAX_LONG else number - (1 << 64)
 
-    def value(self, data: bytes, start: int, end: int) -> int:
-        return self.number(data, start, end)
-
-    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
-        out.put_long(self.number(data, start, end))
-
 
 class TextUnsignedDecimalCodec(Codec):
     """BIGINT UNSIGNED in bigint.unsigned.handling.mode precise: Decimal of scale 0."""
@@ -156,12 +150,11 @@ class TextUnsignedDecimalCodec(Codec):
         return unscaled_bytes(int(text))
 
 
-class TextFloatCodec(Codec):
+class TextFloatCodec(RealCodec):
     """FLOAT and DOUBLE as FLOAT32 (*single*) or FLOAT64. *narrow*: a FLOAT, so the number is first rounded to it."""
 
     def __init__(self, schema: Schema, single: bool, narrow: bool) -> None:
-        Codec.__init__(self, schema)
-        self.single = single
+        RealCodec.__init__(self, schema, single)
         self.narrow = narrow
 
     def number(self, data: bytes, start: int, end: int) -> float:
@@ -178,12 +171,6 @@ class TextFloatCodec(Codec):
         number = self.number(data, start, end)
         return shortest(number) if self.single else number
 
-    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
-        if self.single:
-            out.put_float(self.number(data, start, end))
-        else:
-            out.put_double(self.number(data, start, end))
-
 
 def as_single(number: float) -> float:
     """*number* rounded to a FLOAT."""
@@ -193,14 +180,14 @@ def as_single(number: float) -> float:
         return float("inf") if number > 0 else float("-inf")
 
 
-class TextDateCodec(Codec):
+class TextDateCodec(LongCodec):
     """DATE: INT32 days since 1970-01-01."""
 
     def __init__(self, schema: Schema, adjust: bool) -> None:
         Codec.__init__(self, schema)
         self.adjust = adjust
 
-    def days(self, data: bytes, start: int, end: int) -> int:
+    def number(self, data: bytes, start: int, end: int) -> int:
         if end - start != 10:
             raise bad_text("date", end - start)
         p = data
@@ -211,14 +198,8 @@ class TextDateCodec(Codec):
             raise bad_text("date", end - start)
         return days
 
-    def value(self, data: bytes, start: int, end: int) -> Any:
-        return self.days(data, start, end)
 
-    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
-        out.put_long(self.days(data, start, end))
-
-
-class TextTimeCodec(Codec):
+class TextTimeCodec(LongCodec):
     """TIME: `[-]HH:MM:SS[.ffffff]` with two or three digits of hours, as `binary.Time2Codec`."""
 
     def __init__(self, schema: Schema, unit: int, bounded: bool = False) -> None:
@@ -255,20 +236,10 @@ class TextTimeCodec(Codec):
 
     def number(self, data: bytes, start: int, end: int) -> int:
         micros = self.micros(data, start, end)
-        if self.unit == _MICROS:
-            return micros
-        if self.unit == _MILLIS:
-            return micros // 1000
-        return micros * 1000
-
-    def value(self, data: bytes, start: int, end: int) -> Any:
-        return self.number(data, start, end)
-
-    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
-        out.put_long(self.number(data, start, end))
+        return in_unit(micros, self.unit)
 
 
-class TextDatetimeCodec(Codec):
+class TextDatetimeCodec(LongCodec):
     """DATETIME: INT64 since 1970-01-01 00:00:00 on the same wall clock, in *unit*, rounded down to it."""
 
     def __init__(self, schema: Schema, unit: int, adjust: bool) -> None:
@@ -282,19 +253,7 @@ class TextDatetimeCodec(Codec):
             raise no_date()
         if micros == BAD_TIME:
             raise bad_text("datetime", end - start)
-        if self.unit == _MICROS:
-            return micros
-        if self.unit == _MILLIS:
-            return micros // 1000
-        if micros > _MAX_NANOS_US or micros < -_MAX_NANOS_US:
-            raise outside_unit()
-        return micros * 1000
-
-    def value(self, data: bytes, start: int, end: int) -> Any:
-        return self.number(data, start, end)
-
-    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
-        out.put_long(self.number(data, start, end))
+        return in_unit(micros, self.unit)
 
 
 class TextTimestampCodec(Codec):

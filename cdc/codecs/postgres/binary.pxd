@@ -3,6 +3,7 @@ from libc.string cimport memcpy
 from cdc.core.avro cimport Writer
 from cdc.core.codec cimport Codec
 from cdc.codecs.digits cimport put_date, put_digits
+from cdc.codecs.numbers cimport LongCodec, RealCodec, in_unit
 from cdc.codecs.text cimport DecimalCodec
 
 cdef inline double double_of(long long bits) noexcept:
@@ -16,37 +17,34 @@ cdef inline double float_of(long long bits) noexcept:
     memcpy(&number, &word, 4)
     return number
 
-cdef long long _DAY_US, _MAX_DAYS, _MAX_MICROS, _EPOCH_US, _EPOCH_MS, _MAX_NANOS_US, _MAX_LONG, _EPOCH_DAYS
+cdef long long _DAY_US, _MAX_DAYS, _MAX_MICROS, _EPOCH_US, _EPOCH_MS, _MAX_LONG, _EPOCH_DAYS
 cdef long long _FIRST_DAY, _LAST_DAY, _MAX_BEFORE_GROUP, _MAX_BEFORE_DIGIT
 cdef double _NAN
-cdef int _MILLIS, _MICROS
+cdef int _MILLIS
 
 @cython.locals(number="long long", end=Py_ssize_t)
 cdef long long big_endian(const unsigned char *p, Py_ssize_t at, int size) noexcept
 
-cdef class BinaryIntCodec(Codec):
+cdef class BinaryIntCodec(LongCodec):
     cdef readonly int size
     cdef readonly bint unsigned
     @cython.locals(p="const unsigned char *", number="long long")
     cpdef long long number(self, bytes data, Py_ssize_t start, Py_ssize_t end) except? -1
-    cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
 
 cdef class BinaryBoolCodec(Codec):
     @cython.locals(p="const unsigned char *")
     cpdef bint truth(self, bytes data, Py_ssize_t start, Py_ssize_t end) except? -1
     cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
 
-cdef class BinaryFloatCodec(Codec):
-    cdef readonly bint single
+cdef class BinaryFloatCodec(RealCodec):
     @cython.locals(p="const unsigned char *", number=double)
     cpdef double number(self, bytes data, Py_ssize_t start, Py_ssize_t end) except? -1
-    cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
 
 cdef class BinaryDecimalCodec(Codec):
     cdef readonly DecimalCodec codec
     cdef readonly int scale
     @cython.locals(p="const unsigned char *", groups="long long", sign="long long", power="long long",
-                   number="long long", group="long long", at=Py_ssize_t, size=int)
+                   number="long long", group="long long", at=Py_ssize_t)
     cdef bint encode_short(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
     cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
 
@@ -64,22 +62,19 @@ cdef class PrefixedCodec(Codec):
     cdef int check(self, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
     cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
 
-cdef class BinaryDateCodec(Codec):
+cdef class BinaryDateCodec(LongCodec):
     @cython.locals(p="const unsigned char *", days="long long")
-    cpdef long long days(self, bytes data, Py_ssize_t start, Py_ssize_t end) except? -1
-    cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
+    cpdef long long number(self, bytes data, Py_ssize_t start, Py_ssize_t end) except? -1
 
-cdef class BinaryTimeCodec(Codec):
+cdef class BinaryTimeCodec(LongCodec):
     cdef readonly int unit
     @cython.locals(p="const unsigned char *", micros="long long")
     cpdef long long number(self, bytes data, Py_ssize_t start, Py_ssize_t end) except? -1
-    cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
 
-cdef class BinaryTimestampCodec(Codec):
+cdef class BinaryTimestampCodec(LongCodec):
     cdef readonly int unit
     @cython.locals(p="const unsigned char *", micros="long long")
     cpdef long long number(self, bytes data, Py_ssize_t start, Py_ssize_t end) except? -1
-    cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
 
 cdef class BinaryZonedTimestampCodec(Codec):
     cdef readonly int digits

@@ -16,8 +16,9 @@ from collections.abc import Callable
 
 import cython
 
+from cdc.codecs.numbers import LongCodec, RealCodec
 from cdc.codecs.text import DecimalCodec, TextCodec
-from cdc.codecs.time import DAY_US, MICROS, MILLIS, instant_text
+from cdc.codecs.time import DAY_US, MILLIS, instant_text
 from cdc.core.avro import Writer
 from cdc.core.codec import Codec
 from cdc.core.errors import DecodeError
@@ -26,15 +27,16 @@ from cdc.core.schema import Schema
 from . import render as pgrender
 from . import text as pgtext
 
+if not cython.compiled:  # when compiled, the .pxd imports this as C
+    from cdc.codecs.numbers import in_unit
+
 _EPOCH_DAYS = pgrender.EPOCH_DAYS
 _DAY_US = DAY_US
 _MILLIS = MILLIS
-_MICROS = MICROS
 _MAX_DAYS = 2147483647
 _MAX_MICROS = 9223372036854775807
 _EPOCH_US = 946684800000000
 _EPOCH_MS = 946684800000
-_MAX_NANOS_US = 9223372036854775
 _MAX_LONG = 9223372036854775807
 _MAX_BEFORE_GROUP = (_MAX_LONG - 9999) // 10000
 _MAX_BEFORE_DIGIT = _MAX_LONG // 10
@@ -57,7 +59,7 @@ def big_endian(p: bytes, at: int, size: int) -> int:
     return number
 
 
-class BinaryIntCodec(Codec):
+class BinaryIntCodec(LongCodec):
     """int2, int4, int8 by *size*, and oid, which is *unsigned*."""
 
     def __init__(self, schema: Schema, size: int, unsigned: bool = False) -> None:
@@ -73,12 +75,6 @@ class BinaryIntCodec(Codec):
         if self.unsigned and number < 0:
             number += 4294967296
         return number
-
-    def value(self, data: bytes, start: int, end: int) -> int:
-        return self.number(data, start, end)
-
-    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
-        out.put_long(self.number(data, start, end))
 
 
 class BinaryBoolCodec(Codec):
@@ -97,15 +93,11 @@ class BinaryBoolCodec(Codec):
         out.put_byte(1 if self.truth(data, start, end) else 0)
 
 
-class BinaryFloatCodec(Codec):
+class BinaryFloatCodec(RealCodec):
     """float4 (*single*) and float8. All NaNs give the same NaN, as their text does.
 
     The value of a float4 is the number in its shortest text, not the binary number widened to 64 bits.
     """
-
-    def __init__(self, schema: Schema, single: bool) -> None:
-        Codec.__init__(self, schema)
-        self.single = single
 
     def number(self, data: bytes, start: int, end: int) -> float:
         if end - start != (4 if self.single else 8):
@@ -124,12 +116,6 @@ class BinaryFloatCodec(Codec):
     def value(self, data: bytes, start: int, end: int) -> float:
         number = self.number(data, start, end)
         return float(pgrender.float4_text(number)) if self.single else number
-
-    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
-        if self.single:
-            out.put_float(self.number(data, start, end))
-        else:
-            out.put_double(self.number(data, start, end))
 
 
 class BinaryDecimalCodec(Codec):
@@ -183,13 +169,7 @@ class BinaryDecimalCodec(Codec):
             power += 1
         if sign != 0:
             number = 0 - number
-        size = 1
-        while size < 8 and (number >> (8 * size - 1)) != 0 and (number >> (8 * size - 1)) != -1:
-            size += 1
-        out.put_byte(2 * size)
-        while size > 0:
-            size -= 1
-            out.put_byte((number >> (8 * size)) & 255)
+        out.put_integer(number)
         return True
 
 
@@ -259,10 +239,10 @@ class PrefixedCodec(Codec):
         self.codec.encode(out, data, start + 1, end)
 
 
-class BinaryDateCodec(Codec):
+class BinaryDateCodec(LongCodec):
     """date: days since 2000-01-01 to INT32 days since 1970-01-01."""
 
-    def days(self, data: bytes, start: int, end: int) -> int:
+    def number(self, data: bytes, start: int, end: int) -> int:
         if end - start != 4:
             raise pgrender.bad_binary("date", end - start)
         p = data
@@ -273,14 +253,8 @@ class BinaryDateCodec(Codec):
             return pgtext.DATE_MINUS_INFINITY
         return days + _EPOCH_DAYS
 
-    def value(self, data: bytes, start: int, end: int) -> int:
-        return self.days(data, start, end)
 
-    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
-        out.put_long(self.days(data, start, end))
-
-
-class BinaryTimeCodec(Codec):
+class BinaryTimeCodec(LongCodec):
     """time: µs since midnight, cut to *unit*."""
 
     def __init__(self, schema: Schema, unit: int) -> None:
@@ -294,18 +268,10 @@ class BinaryTimeCodec(Codec):
         micros = big_endian(p, start, 8)
         if micros < 0 or micros > _DAY_US:
             raise pgrender.bad_binary("time", end - start)
-        if self.unit == _MICROS:
-            return micros
-        return micros // 1000 if self.unit == _MILLIS else micros * 1000
-
-    def value(self, data: bytes, start: int, end: int) -> int:
-        return self.number(data, start, end)
-
-    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
-        out.put_long(self.number(data, start, end))
+        return in_unit(micros, self.unit)
 
 
-class BinaryTimestampCodec(Codec):
+class BinaryTimestampCodec(LongCodec):
     """timestamp: µs since 2000-01-01 to INT64 since 1970-01-01 in *unit*, rounded down to it.
 
     The server's years go on to 294276. A time that does not fit 64 bits as µs, or in ns if that is *unit*, is a
@@ -328,19 +294,8 @@ class BinaryTimestampCodec(Codec):
         if self.unit == _MILLIS:
             return micros // 1000 + _EPOCH_MS
         if micros > _MAX_MICROS - _EPOCH_US:
-            raise DecodeError("the timestamp does not fit 64 bits in microseconds")
-        micros += _EPOCH_US
-        if self.unit == _MICROS:
-            return micros
-        if micros > _MAX_NANOS_US or micros < -_MAX_NANOS_US:
-            raise DecodeError("the timestamp does not fit 64 bits in nanoseconds (1677 to 2262)")
-        return micros * 1000
-
-    def value(self, data: bytes, start: int, end: int) -> int:
-        return self.number(data, start, end)
-
-    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
-        out.put_long(self.number(data, start, end))
+            raise DecodeError("the time does not fit 64 bits in its unit")
+        return in_unit(micros + _EPOCH_US, self.unit)
 
 
 class BinaryZonedTimestampCodec(Codec):

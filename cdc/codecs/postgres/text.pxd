@@ -3,6 +3,7 @@ from libc.string cimport memcpy
 from cdc.core.avro cimport Writer
 from cdc.core.codec cimport Codec
 from cdc.codecs.digits cimport two_digits
+from cdc.codecs.numbers cimport LongCodec, RealCodec, in_unit
 
 cdef extern from "Python.h":
     double PyOS_string_to_double(const char *s, char **end, void *overflow) except? -1.0
@@ -13,8 +14,7 @@ cdef inline double bounded_double(const unsigned char *p, Py_ssize_t start, Py_s
     text[end - start] = 0
     return PyOS_string_to_double(text, NULL, NULL)
 
-cdef long long NOT_PLAIN, _DAY_US, _MAX_NANOS_US
-cdef int _MILLIS, _MICROS
+cdef long long NOT_PLAIN, _DAY_US
 
 cdef int month_length(int year, int month) noexcept
 @cython.locals(century=int, year=int, month=int, day=int, era=int, of_era=int, of_year=int)
@@ -32,9 +32,9 @@ cdef long long plain_micros(bytes data, Py_ssize_t start, Py_ssize_t end)
 cdef long long parse_long(bytes data, Py_ssize_t start, Py_ssize_t end, long long low, long long high) except? -1
 cdef int nibble(unsigned char byte) noexcept
 
-cdef class IntCodec(Codec):
+cdef class IntCodec(LongCodec):
     cdef readonly long long low, high
-    cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
+    cpdef long long number(self, bytes data, Py_ssize_t start, Py_ssize_t end) except? -1
 
 cdef class BoolCodec(Codec):
     cdef readonly unsigned char true, false
@@ -42,33 +42,28 @@ cdef class BoolCodec(Codec):
     cpdef bint truth(self, bytes data, Py_ssize_t start, Py_ssize_t end) except? -1
     cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
 
-cdef class FloatCodec(Codec):
-    cdef readonly bint single
+cdef class FloatCodec(RealCodec):
     @cython.locals(p="const unsigned char *", at=Py_ssize_t, byte="unsigned char")
     cpdef double number(self, bytes data, Py_ssize_t start, Py_ssize_t end) except? -1
-    cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
 
 cdef class ByteaCodec(Codec):
     @cython.locals(p="const unsigned char *", at=Py_ssize_t, high=int, low=int, mark=Py_ssize_t)
     cdef bint encode_hex(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
     cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
 
-cdef class DateCodec(Codec):
-    cpdef long long days(self, bytes data, Py_ssize_t start, Py_ssize_t end) except? -1
-    cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
+cdef class DateCodec(LongCodec):
+    cpdef long long number(self, bytes data, Py_ssize_t start, Py_ssize_t end) except? -1
 
-cdef class TimeCodec(Codec):
+cdef class TimeCodec(LongCodec):
     cdef readonly int unit
     @cython.locals(micros="long long")
     cpdef long long number(self, bytes data, Py_ssize_t start, Py_ssize_t end) except? -1
-    cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
 
-cdef class TimestampCodec(Codec):
+cdef class TimestampCodec(LongCodec):
     cdef readonly int unit
     @cython.locals(micros="long long")
     cpdef long long number(self, bytes data, Py_ssize_t start, Py_ssize_t end) except? -1
     cpdef object unusual(self, bytes text)
-    cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
 
 cdef class ZonedTimestampCodec(Codec):
     cdef readonly int digits

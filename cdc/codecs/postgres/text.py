@@ -18,7 +18,8 @@ from functools import lru_cache
 
 import cython
 
-from cdc.codecs.time import DAY_US, MICROS, MILLIS, instant_text
+from cdc.codecs.numbers import LongCodec, RealCodec
+from cdc.codecs.time import DAY_US, instant_text
 from cdc.core.avro import Writer
 from cdc.core.codec import Codec
 from cdc.core.errors import DecodeError
@@ -26,13 +27,13 @@ from cdc.core.schema import Schema
 
 from .time import bad_text, parse_clock, parse_days, parse_micros
 
+if not cython.compiled:  # when compiled, the .pxd imports this as C
+    from cdc.codecs.numbers import in_unit
+
 # When compiled these are C integers, because every value is compared with them.
 NOT_PLAIN = -1 << 62
 """Returned instead of days or µs: the text is not in the common form (years 0001 to 9999) and needs another parser."""
 _DAY_US = DAY_US
-_MILLIS = MILLIS
-_MICROS = MICROS
-_MAX_NANOS_US = 9223372036854775
 
 DATE_INFINITY = -2147472692
 DATE_MINUS_INFINITY = -2147472691
@@ -185,7 +186,7 @@ def nibble(byte: int) -> int:
     return -1
 
 
-class IntCodec(Codec):
+class IntCodec(LongCodec):
     """int2, int4, int8 and oid as INT16, INT32 and INT64, from *low* to *high*."""
 
     def __init__(self, schema: Schema, low: int, high: int) -> None:
@@ -193,11 +194,8 @@ class IntCodec(Codec):
         self.low = low
         self.high = high
 
-    def value(self, data: bytes, start: int, end: int) -> int:
+    def number(self, data: bytes, start: int, end: int) -> int:
         return parse_long(data, start, end, self.low, self.high)
-
-    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
-        out.put_long(parse_long(data, start, end, self.low, self.high))
 
 
 class BoolCodec(Codec):
@@ -224,12 +222,8 @@ class BoolCodec(Codec):
         out.put_byte(1 if self.truth(data, start, end) else 0)
 
 
-class FloatCodec(Codec):
+class FloatCodec(RealCodec):
     """float4 and float8 as FLOAT32 (*single*) and FLOAT64, also NaN and infinities."""
-
-    def __init__(self, schema: Schema, single: bool) -> None:
-        Codec.__init__(self, schema)
-        self.single = single
 
     def number(self, data: bytes, start: int, end: int) -> float:
         if end - start > 63:
@@ -259,15 +253,6 @@ class FloatCodec(Codec):
         if number is None:
             raise bad_text("float", len(text))
         return number
-
-    def value(self, data: bytes, start: int, end: int) -> float:
-        return self.number(data, start, end)
-
-    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
-        if self.single:
-            out.put_float(self.number(data, start, end))
-        else:
-            out.put_double(self.number(data, start, end))
 
 
 def bytea(text: bytes) -> bytes:
@@ -323,10 +308,10 @@ class ByteaCodec(Codec):
         return True
 
 
-class DateCodec(Codec):
+class DateCodec(LongCodec):
     """date: INT32 days since 1970-01-01."""
 
-    def days(self, data: bytes, start: int, end: int) -> int:
+    def number(self, data: bytes, start: int, end: int) -> int:
         days = NOT_PLAIN
         if end - start == 10:
             days = plain_days(data, start)
@@ -339,14 +324,8 @@ class DateCodec(Codec):
             return DATE_MINUS_INFINITY
         return parse_days(text)
 
-    def value(self, data: bytes, start: int, end: int) -> int:
-        return self.days(data, start, end)
 
-    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
-        out.put_long(self.days(data, start, end))
-
-
-class TimeCodec(Codec):
+class TimeCodec(LongCodec):
     """time: the time since midnight in *unit*; smaller parts are cut, not rounded."""
 
     def __init__(self, schema: Schema, unit: int) -> None:
@@ -357,18 +336,10 @@ class TimeCodec(Codec):
         micros = plain_clock(data, start, end)
         if micros == NOT_PLAIN:
             micros = parse_clock(data[start:end])
-        if self.unit == _MICROS:
-            return micros
-        return micros // 1000 if self.unit == _MILLIS else micros * 1000
-
-    def value(self, data: bytes, start: int, end: int) -> int:
-        return self.number(data, start, end)
-
-    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
-        out.put_long(self.number(data, start, end))
+        return in_unit(micros, self.unit)
 
 
-class TimestampCodec(Codec):
+class TimestampCodec(LongCodec):
     """timestamp: INT64 since 1970-01-01 00:00:00 on the same wall clock, in *unit*, rounded down to it."""
 
     def __init__(self, schema: Schema, unit: int) -> None:
@@ -379,13 +350,7 @@ class TimestampCodec(Codec):
         micros = plain_micros(data, start, end)
         if micros == NOT_PLAIN:
             return self.unusual(data[start:end])
-        if self.unit == _MICROS:
-            return micros
-        if self.unit == _MILLIS:
-            return micros // 1000
-        if micros > _MAX_NANOS_US or micros < -_MAX_NANOS_US:
-            raise DecodeError("the timestamp does not fit 64 bits in its unit")
-        return micros * 1000
+        return in_unit(micros, self.unit)
 
     def unusual(self, text: bytes) -> int:
         """Read infinities, and years before Christ or after 9999."""
@@ -396,14 +361,8 @@ class TimestampCodec(Codec):
         nanos = parse_micros(text) * 1000
         number = nanos // (1000000, 1000, 1)[self.unit]
         if not -9223372036854775808 <= number <= 9223372036854775807:
-            raise DecodeError("the timestamp does not fit 64 bits in its unit")
+            raise DecodeError("the time does not fit 64 bits in its unit")
         return number
-
-    def value(self, data: bytes, start: int, end: int) -> int:
-        return self.number(data, start, end)
-
-    def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
-        out.put_long(self.number(data, start, end))
 
 
 class ZonedTimestampCodec(Codec):

@@ -201,7 +201,7 @@ class IsoDateCodec(Codec):
         self.dates = DateCodec(schema)
 
     def value(self, data: bytes, start: int, end: int) -> str:
-        return date_text(self.dates.days(data, start, end)) + "Z"
+        return date_text(self.dates.number(data, start, end)) + "Z"
 
 
 class IsoTimeCodec(Codec):

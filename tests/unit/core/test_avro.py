@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cdc.codecs.decimals import unscaled_bytes
 from cdc.core.avro import Writer, write_field, write_value
 from cdc.core.errors import DecodeError
 from cdc.core.schema import (
@@ -69,6 +70,17 @@ def test_any_long_is_read_back() -> None:
 def test_a_number_beyond_64_bits_is_an_overflow(number: int) -> None:
     with pytest.raises(OverflowError):
         long_bytes(number)
+    with pytest.raises(OverflowError):
+        Writer().put_integer(number)
+
+
+def test_the_bytes_of_an_integer_are_the_shortest_twos_complement() -> None:
+    edges = [sign * (1 << bits) + near for bits in range(64) for sign in (1, -1) for near in (-1, 0, 1)]
+    for number in [0, *(each for each in edges if LIMITS[0] <= each <= LIMITS[1])]:
+        out, wanted = Writer(), Writer()
+        out.put_integer(number)
+        wanted.put_bytes(unscaled_bytes(number))
+        assert out.take() == wanted.take(), number
 
 
 @pytest.mark.parametrize(("number", "wanted"), [
