@@ -1,5 +1,5 @@
 /* Column bytes of MySQL's and MariaDB's row events to Avro. Each function does what the class of the same name in
-   cdc/codecs/mysql/binary.py does, or refuses. Layouts: MySQL Source Code Documentation, "Table_map_event: column
+   cdc/codecs/mysql/binary*.py does, or refuses. Layouts: MySQL Source Code Documentation, "Table_map_event: column
    types"; sql-common/my_time.cc `my_*_from_binary`; strings/decimal.cc `bin2decimal`. */
 
 #include "mysql_codecs.h"

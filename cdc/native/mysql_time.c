@@ -1,4 +1,4 @@
-/* Times of MySQL and MariaDB, as cdc/codecs/mysql/binary.py and cdc/codecs/digits.pxd compute them. */
+/* Times of MySQL and MariaDB, as cdc/codecs/mysql/binary_times.py and cdc/codecs/digits.pxd compute them. */
 
 #include "mysql_codecs.h"
 

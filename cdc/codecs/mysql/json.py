@@ -27,7 +27,7 @@ from cdc.core.codec import Codec
 from cdc.core.errors import DecodeError, NoValue
 from cdc.core.schema import BYTES, Schema
 
-from .binary import BinDecimalCodec, decimal_text
+from .binary_numbers import BinDecimalCodec, decimal_text
 
 _SMALL_OBJECT: Final = 0x00
 _LARGE_OBJECT: Final = 0x01

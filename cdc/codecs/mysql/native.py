@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
-from . import binary, text
+from . import binary, binary_numbers, binary_times, text
 
 _Native = tuple[Any, ...]
 
 
 def _shown(codec: Any) -> _Native | None:
     """Integers as booleans."""
-    if codec.show is bool and type(codec.codec) is binary.LeIntCodec:
+    if codec.show is bool and type(codec.codec) is binary_numbers.LeIntCodec:
         return "mysql_bool", codec.codec.size, int(codec.codec.unsigned)
     if codec.show is bool and type(codec.codec) is text.TextIntCodec:
         return "mysql_text_bool", *_text_int(codec.codec)[1:]
@@ -63,23 +63,28 @@ def _by(name: str, *params: str) -> Callable[[Any], _Native | None]:
         name, *(int(getattr(codec, each)) for each in params))
 
 
+def _decimal(name: str) -> Callable[[Any], _Native]:
+    """For codecs that read a decimal, and show it in another way."""
+    return lambda codec: (name, codec.decimals.precision, codec.decimals.scale)
+
+
 NATIVE: Final[Mapping[type, Callable[[Any], _Native | None]]] = {
-    binary.LeIntCodec: _by("mysql_int", "size", "unsigned"),
+    binary_numbers.LeIntCodec: _by("mysql_int", "size", "unsigned"),
     binary.ShownCodec: _shown,
-    binary.UnsignedDecimalCodec: _by("mysql_unsigned_decimal"),
-    binary.LeFloatCodec: _by("mysql_float", "single"),
-    binary.BinDecimalCodec: _by("mysql_decimal", "precision", "scale"),
-    binary.DecimalTextCodec: lambda codec: ("mysql_decimal_text", codec.decimals.precision, codec.decimals.scale),
-    binary.DecimalDoubleCodec: lambda codec: ("mysql_decimal_double", codec.decimals.precision, codec.decimals.scale),
+    binary_numbers.UnsignedDecimalCodec: _by("mysql_unsigned_decimal"),
+    binary_numbers.LeFloatCodec: _by("mysql_float", "single"),
+    binary_numbers.BinDecimalCodec: _by("mysql_decimal", "precision", "scale"),
+    binary_numbers.DecimalTextCodec: _decimal("mysql_decimal_text"),
+    binary_numbers.DecimalDoubleCodec: _decimal("mysql_decimal_double"),
     binary.BytesCodec: _by("mysql_bytes"),
     binary.PaddedBytesCodec: _by("mysql_bytes", "length"),
     binary.BitFlagCodec: _by("mysql_bit"),
     binary.BitsCodec: _by("mysql_bits"),
-    binary.LeDateCodec: _by("mysql_date", "adjust"),
-    binary.Time2Codec: _by("mysql_time", "unit", "bounded"),
-    binary.Datetime2Codec: _by("mysql_datetime", "unit", "adjust"),
-    binary.Timestamp2Codec: _by("mysql_timestamp", "digits"),
-    binary.YearCodec: _by("mysql_year", "zero"),
+    binary_times.LeDateCodec: _by("mysql_date", "adjust"),
+    binary_times.Time2Codec: _by("mysql_time", "unit", "bounded"),
+    binary_times.Datetime2Codec: _by("mysql_datetime", "unit", "adjust"),
+    binary_times.Timestamp2Codec: _by("mysql_timestamp", "digits"),
+    binary_times.YearCodec: _by("mysql_year", "zero"),
     binary.LabelCodec: lambda codec: ("mysql_enum", _labels(codec.labels)),
     binary.LabelSetCodec: lambda codec: ("mysql_set", _labels(codec.labels)),
     binary.CharsetCodec: _charset,

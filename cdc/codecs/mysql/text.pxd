@@ -2,7 +2,7 @@ cimport cython
 from cdc.core.avro cimport Writer
 from cdc.core.codec cimport Codec
 from cdc.codecs.digits cimport two_digits
-from cdc.codecs.mysql.binary cimport BAD_TIME, NO_TIME, civil_days, clock_us, full_year, put_instant
+from cdc.codecs.mysql.binary_times cimport BAD_TIME, NO_TIME, civil_days, clock_us, full_year, put_instant
 from cdc.codecs.numbers cimport LongCodec, RealCodec, in_unit
 
 cdef inline long long wrapped(unsigned long long number, bint negative) noexcept:

@@ -3,7 +3,7 @@
 # Under `cython.compiled` this calls C functions that only its .pxd declares.
 """Reads column texts of MySQL's and MariaDB's text protocol, the results of a snapshot's SELECT.
 
-Connect values and Avro bytes are the same as those that `binary.py` makes from row events.
+Connect values and Avro bytes are the same as those that `binary.py` and its siblings make from row events.
 
 The session has `time_zone` +00:00. Its `character_set_results` is NULL, so strings come in their column's character
 set. The SELECT list casts types whose text is not exact (`types.ColumnType.select`). Strings, blobs, bits, geometries
@@ -26,12 +26,14 @@ from cdc.core.codec import Codec
 from cdc.core.errors import DecodeError
 from cdc.core.schema import Schema
 
-from .binary import LabelSetCodec, no_date, shortest
+from .binary import LabelSetCodec
+from .binary_numbers import shortest
+from .binary_times import no_date
 
 if not cython.compiled:  # when compiled, the .pxd imports these as C
     from cdc.codecs.numbers import in_unit
 
-    from .binary import BAD_TIME, NO_TIME, civil_days, clock_us, full_year, put_instant
+    from .binary_times import BAD_TIME, NO_TIME, civil_days, clock_us, full_year, put_instant
 
 _DAY_US = DAY_US
 _MAX_BEFORE_DIGIT = 1844674407370955161
@@ -200,7 +202,7 @@ class TextDateCodec(LongCodec):
 
 
 class TextTimeCodec(LongCodec):
-    """TIME: `[-]HH:MM:SS[.ffffff]` with two or three digits of hours, as `binary.Time2Codec`."""
+    """TIME: `[-]HH:MM:SS[.ffffff]` with two or three digits of hours, as `binary_times.Time2Codec`."""
 
     def __init__(self, schema: Schema, unit: int, bounded: bool = False) -> None:
         Codec.__init__(self, schema)

@@ -14,7 +14,8 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any, Final
 
 from cdc.codecs.decimals import unscaled_bytes
-from cdc.codecs.mysql.binary import fixed_instant, shortest
+from cdc.codecs.mysql.binary_numbers import shortest
+from cdc.codecs.mysql.binary_times import fixed_instant
 from cdc.codecs.mysql.text import TextDatetimeCodec
 from cdc.codecs.time import MICROS
 from cdc.core.codec import Codec

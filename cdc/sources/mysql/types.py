@@ -13,6 +13,8 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final, NamedTuple, Protocol
 
 from cdc.codecs.mysql import binary as mysqlbin
+from cdc.codecs.mysql import binary_numbers as mysqlnumbers
+from cdc.codecs.mysql import binary_times as mysqltimes
 from cdc.codecs.mysql import json as mysqljson
 from cdc.codecs.mysql import text as mysqltext
 from cdc.codecs.mysql.binary import ReadAsCodec, ShownCodec
@@ -119,7 +121,7 @@ def _int(size: int, signed: str, unsigned: str) -> _Maker:
     def make(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
         schema = Schema(unsigned if column.unsigned else signed)
         return _Found(mysqltext.TextIntCodec(schema, size, column.unsigned),
-                      mysqlbin.LeIntCodec(schema, size, column.unsigned))
+                      mysqlnumbers.LeIntCodec(schema, size, column.unsigned))
 
     return make
 
@@ -128,7 +130,7 @@ def _bigint(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
     if not column.unsigned or config.bigint_unsigned_handling_mode != "precise":
         return _int(8, INT64, INT64)(column, config, old)
     schema = decimal_schema(20, 0)
-    return _Found(mysqltext.TextUnsignedDecimalCodec(schema), mysqlbin.UnsignedDecimalCodec(schema))
+    return _Found(mysqltext.TextUnsignedDecimalCodec(schema), mysqlnumbers.UnsignedDecimalCodec(schema))
 
 
 def decimal_schema(precision: int, scale: int) -> Schema:
@@ -140,7 +142,7 @@ def _boolean(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
     """BOOL and BOOLEAN, if a statement spells the type so; otherwise the same column is a TINYINT(1)."""
     schema, number = Schema(BOOLEAN), Schema(INT16)
     return _Found(ShownCodec(schema, mysqltext.TextIntCodec(number, 1, False), bool),
-                  ShownCodec(schema, mysqlbin.LeIntCodec(number, 1, False), bool))
+                  ShownCodec(schema, mysqlnumbers.LeIntCodec(number, 1, False), bool))
 
 
 def _float(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
@@ -149,14 +151,14 @@ def _float(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
     single = column.scale is None and (column.length is None or column.length <= 24)
     stored_single = column.scale is not None or single
     schema = Schema(FLOAT32 if single else FLOAT64)
-    return _Found(mysqltext.TextFloatCodec(schema, single, stored_single), mysqlbin.LeFloatCodec(schema, single),
+    return _Found(mysqltext.TextFloatCodec(schema, single, stored_single), mysqlnumbers.LeFloatCodec(schema, single),
                   "CAST({} AS DOUBLE)" if stored_single else "{}")
 
 
 def _double(type_: str) -> _Maker:
     def make(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
         single, schema = type_ == FLOAT32, Schema(type_)
-        return _Found(mysqltext.TextFloatCodec(schema, single, single), mysqlbin.LeFloatCodec(schema, single))
+        return _Found(mysqltext.TextFloatCodec(schema, single, single), mysqlnumbers.LeFloatCodec(schema, single))
 
     return make
 
@@ -167,19 +169,19 @@ def _decimal(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
     mode = config.decimal_handling_mode
     if mode == "precise":
         schema = decimal_schema(precision, scale)
-        return _Found(DecimalCodec(schema, scale), mysqlbin.BinDecimalCodec(schema, precision, scale))
+        return _Found(DecimalCodec(schema, scale), mysqlnumbers.BinDecimalCodec(schema, precision, scale))
     exact = DecimalCodec(decimal_schema(precision, scale), scale)
     if mode == "double":
         schema = Schema(FLOAT64)
         return _Found(ShownCodec(schema, exact, lambda number: float(_decimal_text(number, scale))),
-                      mysqlbin.DecimalDoubleCodec(schema, precision, scale))
+                      mysqlnumbers.DecimalDoubleCodec(schema, precision, scale))
     schema = Schema(STRING)
     return _Found(ShownCodec(schema, exact, lambda number: _decimal_text(number, scale)),
-                  mysqlbin.DecimalTextCodec(schema, precision, scale))
+                  mysqlnumbers.DecimalTextCodec(schema, precision, scale))
 
 
 def _decimal_text(number: bytes, scale: int) -> str:
-    return mysqlbin.decimal_text(int.from_bytes(number, "big", signed=True), scale)
+    return mysqlnumbers.decimal_text(int.from_bytes(number, "big", signed=True), scale)
 
 
 def _bit(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
@@ -254,9 +256,9 @@ def _year(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
     """Debezium writes the year 0000 as 1900 in streams; in snapshots its time adjuster makes it 2000."""
     schema = semantic(INT32, "io.debezium.time.Year")
     if config.cdc_uniform_values:
-        return _Found(mysqltext.TextYearCodec(schema, 0), mysqlbin.YearCodec(schema, 0))
+        return _Found(mysqltext.TextYearCodec(schema, 0), mysqltimes.YearCodec(schema, 0))
     zero = 2000 if config.enable_time_adjuster else 0
-    return _Found(mysqltext.TextYearCodec(schema, zero), mysqlbin.YearCodec(schema, 1900))
+    return _Found(mysqltext.TextYearCodec(schema, zero), mysqltimes.YearCodec(schema, 1900))
 
 
 _CONNECT: Final = "org.apache.kafka.connect.data."
@@ -266,10 +268,10 @@ _DEBEZIUM: Final = "io.debezium.time."
 def _date(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
     mode, adjust = config.time_precision_mode, config.enable_time_adjuster
     schema = semantic(INT32, (_CONNECT if mode == "connect" else _DEBEZIUM) + "Date")
-    text, binary = mysqltext.TextDateCodec(schema, adjust), mysqlbin.LeDateCodec(schema, adjust)
+    text, binary = mysqltext.TextDateCodec(schema, adjust), mysqltimes.LeDateCodec(schema, adjust)
     if mode != "isostring":
         return _Found(text, binary)
-    return _shown(semantic(STRING, _DEBEZIUM + "IsoDate"), text, binary, mysqlbin.iso_date)
+    return _shown(semantic(STRING, _DEBEZIUM + "IsoDate"), text, binary, mysqltimes.iso_date)
 
 
 def _shown(schema: Schema, text: Codec, binary: Codec, show: Callable[[Any], str]) -> _Found:
@@ -280,10 +282,10 @@ def _time(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
     mode = config.time_precision_mode
     name, type_, unit = _TIMES.get(mode, _TIMES["microseconds"])
     schema, bounded = semantic(type_, name), mode in ("connect", "isostring")
-    text, binary = mysqltext.TextTimeCodec(schema, unit, bounded), mysqlbin.Time2Codec(schema, unit, bounded, old)
+    text, binary = mysqltext.TextTimeCodec(schema, unit, bounded), mysqltimes.Time2Codec(schema, unit, bounded, old)
     if mode != "isostring":
         return _Found(text, binary)
-    return _shown(semantic(STRING, _DEBEZIUM + "IsoTime"), text, binary, mysqlbin.iso_time)
+    return _shown(semantic(STRING, _DEBEZIUM + "IsoTime"), text, binary, mysqltimes.iso_time)
 
 
 _TIMES: Final = {
@@ -300,7 +302,8 @@ def _datetime(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
         mode = "milliseconds" if (column.length or 0) <= 3 else "microseconds"
     name, unit = _DATETIMES.get(mode, _DATETIMES["microseconds"])
     schema = semantic(INT64, name)
-    text, binary = mysqltext.TextDatetimeCodec(schema, unit, adjust), mysqlbin.Datetime2Codec(schema, unit, adjust, old)
+    text = mysqltext.TextDatetimeCodec(schema, unit, adjust)
+    binary = mysqltimes.Datetime2Codec(schema, unit, adjust, old)
     if mode != "isostring":
         return _Found(text, binary)
     return _shown(semantic(STRING, _DEBEZIUM + "IsoTimestamp"), text, binary, instant_text)
@@ -319,7 +322,7 @@ def _timestamp(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
     schema = semantic(STRING, _DEBEZIUM + "ZonedTimestamp")
     digits = column.length or 0
     return _Found(mysqltext.TextTimestampCodec(schema, digits if config.cdc_uniform_values else 0),
-                  mysqlbin.Timestamp2Codec(schema, digits, old))
+                  mysqltimes.Timestamp2Codec(schema, digits, old))
 
 
 _GEOMETRY: Final = "io.debezium.data.geometry."
@@ -352,7 +355,7 @@ def _uuid(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
 def uuid_text(data: bytes) -> str:
     """MariaDB's UUID. The log leaves out trailing zero bytes, as for a BINARY(16)."""
     if len(data) > 16:
-        raise mysqlbin.bad_bytes("uuid", len(data))
+        raise mysqlnumbers.bad_bytes("uuid", len(data))
     return str(uuid.UUID(bytes=data.ljust(16, b"\0")))
 
 
@@ -360,7 +363,7 @@ def _address(size: int, kind: type[IPv4Address] | type[IPv6Address]) -> _Maker:
     """MariaDB's INET4 and INET6, as text."""
     def read(data: bytes) -> str:
         if len(data) > size:
-            raise mysqlbin.bad_bytes("address", len(data))
+            raise mysqlnumbers.bad_bytes("address", len(data))
         return str(kind(data.ljust(size, b"\0")))
 
     def make(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:

@@ -8,22 +8,26 @@ from typing import Any
 
 import pytest
 
-from cdc.codecs.mysql import binary as mysqlbin
 from cdc.codecs.mysql.binary import (
-    BinDecimalCodec,
     BitFlagCodec,
     BitsCodec,
     CharsetCodec,
-    Datetime2Codec,
     FloatVectorCodec,
     GeometryCodec,
     LabelCodec,
     LabelSetCodec,
-    LeDateCodec,
-    LeFloatCodec,
-    LeIntCodec,
     PaddedBytesCodec,
     PointCodec,
+)
+from cdc.codecs.mysql.binary_numbers import (
+    _DIGIT_BYTES,
+    BinDecimalCodec,
+    LeFloatCodec,
+    LeIntCodec,
+)
+from cdc.codecs.mysql.binary_times import (
+    Datetime2Codec,
+    LeDateCodec,
     Time2Codec,
     Timestamp2Codec,
     YearCodec,
@@ -92,7 +96,7 @@ def test_floats_have_the_value_of_their_shortest_text() -> None:
 
 def decimal_bytes(number: int, precision: int, scale: int) -> bytes:
     """As the server packs it (strings/decimal.cc, `decimal2bin`)."""
-    sizes = mysqlbin._DIGIT_BYTES
+    sizes = _DIGIT_BYTES
     digits = str(abs(number)).rjust(precision, "0")
     whole, fraction = digits[:precision - scale], digits[precision - scale:]
     head = len(whole) % 9

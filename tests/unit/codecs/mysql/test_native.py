@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from cdc import native
-from cdc.codecs.mysql import binary, text
+from cdc.codecs.mysql import binary, binary_numbers, binary_times, text
 from cdc.codecs.mysql.charsets import charset
 from cdc.codecs.native import native_op
 from cdc.codecs.text import DecimalCodec, TextCodec
@@ -70,24 +70,24 @@ FLOATS = texts("0", "-0", "0.1", "1.5e300", "-1e-7", "3.4028235e38", "3.5e38", "
 def cases() -> Iterator[tuple[Codec, Bytes]]:
     for size in SIZES:
         for unsigned in (False, True):
-            yield binary.LeIntCodec(LONG, size, unsigned), some(size)
+            yield binary_numbers.LeIntCodec(LONG, size, unsigned), some(size)
             yield text.TextIntCodec(LONG, size, unsigned), NUMBERS
-    yield binary.ShownCodec(BOOL, binary.LeIntCodec(INT, 1, False), bool), some(1)
+    yield binary.ShownCodec(BOOL, binary_numbers.LeIntCodec(INT, 1, False), bool), some(1)
     yield binary.ShownCodec(BOOL, text.TextIntCodec(INT, 1, False), bool), NUMBERS
-    yield binary.UnsignedDecimalCodec(RAW), some(8)
+    yield binary_numbers.UnsignedDecimalCodec(RAW), some(8)
     for size in (4, 8):
-        yield binary.LeFloatCodec(SINGLE, True), some(size)
-        yield binary.LeFloatCodec(DOUBLE, False), some(size)
+        yield binary_numbers.LeFloatCodec(SINGLE, True), some(size)
+        yield binary_numbers.LeFloatCodec(DOUBLE, False), some(size)
     for precision, scale in ((1, 0), (1, 1), (9, 9), (10, 2), (18, 0), (18, 9), (19, 9), (27, 3), (65, 30)):
-        yield binary.BinDecimalCodec(RAW, precision, scale), decimals(precision, scale)
-        yield binary.DecimalTextCodec(TEXT, precision, scale), decimals(precision, scale)
-        yield binary.DecimalDoubleCodec(DOUBLE, precision, scale), decimals(precision, scale)
+        yield binary_numbers.BinDecimalCodec(RAW, precision, scale), decimals(precision, scale)
+        yield binary_numbers.DecimalTextCodec(TEXT, precision, scale), decimals(precision, scale)
+        yield binary_numbers.DecimalDoubleCodec(DOUBLE, precision, scale), decimals(precision, scale)
     yield binary.BytesCodec(RAW), some(0, 1, 300)
     yield binary.PaddedBytesCodec(RAW, 16), some(0, 15, 16, 17)
     yield binary.BitFlagCodec(BOOL), some(1)
     yield binary.BitsCodec(RAW), some(*range(9))
     yield from times()
-    yield binary.YearCodec(INT, 1900), some(1)
+    yield binary_times.YearCodec(INT, 1900), some(1)
     yield text.TextYearCodec(INT, 2000), texts("0000", "1901", "2155")
     for labels in (LABELS, tuple(map(str, range(64)))):
         yield binary.LabelCodec(TEXT, labels), some(1)
@@ -107,16 +107,16 @@ def cases() -> Iterator[tuple[Codec, Bytes]]:
 
 def times() -> Iterator[tuple[Codec, Bytes]]:
     for adjust in (False, True):
-        yield binary.LeDateCodec(INT, adjust), some(3)
+        yield binary_times.LeDateCodec(INT, adjust), some(3)
         yield text.TextDateCodec(INT, adjust), DATES
         for unit in (0, 1, 2):
             for fraction in range(4):
-                yield binary.Datetime2Codec(LONG, unit, adjust), datetimes(fraction)
-                yield binary.Time2Codec(LONG, unit, adjust), some(3 + fraction)
+                yield binary_times.Datetime2Codec(LONG, unit, adjust), datetimes(fraction)
+                yield binary_times.Time2Codec(LONG, unit, adjust), some(3 + fraction)
             yield text.TextDatetimeCodec(LONG, unit, adjust), MOMENTS
             yield text.TextTimeCodec(LONG, unit, adjust), TIMES
     for digits in range(7):
-        yield binary.Timestamp2Codec(TEXT, digits), some(4 + (digits + 1) // 2)
+        yield binary_times.Timestamp2Codec(TEXT, digits), some(4 + (digits + 1) // 2)
         yield text.TextTimestampCodec(TEXT, digits), MOMENTS
 
 
@@ -159,9 +159,10 @@ def test_each_codec_writes_the_same_bytes_or_refuses() -> None:
 
 
 @pytest.mark.parametrize(("codec", "data"), [
-    (binary.LeIntCodec(LONG, 8, True), b"\xff" * 8), (binary.BinDecimalCodec(RAW, 30, 2), decimal_bytes(-123, 30, 2)),
-    (binary.LeDateCodec(INT, False), b"\0\0\0"), (binary.Timestamp2Codec(TEXT, 6), b"\x65\0\0\0\x01\0\0"),
-    (binary.Datetime2Codec(LONG, 2, False), bytes.fromhex("99b0c6a51e000001")),
+    (binary_numbers.LeIntCodec(LONG, 8, True), b"\xff" * 8),
+    (binary_numbers.BinDecimalCodec(RAW, 30, 2), decimal_bytes(-123, 30, 2)),
+    (binary_times.LeDateCodec(INT, False), b"\0\0\0"), (binary_times.Timestamp2Codec(TEXT, 6), b"\x65\0\0\0\x01\0\0"),
+    (binary_times.Datetime2Codec(LONG, 2, False), bytes.fromhex("99b0c6a51e000001")),
     (text.TextDatetimeCodec(LONG, 1, False), b"0000-00-00 00:00:00"), (TextCodec(TEXT), "größe".encode()),
     (binary.CharsetCodec(TEXT, charset("latin1").decode, True), b"gr\xf6\xdfe"),  # type: ignore[union-attr]
 ])
@@ -174,6 +175,7 @@ def test_common_values_are_not_refused(codec: Codec, data: bytes) -> None:
 def test_formats_before_mysql_5_6_and_multibyte_character_sets_stay_with_python() -> None:
     chinese = charset("gbk")
     assert chinese is not None
-    for codec in (binary.Time2Codec(LONG, 1, False, True), binary.Datetime2Codec(LONG, 1, False, True),
-                  binary.Timestamp2Codec(TEXT, 0, True), binary.CharsetCodec(TEXT, chinese.decode, chinese.ascii)):
+    for codec in (binary_times.Time2Codec(LONG, 1, False, True), binary_times.Datetime2Codec(LONG, 1, False, True),
+                  binary_times.Timestamp2Codec(TEXT, 0, True),
+                  binary.CharsetCodec(TEXT, chinese.decode, chinese.ascii)):
         assert native_op(codec) is None
