@@ -2,11 +2,11 @@
 
 #define BLOCK_BYTES 65536
 
-typedef struct cdc_block {
-    struct cdc_block *before;
+typedef struct cdc_piece {
+    struct cdc_piece *before;
     size_t used, size;
     uint8_t data[];
-} cdc_block;
+} cdc_piece;
 
 static int grow(void **items, uint32_t *capacity, uint32_t count, uint32_t more, size_t size) {
     size_t wanted = (size_t)count + more;
@@ -32,10 +32,10 @@ int cdc_records_room(cdc_records *records, uint32_t recs, uint32_t cells, uint32
 }
 
 uint8_t *cdc_records_block(cdc_records *records, size_t size) {
-    cdc_block *block = records->blocks;
+    cdc_piece *block = records->blocks;
     if (block == NULL || block->size - block->used < size) {
         size_t wanted = size > BLOCK_BYTES ? size : BLOCK_BYTES;
-        block = (cdc_block *)malloc(sizeof *block + wanted);
+        block = (cdc_piece *)malloc(sizeof *block + wanted);
         if (block == NULL) return NULL;
         block->before = records->blocks;
         block->used = 0;
@@ -108,7 +108,7 @@ int cdc_records_append(cdc_records *records, const cdc_records *more, uint32_t f
 
 void cdc_records_free(cdc_records *records) {
     while (records->blocks != NULL) {
-        cdc_block *before = records->blocks->before;
+        cdc_piece *before = records->blocks->before;
         free(records->blocks);
         records->blocks = before;
     }

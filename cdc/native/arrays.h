@@ -62,7 +62,7 @@ typedef struct {
     cdc_tx *txs;
     uint32_t rec_count, cell_count, tx_count;
     uint32_t rec_capacity, cell_capacity, tx_capacity;
-    struct cdc_block *blocks; /* what frames refer to that are not the caller's */
+    struct cdc_piece *blocks; /* what frames refer to that are not the caller's */
 } cdc_records;
 
 /* Room for that many more of each; CDC_NO_MEMORY if there is none. Counts stay. */

@@ -245,7 +245,7 @@ cdef class Decoder:
 
         Returns the next index, the bytes, and whether that frame is refused.
         """
-        cdef uint32_t following = start - batch.first_frame, end
+        cdef uint32_t following = start, end
         cdef uint64_t bytes_read = size
         cdef int outcome
         self._load(state)
@@ -256,7 +256,7 @@ cdef class Decoder:
         if outcome == PG_NO_MEMORY:
             raise MemoryError
         self._unload(state)
-        return batch.first_frame + following, bytes_read, outcome == PG_REFUSED
+        return following, bytes_read, outcome == PG_REFUSED
 
     cdef _load(self, state):
         cdef bytes head

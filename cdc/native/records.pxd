@@ -1,6 +1,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from cdc.native.batch cimport cdc_msg, cdc_out
+from cdc.native.frames cimport Frames, cdc_frame
 
 cdef extern from "codec.h" nogil:
     enum:
@@ -95,9 +96,6 @@ cdef extern from "arrays.h" nogil:
         CDC_TX_END
         CDC_NO_ROW
         CDC_BEFORE_HIDDEN
-    ctypedef struct cdc_frame:
-        const uint8_t *data
-        uint32_t size
     ctypedef struct cdc_cell:
         uint32_t start, end
     ctypedef struct cdc_rec:
@@ -220,7 +218,7 @@ cdef class RecordBatch:
     cdef cdc_frame *frames
     cdef Py_ssize_t frame_capacity, loaded
     cdef list frame_list
-    cdef Py_ssize_t first_frame
+    cdef Frames read_frames
     cdef list foreign
     cdef object make_context
     cdef dict contexts

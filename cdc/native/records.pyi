@@ -6,6 +6,7 @@ from cdc.core.record import Message, Record, SourceContext
 from cdc.core.table import TableSchema
 
 from .batch import OutBatch
+from .frames import Frames
 
 OPS: dict[str, int]
 FIELDS: dict[str, int]
@@ -33,7 +34,7 @@ class Tables:
 
 class RecordBatch:
     tables: Tables
-    def __init__(self, tables: Tables, frames: list[bytes],
+    def __init__(self, tables: Tables, frames: list[bytes] | Frames,
                  make_context: Callable[[Any, int, int], SourceContext]) -> None: ...
     def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> Record | Message: ...

@@ -338,12 +338,16 @@ cdef class RecordBatch:
     """Records in order: as C arrays, and those that only Python could read as objects among them.
 
     To others it is a sequence of records, each made when it is asked for; it keeps the frames' bytes as long as it lives.
-    *make_context(state, time_us, xid)* returns the SourceContext of a table's changes in one transaction.
+    *frames*: a list of bytes, or `Frames`. *make_context(state, time_us, xid)* returns the SourceContext of a table's
+    changes in one transaction.
     """
 
-    def __init__(self, Tables tables, list frames, make_context):
+    def __init__(self, Tables tables, frames, make_context):
         self.tables = tables
-        self.frame_list = frames
+        if isinstance(frames, Frames):
+            self.read_frames = frames
+        else:
+            self.frame_list = <list?>frames
         self.make_context = make_context
         self.foreign = []
         self.contexts = {}
@@ -377,22 +381,25 @@ cdef class RecordBatch:
     cdef Py_ssize_t load_frames(self, Py_ssize_t start, Py_ssize_t most) except -1:
         """Has C see at most *most* frames from *start* on, which is never before an earlier one; returns how many these
         are."""
-        cdef Py_ssize_t count = min(len(self.frame_list) - start, most), at
-        cdef Py_ssize_t offset = start - self.first_frame
+        cdef Py_ssize_t count, at
         cdef cdc_frame *grown
-        if offset + count > self.frame_capacity:
-            grown = <cdc_frame *>realloc(self.frames, 2 * (offset + count) * sizeof(cdc_frame))
+        if self.read_frames is not None:
+            self.records.frames = self.read_frames.c
+            return min(self.read_frames.count - start, most)
+        count = min(len(self.frame_list) - start, most)
+        if start + count > self.frame_capacity:
+            grown = <cdc_frame *>realloc(self.frames, 2 * (start + count) * sizeof(cdc_frame))
             if grown == NULL:
                 raise MemoryError
             self.frames = grown
-            self.frame_capacity = 2 * (offset + count)
+            self.frame_capacity = 2 * (start + count)
         for at in range(max(0, self.loaded - start), count):
             frame = <bytes?>self.frame_list[start + at]
             if PyBytes_GET_SIZE(frame) > 0x7FFFFFFF:
                 count = at
                 break
-            self.frames[offset + at].data = <const uint8_t *>PyBytes_AS_STRING(frame)
-            self.frames[offset + at].size = PyBytes_GET_SIZE(frame)
+            self.frames[start + at].data = <const uint8_t *>PyBytes_AS_STRING(frame)
+            self.frames[start + at].size = PyBytes_GET_SIZE(frame)
         self.loaded = max(self.loaded, start + count)
         self.records.frames = self.frames
         return count
@@ -410,9 +417,10 @@ cdef class RecordBatch:
     cdef bytes frame_of(self, cdc_rec *rec):
         """The bytes that the record's cells refer to."""
         cdef const cdc_frame *frame = self.records.frames + rec.frame
-        given = <bytes>self.frame_list[self.first_frame + rec.frame]
-        if frame.data == <const uint8_t *>PyBytes_AS_STRING(given):
-            return given
+        if self.frame_list is not None:
+            given = <bytes>self.frame_list[rec.frame]
+            if frame.data == <const uint8_t *>PyBytes_AS_STRING(given):
+                return given
         return PyBytes_FromStringAndSize(<const char *>frame.data, frame.size)
 
     cdef row(self, bytes data, cdc_rec *rec, uint32_t first):

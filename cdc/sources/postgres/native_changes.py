@@ -7,7 +7,7 @@ is also the reader where there is no native module. What both must know is carri
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from cdc.codecs.java import java_hash_spread
@@ -75,8 +75,9 @@ class NativeChanges:
         self._relations = reader.relations
         self._xmin = reader.events.xmin
 
-    def run(self, frames: list[bytes], start: int, max_records: int, max_bytes: int) -> tuple[int, int, Any]:
-        """As `ChangeReader.run`; returns the batch as well, a `native.records.RecordBatch`."""
+    def run(self, frames: Sequence[bytes], start: int, max_records: int, max_bytes: int) -> tuple[int, int, Any]:
+        """As `ChangeReader.run`; returns the batch as well, a `native.records.RecordBatch`. *frames* are a list, or
+        `native.frames.Frames`."""
         reader, decoder = self._reader, self._decoder
         self._look_again()
         batch = self._records.RecordBatch(decoder.tables, frames, self._context)

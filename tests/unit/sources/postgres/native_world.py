@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from cdc import native as native_room
 from cdc.codecs.postgres import text as pgtext
 from cdc.codecs.postgres.values import DurationCodec, NumericDoubleCodec, NumericTextCodec, VariableDecimalCodec
 from cdc.codecs.text import DecimalCodec, TextCodec
@@ -263,14 +264,25 @@ def plain(stream: list[bytes], settings: Settings, most: int) -> Iterable[Any]:
         yield type(exc), str(exc)
 
 
-def native(stream: list[bytes], settings: Settings, most: int, *, views: bool = False) -> Iterable[Any]:
-    """The same with C; with *views* the records are made one by one, and then converted by Python."""
+def in_blocks(stream: list[bytes], pick: random.Random) -> Any:
+    """*stream* as C reads it from a socket, some frames at a time."""
+    module: Any = native_room.module("frames")
+    cuts = sorted(pick.choices(range(len(stream) + 1), k=pick.choice((0, 1, 5, 20))))
+    return module.Frames([module.Block(stream[start:end]) for start, end in zip([0, *cuts], [*cuts, len(stream)],
+                                                                                strict=True)])
+
+
+def native(stream: list[bytes], settings: Settings, most: int, *, views: bool = False,
+           blocks: random.Random | None = None) -> Iterable[Any]:
+    """The same with C; with *views* the records are made one by one, and then converted by Python. *blocks* picks where
+    the stream is cut into blocks; without it C gets a list."""
     outcome, at = Outcome(settings), 0
     changes = native_changes(outcome.reader)
     assert changes is not None
+    frames = stream if blocks is None else in_blocks(stream, blocks)
     try:
         while at < len(stream) or outcome.reader.replay is not None:
-            at, size, batch = changes.run(stream, at, most, 5000)
+            at, size, batch = changes.run(frames, at, most, 5000)
             if views:
                 found = outcome.one_by_one(batch)
             else:
