@@ -58,6 +58,7 @@ C_FILES: dict[str, tuple[str, ...]] = {
     "cdc.native.records": ("arrays.c", "encode.c", "codecs.c", "json.c", "text.c", "pg_text.c", "mysql_binary.c",
                            "mysql_text.c", "mysql_time.c"),
     "cdc.native.frames": ("block.c",),
+    "cdc.native.libpq": ("block.c", "pg_read.c"),
     "cdc.native.pgoutput": ("arrays.c", "pg_decode.c"),
     "cdc.native.copytext": ("arrays.c", "pg_copy.c"),
     "cdc.native.mysql": ("arrays.c", "mysql_rows.c"),

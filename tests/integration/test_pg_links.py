@@ -187,10 +187,12 @@ def slot(database: Database) -> Database:
     return database
 
 
-def test_a_silent_server_is_asked_and_then_given_up(slot: Database, proxy: Callable[[Server], Proxy]) -> None:
+@pytest.mark.parametrize("native", [False, True], ids=["psycopg", "C"])
+def test_a_silent_server_is_asked_and_then_given_up(slot: Database, proxy: Callable[[Server], Proxy],
+                                                    native: bool) -> None:
     link = proxy(slot.server)
     config, _ = parse_postgres(given_for(slot, {"database.port": str(link.port)}))
-    reader = make_reader(config, status_interval_s=0.3, silence_s=1.0)
+    reader = make_reader(config, native=native, status_interval_s=0.3, silence_s=1.0)
     reader.start()
     try:
         drain(reader, 2.5)  # an idle server answers when asked
@@ -205,10 +207,11 @@ def test_a_silent_server_is_asked_and_then_given_up(slot: Database, proxy: Calla
         reader.stop()
 
 
-def test_while_our_queue_is_full_silence_is_our_own(slot: Database) -> None:
+@pytest.mark.parametrize("native", [False, True], ids=["psycopg", "C"])
+def test_while_our_queue_is_full_silence_is_our_own(slot: Database, native: bool) -> None:
     config, _ = parse_postgres(given_for(slot, {}))
     slot.execute("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 5000) i")
-    reader = make_reader(config, status_interval_s=0.2, silence_s=0.5, queue_bytes=65536)
+    reader = make_reader(config, native=native, status_interval_s=0.2, silence_s=0.5, queue_bytes=65536)
     reader.start()
     try:
         wait_until(lambda: reader.queued_bytes >= 65536, 10, "a full queue")
@@ -226,17 +229,18 @@ def inserts(frames: list[bytes]) -> int:
     return sum(1 for frame in frames if frame[:1] == b"w" and frame[25:26] == b"I")
 
 
-def test_a_reader_that_stops_leaves_no_descriptors_and_frees_the_slot(slot: Database) -> None:
+@pytest.mark.parametrize("native", [False, True], ids=["psycopg", "C"])
+def test_a_reader_that_stops_leaves_no_descriptors_and_frees_the_slot(slot: Database, native: bool) -> None:
     config, _ = parse_postgres(given_for(slot, {}))
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(5):
-        reader = make_reader(config)
+        reader = make_reader(config, native=native)
         reader.start()
         reader.stop()
         reader.stop()
         query = f"SELECT active FROM pg_replication_slots WHERE slot_name = '{slot_of(slot)}'"
         assert slot.execute(query) == [(False,)]
-    reader = make_reader(config)
+    reader = make_reader(config, native=native)
     reader._command = reader._command.replace("proto_version", "no_such_option")
     with pytest.raises(SourceRefusedError, match="no_such_option"):
         start_and_read(reader)

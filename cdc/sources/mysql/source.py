@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from dataclasses import replace
-from typing import ClassVar, Final
+from typing import ClassVar, Final, cast
 
 from cdc.core.control import SET_BINLOG_POSITION
 from cdc.core.errors import SourceConnectionError, SourceError, SourceRefusedError
@@ -384,7 +384,7 @@ class MySqlSource(LogSource[MySqlPosition]):
 
     # -- stream ---------------------------------------------------------------------------------------------------
 
-    def _take(self, reader: Reader, timeout: float) -> list[bytes]:
+    def _take(self, reader: Reader, timeout: float) -> Sequence[bytes]:
         """What the reader has. When gtid_mode was changed meanwhile, the server may refuse: then the task connects
         again, by the present mode."""
         try:
@@ -399,10 +399,10 @@ class MySqlSource(LogSource[MySqlPosition]):
     def _pending(self) -> bool:
         return self._changes is not None and self._changes.payload_open
 
-    def _read_batch(self, frames: list[bytes], first: int) -> tuple[int, Batch]:
+    def _read_batch(self, frames: Sequence[bytes], first: int) -> tuple[int, Batch]:
         changes, limit = self._changes, self.config.max_batch_size
         assert changes is not None
-        following, size = changes.run(frames, first, limit, 2 * BATCH_BYTES)
+        following, size = changes.run(cast(list[bytes], frames), first, limit, 2 * BATCH_BYTES)
         count, place = changes.ready(limit // 2)
         records = self.control.passed(self._emitter.take(count))
         native = None if changes.native is None else changes.native.batch(records)

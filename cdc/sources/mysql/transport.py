@@ -18,6 +18,7 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -110,7 +111,7 @@ class BinlogReader:
         self._thread = thread
         self._queue.wait_for_first(_SETTLE_S)
 
-    def take(self, timeout: float, max_bytes: int) -> list[bytes]:
+    def take(self, timeout: float, max_bytes: int) -> Sequence[bytes]:
         """The next events, in order, about *max_bytes* of them; [] when none came within *timeout* seconds. Raises
         the reader's error once all events before it were taken."""
         return self._queue.take(timeout, max_bytes)

@@ -7,7 +7,7 @@ src/backend/replication/pgoutput/pgoutput.c, `LoadPublications`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from psycopg.errors import Diagnostic
@@ -71,7 +71,7 @@ class StreamNotices:
         self._judge = judge
         self._error: SourceError | None = None
         self._first = 0
-        self.chunk: list[bytes] = []
+        self.chunk: Sequence[bytes] = []
         """The frames that are read and not given on."""
 
     def __call__(self, told: Diagnostic) -> None:
@@ -79,7 +79,7 @@ class StreamNotices:
             self._error = self._judge(told)
             self._first = len(self.chunk)
 
-    def before(self, chunk: list[bytes]) -> list[bytes]:
+    def before(self, chunk: Sequence[bytes]) -> Sequence[bytes]:
         """The frames of *chunk*, the newest one, that came before the end. A keepalive at its end is left out: a later
         one may have replaced it."""
         if self._error is None:

@@ -5,7 +5,7 @@ positions as flushed. While the queue is full it stops reading but goes on repor
 server drop the connection. PostgreSQL docs, "Streaming Replication Protocol".
 
 psycopg holds the interpreter lock inside `PGconn.get_copy_data(0)` and `get_result()`; only the non-blocking forms
-are used, and waiting is done in `poll`.
+are used, and waiting is done in `poll`. How frames are read, in C or through psycopg, is in `copydata.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import select
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import psycopg
@@ -23,9 +23,10 @@ from psycopg import pq
 from psycopg.errors import Diagnostic
 
 from cdc.core.errors import ProtocolError, SourceConnectionError, SourceError
-from cdc.sources.shared.handoff import ITEM_OVERHEAD_BYTES, Handoff
+from cdc.sources.shared.handoff import Handoff
 
 from .connection import quoted
+from .copydata import KEEPALIVE, PRIMARY_KEEPALIVE, SHORT_READ_BYTES, XLOGDATA, copy_reader
 from .errors import map_error
 from .lsn import Lsn
 from .notices import StreamNotices
@@ -33,12 +34,7 @@ from .options import PostgresConfig
 from .protocol import POSTGRES_EPOCH_US
 
 _STATUS = struct.Struct(">cQQQqB")
-_KEEPALIVE = struct.Struct(">cQqB")
-_XLOGDATA = ord("w")
-_PRIMARY_KEEPALIVE = ord("k")
-_CHUNK_BYTES = 1 << 18
 _SETTLE_S = 0.25
-_SHORT_READ_BYTES = 8192
 _ANSWER_EVERY_S = 0.1
 _CONNECT_ANSWER_S = 60.0
 _COALESCE_S = 0.001
@@ -88,11 +84,13 @@ class ReplicationReader:
     *shutdown_patience_s*: how long a server that is stopping may wait for a confirmation that does not come. Then we
     end the stream, so that the server can stop. It sends again what was not confirmed.
     *judge*: whether an error or a warning of the server ends the stream, and with what error.
+    *native*: the taker wants blocks that C has read, if this installation can read so.
     """
 
     def __init__(self, conn: psycopg.Connection[Any], command: str, *, confirmed: int, queue_bytes: int,
                  status_interval_s: float, silence_s: float | None = None, shutdown_patience_s: float = 15.0,
-                 judge: Callable[[Diagnostic], SourceError | None] = lambda told: None) -> None:
+                 judge: Callable[[Diagnostic], SourceError | None] = lambda told: None,
+                 native: bool = False) -> None:
         self._conn = conn
         self._judge = judge
         self._notices = StreamNotices(judge)
@@ -110,7 +108,9 @@ class ReplicationReader:
         self._asked_since = 0.0
         self._confirmed = confirmed
         self._wake_up = WakePipe()
-        self._queue = Handoff(queue_bytes, on_room=self._wake_up)
+        self._copy = copy_reader(self._pg, native=native)
+        self._reading = threading.Lock()  # while libpq runs without the interpreter lock, nobody may close
+        self._queue = Handoff(queue_bytes, on_room=self._wake_up, joined=self._copy.joined)
         self._stopping = False
         self._thread: threading.Thread | None = None
         self.received_lsn = 0
@@ -141,8 +141,8 @@ class ReplicationReader:
             self.stop()
             raise
 
-    def take(self, timeout: float, max_bytes: int) -> list[bytes]:
-        """The next frames, in order, about *max_bytes* of them; [] when none came within *timeout* seconds. Raises
+    def take(self, timeout: float, max_bytes: int) -> Sequence[bytes]:
+        """The next frames, in order, about *max_bytes* of them; empty when none came within *timeout* seconds. Raises
         the reader's error once all frames before it were taken."""
         return self._queue.take(timeout, max_bytes)
 
@@ -168,7 +168,8 @@ class ReplicationReader:
         if self._thread is not None:
             self._thread.join(timeout)
         try:
-            self._conn.close()
+            with self._reading:
+                self._conn.close()
         except psycopg.Error:
             pass
         if self._thread is None or not self._thread.is_alive():
@@ -192,27 +193,31 @@ class ReplicationReader:
         socket = self._pg.socket
         self._heard_at = time.monotonic()
         while not self._stopping:
-            full = self._queue.full
+            full, more = self._queue.full, False
             if full:
                 self._heard_at = time.monotonic()  # we do not listen, so the server is not silent
             else:
-                self._read()
+                more = self._read()
             poller.register(socket, 0 if full else select.POLLIN)
-            for fd, event in poller.poll(max(1.0, self._tell() * 1000)):
+            wait_ms = max(1.0, self._tell() * 1000)
+            for fd, event in poller.poll(0 if more else wait_ms):
                 if fd == self._wake_up.fd:
                     self._wake_up.drain()
                 else:
                     self._receive(event)
         self._finish()
 
-    def _read(self) -> None:
-        """Queue what has arrived."""
-        asked, size = self._drain()
+    def _read(self) -> bool:
+        """Queue what has arrived. Returns whether more of it may wait in libpq, where `poll` does not see it."""
+        asked, size, more = self._drain()
+        if size:
+            self._heard_at = time.monotonic()
         if asked:
             # Answer soon; but a server that stops answers every answer, so not in a tight loop.
             self._report_at = min(self._report_at, self._reported_at + _ANSWER_EVERY_S)
-        if 0 < size < _SHORT_READ_BYTES:
+        if 0 < size < SHORT_READ_BYTES:
             time.sleep(_COALESCE_S)
+        return more
 
     def _tell(self) -> float:
         """Send a report if it is time or if a position was confirmed; returns the seconds until the next report.
@@ -230,66 +235,48 @@ class ReplicationReader:
         return self._report_at - now
 
     def _receive(self, event: int) -> None:
-        self._pg.consume_input()
         if event & select.POLLIN:
             self._heard_at = time.monotonic()
         elif self._queue.full and event & (select.POLLHUP | select.POLLERR):
+            self._pg.consume_input()
             raise SourceConnectionError("The server closed the replication connection.")
 
-    def _drain(self) -> tuple[bool, int]:
-        """Queue everything that has arrived. Returns whether the server asked for an answer, and the bytes queued."""
+    def _drain(self) -> tuple[bool, int, bool]:
+        """Queue what has arrived, one chunk at most. Returns whether the server asked for an answer, the bytes queued,
+        and whether there may be more."""
         asked = False
-        chunk = self._notices.chunk = []
-        size = total = 0
-        get = self._pg.get_copy_data
+        chunk = self._notices.chunk = self._copy.begin()
         while True:
-            count, view = get(1)
-            if count <= 0:
+            with self._reading:
+                outcome = self._copy.read(chunk)
+            if outcome != "asked":
                 break
-            frame = bytes(view)
-            kind = frame[0]
-            if kind == _PRIMARY_KEEPALIVE:
-                asked |= self._keepalive(frame)
-            elif kind != _XLOGDATA:
-                raise ProtocolError("unknown replication message", offset=0, wanted="w or k", got=repr(chr(kind)))
-            if chunk and kind == _PRIMARY_KEEPALIVE == chunk[-1][0]:
-                chunk[-1] = frame[:17] + max(frame[17:], chunk[-1][17:])  # the later one replaces the earlier
-                continue
-            chunk.append(frame)
-            size += count + ITEM_OVERHEAD_BYTES
-            if size >= _CHUNK_BYTES:
-                self._put(chunk, size)
-                total += size
-                size = 0
-                chunk = self._notices.chunk = []
-                if self._queue.full:
-                    break
+            asked = True
+            self._watch_shutdown(int.from_bytes(chunk[-1][1:9]))
+        if outcome == "odd":
+            raise _odd(chunk[-1])
+        self.server_wal_end = max(self.server_wal_end, self._copy.wal_end)
+        size = self._copy.size(chunk)
         if chunk:
             self._put(chunk, size)
         self._notices.check()
-        if count < 0:
+        if outcome == "ended":
             self._ended()
-        return asked, total + size
+        if outcome in ("failed", "broken"):
+            doing = "receiving copy data" if outcome == "failed" else "consuming input"
+            raise psycopg.OperationalError(f"{doing} failed: {self._pg.get_error_message()}")
+        return asked, size, outcome == "full"
 
-    def _put(self, chunk: list[bytes], size: int) -> None:
+    def _put(self, chunk: Sequence[bytes], size: int) -> None:
         chunk = self._notices.before(chunk)
         if not chunk:
             return
         last = chunk[-1]
-        if last[0] == _XLOGDATA and len(last) >= 17:
+        if last[0] == XLOGDATA and len(last) >= 17:
             self.received_lsn = int.from_bytes(last[1:9])
             self.server_wal_end = max(self.server_wal_end, int.from_bytes(last[9:17]))
         self.last_message_at = time.time()
         self._queue.put(chunk, size)
-
-    def _keepalive(self, frame: bytes) -> bool:
-        if len(frame) != _KEEPALIVE.size:
-            raise ProtocolError("keepalive of the wrong length", offset=0, wanted=_KEEPALIVE.size, got=len(frame))
-        _, wal_end, _, asked = _KEEPALIVE.unpack(frame)
-        self.server_wal_end = max(self.server_wal_end, wal_end)
-        if asked:
-            self._watch_shutdown(wal_end)
-        return bool(asked)
 
     def _watch_shutdown(self, wal_end: int) -> None:
         """End the stream if the server is shutting down and has waited long enough. Raises SourceConnectionError.
@@ -381,6 +368,13 @@ class ReplicationReader:
             self._wait(0.2)
             self._pg.consume_input()
         return None if self._pg.is_busy() else self._pg.get_result()
+
+
+def _odd(frame: bytes) -> ProtocolError:
+    """The error for a *frame* that is neither XLogData nor a whole keepalive."""
+    if frame[0] == PRIMARY_KEEPALIVE:
+        return ProtocolError("keepalive of the wrong length", offset=0, wanted=KEEPALIVE.size, got=len(frame))
+    return ProtocolError("unknown replication message", offset=0, wanted="w or k", got=repr(chr(frame[0])))
 
 
 def start_command(slot: str, lsn: int, options: dict[str, str]) -> str:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import psycopg
 from psycopg.errors import Diagnostic
@@ -335,7 +335,8 @@ class PostgresSource(LogSource[PostgresPosition]):
         connection.send_unchecked(self._slot_conn)
         reader = ReplicationReader(
             self._slot_conn, start_command(config.slot_name, start_lsn, options), confirmed=confirmed,
-            queue_bytes=config.cdc_queue_bytes, status_interval_s=self._status_interval_s(conn), judge=self._judge)
+            queue_bytes=config.cdc_queue_bytes, status_interval_s=self._status_interval_s(conn), judge=self._judge,
+            native=self._native is not None)
         reader.start()
         self._slot_conn = None
         self._replication = reader
@@ -380,14 +381,14 @@ class PostgresSource(LogSource[PostgresPosition]):
     def _pending(self) -> bool:
         return self._changes.replay is not None
 
-    def _read_batch(self, frames: list[bytes], first: int) -> tuple[int, Batch]:
+    def _read_batch(self, frames: Sequence[bytes], first: int) -> tuple[int, Batch]:
         changes = self._changes
         native: Any = None
         if self._native is not None:
             following, size, native = self._native.run(frames, first, self.config.max_batch_size, BATCH_BYTES)
             records = native
         else:
-            following, size = changes.run(frames, first, self.config.max_batch_size, BATCH_BYTES)
+            following, size = changes.run(cast(list[bytes], frames), first, self.config.max_batch_size, BATCH_BYTES)
             records = self.control.passed(changes.emitter.take())
         position = replace(changes.position(), **self._remembered())
         return following, Batch(records, position, size, changes.last_time_us if records else 0,

@@ -78,7 +78,7 @@ class LogDatabase(ABC, Generic[P]):
         """Whether frames that were taken still hold records, so that nothing needs to be read first."""
 
     @abstractmethod
-    def _read_batch(self, frames: list[bytes], first: int) -> tuple[int, Batch]:
+    def _read_batch(self, frames: Sequence[bytes], first: int) -> tuple[int, Batch]:
         """Make a batch of *frames* from index *first* on; returns the next index with it."""
 
     @abstractmethod
@@ -107,5 +107,5 @@ class LogDatabase(ABC, Generic[P]):
     def _check_snapshot(self, snapshot: Rows) -> None:
         """The last row was read: whether the snapshot holds. Raises SourceConnectionError when it must begin again."""
 
-    def _take(self, reader: Reader, timeout: float) -> list[bytes]:
+    def _take(self, reader: Reader, timeout: float) -> Sequence[bytes]:
         return reader.take(timeout, BATCH_BYTES)

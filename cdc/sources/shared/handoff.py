@@ -9,22 +9,33 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 ITEM_OVERHEAD_BYTES = 64
 """What an item costs beyond its bytes."""
+
+
+def one_list(chunks: Sequence[Sequence[bytes]]) -> list[bytes]:
+    """The items of *chunks*."""
+    items: list[bytes] = []
+    for chunk in chunks:
+        items += chunk
+    return items
 
 
 class Handoff:
     """Items from one reader to one taker, in order. Full from *max_bytes* on; the last chunk may go beyond it.
 
     *on_room* is called by the taker's thread each time the queue stops being full. It must not block.
+    *joined(chunks)*: the items of chunks, as the taker gets them.
     """
 
-    def __init__(self, max_bytes: int, on_room: Callable[[], None] | None = None) -> None:
+    def __init__(self, max_bytes: int, on_room: Callable[[], None] | None = None,
+                 joined: Callable[[Sequence[Sequence[bytes]]], Sequence[bytes]] = one_list) -> None:
         self._max_bytes = max_bytes
         self._on_room = on_room
-        self._chunks: deque[tuple[list[bytes], int]] = deque()
+        self._joined = joined
+        self._chunks: deque[tuple[Sequence[bytes], int]] = deque()
         self._changed = threading.Condition()
         self._error: Exception | None = None
         self._closed = False
@@ -37,7 +48,7 @@ class Handoff:
 
     # -- the reader's side ---------------------------------------------------------------------------------------
 
-    def put(self, items: list[bytes], size: int) -> None:
+    def put(self, items: Sequence[bytes], size: int) -> None:
         """Add *items*, which count as *size* bytes. Never blocks: the reader asks `full` or `wait_for_room` first."""
         with self._changed:
             self._chunks.append((items, size))
@@ -65,18 +76,18 @@ class Handoff:
             if self._error is not None and not self._chunks:
                 raise self._error
 
-    def take(self, timeout: float, max_bytes: int) -> list[bytes]:
-        """Whole chunks in order until they are *max_bytes* or more; [] when *timeout* seconds brought none. Raises the
-        reader's error once everything that was put before it was taken."""
+    def take(self, timeout: float, max_bytes: int) -> Sequence[bytes]:
+        """Whole chunks in order until they are *max_bytes* or more; empty when *timeout* seconds brought none. Raises
+        the reader's error once everything that was put before it was taken."""
         with self._changed:
             self._changed.wait_for(self._has_news, timeout)
-            items: list[bytes] = []
+            chunks: list[Sequence[bytes]] = []
             taken = 0
             while self._chunks and taken < max_bytes:
                 chunk, size = self._chunks.popleft()
-                items += chunk
+                chunks.append(chunk)
                 taken += size
-            if not items and self._error is not None:
+            if not chunks and self._error is not None:
                 raise self._error
             was_full = self.full
             self.queued_bytes -= taken
@@ -84,7 +95,7 @@ class Handoff:
                 self._changed.notify_all()
                 if self._on_room is not None:
                     self._on_room()
-        return items
+        return self._joined(chunks)
 
     def close(self) -> None:
         """Wake the reader out of `wait_for_room`: nobody takes any more. Idempotent."""

@@ -59,7 +59,7 @@ class LogSource(LogDatabase[P]):
         self._reader: Reader | None = None
         self._monitor: Watcher | None = None
         self._interrupted = threading.Event()
-        self._frames: list[bytes] = []
+        self._frames: Sequence[bytes] = []
         self._next_frame = 0
         self._next_heartbeat = 0.0
         self._heartbeat_at = 0.0

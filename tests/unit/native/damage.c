@@ -8,6 +8,7 @@
 #include "mysql_log.h"
 #include "pg_copy.h"
 #include "pg_decode.h"
+#include "pg_read.h"
 
 #include <stdio.h>
 
@@ -436,6 +437,77 @@ static void stream(const cdc_frame *frames, uint32_t count) {
     cdc_records_free(&records);
 }
 
+/* A libpq: what it has of the frames, what the server sends at once, and the frame that its COPY fails at. */
+struct pg_conn {
+    const cdc_frame *frames;
+    uint32_t next, arrived, count, end;
+    int failure;
+};
+
+static int consume_input(pg_conn *conn) {
+    uint32_t more = pick(3) ? pick(40) : 0;
+    conn->arrived = more < conn->count - conn->arrived ? conn->arrived + more : conn->count;
+    return conn->failure != PG_READ_BROKEN || conn->next < conn->end;
+}
+
+static int get_copy_data(pg_conn *conn, char **data, int async) {
+    const cdc_frame *frame = conn->frames + conn->next;
+    if (!async) return -3;
+    if (conn->next == conn->end && conn->failure != PG_READ_BROKEN) return conn->failure == PG_READ_ENDED ? -1 : -2;
+    if (conn->next == conn->arrived) return 0;
+    conn->next++;
+    *data = (char *)copied(frame->data, frame->size);
+    return (int)frame->size;
+}
+
+/* Frames read into blocks, each as it was sent; keepalives that follow one another are one. */
+static void reading(const cdc_frame *frames, uint32_t count) {
+    static const pg_libpq libpq = {consume_input, get_copy_data, free};
+    static const int failures[] = {PG_READ_ENDED, PG_READ_FAILED, PG_READ_BROKEN};
+    cdc_frame *sent = calloc(count, sizeof *sent);
+    uint32_t at, place = 0, end = pick(count + 1);
+    pg_conn conn = {sent, 0, 0, count, end, failures[pick(3)]};
+    uint64_t wal_end = 0;
+    size_t most = 1 + pick(1 << pick(18));
+    int outcome = PG_READ_FULL;
+    for (at = 0; at < count; at++) {
+        sent[at].size = frames[at].size;
+        sent[at].data = pick(100) ? copied(frames[at].data, frames[at].size) : damaged(frames[at].data, &sent[at].size);
+        if (sent[at].size == 0 || pick(10) == 0) { /* libpq has no empty one */
+            uint8_t alive[18] = {'k', 0, 0, 0, 0, 0, 0, (uint8_t)(at >> 8), (uint8_t)at};
+            alive[17] = (uint8_t)pick(2);
+            free((void *)sent[at].data);
+            sent[at] = (cdc_frame){copied(alive, sizeof alive), sizeof alive};
+        }
+    }
+    while (outcome <= PG_READ_ODD) {
+        cdc_block block = {0};
+        cdc_frame *found;
+        do outcome = pg_read(&libpq, &conn, &block, most, 64, &wal_end);
+        while (outcome == PG_READ_ASKED);
+        if (pick(2)) cdc_block_fit(&block);
+        found = calloc(block.count + 1, sizeof *found);
+        cdc_block_list(&block, found);
+        for (at = 0; at < block.count; at++, place++) {
+            uint8_t asked = 0;
+            if (found[at].data[0] == 'k' && found[at].size == 18) {
+                for (; memcmp(found[at].data, sent[place].data, 17); place++) {
+                    if (place + 1 == conn.next || sent[place].data[0] != 'k') abort();
+                    asked |= sent[place].data[17];
+                }
+                if (found[at].data[17] < sent[place].data[17] || found[at].data[17] < asked) abort();
+            } else if (found[at].size != sent[place].size || memcmp(found[at].data, sent[place].data, sent[place].size)) {
+                abort();
+            }
+        }
+        free(found);
+        cdc_block_free(&block);
+    }
+    if (place != conn.next) abort();
+    for (at = 0; at < count; at++) free((void *)sent[at].data);
+    free(sent);
+}
+
 int main(int argc, char **argv) {
     static cdc_frame frames[MOST_FRAMES];
     uint32_t count = 0, size;
@@ -449,6 +521,7 @@ int main(int argc, char **argv) {
     }
     while (rounds-- > 0) {
         stream(frames, count);
+        reading(frames, count);
         codecs();
         lines();
         rows();

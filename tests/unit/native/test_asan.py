@@ -16,7 +16,7 @@ from tests.unit.sources.postgres import native_world
 NATIVE = Path(__file__).parents[3] / "cdc" / "native"
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1")
 FILES = sorted({*C_FILES["cdc.native.records"], *C_FILES["cdc.native.pgoutput"], *C_FILES["cdc.native.copytext"],
-                *C_FILES["cdc.native.mysql"], *C_FILES["cdc.native.binlog"]})
+                *C_FILES["cdc.native.mysql"], *C_FILES["cdc.native.binlog"], *C_FILES["cdc.native.libpq"]})
 ROUNDS = 1000
 
 

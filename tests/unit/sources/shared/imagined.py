@@ -215,7 +215,7 @@ class Source(LogSource[Place]):
     def _pending(self) -> bool:
         return False
 
-    def _read_batch(self, frames: list[bytes], first: int) -> tuple[int, Batch]:
+    def _read_batch(self, frames: Sequence[bytes], first: int) -> tuple[int, Batch]:
         """One frame a batch."""
         if frames and frames[first] == b"lost":
             raise PositionLostError("The log is another one.")

@@ -1,0 +1,6 @@
+from .frames import Block
+
+OUTCOMES: dict[int, str]
+
+def load(path: str) -> None: ...
+def read(conn: int, block: Block, most: int, each: int, wal_end: int) -> tuple[str, int]: ...
