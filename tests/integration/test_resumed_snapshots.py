@@ -284,9 +284,10 @@ def test_after_all_its_sessions_have_ended_the_next_attempt_goes_on(shop: Databa
 # -- MySQL and MariaDB -------------------------------------------------------------------------------------------------
 
 
-def binlog(database: BinlogDatabase, offset: Mapping[str, Any] | None = None, **more: str) -> Attempt:
+def binlog(database: BinlogDatabase, offset: Mapping[str, Any] | None = None, native: bool = False,
+           **more: str) -> Attempt:
     options = {**OPTIONS, **{key.replace("_", "."): value for key, value in more.items()}}
-    return Attempt(mysql_source.make_source(database, options, native=False), offset)
+    return Attempt(mysql_source.make_source(database, options, native=native), offset)
 
 
 KEYS: dict[str, tuple[str, Callable[[int], str]]] = {
@@ -317,6 +318,24 @@ def test_a_table_goes_on_behind_the_last_key(binlog_database: BinlogDatabase, ki
         both = [*first.ids["t"], *again.ids["t"]]
         assert len(set(both)) == ROWS
         assert ROWS <= len(both) <= ROWS + 2 * CHUNK
+
+
+@pytest.mark.parametrize("threads", ["1", "4"])
+def test_rows_that_c_reads_go_on_behind_the_last_chunk(binlog_database: BinlogDatabase, threads: str) -> None:
+    """It takes as many as the socket brings, which may be the whole table."""
+    fill(binlog_database, "t", "id int PRIMARY KEY", [str(n) for n in range(1, ROWS + 1)])
+    offset: dict[str, Any] | None = None
+    seen: list[int] = []
+    for _ in range(3):
+        with binlog(binlog_database, offset, native=True, snapshot_max_threads=threads) as attempt:
+            offset = attempt.rows(2 * CHUNK)
+            seen += attempt.ids["t"]
+    assert max(seen) >= 3 * CHUNK, "each attempt came further"
+    with binlog(binlog_database, offset, native=True, snapshot_max_threads=threads) as last:
+        last.to_stream()
+        seen += last.ids["t"]
+    assert set(seen) == set(range(1, ROWS + 1))
+    assert len(seen) <= ROWS + 3 * 2 * CHUNK
 
 
 @pytest.mark.parametrize("threads", ["1", "4"])

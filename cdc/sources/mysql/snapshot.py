@@ -348,11 +348,13 @@ class TextReader:
         count, size = 0, 0
         last: Row | None = None
         for row in self._rows(read.whole() if order is None else read.in_order(order, range)):
-            yield row
             if isinstance(row, Lines):
-                count += len(row.rows)
-                size += row.size_bytes
+                if order is None:
+                    yield row
+                else:
+                    count, size = yield from _with_places(row, read, order, count, size)
                 continue
+            yield row
             count += 1
             size += len(row.data)
             last = row
@@ -403,6 +405,27 @@ class TextReader:
             return int(conn._read_packet().read_length_encoded_integer())
         except pymysql.MySQLError as exc:
             raise _read_error(read, map_error(exc)) from exc
+
+
+def _with_places(lines: Lines, read: TableRead, order: Order, count: int,
+                 size: int) -> Generator[Row | Lines | Place, None, tuple[int, int]]:
+    """*lines*, with a Place where a chunk ends, whose last row comes by itself. The chunk had *count* rows of *size*
+    bytes before; returns those of the one that goes on behind *lines*."""
+    rest: Lines | None = lines
+    while rest is not None:
+        room = CHUNK_ROWS - count
+        if len(rest.rows) < room and size + rest.size_bytes < CHUNK_BYTES:
+            yield rest
+            return count + len(rest.rows), size + rest.size_bytes
+        part, rest = rest.split(room) if room < len(rest.rows) else (rest, None)
+        if len(part.rows) > 1:
+            many, part = part.split(len(part.rows) - 1)
+            yield many
+        last = text_row(part.rows.packet(), read.indexes, read.column_count)
+        yield last
+        yield order.place(last)
+        count = size = 0
+    return count, size
 
 
 def _read_error(read: TableRead, error: SourceError) -> SourceError:
