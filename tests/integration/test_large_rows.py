@@ -29,8 +29,9 @@ COLUMNS = {"postgres18": 1600, "mysql": 1017, "mariadb": 1017}
 """PostgreSQL docs, "PostgreSQL Limits"; MySQL Reference Manual, "InnoDB Limits"."""
 LARGE_BYTES = 50_000_000
 LARGE_ROWS = 15
-MOST_MEMORY_MB = 850
-"""Of a process through which 1 GB goes, in rows of 50 MB."""
+MOST_MEMORY_MB = 450
+"""Of a process through which 1 GB goes, in rows of 50 MB. The one before is held for its marker, while the driver has
+the next one in its buffer and as bytes; one is on its way as a line of JSON."""
 
 
 @pytest.fixture(params=["postgres18", "mysql", "mariadb"])
@@ -81,7 +82,7 @@ def test_a_table_of_the_most_columns_is_copied_and_streamed(served: tuple[str, D
     assert [each[2] for each in found] == [*rows, changed, *rows[:2], changed]
 
 
-@pytest.mark.parametrize("served", ["postgres18", *(["mysql"] if LONG else [])], indirect=True)
+@pytest.mark.parametrize("served", ["postgres18", *(["mysql", "mariadb"] if LONG else [])], indirect=True)
 def test_rows_of_50_mb_are_copied_and_streamed_in_bounded_memory(served: tuple[str, Any], topic_prefix: str,
                                                                  tmp_path: Path) -> None:
     _, database = served
