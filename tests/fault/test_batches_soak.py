@@ -41,6 +41,7 @@ class Trouble(threading.Thread):
         self._end = threading.Event()
         self._next: list[str] = []
         self.made: dict[str, int] = defaultdict(int)
+        self.now = "nothing"
         self.failure: BaseException | None = None
 
     def run(self) -> None:
@@ -60,6 +61,7 @@ class Trouble(threading.Thread):
             self._next = [*kinds, "drop", "cut", "cut within an answer", "cut within an answer"]
             self._random.shuffle(self._next)
         name = self._next.pop()
+        self.now = name
         kinds[name]()
         self.made[name] += 1
         self._end.wait(self._random.uniform(0.05, 3.0 if name == "freeze" else 1.0))
@@ -98,7 +100,7 @@ def test_each_record_arrives_once_and_in_order(kafka: KafkaServer, topic_prefix:
             while first < len(batch):
                 first = sink.send(batch, first, delivery)
                 sink.poll(rng.choice((0, 0, 0.002)) if first == len(batch) else 0.02)
-            assert inflight.error is None
+            assert inflight.error is None, f"in or after: {trouble.now}"
         trouble.end()
         assert sink.flush(90) == 0
         assert inflight.error is None

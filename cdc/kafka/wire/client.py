@@ -219,6 +219,7 @@ class BatchClient:
             raise KafkaException(error_of(KafkaError.MSG_SIZE_TOO_LARGE, ""))
         elif reason == self._module.BAD_PARTITION:
             raise KafkaException(KafkaError(KafkaError._UNKNOWN_PARTITION))
+        assert reason in (0, self._module.FULL), "a route has a topic whose partitions are known"
 
     # -- answers --------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from confluent_kafka import KafkaError
@@ -23,11 +23,13 @@ _LACKING: Final = {KafkaError.UNKNOWN_TOPIC_OR_PART: KafkaError._UNKNOWN_TOPIC,
                    KafkaError._UNKNOWN_PARTITION: KafkaError._UNKNOWN_PARTITION}
 """Errors that pass while a topic is being made, and what they are after `topic.metadata.propagation.max.ms`."""
 _ROUND_TRIPS: Final = 1000
+HOPE_S: Final = 1.0
+"""So long nobody else is tried beside a broker that does not answer yet."""
 
 
 class Node:
     """A broker, or an address of `bootstrap.servers` (*id* below 0). *addresses*: those still to be tried in this
-    attempt to connect. *resolving*: its name is being looked up."""
+    attempt to connect, which began at *tried_at*. *resolving*: its name is being looked up."""
 
     def __init__(self, node_id: int, host: str, port: int) -> None:
         self.id, self.host, self.port = node_id, host, port
@@ -35,7 +37,7 @@ class Node:
         self.addresses: deque[Address] = deque()
         self.resolving = False
         self.failures = 0
-        self.connect_at = 0.0
+        self.connect_at = self.tried_at = 0.0
         self.retries = self.errors = self.timeouts = 0
         self.sent_bytes = self.received_bytes = 0
         self.round_trips: deque[float] = deque(maxlen=_ROUND_TRIPS)
@@ -52,6 +54,10 @@ class Node:
     @property
     def connecting(self) -> bool:
         return self.resolving or bool(self.addresses) or (self.connection is not None and not self.up)
+
+    def hopeful(self, now: float) -> bool:
+        """Whether it is connected, or may be soon. Of one that does not answer others should not wait for long."""
+        return self.up or (self.connecting and now < self.tried_at + HOPE_S)
 
     def failed(self, now: float, settings: WireSettings) -> None:
         """Tries again after a pause that doubles, with librdkafka's jitter."""
@@ -74,8 +80,10 @@ class Node:
 
 
 class Cluster:
-    def __init__(self, settings: WireSettings) -> None:
-        self._settings = settings
+    """*holds*: whether records for a topic wait."""
+
+    def __init__(self, settings: WireSettings, holds: Callable[[Topic], bool]) -> None:
+        self._settings, self._holds = settings, holds
         self._bootstrap = [Node(-1 - at, host, port) for at, (host, port) in enumerate(settings.servers)]
         random.shuffle(self._bootstrap)
         self.nodes: dict[int, Node] = {}
@@ -94,14 +102,15 @@ class Cluster:
         return self.nodes.get(partition.leader)
 
     def any_up(self, now: float) -> Node | None:
-        """The node to ask: the one with the fewest requests under way."""
+        """The node to ask: the one with the fewest requests under way, which has answered last."""
         best: Node | None = None
-        fewest = 0
+        least = 0, 0.0
         for node in self:
             connection = node.connection
-            if (connection is not None and connection.state == UP and now < connection.retire_at
-                    and (best is None or len(connection.pending) < fewest)):
-                best, fewest = node, len(connection.pending)
+            if connection is not None and connection.state == UP and now < connection.retire_at:
+                this = len(connection.pending), -connection.used_at
+                if best is None or this < least:
+                    best, least = node, this
         return best
 
     def next_to_try(self, now: float) -> Node | None:
@@ -144,14 +153,20 @@ class Cluster:
             if any(each.leader == node.id and each.batches for each in topic.partitions):
                 self._wanted[topic] = None
 
-    def to_ask(self, now: float) -> tuple[list[Topic], float]:
-        """The topics to ask for now, and when there will be others."""
+    def to_ask(self, now: float) -> tuple[list[Topic], bool, float]:
+        """The topics to ask for now, whether brokers may make them, and when there will be others. Those that nothing
+        waits for are not to be made: somebody may have deleted them."""
         if now >= self._refresh_at:
             self._wanted.update(dict.fromkeys(self.topics.values()))
             self._refresh_at = float("inf")
-        due = [topic for topic in self._wanted if topic.ask_at <= now][:MOST_ASKED]
+        due = [topic for topic in self._wanted if topic.ask_at <= now]
+        needed = [topic for topic in due if self._needs(topic)]
         at = min((topic.ask_at for topic in self._wanted), default=self._refresh_at)
-        return due, min(at, self._refresh_at)
+        return (needed or due)[:MOST_ASKED], bool(needed), min(at, self._refresh_at)
+
+    def _needs(self, topic: Topic) -> bool:
+        """Whether anything waits for *topic*: its first record, or others."""
+        return not topic.count or self._holds(topic)
 
     def asked(self, topics: list[Topic], now: float) -> None:
         for topic in topics:
@@ -201,14 +216,19 @@ class Cluster:
             partition.leader = each.leader if fine else NO_LEADER
         if all(each.leader != NO_LEADER or not each.batches for each in topic.partitions):
             self._wanted.pop(topic, None)
+        if all(each.leader != NO_LEADER for each in topic.partitions):
             topic.asks = 0
         return grown
 
     def _lacking(self, topic: Topic, code: int, now: float) -> bool:
         """A broker does not know the topic, or not yet; returns whether that has lasted too long."""
-        self._wanted[topic] = None
         for partition in topic.partitions:
             partition.leader = NO_LEADER
+        if not self._needs(topic):
+            self._wanted.pop(topic, None)
+            topic.lacking_since = None
+            return False
+        self._wanted[topic] = None
         if code not in _LACKING:
             topic.lacking_since = None
             return False

@@ -6,7 +6,6 @@ partition is under way and its owner has nothing more to add for now (`pushed`),
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -85,7 +84,7 @@ class Producing:
             node = self._free(partition, now, missing)
             if node is None:
                 continue
-            batch = partition.waiting()
+            batch = partition.waiting(node.connection)
             if batch is None:
                 if partition.under_way == len(partition.batches):
                     del self._waiting[partition]
@@ -121,9 +120,17 @@ class Producing:
         self._again = min(self._again, when)
 
     def _add(self, partition: Partition, records: RecordSet, now: float) -> Batch:
+        since = now if partition.seen_at is None else partition.seen_at
         partition.seen_at = None
         self._waiting[partition] = None
-        return partition.add(records, now - max(0.0, time.time() - records.opened_at_ms / 1000))
+        batches = [partition.add(part, since) for part in self._fitting(records, partition.topic.most_bytes)]
+        return batches[0]
+
+    def _fitting(self, records: RecordSet, most_bytes: int) -> list[RecordSet]:
+        """*records* in parts that a broker took before: one above the topic's limit is refused each time."""
+        if records.count == 1 or records.raw_bytes <= most_bytes:
+            return [records]
+        return [part for half in records.split() for part in self._fitting(half, most_bytes)]
 
     def _free(self, partition: Partition, now: float, missing: set[int]) -> Node | None:
         """The broker that takes a batch of *partition* now."""
@@ -215,18 +222,18 @@ class Producing:
                 refused.append((batch, answer))
         for batch, answer in refused:
             if self.failure is None:
-                self._refused(batch, answer, now)
+                self._refused(batch, answer, connection, now)
 
     def _delivered(self, batch: Batch) -> None:
-        partition, records = batch.partition, batch.records
-        partition.delivered(batch)
+        partition = batch.partition
+        for each in partition.delivered(batch):
+            self._outbox.put(Delivered(each.records.deliveries))
+            each.payload = memoryview(b"")
+            each.records.give_back()
         if not partition.batches:
             self._waiting.pop(partition, None)
-        self._outbox.put(Delivered(records.deliveries))
-        batch.payload = memoryview(b"")
-        records.give_back()
 
-    def _refused(self, batch: Batch, answer: protocol.Produced, now: float) -> None:
+    def _refused(self, batch: Batch, answer: protocol.Produced, connection: Connection, now: float) -> None:
         partition, code = batch.partition, answer.code
         if code in RETRIABLE or (code in OUT_OF_ORDER and partition.explained(batch)):
             self.retry([batch], now)
@@ -235,8 +242,11 @@ class Producing:
                 self._outbox.put(Told(code, f"{partition}: {reason}; it is tried again"))
             if code in STALE:
                 self._cluster.want(partition.topic)
+        elif code == KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER and partition.doubts(batch, connection):
+            self._waiting[partition] = None
         elif code in OVERSIZED and batch.records.count > 1:
             batch.payload = memoryview(b"")
+            partition.topic.most_bytes = min(partition.topic.most_bytes, batch.records.raw_bytes - 1)
             partition.split(batch, batch.records.split())
             self._waiting[partition] = None
         else:

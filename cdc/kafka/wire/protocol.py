@@ -186,9 +186,11 @@ def produce_answer(reader: Reader, version: int) -> tuple[list[Produced], int]:
     return found, throttle_ms
 
 
-def metadata_request(topics: Sequence[str], version: int) -> bytes:
-    """The body. Brokers may make those of *topics* that do not exist; without any, only brokers are asked for."""
-    return b"".join((_INT.pack(len(topics)), *map(text_bytes, topics), b"\x01\x00\x00" if version >= 8 else b"\x01"))
+def metadata_request(topics: Sequence[str], make: bool, version: int) -> bytes:
+    """The body. With *make*, brokers may make those of *topics* that do not exist; without any topic, only brokers are
+    asked for."""
+    return b"".join((_INT.pack(len(topics)), *map(text_bytes, topics), b"\x01" if make else b"\x00",
+                     b"\x00\x00" if version >= 8 else b""))
 
 
 class PartitionFound(NamedTuple):

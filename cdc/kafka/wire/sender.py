@@ -21,7 +21,7 @@ from confluent_kafka import KafkaError
 from cdc.log import carry, get_logger
 
 from . import protocol
-from .cluster import MOST_ASKED, Cluster, Node, statistics
+from .cluster import HOPE_S, Cluster, Node, statistics
 from .connection import READ, UP, Address, Broken, Connection, Request
 from .outbox import Counted, Item, Told
 from .partition import RETRIABLE, Topic
@@ -37,6 +37,7 @@ log = get_logger(__name__)
 _EXPIRE_EVERY_S: Final = 0.5
 _LOOK_S: Final = 1.0
 """The longest sleep."""
+_AGAIN_S: Final = 0.05
 _SHORT_S: Final = 1.0
 """A connection that ends after less has failed, even if nobody waited for an answer."""
 
@@ -47,7 +48,7 @@ Answer = SimpleQueue[KafkaError | None]
 class Sender:
     def __init__(self, settings: WireSettings, sets: RecordSets) -> None:
         self.outbox: SimpleQueue[Item] = SimpleQueue()
-        self.cluster = Cluster(settings)
+        self.cluster = Cluster(settings, self._holds)
         self.producing = Producing(settings, self.cluster, sets, self.outbox)
         self._settings, self._sets = settings, sets
         self._inbox: deque[Callable[[float], None]] = deque()
@@ -59,7 +60,7 @@ class Sender:
         self._selector.register(self._woken, READ)
         self._dirty = self._sleeping = self._ending = self._all_down = False
         self._needed: set[int] = set()
-        self._next_at = self._expire_at = self._producer_at = 0.0
+        self._next_at = self._expire_at = self._producer_at = self._ask_at = 0.0
         self._asked_producer = self._asked_topics = False
         self._producer_failures = 0
         self._gone_bytes = [0, 0]
@@ -100,6 +101,9 @@ class Sender:
         self.wake()
         if timeout and threading.current_thread() is not self._thread:
             self._thread.join(timeout)
+
+    def _holds(self, topic: Topic) -> bool:
+        return any(each.batches for each in topic.partitions) or bool(self._sets.ready(topic.number, all=True))
 
     def _tell(self, what: Callable[[float], None]) -> None:
         self._inbox.append(what)
@@ -208,6 +212,8 @@ class Sender:
                 answer.put(None)
             if found.brokers:
                 self._asking.clear()
+            else:
+                self._ask_at = now + self._settings.retry_s
             if changed:
                 self.outbox.put(None)
         else:
@@ -266,15 +272,18 @@ class Sender:
                     self._begin(node, now)
                 else:
                     self._look_at(node.connect_at)
-        if not any(node.up or node.connecting for node in self.cluster):
+        if not any(node.hopeful(now) for node in self.cluster):
             node = self.cluster.next_to_try(now)
             if node is not None:
                 self._begin(node, now)
             else:
-                self._look_at(self.cluster.retry_at())
+                self._look_at(max(self.cluster.retry_at(), now + _AGAIN_S))
+        elif not any(node.up for node in self.cluster):
+            self._look_at(now + HOPE_S)
 
     def _begin(self, node: Node, now: float) -> None:
         """Looks up the name first, in a thread of its own: that may take long."""
+        node.tried_at = now
         try:
             found = socket.getaddrinfo(node.host, node.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
         except OSError:
@@ -377,14 +386,17 @@ class Sender:
                     self._look_at(self._producer_at)
             if self._asked_topics:
                 return
-            topics, at = self.cluster.to_ask(now)
+            if now < self._ask_at:
+                self._look_at(self._ask_at)
+                return
+            topics, make, at = self.cluster.to_ask(now)
             if topics or self._asking or not self.cluster.nodes:
                 self._asked_topics = True
                 self.cluster.asked(topics, now)
                 version = node.connection.session.versions[protocol.METADATA] if node.connection.session else 0
-                body = protocol.metadata_request([topic.name for topic in topics], version)
+                body = protocol.metadata_request([topic.name for topic in topics], make, version)
                 node.connection.ask(protocol.METADATA, body, None, now)
-            elif len(topics) < MOST_ASKED:
+            else:
                 self._look_at(at)
         except Broken as exc:
             self._lose(node, exc, now)

@@ -20,6 +20,7 @@ NEWEST: Mapping[int, tuple[int, int]] = {
     PRODUCE: (0, 13), METADATA: (0, 13), HANDSHAKE: (0, 1), VERSIONS: (0, 4), INIT: (0, 6), AUTHENTICATE: (0, 2)}
 OLDEST: Mapping[int, tuple[int, int]] = {
     PRODUCE: (0, 3), METADATA: (0, 4), HANDSHAKE: (0, 1), VERSIONS: (0, 1), INIT: (0, 0), AUTHENTICATE: (0, 0)}
+MUTE = b"no answer"
 NOT_LEADER, UNKNOWN_TOPIC, OUT_OF_ORDER, DUPLICATE = 6, 3, 45, 46
 
 
@@ -122,11 +123,12 @@ class Produced(NamedTuple):
 @dataclass
 class Step:
     """What a broker does with one Produce request. *code* for all its partitions, without an append unless *append*.
-    *then*: drop the connection instead of an answer, answer *garbage*, or wait until *until* is set."""
+    *then*: drop the connection instead of an answer, give none (mute), or answer *garbage*; all that once *until* is
+    set."""
 
     code: int = 0
     append: bool = False
-    then: Literal["answer", "drop", "garbage"] = "answer"
+    then: Literal["answer", "drop", "mute", "garbage"] = "answer"
     garbage: bytes = b""
     until: threading.Event | None = None
     throttle_ms: int = 0
@@ -154,9 +156,11 @@ class FakeCluster:
         self.leaders: dict[tuple[str, int], int] = {}
         self.requests: list[Produced] = []
         self.asked: list[list[str]] = []
+        self.to_make: list[str] = []
         self.connections = 0
         self.under_way = self.most_under_way = 0
         self.name_brokers = True
+        self.at_drop: Callable[[], object] = int  # does nothing
         self._states: dict[tuple[str, int, int], tuple[int, deque[tuple[int, int]]]] = {}
         self._producers = 0
         self._lock = threading.Lock()
@@ -182,6 +186,23 @@ class FakeCluster:
             for state in [state for state in self._states if state[0] == topic]:
                 del self._states[state]
 
+    def forget(self) -> None:
+        """As brokers that were shut down in order: of each producer they know the last batch only."""
+        with self._lock:
+            for _, five in self._states.values():
+                while len(five) > 1:
+                    five.popleft()
+
+    def lose(self, count: int, topic: str = "t", partition: int = 0) -> None:
+        """All records but the first *count*, as a leader that was not in sync. Each batch had so many or fewer."""
+        with self._lock:
+            del self.logs[topic, partition][count:]
+            for (name, number, _), (_, five) in list(self._states.items()):
+                if (name, number) == (topic, partition):
+                    five.clear()
+            self._states = {place: (count - 1 if place[:2] == (topic, partition) else last, five)
+                            for place, (last, five) in self._states.items()}
+
     def values(self, topic: str = "t", partition: int = 0) -> list[bytes | None]:
         with self._lock:
             return [each.value for each in self.logs.get((topic, partition), [])]
@@ -194,8 +215,10 @@ class FakeCluster:
 
     def metadata(self, version: int, at: Cursor) -> bytes:
         names = [at.text() or "" for _ in range(at.take("i"))]
+        make = at.take("?")
         with self._lock:
             self.asked.append(names)
+            self.to_make += names if make else []
             self.unknown -= bool(names)
             known = self.unknown < 0
         brokers = self.listeners if self.name_brokers else []
@@ -252,7 +275,10 @@ class FakeCluster:
                      for place, batch in batches.items()}
         if step.code:
             codes = dict.fromkeys(codes, step.code)
+        if step.then == "mute":
+            return MUTE
         if step.then == "drop":
+            self.at_drop()
             return None
         if step.then == "garbage":
             return step.garbage
@@ -341,6 +367,8 @@ class Listener:
                 api, version, correlation = at.take("h"), at.take("h"), at.take("i")
                 at.text()
                 body = self._answer(api, version, at)
+                if body is MUTE:
+                    continue
                 if body is None:
                     connection.shutdown(socket.SHUT_RDWR)
                     break

@@ -81,11 +81,11 @@ def test_after_an_error_all_is_answered_before_the_first_goes_again_alone() -> N
     one.failed(third, 0.0, 0.1, 1.0)
     assert not one.may_send(5, 0.01), "not before the pause has passed"
     assert one.may_send(5, 10.0)
-    assert one.waiting() is first
+    assert one.waiting(None) is first
     one.sent(first)
     assert not one.may_send(5, 10.0)
     one.delivered(first)
-    assert one.waiting() is third
+    assert one.waiting(None) is third
 
 
 def test_pauses_grow_up_to_the_most_and_end_with_a_delivery() -> None:
@@ -122,7 +122,49 @@ def test_parts_of_a_batch_share_its_sequences_and_its_place() -> None:
     assert one.explained(second)
     assert not one.may_send(5, 10.0)
     one.failed(second, 0.0, 0.1, 1.0)
-    assert one.waiting() is one.batches[0]
+    assert one.waiting(None) is one.batches[0]
+
+
+def failed(one: Partition, made: list[Batch]) -> None:
+    for each in made:
+        one.failed(each, 0.0, 0.1, 1.0)
+
+
+def test_a_batch_that_is_known_again_proves_those_before_it() -> None:
+    one, here = partition(), object()
+    made = sent(one, 3)
+    failed(one, made)
+    for each in made[:2]:
+        assert one.waiting(here) is each
+        one.sent(each)
+        assert one.doubts(each, here)
+    assert one.waiting(here) is made[2]
+    one.sent(made[2])
+    assert one.delivered(made[2]) == made
+    assert (one.batches, one.doubted, one.settled) == ([], 0, True)
+
+
+def test_another_connection_begins_with_the_first_again() -> None:
+    one, here, there = partition(), object(), object()
+    made = sent(one, 3)
+    failed(one, made)
+    one.sent(made[0])
+    assert one.doubts(made[0], here)
+    assert one.waiting(there) is made[0]
+    one.sent(made[0])
+    one.failed(made[0], 1.0, 0.1, 1.0)
+    assert one.waiting(here) is made[0]
+
+
+def test_a_batch_is_not_doubted_without_a_later_one_that_was_sent_or_at_its_first_attempt() -> None:
+    one, here = partition(), object()
+    made = sent(one, 2)
+    assert not one.doubts(made[0], here), "it was never sent before"
+    failed(one, made)
+    batch(one)
+    for each in made:
+        one.sent(each)
+        assert one.doubts(each, here) is (each is made[0]), "what was never sent proves nothing"
 
 
 def test_nothing_is_sent_or_answered_out_of_turn() -> None:
