@@ -41,7 +41,10 @@ def run(files: tuple[str, ...], flags: tuple[str, ...], strict: bool, dry_run: b
 
         return print_previews(preview_files(files, strict, flags), as_json)
     gc.disable()  # until all is loaded: it goes through all modules again and again, a sixth of the time of a start
-    log.configure()
-    from cdc.assembly import run_files
+    try:
+        log.configure()
+        from cdc.assembly import run_files
 
-    return run_files(files, strict, flags)
+        return run_files(files, strict, flags)
+    finally:
+        gc.enable()  # it may have ended before that
