@@ -98,6 +98,7 @@ class IncrementalSnapshot:
         self._busy_at = 0.0
         self._follows_commits = False
         self._uncommitted = False
+        self._given: set[Copies] = set()
 
     # -- Handler --------------------------------------------------------------------------------------------------
 
@@ -138,7 +139,10 @@ class IncrementalSnapshot:
         return self._asked or self._window is not None or (bool(self._queue) and not self._queue.paused)
 
     def offset(self) -> Mapping[str, Any]:
-        return self._queue.copies.offset()
+        copies = self._queue.copies
+        if self._uncommitted:
+            self._given.add(copies)
+        return copies.offset()
 
     def restore(self, offset: Mapping[str, Any]) -> None:
         self._queue.restore(Copies.from_offset(offset))
@@ -148,8 +152,11 @@ class IncrementalSnapshot:
         self._follows_commits = True
 
     def committed(self, offset: Mapping[str, Any]) -> None:
-        if self._uncommitted and Copies.from_offset(offset) == self._queue.copies:
+        """The last chunk is committed with any offset that was given since: more may have changed, which no batch
+        brings."""
+        if self._given and Copies.from_offset(offset) in self._given:
             self._uncommitted = False
+            self._given.clear()
 
     def snapshots(self) -> Sequence[SnapshotStatus]:
         return self._queue.snapshots()
@@ -378,6 +385,7 @@ class IncrementalSnapshot:
                                          self._reader.context(plan), ()))
         self._window = None
         self._uncommitted = self._follows_commits
+        self._given.clear()
         self._pace.ends()
         copy = self._queue.first
         self._queue.sent(replace(copy, after=window.last, rows=copy.rows + window.count))

@@ -234,6 +234,23 @@ def test_a_chunk_waits_until_the_last_one_is_committed(marked: bool) -> None:
     assert not world.run.snapshot.active
 
 
+def test_a_commit_counts_though_the_next_table_has_begun_meanwhile() -> None:
+    """No batch goes out only because of that, and none would while the database is idle."""
+    world = World()
+    world.run.snapshot.follow_commits()
+    world.execute("db.a", "db.b")
+    found: list[int] = []
+    for _ in range(20):
+        found += world.polls()
+        sent = world.run.delivered[-1][1]
+        if len(found) == 6:
+            break
+        world.run.snapshot.committed(sent)
+    assert world.polls(5) == [], "the first chunk of the other table waits"
+    world.run.snapshot.committed(sent)
+    assert world.polls() == [1, 2]
+
+
 def test_requests_wait_for_each_other() -> None:
     world = World()
     world.execute("db.a", id="one")
