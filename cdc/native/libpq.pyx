@@ -18,6 +18,7 @@ cdef extern from "pg_read.h" nogil:
         void (*free_mem)(void *) noexcept nogil
     enum:
         PG_READ_EMPTY
+        PG_READ_SHORT
         PG_READ_FULL
         PG_READ_ASKED
         PG_READ_ODD
@@ -27,8 +28,8 @@ cdef extern from "pg_read.h" nogil:
         PG_READ_NO_MEMORY
     int pg_read(const pg_libpq *libpq, pg_conn *conn, cdc_block *block, size_t most, size_t each, uint64_t *wal_end)
 
-OUTCOMES = {PG_READ_EMPTY: "empty", PG_READ_FULL: "full", PG_READ_ASKED: "asked", PG_READ_ODD: "odd",
-            PG_READ_ENDED: "ended", PG_READ_FAILED: "failed", PG_READ_BROKEN: "broken"}
+OUTCOMES = {PG_READ_EMPTY: "empty", PG_READ_SHORT: "short", PG_READ_FULL: "full", PG_READ_ASKED: "asked",
+            PG_READ_ODD: "odd", PG_READ_ENDED: "ended", PG_READ_FAILED: "failed", PG_READ_BROKEN: "broken"}
 """What `cdc/sources/postgres/copydata.py` calls the ends of a read."""
 
 cdef pg_libpq _libpq

@@ -45,7 +45,7 @@ int pg_read(const pg_libpq *libpq, pg_conn *conn, cdc_block *block, size_t most,
         if (size < 0) return size == -1 ? PG_READ_ENDED : PG_READ_FAILED;
         if (size == 0) {
             /* See SHORT_READ_BYTES of cdc/sources/postgres/copydata.py. */
-            if (brought ? brought < SHORT_READ : ++empty > 1) return PG_READ_EMPTY;
+            if (brought ? brought < SHORT_READ : ++empty > 1) return brought ? PG_READ_SHORT : PG_READ_EMPTY;
             if (!libpq->consume_input(conn)) return PG_READ_BROKEN;
             brought = 0;
             continue;

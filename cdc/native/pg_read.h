@@ -18,6 +18,7 @@ typedef struct {
 
 enum {
     PG_READ_EMPTY,     /* nothing more has arrived */
+    PG_READ_SHORT,     /* little has arrived; with TLS, libpq may have more that `poll` does not see */
     PG_READ_FULL,      /* there may be more */
     PG_READ_ASKED,     /* the last frame is a keepalive, in which the server wants an answer; there may be more */
     PG_READ_ODD,       /* the last frame is neither XLogData nor a keepalive, or a keepalive of the wrong length */

@@ -30,10 +30,11 @@ SHORT_READ_BYTES: Final = 8192
 read that completes no frame does not prove that nothing is there: with TLS, a part of what was decrypted may wait where
 `poll` does not see it. So it is tried again once. As in `native/pg_read.c`."""
 
-Outcome = Literal["empty", "full", "asked", "odd", "ended", "failed", "broken"]
+Outcome = Literal["empty", "short", "full", "asked", "odd", "ended", "failed", "broken"]
 """How a read ended.
 
-`empty`: nothing more has arrived. `full`: there may be more. `asked`: the last frame is a keepalive in which the server
+`empty`: nothing more has arrived. `short`: little has arrived; with TLS, a libpq before 18 may have more, which `poll`
+does not see. `full`: there may be more. `asked`: the last frame is a keepalive in which the server
 wants an answer; go on with the same chunk. `odd`: the last frame is no message of the protocol. `ended`: the server has
 ended the COPY. `failed`, `broken`: libpq could not give data, or could not read the socket; it has an error message.
 """
@@ -113,7 +114,7 @@ class PlainReader:
                 return "ended"
             if count == 0:
                 if empty or 0 < brought < SHORT_READ_BYTES:
-                    return "empty"
+                    return "short" if brought else "empty"
                 empty, brought = not brought, 0
                 try:
                     self._pg.consume_input()

@@ -109,6 +109,7 @@ class ReplicationReader:
         self._confirmed = confirmed
         self._wake_up = WakePipe()
         self._copy = copy_reader(self._pg, native=native)
+        self._encrypted = self._pg.ssl_in_use or self._pg.used_gssapi
         self._reading = threading.Lock()  # while libpq runs without the interpreter lock, nobody may close
         self._queue = Handoff(queue_bytes, on_room=self._wake_up, joined=self._copy.joined)
         self._stopping = False
@@ -265,7 +266,7 @@ class ReplicationReader:
         if outcome in ("failed", "broken"):
             doing = "receiving copy data" if outcome == "failed" else "consuming input"
             raise psycopg.OperationalError(f"{doing} failed: {self._pg.get_error_message()}")
-        return asked, size, outcome == "full"
+        return asked, size, outcome == "full" or (outcome == "short" and self._encrypted)
 
     def _put(self, chunk: Sequence[bytes], size: int) -> None:
         chunk = self._notices.before(chunk)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import random
 import select
 import socket
+import ssl
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -16,7 +19,9 @@ from psycopg import pq
 
 from cdc import native as native_room
 from cdc.sources.postgres.copydata import CHUNK_BYTES, CopyReader, NativeReader, PlainReader, copy_reader
+from cdc.sources.postgres.replication import ReplicationReader
 from cdc.sources.shared.handoff import ITEM_OVERHEAD_BYTES
+from tests.servers.certificates import write_certificate
 from tests.unit.sources.postgres import native_world as world
 from tests.unit.sources.postgres.pgoutput_frames import insert, keepalive, text, xlog
 
@@ -39,43 +44,60 @@ def told(kind: bytes, severity: str, message: str) -> bytes:
 
 
 class Walsender:
-    """The server's end of a connection that is in COPY BOTH mode."""
+    """The server's end of a connection on which replication is about to start. *tls*: a folder of
+    `write_certificate`."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: Path | None = None) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listening:
-            opening = threading.Thread(target=self._open, args=(listening,))
-            opening.start()
+            self._opening = threading.Thread(target=self._open, args=(listening, tls))
+            self._opening.start()
             host, port = listening.getsockname()
-            self._conn = psycopg.connect(host=host, port=port, user="u", dbname="d", sslmode="disable",
-                                         gssencmode="disable", autocommit=True)
-            self.client = self._conn.pgconn
-            self.client.nonblocking = 1
-            self.client.send_query(b"START_REPLICATION")
-            while self.client.is_busy():
-                select.select([self.client.socket], [], [], _READ_S)
-                self.client.consume_input()
-            result = self.client.get_result()
-            assert result is not None
-            assert result.status == pq.ExecStatus.COPY_BOTH
-            opening.join()
+            self.conn = psycopg.connect(host=host, port=port, user="u", dbname="d", gssencmode="disable",
+                                        sslmode="require" if tls else "disable", autocommit=True)
+        self.client = self.conn.pgconn
 
-    def _open(self, listening: socket.socket) -> None:
+    def _open(self, listening: socket.socket, tls: Path | None) -> None:
         self.socket, _ = listening.accept()
-        size, = struct.unpack(">I", self.socket.recv(4))
-        self.socket.recv(size - 4, socket.MSG_WAITALL)
+        if tls is not None:
+            self._receive(8)  # SSLRequest
+            self.socket.sendall(b"S")
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(tls / "server.pem")
+            self.socket = context.wrap_socket(self.socket, server_side=True)
+        self._receive(int.from_bytes(self._receive(4)) - 4)
         self.socket.sendall(packed(b"R", bytes(4)) + packed(b"Z", b"I"))
-        _, size = struct.unpack(">cI", self.socket.recv(5, socket.MSG_WAITALL))
-        self.socket.recv(size - 4, socket.MSG_WAITALL)
+        self._receive(int.from_bytes(self._receive(5)[1:]) - 4)
         self.socket.sendall(packed(b"W", bytes(3)))
+
+    def _receive(self, size: int) -> bytes:
+        found = b""
+        while len(found) < size:
+            data = self.socket.recv(size - len(found))
+            assert data, "the client has gone"
+            found += data
+        return found
+
+    def started(self) -> None:
+        """The connection is in COPY BOTH mode then."""
+        self.client.nonblocking = 1
+        self.client.send_query(b"START_REPLICATION")
+        while self.client.is_busy():
+            select.select([self.client.socket], [], [], _READ_S)
+            self.client.consume_input()
+        result = self.client.get_result()
+        assert result is not None
+        assert result.status == pq.ExecStatus.COPY_BOTH
+        self._opening.join()
 
     def close(self) -> None:
         self.socket.close()
-        self._conn.close()
+        self.conn.close()
 
 
 @pytest.fixture
 def server() -> Iterator[Walsender]:
     made = Walsender()
+    made.started()
     yield made
     made.close()
 
@@ -108,9 +130,10 @@ def read_until(server: Walsender, reader: CopyReader,
             asked += 1
         found += list(chunk)
         assert reader.size(chunk) == sum(len(each) + ITEM_OVERHEAD_BYTES for each in chunk)
-        if outcome not in ("empty", "full") or (outcome == "empty" and over(found)):
+        over_now = outcome in ("empty", "short") and over(found)
+        if outcome not in ("empty", "short", "full") or over_now:
             return found, outcome, asked
-        if outcome == "empty":
+        if outcome != "full":
             arrives(server)
 
 
@@ -142,7 +165,8 @@ def test_frames_that_arrive_in_any_pieces(server: Walsender, reader: CopyReader,
         arrives_again = read_until(server, reader, lambda _: reader.wal_end == int.from_bytes(stream[-1][1:9]))
         found, asked = found + arrives_again[0], asked + arrives_again[2]
     alive = [frame for frame in stream if frame[:1] == b"k"]
-    assert (changes(found), outcome) == (wanted, "empty")
+    assert changes(found) == wanted
+    assert outcome in ("empty", "short")
     assert asked == sum(frame[17] for frame in alive)
     assert reader.wal_end == max((int.from_bytes(frame[1:9]) for frame in alive), default=0)
 
@@ -159,7 +183,7 @@ def test_a_keepalive_takes_the_place_of_the_one_before_it(server: Walsender, rea
     assert reader.wal_end == 11
     server.socket.sendall(sent(keepalive(6)))
     arrives(server)
-    assert reader.read(chunk := reader.begin()) == "empty"
+    assert reader.read(chunk := reader.begin()) == "short"
     assert (list(chunk), reader.wal_end) == ([keepalive(6)], 11)
 
 
@@ -208,7 +232,7 @@ def test_a_notice_comes_between_the_frames_around_it(server: Walsender, reader: 
     server.socket.sendall(told(b"N", "WARNING", "first") + sent(xlog(5, b"B"), keepalive(6), keepalive(7))
                           + told(b"N", "WARNING", "second") + sent(xlog(8, b"C")))
     arrives(server)
-    assert reader.read(chunk) == "empty"
+    assert reader.read(chunk) == "short"
     assert places == [(0, b"first"), (2, b"second")]
     assert list(chunk) == [xlog(5, b"B"), keepalive(7), xlog(8, b"C")]
 
@@ -226,11 +250,34 @@ def test_a_chunk_ends_when_it_is_large_enough(server: Walsender, reader: CopyRea
         found += list(chunk)
         sizes.append(reader.size(chunk))
         assert (outcome == "full") == (sizes[-1] >= CHUNK_BYTES)
-        if outcome == "empty" and len(found) < 302:
+        if outcome != "full" and len(found) < 302:
             arrives(server)
     sending.join()
     assert found == [*wide, huge, wide[0]]
     assert max(sizes) < CHUNK_BYTES + len(huge) + ITEM_OVERHEAD_BYTES
+
+
+@pytest.mark.parametrize("native", [False, pytest.param(True, marks=needs_c)], ids=["psycopg", "C"])
+def test_a_frame_whose_end_tls_has_is_not_waited_for(tmp_path: Path, native: bool) -> None:
+    """One record of TLS ends with the frame, and does not fit into libpq's buffer: a libpq before 18 leaves its end
+    where `poll` does not see it."""
+    server = Walsender(write_certificate(tmp_path))
+    reader = ReplicationReader(server.conn, "START_REPLICATION", confirmed=0, queue_bytes=1 << 20,
+                               status_interval_s=600.0, native=native)
+    reader.start()
+    try:
+        wanted = [xlog(5, b"B" * 174), xlog(6, b"I" * 16_253)]
+        data = sent(*wanted)
+        server.socket.sendall(data[:-16_384])
+        time.sleep(0.1)  # libpq should have this part alone; else nothing is proved
+        server.socket.sendall(data[-16_384:])
+        found: list[bytes] = []
+        while len(found) < 2 and (more := reader.take(_READ_S, 1 << 20)):
+            found += list(more)
+        assert found == wanted
+    finally:
+        server.close()
+        reader.stop()
 
 
 def test_chunks_of_both_forms_are_joined(reader: CopyReader) -> None:
