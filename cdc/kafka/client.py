@@ -128,11 +128,11 @@ def open_client(kind: Kind, settings: Mapping[str, Any], owner: Owner) -> Client
 
 def choose(wanted: Wanted, settings: Mapping[str, str], *, transactional: bool = False) -> Kind:
     """The kind of client to use. With *transactional*, it must be able to run transactions. Raises ConfigError if
-    *wanted* cannot be had; instead of `batches` it is librdkafka then."""
-    if wanted == "batches":
+    *wanted* cannot be had; `auto` is `batches`, and instead of that it is librdkafka."""
+    if wanted in ("auto", "batches"):
         unfit = _only_librdkafka(settings, transactional)
         if not unfit:
-            _tell("batches", "sink.kafka.client")
+            _tell("batches", "sink.kafka.client" if wanted == "batches" else "")
             return "batches"
         kind: Kind = "python" if _only_python(settings) or unavailable() else "native"
         _tell(kind, unfit)

@@ -27,8 +27,8 @@ class KafkaSinkConfig:
         doc="Which client sends to Kafka. native: librdkafka, called by compiled code, without a Python object for "
         "each message. python: librdkafka, through confluent-kafka's Producer, which takes more CPU time. batches: a "
         "client of our own that writes record batches, which takes the least CPU time; where it does not know a "
-        "setting, or there are transactions, librdkafka takes its place, and the log says why. auto: native, if it was "
-        "compiled.",
+        "setting, or there are transactions, librdkafka takes its place, and the log says why. auto: batches, if it "
+        "was compiled.",
     )
 
 

@@ -47,7 +47,7 @@ class Client:
 
 
 def sink_with(client: Client, **properties: str) -> KafkaSink:
-    made = KafkaSink({"bootstrap.servers": "localhost:1", **properties})
+    made = KafkaSink({"bootstrap.servers": "localhost:1", **properties}, client="python")
     producer: Any = client
     made._producer = producer
     return made

@@ -64,7 +64,8 @@ def test_the_choice_falls_back_to_librdkafka_with_batches_only() -> None:
     assert choose("batches", settings()) == "batches"
     assert choose("batches", settings(), transactional=True) == other
     assert choose("batches", settings(compression_type="snappy")) == other
-    assert choose("auto", settings()) == other
+    assert choose("auto", settings()) == "batches"
+    assert choose("auto", settings(compression_type="snappy")) == other
 
 
 def test_without_compiled_modules_there_is_no_such_client(monkeypatch: pytest.MonkeyPatch) -> None:
