@@ -56,6 +56,7 @@ log = get_logger(__name__)
 
 IDLE_WAIT_S = 0.2
 BUSY_WAIT_S = 0.005
+_GIVE_UP_S = 5.0
 
 T = TypeVar("T")
 
@@ -215,13 +216,26 @@ class Task:
         checked = in_background(self.parts.converter.check, name="registry") if self.first else None
         loaded = in_background(self._load)
         try:
-            self.parts.sink.start()
-        finally:
+            try:
+                self.parts.sink.start()
+            finally:
+                if checked is not None:
+                    wait([checked])  # next the converter is used or closed, and it is for one thread at a time
             if checked is not None:
-                wait([checked])  # next the converter is used or closed, and it is for one thread at a time
-        if checked is not None:
-            checked.result()
+                checked.result()
+        except BaseException:
+            self._give_up(loaded)
+            raise
         return answer_of(loaded, self.stop)
+
+    def _give_up(self, loaded: Future[dict[str, Any] | None]) -> None:
+        """The start has failed. Wait shortly for the store: what it still gave us to hold after we have ended would
+        keep other processes away. Its answer tells whether the connector has run before."""
+        until = time.monotonic() + _GIVE_UP_S
+        while not loaded.done() and not self.stop.is_set() and time.monotonic() < until:
+            wait([loaded], timeout=0.1)
+        if loaded.done() and loaded.exception() is None:
+            self.resumes = loaded.result() is not None
 
     def _load_offset(self) -> dict[str, Any] | None:
         return ask_store(self._load, self.stop)

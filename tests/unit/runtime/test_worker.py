@@ -16,6 +16,7 @@ from cdc.core.errors import (
     OwnerLostError,
     PositionLostError,
     RegistryConnectionError,
+    RegistryRefusedError,
     SinkConnectionError,
     SinkRefusedError,
     SourceBusyError,
@@ -203,6 +204,41 @@ def test_the_source_does_not_start_without_the_sink_and_the_converter_is_not_clo
     assert bench.run() == "failed"
     assert told == ["checked", "closed"]
     assert "no access" in bench.metrics.reason, "the sink's error goes before the registry's"
+
+
+@pytest.mark.parametrize("fails_in", ["sink", "registry"])
+def test_the_store_holds_nothing_once_the_start_has_failed(fails_in: str) -> None:
+    told: list[str] = []
+    failed = threading.Event()
+
+    class Sink(InterruptibleSink):
+        def start(self) -> None:
+            if fails_in == "sink":
+                failed.set()
+                raise SinkRefusedError("no access")
+
+    class Registry(CheckedConverter):
+        def check(self) -> None:
+            if fails_in == "registry":
+                failed.set()
+                raise RegistryRefusedError("no access")
+
+    class Store(FakeStore):
+        def hold(self, connector: str, partition: Any) -> None:
+            assert failed.wait(20)
+            ended.wait(0.2)  # it has not
+            told.append("held")
+
+        def release(self, connector: str, partition: Any) -> None:
+            told.append("released")
+            ended.set()
+
+    ended = threading.Event()
+    bench = Bench((nothing, nothing))
+    bench.sink, bench.converter, bench.connector.store = Sink(), Registry(), Store()
+    assert bench.run() == "failed"
+    assert told == ["held", "released"]
+    assert "no access" in bench.metrics.reason
 
 
 def test_what_is_wrong_is_told_while_the_task_waits() -> None:
