@@ -63,7 +63,7 @@ class StdoutSink:
             last = self._lines[-1] if self._lines else b""
             if len(line) >= _BUFFER_BYTES:
                 self._lines.append(line)
-            elif isinstance(last, bytearray):
+            elif isinstance(last, bytearray) and len(last) < _BUFFER_BYTES:  # what is written of it stays until its end
                 last += line
             else:
                 self._lines.append(bytearray(line))

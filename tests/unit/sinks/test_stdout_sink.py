@@ -9,6 +9,7 @@ import pytest
 from cdc.core.errors import SinkRefusedError
 from cdc.core.interfaces import Outgoing
 from cdc.runtime.inflight import Inflight
+from cdc.sinks.json_lines import json_line
 from cdc.sinks.stdout import StdoutSink
 
 BATCH = [Outgoing("t", None, b"%d" % number, -1, (), "public.t") for number in range(100)]
@@ -56,4 +57,26 @@ def test_a_reader_that_went_away_fails_the_acks() -> None:
     sink.send(BATCH, 0, delivery)
     assert sink.flush(1) == 0
     assert isinstance(delivery.error, SinkRefusedError)
+    os.close(writer)
+
+
+def test_what_was_written_does_not_stay_in_memory_while_the_reader_lags_behind() -> None:
+    reader, writer = os.pipe()
+    sink = StdoutSink(writer)
+    sink.start()
+    lines = BIG[:100]
+    size = len(json_line(lines[0])) * len(lines)
+    delivery = Inflight().add(None, 21 * len(lines))  # type: ignore[arg-type]
+    sink.send(lines, 0, delivery)
+    most = 0
+    for _ in range(20):  # there is always something left to write
+        sink.send(lines, 0, delivery)
+        left = size
+        while left > 0:
+            sink.poll(0)
+            left -= len(os.read(reader, left))
+        most = max(most, sum(map(len, sink._lines)))
+    assert most < 4 << 20
+    os.close(reader)
+    sink.close()
     os.close(writer)
