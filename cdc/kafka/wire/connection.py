@@ -34,6 +34,7 @@ _QUICK_S: Final = 10.0
 """Requests other than Produce are answered sooner; of those nobody should wait for a broker that is gone silently."""
 _LIFETIME_SHARE: Final = 0.85
 """Of a login's lifetime: then the connection is used no more (Java: `SaslClientAuthenticator`, 85 to 95 percent)."""
+_GONE: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 
 Address = tuple[socket.AddressFamily, Any]
 
@@ -209,8 +210,11 @@ class Connection:
         except ssl.SSLCertVerificationError as exc:
             raise Broken(KafkaError._SSL, f"the broker's certificate is not accepted: {exc.verify_message}") from exc
         except OSError as exc:
-            raise Broken(KafkaError._SSL, f"the TLS handshake failed: {exc.strerror or exc}; "
-                                          "is it a listener with TLS?") from exc
+            # Who only goes away has refused nothing: a broker, or what stands before it, may be starting. librdkafka:
+            # `rd_kafka_transport_ssl_handshake`.
+            gone = not isinstance(exc, ssl.SSLError) or isinstance(exc, _GONE)
+            raise Broken(KafkaError._TRANSPORT if gone else KafkaError._SSL,
+                         f"the TLS handshake failed: {exc.strerror or exc}; is it a listener with TLS?") from exc
         else:
             self._begin_login(now)
 

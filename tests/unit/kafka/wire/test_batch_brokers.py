@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -46,6 +47,27 @@ def test_brokers_that_are_away_are_told_of_and_found_again() -> None:
             each.start()
         producer.until(delivery.acked)
         assert cluster.values() == numbers(60)
+
+
+@pytest.mark.parametrize(("says", "code"), [(b"", KafkaError._TRANSPORT), (b"\0\0\0\4 no TLS", KafkaError._SSL)],
+                         ids=["goes", "speaks no TLS"])
+def test_who_goes_away_during_a_handshake_has_refused_nothing(says: bytes, code: int) -> None:
+    """A refusal ends the connector after a while; what stands before brokers that start is to be waited for."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def meet() -> None:
+            with suppress(OSError):
+                while True:
+                    met, _ = listening.accept()
+                    with met:
+                        met.recv(4096)
+                        met.sendall(says)
+
+        threading.Thread(target=meet, daemon=True).start()
+        with producing(f"127.0.0.1:{listening.getsockname()[1]}", security_protocol="SSL") as producer:
+            producer.until(lambda: KafkaError._ALL_BROKERS_DOWN in producer.owner.codes())
+            assert producer.owner.codes() == {code, KafkaError._ALL_BROKERS_DOWN}
+        listening.shutdown(socket.SHUT_RDWR)
 
 
 def test_a_broker_that_names_no_broker_is_not_believed() -> None:
