@@ -190,6 +190,7 @@ class BatchClient:
     def _expect(self, ack: Ack) -> int:
         failure = self._sender.producing.failure
         if failure is not None:
+            self._handle(0)  # the ack of the record that is the reason is to be the first
             raise KafkaException(error_of(*failure))
         number = self._next_delivery
         while number in self._acks:

@@ -298,12 +298,13 @@ class Producing:
 
     def fail(self, code: int, text: str, culprit: Batch | None = None, records: Sequence[int] = ()) -> None:
         """Ends the producer. *culprit*, and of it *records* if there are any, is told first, with this error: what is
-        told later changes nothing. All else is given up with it."""
+        told later changes nothing. So it is in the outbox before anybody may see `failure`. All else is given up with
+        it."""
         if self.failure is not None:
             return
-        self.failure = Failure(code, text)
         if culprit is not None:
             self._give_up(culprit, code, text, records)
+        self.failure = Failure(code, text)
         self.give_up_all()
 
     def give_up_all(self) -> None:

@@ -10,6 +10,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from cdc import native
+from tests.servers.process import wait_until
 from tests.unit.kafka.wire.fake_cluster import (
     NEWEST,
     NOT_LEADER,
@@ -216,6 +217,20 @@ def test_a_record_above_the_topics_limit_is_named() -> None:
         assert code == KafkaError.MSG_SIZE_TOO_LARGE
         assert message == ("t", b"k1", 2, 2000)
         assert cluster.values() == [b"0"]
+
+
+def test_the_record_that_ended_the_producer_is_named_before_a_later_one() -> None:
+    """Also if records are sent before its answer is polled for."""
+    with FakeCluster({"t": 1}) as cluster, producing(cluster.bootstrap) as producer:
+        producer.deliver(records(1))
+        cluster.steps.append(Step(KafkaError.MSG_SIZE_TOO_LARGE))
+        first, later = producer.expect(1), producer.expect(1)
+        producer.client.send([record(1)], 0, first)
+        wait_until(lambda: producer.client._sender.producing.failure is not None, 10, "the producer to end", 0.001)
+        with pytest.raises(KafkaException):
+            producer.client.send([record(2)], 0, later)
+        assert producer.owner.failures == [(KafkaError.MSG_SIZE_TOO_LARGE, ("t", b"k1", 2, 1))]
+        assert first.error is not None
 
 
 def test_a_record_above_our_limit_is_refused_by_its_index() -> None:
