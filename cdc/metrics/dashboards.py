@@ -123,7 +123,7 @@ MYSQL: Final = Board("cdc-mysql", "cdc: MySQL and MariaDB", (
         _panel("Connections lost", f"increase(cdc_disconnects_total{_C}[$__rate_interval])"))),
 ))
 
-_NO_KAFKA: Final = "the sink is not Kafka, or librdkafka has not told yet"
+_NO_KAFKA: Final = "the sink is not Kafka, or its client has not told yet"
 PIPELINE: Final = Board("cdc-pipeline", "cdc: pipeline and Kafka", (
     ("Where the time goes", (
         _panel("Time by stage", f"sum by (connector, stage) (rate(cdc_stage_seconds_total{_C}[$__rate_interval]))",

@@ -1,7 +1,7 @@
-"""The Kafka sink, over librdkafka: idempotent, acks=all, each key on the partition where Java's clients put it.
+"""The Kafka sink: idempotent, acks=all, each key on the partition where Java's clients put it.
 
-librdkafka (`cdc/kafka/client.py` says how we call it) has a queue bounded in bytes and messages, and retries without
-limit unless `delivery.timeout.ms` sets one: while brokers are away the queue fills and the task waits; nothing fails.
+Its client (`cdc/kafka/client.py` says which) has a queue bounded in bytes and messages, and retries without limit
+unless `delivery.timeout.ms` sets one: while brokers are away the queue fills and the task waits; nothing fails.
 All code, callbacks included, runs in the thread that calls `send`, `poll` and `flush`; only `interrupt` and `metrics`
 may be called from other threads.
 """
@@ -395,7 +395,7 @@ class KafkaSink:
         return self._failed(error, message, named)
 
     def _failure(self, error: KafkaError, outgoing: Outgoing) -> SinkError:
-        """The error for an outgoing that librdkafka did not take."""
+        """The error for an outgoing that the client did not take."""
         key, value = outgoing.key or b"", outgoing.value or b""
         return self._failed(error, Undelivered(outgoing.topic, outgoing.key, len(key), len(value)), outgoing.table)
 
