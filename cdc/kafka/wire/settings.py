@@ -157,11 +157,11 @@ def tls_context(given: Mapping[str, str]) -> ssl.SSLContext:
     """Raises OSError (ssl.SSLError is one) and ValueError."""
     verify = given.get("enable.ssl.certificate.verification", "true").lower() in _TRUE
     authorities, pem = given.get("ssl.ca.location", ""), given.get("ssl.ca.pem", "")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # a default context is stricter than librdkafka, from Python 3.13
     if authorities or pem:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(cafile=authorities or None, cadata=pem or None)
     else:
-        context = ssl.create_default_context()
+        context.load_default_certs()
     context.check_hostname = verify and given.get("ssl.endpoint.identification.algorithm", "https").lower() == "https"
     context.verify_mode = ssl.CERT_REQUIRED if verify else ssl.CERT_NONE
     if given.get("ssl.certificate.location"):
