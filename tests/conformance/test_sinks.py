@@ -14,6 +14,7 @@ import pytest
 
 from cdc.core.errors import RegistryRefusedError
 from cdc.core.interfaces import Outgoing, Sink
+from cdc.kafka.client import unavailable
 from cdc.runtime.inflight import Delivery, Inflight
 from cdc.sinks.file import FileSink
 from cdc.sinks.kafka import KafkaSink
@@ -84,10 +85,12 @@ def _kafka(topic: str, server: KafkaServer, fencing: Fencing = "off", client: Cl
     yield Case(sink, values, topic)
 
 
-_CLIENTS: dict[str, ClientKind] = {"kafka-python": "python", "kafka-batches": "batches"}
+_CLIENTS: dict[str, ClientKind] = {"kafka-python": "python", "kafka-native": "native"}
+"""Beside the default, which is a client of our own where it was compiled."""
 
 
-@pytest.fixture(params=["stdout", "file", "avro", "kafka", "kafka-fenced", "kafka-python", "kafka-batches"])
+@pytest.fixture(params=["stdout", "file", "avro", "kafka", "kafka-fenced", "kafka-python", pytest.param(
+    "kafka-native", marks=pytest.mark.skipif(bool(unavailable()), reason=unavailable()))])
 def case(request: pytest.FixtureRequest, tmp_path: Path, topic_prefix: str) -> Iterator[Case]:
     topic = f"{topic_prefix}.public.t"
     if request.param.startswith("kafka"):

@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from cdc.kafka.client import unavailable
 from tests.fault.items import Items, fresh_items
 from tests.fault.pipeline import Pipeline, Reader
 from tests.fault.traffic import Watch, Writer, await_end, is_whole
@@ -71,8 +72,8 @@ def client_fixture(request: pytest.FixtureRequest) -> str:
     return str(getattr(request, "param", "auto"))
 
 
-each_client = pytest.mark.parametrize("client", ["auto", "batches"], indirect=True)
-"""For faults that are Kafka's."""
+each_client = pytest.mark.parametrize("client", ["auto", "python" if unavailable() else "native"], indirect=True)
+"""For faults that are Kafka's: the client of our own, where it was compiled, and librdkafka."""
 
 
 @pytest.fixture(name="pipeline")

@@ -15,13 +15,17 @@ from cdc.kafka.settings import client_settings
 from cdc.operate.connect_topic import offsets_of, settings_of
 from cdc.runtime.inflight import Inflight
 from cdc.sinks.kafka import KafkaSink
+from cdc.sinks.kafka_options import ClientKind
 from cdc.stores.connect_offsets import read_offsets
 from cdc.stores.kafka_offsets import KafkaOffsetStore
+from tests.integration.kafka_clients import CLIENTS
 from tests.servers.kafka import KafkaServer
-from tests.servers.process import ServerUnavailableError
+from tests.servers.process import ServerUnavailableError, wait_until
 from tests.servers.proxy import Proxy
 
 _PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+
+each_client = pytest.mark.parametrize("client", CLIENTS)
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +49,13 @@ def properties(bootstrap: str, password: str = "p;w") -> dict[str, str]:
             "sasl.jaas.config": f'{_PLAIN} username="alice" password="{password}";'}
 
 
-def test_the_right_ones_deliver_and_commit(bootstrap: str) -> None:
-    sink = KafkaSink(properties(bootstrap))
+@each_client
+def test_the_right_ones_deliver_and_commit(bootstrap: str, client: ClientKind) -> None:
+    sink = KafkaSink(properties(bootstrap), client=client)
     sink.start()
     delivery = Inflight().add(None, 1)  # type: ignore[arg-type]
-    sink.send([Outgoing("t", b"k", b"1", -1, (), "public.t")], 0, delivery)
+    batch = [Outgoing("t", b"k", b"1", -1, (), "public.t")]
+    wait_until(lambda: sink.send(batch, 0, delivery), 30, "the sink to take a record")
     assert sink.flush(30) == 0
     assert delivery.acked()
     sink.close()
@@ -61,8 +67,10 @@ def test_the_right_ones_deliver_and_commit(bootstrap: str) -> None:
     store.close()
 
 
-def test_wrong_ones_are_refused_at_start_and_not_repeated(bootstrap: str, capfd: pytest.CaptureFixture[str]) -> None:
-    sink = KafkaSink(properties(bootstrap, "hunter2"), start_timeout_s=3)
+@each_client
+def test_wrong_ones_are_refused_at_start_and_not_repeated(bootstrap: str, client: ClientKind,
+                                                          capfd: pytest.CaptureFixture[str]) -> None:
+    sink = KafkaSink(properties(bootstrap, "hunter2"), start_timeout_s=3, client=client)
     with pytest.raises(SinkRefusedError, match="refused the connection") as caught:
         sink.start()
     assert "sasl.jaas.config" in caught.value.hint
@@ -88,9 +96,10 @@ def test_the_offset_topic_of_a_kafka_connect_is_read_with_them(bootstrap: str, t
         read_offsets("connect-offsets", settings_of(None, bootstrap, pytest.fail), 3)
 
 
+@each_client
 @pytest.mark.parametrize("protocol", ["PLAINTEXT", "SSL"])
-def test_another_protocol_is_an_error(bootstrap: str, protocol: str) -> None:
-    sink = KafkaSink({"bootstrap.servers": bootstrap, "security.protocol": protocol}, start_timeout_s=3)
+def test_another_protocol_is_an_error(bootstrap: str, protocol: str, client: ClientKind) -> None:
+    sink = KafkaSink({"bootstrap.servers": bootstrap, "security.protocol": protocol}, start_timeout_s=3, client=client)
     with pytest.raises((SinkRefusedError, SinkConnectionError), match=bootstrap) as caught:
         sink.start()
     assert "security.protocol" in caught.value.hint
