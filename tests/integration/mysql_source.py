@@ -53,9 +53,12 @@ def own_sessions(database: BinlogDatabase, condition: str = "TRUE") -> list[int]
     """The sessions of this process that fulfil *condition*, apart from the one that asks: others share the server."""
     ports = set()
     for descriptor in os.listdir("/proc/self/fd"):
-        with suppress(OSError), socket.socket(fileno=os.dup(int(descriptor))) as each:  # others are no sockets
-            if each.family in (socket.AF_INET, socket.AF_INET6):
-                ports.add(str(each.getsockname()[1]))
+        with suppress(OSError):  # it is closed meanwhile
+            if not os.readlink(f"/proc/self/fd/{descriptor}").startswith("socket:"):
+                continue
+            with socket.socket(fileno=os.dup(int(descriptor))) as each:
+                if each.family in (socket.AF_INET, socket.AF_INET6):
+                    ports.add(str(each.getsockname()[1]))
     rows = database.execute("SELECT id, host FROM information_schema.processlist"
                             f" WHERE id <> CONNECTION_ID() AND {condition}")
     return [number for number, host in rows if str(host).rpartition(":")[2] in ports]
