@@ -29,7 +29,7 @@ from cdc.core.table import TableId
 from cdc.log import get_logger
 
 from .chunk import EMPTY, SQL_EXCEPTION, SUCCEEDED, Chunk, ChunkReader, Plan, StructureChangedError
-from .copies import Asked, Copies, Copy, Key, shown
+from .copies import PROGRESS, Asked, Copies, Copy, Key, shown
 from .copy_queue import CopyQueue, Teller
 from .pace import Pace
 from .requests import Request, RequestError, Stop, parse_request, parse_stop
@@ -98,7 +98,7 @@ class IncrementalSnapshot:
         self._busy_at = 0.0
         self._follows_commits = False
         self._uncommitted = False
-        self._given: set[Copies] = set()
+        self._given: set[object] = set()
 
     # -- Handler --------------------------------------------------------------------------------------------------
 
@@ -139,10 +139,10 @@ class IncrementalSnapshot:
         return self._asked or self._window is not None or (bool(self._queue) and not self._queue.paused)
 
     def offset(self) -> Mapping[str, Any]:
-        copies = self._queue.copies
+        given = self._queue.copies.offset()
         if self._uncommitted:
-            self._given.add(copies)
-        return copies.offset()
+            self._given.add(given.get(PROGRESS))
+        return given
 
     def restore(self, offset: Mapping[str, Any]) -> None:
         self._queue.restore(Copies.from_offset(offset))
@@ -154,7 +154,7 @@ class IncrementalSnapshot:
     def committed(self, offset: Mapping[str, Any]) -> None:
         """The last chunk is committed with any offset that was given since: more may have changed, which no batch
         brings."""
-        if self._given and Copies.from_offset(offset) in self._given:
+        if offset.get(PROGRESS) in self._given:
             self._uncommitted = False
             self._given.clear()
 
