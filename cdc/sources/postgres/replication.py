@@ -109,7 +109,7 @@ class ReplicationReader:
         self._confirmed = confirmed
         self._wake_up = WakePipe()
         self._copy = copy_reader(self._pg, native=native)
-        self._encrypted = self._pg.ssl_in_use or self._pg.used_gssapi
+        self._encrypted = False
         self._reading = threading.Lock()  # while libpq runs without the interpreter lock, nobody may close
         self._queue = Handoff(queue_bytes, on_room=self._wake_up, joined=self._copy.joined)
         self._stopping = False
@@ -192,6 +192,7 @@ class ReplicationReader:
         poller = select.poll()
         poller.register(self._wake_up.fd, select.POLLIN)
         socket = self._pg.socket
+        self._encrypted = self._pg.ssl_in_use or self._pg.used_gssapi
         self._heard_at = time.monotonic()
         while not self._stopping:
             full, more = self._queue.full, False
