@@ -271,6 +271,28 @@ def test_a_blocking_snapshot_that_waits_for_the_server_is_stopped(shop: Shop) ->
             time.sleep(0.1)
 
 
+def test_a_blocking_snapshot_that_waits_for_a_lock_is_stopped(shop: Shop) -> None:
+    shop.table("a", "b")
+    postgres = isinstance(shop.served, Postgres)
+    shop.start(snapshot__locking__mode="shared" if postgres else "extended", snapshot__lock__timeout__ms="300000")
+    locks, unlocks, waiting = (
+        "BEGIN; LOCK TABLE a IN ACCESS EXCLUSIVE MODE", "ROLLBACK",
+        "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'a'::regclass") if postgres else (
+        "LOCK TABLES a WRITE", "UNLOCK TABLES",
+        "SELECT 1 FROM information_schema.processlist WHERE info LIKE 'FLUSH TABLES%' AND state LIKE 'Waiting%'")
+    with shop.served.database.connect() as conn:
+        cursor = conn.cursor()
+        cursor.execute(locks)
+        shop.asks("s", "a", type="blocking")
+        shop.until(lambda: bool(shop.served.database.execute(waiting)))
+        shop.signal(control.STOP_SNAPSHOT, type="blocking")
+        shop.until(lambda: shop.state("s") == "stopped")
+        cursor.execute(unlocks)
+    shop.served.database.execute("DELETE FROM b WHERE id = 1")
+    shop.until(lambda: ("d", "b", 1) in shop.changes)
+    assert shop.rows == {}
+
+
 def test_signals_of_a_table_in_one_transaction(shop: Shop) -> None:
     """Each takes effect in the log's order: the copy of a is stopped before it begins, and b is paused and resumed."""
     shop.served.database.execute(

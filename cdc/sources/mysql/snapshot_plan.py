@@ -38,6 +38,7 @@ class SnapshotPlan:
         self._builder = builder
         self._made_at: Mapping[TableId, Any] = {}
         self._conn: connection.Connection | None = None
+        self._locker: connection.Connection | None = None
         self._helpers: list[connection.Connection] = []
         self._marks: Mapping[TableId, Any] = {}
         self._checking = threading.Lock()
@@ -64,7 +65,7 @@ class SnapshotPlan:
                     conn, flavor=self._config.flavor,
                     locking_mode=self._config.snapshot_locking_mode if locks else "none",
                     lock_timeout_ms=self._config.snapshot_lock_timeout_ms, tables=captured,
-                    connect=lambda: self._lookup.connect(query_timeout=False), helpers=self._helpers)
+                    connect=self._connect_locker, helpers=self._helpers)
                 if catalog.same(marks, self._lookup.marks(conn)):
                     self._marks = marks
                     return [conn, *self._helpers], point, found
@@ -75,6 +76,10 @@ class SnapshotPlan:
             log.info("snapshot_begins_again", reason="a table's structure was changed meanwhile")
         raise SourceConnectionError(
             f"The snapshot could not start: table structures changed during each of {_ATTEMPTS} attempts.")
+
+    def _connect_locker(self) -> connection.Connection:
+        locker = self._locker = self._lookup.connect(query_timeout=False)
+        return locker
 
     def check_lists(self, found: catalog.Catalog) -> None:
         """Warn of the entries of the include lists that match nothing; tables may be made later, so the stream goes
@@ -169,8 +174,8 @@ class SnapshotPlan:
         return Messages(message, schema_changes.snapshot_changes(facts.charset, facts.collation, databases, tables))
 
     def interrupt(self) -> None:
-        """End what the server is doing for the snapshot's connections. From any thread."""
-        for conn in (self._conn, *self._helpers):
+        """End what the server is doing for the snapshot's connections, or what they wait for. From any thread."""
+        for conn in (self._conn, self._locker, *self._helpers):
             if conn is not None:
                 connection.interrupt(conn)
 
@@ -182,7 +187,7 @@ class SnapshotPlan:
         self._helpers = []
         if self._point is not None and self._point.locker is not None:
             connection.close(self._point.locker)
-        self._conn = self._point = None
+        self._conn = self._locker = self._point = None
 
 
 class Messages(Sequence[Message]):
