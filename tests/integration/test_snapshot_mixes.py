@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -271,7 +272,9 @@ def test_a_blocking_snapshot_that_waits_for_the_server_is_stopped(shop: Shop) ->
             time.sleep(0.1)
 
 
-def test_a_blocking_snapshot_that_waits_for_a_lock_is_stopped(shop: Shop) -> None:
+@pytest.mark.parametrize("connector", [False, True])
+def test_a_blocking_snapshot_that_waits_for_a_lock_is_stopped(shop: Shop, connector: bool) -> None:
+    """Or the *connector* is: the next start asks for the lock again."""
     shop.table("a", "b")
     postgres = isinstance(shop.served, Postgres)
     shop.start(snapshot__locking__mode="shared" if postgres else "extended", snapshot__lock__timeout__ms="300000")
@@ -285,9 +288,18 @@ def test_a_blocking_snapshot_that_waits_for_a_lock_is_stopped(shop: Shop) -> Non
         cursor.execute(locks)
         shop.asks("s", "a", type="blocking")
         shop.until(lambda: bool(shop.served.database.execute(waiting)))
-        shop.signal(control.STOP_SNAPSHOT, type="blocking")
-        shop.until(lambda: shop.state("s") == "stopped")
+        if connector:
+            shop.source.interrupt()
+            shop.source.stop()
+            assert not [each for each in threading.enumerate() if each.name == "blocking-snapshot"]
+        else:
+            shop.signal(control.STOP_SNAPSHOT, type="blocking")
+            shop.until(lambda: shop.state("s") == "stopped")
         cursor.execute(unlocks)
+    if connector:
+        shop.start()
+        shop.until(lambda: shop.whole("a"))
+        return
     shop.served.database.execute("DELETE FROM b WHERE id = 1")
     shop.until(lambda: ("d", "b", 1) in shop.changes)
     assert shop.rows == {}

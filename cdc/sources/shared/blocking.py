@@ -70,8 +70,8 @@ class BlockingSnapshots(Generic[P]):
     """For the task's thread, apart from *open*, which is called in another one, while the stream waits.
 
     *open* gives a snapshot that is ready to be read, as of the stream's position or later: it must show all that the
-    stream has told. *cancel* ends what it waits for. *check* is called after the last row; *open* and *check* raise
-    CdcError. *closed* is called once a snapshot is closed. *told* is for a snapshot that was not opened.
+    stream has told. *cancel* ends what it waits for, from any thread. *check* is called after the last row; *open* and
+    *check* raise CdcError. *closed* is called once a snapshot is closed. *told* is for a snapshot that was not opened.
     """
 
     def __init__(self, queue: BlockingQueue, open: Callable[[Wanted[P]], Rows], check: Callable[[Any], None],
@@ -219,6 +219,7 @@ class BlockingSnapshots(Generic[P]):
         opening = self._opening
         if opening is not None:
             opening.ended.set()
+            self._cancel()
 
     def close(self) -> None:
         """The source stops."""

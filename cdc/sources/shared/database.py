@@ -47,7 +47,8 @@ class LogDatabase(ABC, Generic[P]):
 
     @abstractmethod
     def _cancel_blocking(self) -> None:
-        """End what `_open_blocking` waits for, in another thread. Raises nothing."""
+        """End what `_open_blocking` waits for, in another thread, with an error that passes. From any thread; raises
+        nothing."""
 
     def _blocking_closed(self) -> None:
         """A blocking snapshot was closed."""

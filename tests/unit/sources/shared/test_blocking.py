@@ -371,6 +371,8 @@ def test_a_snapshot_that_is_opened_when_the_source_stops_is_closed() -> None:
     assert isinstance(late, Inline)
     late.late = 1.0
     run.poll()
+    run.blocking.interrupt()
+    assert run.cancels == [1], "it may wait long for a lock"
     run.blocking.close()
     assert late.job is not None
     with pytest.raises(SourceConnectionError, match="stopped"):
