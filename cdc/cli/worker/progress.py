@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from cdc.cli.interrupts import noted_interrupts
 from cdc.cli.output import FAILED, INTERRUPTED, OK, paragraph, print_json, printable, terminal_width
 from cdc.client.errors import NotReadyError
 
@@ -47,20 +48,22 @@ def follow(client: Client, connector: str, id: str, tables: Sequence[str], *, as
     ids = {id, *others}
     seen = False
     try:
-        while True:
-            late = time.monotonic() - begun > _MERGED_S
-            found = find(client, connector, id, tables, seen=seen, others=ids - {id} if late and not seen else ())
-            if found is not None:
-                heard = time.monotonic()
-                ids.add(found.id)
-                seen = seen or found.id == id
-                found = _estimated(found, estimates)
-                screen.show(found)
-                if found.ended:
-                    return screen.end(found)
-            elif time.monotonic() - heard > _BEGIN_S:
-                raise _silent(connector, begun=ids != {id, *others} or seen)
-            time.sleep(_POLL_S)
+        with noted_interrupts() as check:
+            while True:
+                check()
+                late = time.monotonic() - begun > _MERGED_S
+                found = find(client, connector, id, tables, seen=seen, others=ids - {id} if late and not seen else ())
+                if found is not None:
+                    heard = time.monotonic()
+                    ids.add(found.id)
+                    seen = seen or found.id == id
+                    found = _estimated(found, estimates)
+                    screen.show(found)
+                    if found.ended:
+                        return screen.end(found)
+                elif time.monotonic() - heard > _BEGIN_S:
+                    raise _silent(connector, begun=ids != {id, *others} or seen)
+                time.sleep(_POLL_S)
     except KeyboardInterrupt:
         screen.say("The snapshot goes on without this command. `cdc snapshot status` shows it, `cdc snapshot cancel` "
                    "ends it.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from cdc.cli.interrupts import noted_interrupts
 from cdc.cli.output import OK, printable, terminal_width
 from cdc.cli.table import table
 
@@ -48,19 +49,21 @@ def top(client: Client, names: Sequence[str], interval_s: float, count: int | No
     try:
         if live:
             click.echo(_ENTER, nl=False)
-        while count is None or looks < count:
-            time.sleep(interval_s if looks or not live else min(interval_s, _FIRST_S))
-            after, now = numbers(client), time.monotonic()
-            shown = [name for name in after.connectors() if not names or name in names]
-            rows = [row_of(name, before, after, now - then) for name in shown]
-            for row in rows:
-                row["snapshot"] = row["snapshot"] or running_copy(client, row["connector"])
-            if live:
-                tables = busiest(shown, before, after, now - then)
-                click.echo(_REDRAW + screen(client.url, rows, tables), nl=False)
-            else:
-                _print(rows, as_json)
-            before, then, looks = after, now, looks + 1
+        with noted_interrupts() as check:
+            while count is None or looks < count:
+                check()
+                time.sleep(interval_s if looks or not live else min(interval_s, _FIRST_S))
+                after, now = numbers(client), time.monotonic()
+                shown = [name for name in after.connectors() if not names or name in names]
+                rows = [row_of(name, before, after, now - then) for name in shown]
+                for row in rows:
+                    row["snapshot"] = row["snapshot"] or running_copy(client, row["connector"])
+                if live:
+                    tables = busiest(shown, before, after, now - then)
+                    click.echo(_REDRAW + screen(client.url, rows, tables), nl=False)
+                else:
+                    _print(rows, as_json)
+                before, then, looks = after, now, looks + 1
     except KeyboardInterrupt:
         pass
     finally:
