@@ -36,11 +36,9 @@ def version(verbose: bool) -> None:
 
     click.echo(short())
     if verbose:
-        from cdc.kafka.client import unavailable
+        from cdc.kafka.client import usual
 
         python = ".".join(str(part) for part in sys.version_info[:3])
-        reason = unavailable()
         for name, found in {"python": python, **about.libraries(),
-                            "kafka client": f"python: {reason}" if reason else "native", **about.core_modules(),
-                            **about.native_modules()}.items():
+                            "kafka client": usual(), **about.core_modules(), **about.native_modules()}.items():
             click.echo(f"  {name:<34} {found}")

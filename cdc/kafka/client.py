@@ -146,6 +146,12 @@ def choose(wanted: Wanted, settings: Mapping[str, str], *, transactional: bool =
     return kind
 
 
+def usual() -> str:
+    """The kind that `auto` is with default settings; `python` with the reason."""
+    reason = unavailable()
+    return f"python: {reason}" if reason else "native" if module("recordsets") is None else "batches"
+
+
 @cache
 def _tell(kind: Kind, reason: str) -> None:
     """Log the choice, once."""
