@@ -276,8 +276,9 @@ def test_a_frame_whose_end_tls_has_is_not_waited_for(tmp_path: Path, native: boo
             found += list(more)
         assert found == wanted
     finally:
+        server.socket.close()
+        reader.stop()  # its thread may be in libpq: the connection is closed by it alone
         server.close()
-        reader.stop()
 
 
 def test_chunks_of_both_forms_are_joined(reader: CopyReader) -> None:
