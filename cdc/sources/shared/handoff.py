@@ -8,11 +8,19 @@ reading, so the server waits. How the reader learns that there is room again is 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Final
 
 ITEM_OVERHEAD_BYTES = 64
 """What an item costs beyond its bytes."""
+_BUSY_BYTES_S: Final = 4_000_000
+"""A stream that brings so many bytes in a second is busy."""
+_FEW_BYTES: Final = 262_144
+_PAUSE_S: Final = 0.004
+"""Whoever takes from a busy stream waits so long if there are few bytes, because each batch costs the task as much as
+some hundred rows."""
 
 
 def one_list(chunks: Sequence[Sequence[bytes]]) -> list[bytes]:
@@ -39,6 +47,7 @@ class Handoff:
         self._changed = threading.Condition()
         self._error: Exception | None = None
         self._closed = False
+        self._taken_bytes, self._taken_at = 0, 0.0
         self.queued_bytes = 0
         """Bytes that were put and not taken yet."""
 
@@ -79,6 +88,7 @@ class Handoff:
     def take(self, timeout: float, max_bytes: int) -> Sequence[bytes]:
         """Whole chunks in order until they are *max_bytes* or more; empty when *timeout* seconds brought none. Raises
         the reader's error once everything that was put before it was taken."""
+        self._gather(timeout)
         with self._changed:
             self._changed.wait_for(self._has_news, timeout)
             chunks: list[Sequence[bytes]] = []
@@ -90,12 +100,20 @@ class Handoff:
             if not chunks and self._error is not None:
                 raise self._error
             was_full = self.full
+            self._taken_bytes, self._taken_at = taken, time.monotonic()
             self.queued_bytes -= taken
             if was_full and not self.full:
                 self._changed.notify_all()
                 if self._on_room is not None:
                     self._on_room()
         return self._joined(chunks)
+
+    def _gather(self, timeout: float) -> None:
+        """Let a busy stream bring more."""
+        if timeout >= _PAUSE_S and self.queued_bytes < _FEW_BYTES and self._error is None:
+            passed_s = time.monotonic() - self._taken_at
+            if passed_s < _PAUSE_S and self._taken_bytes > _BUSY_BYTES_S * max(passed_s, _PAUSE_S):
+                time.sleep(_PAUSE_S)
 
     def close(self) -> None:
         """Wake the reader out of `wait_for_room`: nobody takes any more. Idempotent."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from cdc.core.errors import SourceConnectionError
+from cdc.sources.shared import handoff
 from cdc.sources.shared.handoff import Handoff
 
 PATIENCE_S = 20.0
@@ -180,3 +182,25 @@ def test_nothing_is_lost_or_reordered_between_two_threads() -> None:
     with pytest.raises(SourceConnectionError, match="the end"):
         take()
     assert got == sent
+
+
+def test_who_takes_from_a_busy_stream_lets_it_bring_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One batch of much costs less than many of little. A stream that brings little is not waited for."""
+    pauses: list[float] = []
+    clock = [100.0]
+    monkeypatch.setattr(handoff, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=pauses.append))
+    queue = Handoff(1 << 24)
+
+    def taken(size: int, timeout: float = 0.005) -> int:
+        queue.put([b"x"], size)
+        queue.take(timeout, 1 << 20)
+        clock[0] += 0.001
+        return len(pauses)
+
+    assert taken(300) == 0
+    assert taken(100_000) == 0, "the take before brought little"
+    assert taken(100_000) == 1
+    assert taken(100_000, timeout=0) == 1, "the taker has no time"
+    assert taken(300_000) == 1, "there is much already"
+    clock[0] += 1
+    assert taken(100_000) == 1, "the stream was silent"
