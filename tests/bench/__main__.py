@@ -22,7 +22,7 @@ from dataclasses import replace
 from typing import Any
 
 from cdc import about
-from cdc.kafka.client import unavailable
+from cdc.kafka.client import usual
 from tests.servers.kafka import KafkaServer
 from tests.servers.mariadb import MariaDbServer
 from tests.servers.mysql import MySqlServer
@@ -49,7 +49,7 @@ def main() -> None:
         sinks.warm()
         rival = Peer(stack.enter_context(peer.server(kafka.bootstrap, registry.url)), sinks) if args.peer else None
         core = "python" if args.pure else about.core()
-        client = "python" if args.pure or unavailable() else "native"
+        client = "python" if args.pure else usual()
         print(f"core: {core}, Kafka client: {settings.get('sink.kafka.client', client)}", flush=True)
         for name in args.databases:
             with contextlib.ExitStack() as one:
