@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from .interrupts import handled
 from .output import FAILED, FILES, INTERRUPTED, OK, SET, paragraph, print_json, printable, require_files, terminal_width
 from .table import table
 
@@ -226,12 +226,5 @@ def _ended_by_signals() -> Iterator[list[int]]:
             raise KeyboardInterrupt
         got.append(number)
 
-    if threading.current_thread() is not threading.main_thread():
+    with handled([signal.SIGINT, signal.SIGTERM], note):
         yield got
-        return
-    former = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield got
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
