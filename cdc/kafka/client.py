@@ -18,6 +18,8 @@ from cdc.core.interfaces import Ack, Outgoing
 from cdc.log import get_logger
 from cdc.native import module
 
+from .producer import producer_settings
+
 log = get_logger(__name__)
 
 Kind = Literal["native", "python", "batches"]
@@ -129,27 +131,30 @@ def open_client(kind: Kind, settings: Mapping[str, Any], owner: Owner) -> Client
 def choose(wanted: Wanted, settings: Mapping[str, str], *, transactional: bool = False) -> Kind:
     """The kind of client to use. With *transactional*, it must be able to run transactions. Raises ConfigError if
     *wanted* cannot be had; `auto` is `batches`, and instead of that it is librdkafka."""
-    if wanted in ("auto", "batches"):
-        unfit = _only_librdkafka(settings, transactional)
-        if not unfit:
-            _tell("batches", "sink.kafka.client" if wanted == "batches" else "")
-            return "batches"
-        kind: Kind = "python" if _only_python(settings) or unavailable() else "native"
-        _tell(kind, unfit)
-        return kind
-    reason = _only_python(settings) or unavailable()
-    if wanted == "native" and reason:
-        raise ConfigError(f"The native Kafka client cannot be used: {reason}.", option="sink.kafka.client",
-                          hint="Set sink.kafka.client=auto, or install cdc with a C compiler.")
-    kind = "python" if wanted == "python" or reason else "native"
-    _tell(kind, reason if wanted != "python" else "sink.kafka.client")
+    kind, reason = _chosen(wanted, settings, transactional)
+    _tell(kind, reason)
     return kind
 
 
 def usual() -> str:
     """The kind that `auto` is with default settings; `python` with the reason."""
-    reason = unavailable()
-    return f"python: {reason}" if reason else "native" if module("recordsets") is None else "batches"
+    kind, reason = _chosen("auto", producer_settings({"bootstrap.servers": "localhost:9092"}).settings, False)
+    return f"python: {reason}" if kind == "python" else kind
+
+
+def _chosen(wanted: Wanted, settings: Mapping[str, str], transactional: bool) -> tuple[Kind, str]:
+    """As `choose`, with the reason for the log."""
+    unfit = ""
+    if wanted in ("auto", "batches"):
+        unfit = _only_librdkafka(settings, transactional)
+        if not unfit:
+            return "batches", "sink.kafka.client" if wanted == "batches" else ""
+    reason = _only_python(settings) or unavailable()
+    if wanted == "native" and reason:
+        raise ConfigError(f"The native Kafka client cannot be used: {reason}.", option="sink.kafka.client",
+                          hint="Set sink.kafka.client=auto, or install cdc with a C compiler.")
+    kind: Kind = "python" if wanted == "python" or reason else "native"
+    return kind, unfit or (reason if wanted != "python" else "sink.kafka.client")
 
 
 @cache

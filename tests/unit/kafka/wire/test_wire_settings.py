@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cdc import native
-from cdc.kafka.client import choose, unavailable
+from cdc.kafka.client import choose, unavailable, usual
 from cdc.kafka.producer import producer_settings
 from cdc.kafka.wire import settings as module
 from cdc.kafka.wire.settings import not_understood, servers, wire_settings
@@ -101,3 +101,8 @@ def test_certificates_are_checked_unless_the_configuration_says_otherwise(tmp_pa
     no_name = wire_settings(settings(security_protocol="SSL", ssl_endpoint_identification_algorithm="")).tls
     assert no_name is not None
     assert (no_name.verify_mode, no_name.check_hostname) == (ssl.CERT_REQUIRED, False)
+
+
+@pytest.mark.skipif(native.module("recordsets") is None, reason="no compiled modules")
+def test_what_is_usual_is_what_auto_chooses() -> None:
+    assert usual() == choose("auto", settings())
