@@ -46,6 +46,9 @@ _SETTINGS: Mapping[str, str | int] = {
     # After a crash the controller takes the broker back only when its old session has ended: 9 s by default.
     "broker.session.timeout.ms": 3000,
     "broker.heartbeat.interval.ms": 500,
+    # The cleaner takes its table from the heap at each start: 128 MiB by default. A broker that is started again
+    # beside the partitions of a whole test session then runs out of memory.
+    "log.cleaner.dedupe.buffer.size": 16 << 20,
 }
 
 
