@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -71,6 +71,17 @@ def stopwatch(found: list[float]) -> Iterator[None]:
     began, cpu_began = time.monotonic(), time.process_time()
     yield
     found += [time.monotonic() - began, time.process_time() - cpu_began]
+
+
+def until_output(words: Sequence[str]) -> float:
+    """Seconds until the program *words* has written its first byte; then it is ended."""
+    began = time.monotonic()
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(1), f"{words[0]} has written nothing"
+        took = time.monotonic() - began
+        process.kill()
+    return took
 
 
 class Sinks:

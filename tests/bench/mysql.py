@@ -12,7 +12,7 @@ from typing import Any, Final
 from cdc.stores.file_offsets import FileOffsetStore
 from tests.servers.mysql import BinlogServer
 
-from .common import Measured, at_a_rate, stopwatch
+from .common import Measured, at_a_rate, stopwatch, until_output
 from .workloads import COLUMNS, Workload
 
 _TABLES: Final = {
@@ -131,13 +131,19 @@ class MySql:
             return None
         took: list[float] = []
         with tempfile.TemporaryDirectory() as folder:
-            words = [*self.server.installation.command(self.server.binlog_program), "--no-defaults",
-                     "--read-from-remote-server", f"--host={self.server.host}", f"--port={self.server.port}",
-                     f"--user={self.server.user}", "--raw", "--to-last-log", f"--result-file={folder}/",
-                     str(self._begin["file"])]
+            words = self._binlog("--raw", "--to-last-log", f"--result-file={folder}/")
             with stopwatch(took):
                 subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return f"{self.server.binlog_program} --raw", Measured(rows, *took)
+
+    def first_s(self) -> float:
+        return until_output(self._binlog(f"--start-position={self._begin['pos']}"))
+
+    def _binlog(self, *more: str) -> list[str]:
+        """The server's own program, which reads its log from the first file on."""
+        return [*self.server.installation.command(self.server.binlog_program), "--no-defaults",
+                "--read-from-remote-server", f"--host={self.server.host}", f"--port={self.server.port}",
+                f"--user={self.server.user}", *more, str(self._begin["file"])]
 
     def rows(self, step: int) -> dict[int, tuple[object, ...]]:
         columns = {str(each[0]) for each in self.server.execute("SHOW COLUMNS FROM orders", "bench")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Final
 
 from tests.servers.postgres import PostgresServer
 
-from .common import Measured, at_a_rate, stopwatch
+from .common import Measured, at_a_rate, stopwatch, until_output
 from .workloads import COLUMNS, Workload
 
 _TABLES: Final = {
@@ -99,14 +100,25 @@ class Postgres:
         if workload.snapshot:
             return "COPY", self._copy_out(rows)
         self._copy_slot("floor")
-        command = [str(Path(self.server.bindir) / "pg_recvlogical"), "-h", self.server.host, "-p",
-                   str(self.server.port), "-U", "postgres", "-d", "bench", "-S", "floor", "--start", "-f", "/dev/null",
-                   "-E", self.end_lsn, "-o", "proto_version=1", "-o", "publication_names=bench", "--no-loop"]
         took: list[float] = []
         with stopwatch(took):
-            subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+            subprocess.run([*self._recvlogical("/dev/null"), "-E", self.end_lsn], check=True, stderr=subprocess.DEVNULL)
         self._drop("floor")
         return "pg_recvlogical", Measured(rows, *took)
+
+    def first_s(self) -> float:
+        self._copy_slot("floor")
+        took = until_output(self._recvlogical("-"))
+        while self.server.execute("SELECT FROM pg_replication_slots WHERE slot_name = 'floor' AND active", "bench"):
+            time.sleep(0.05)  # its session has not ended yet
+        self._drop("floor")
+        return took
+
+    def _recvlogical(self, file: str) -> list[str]:
+        """The server's own program, which writes the slot `floor` to *file*."""
+        return [str(Path(self.server.bindir) / "pg_recvlogical"), "-h", self.server.host, "-p", str(self.server.port),
+                "-U", "postgres", "-d", "bench", "-S", "floor", "--start", "-f", file, "-o", "proto_version=1",
+                "-o", "publication_names=bench", "--no-loop"]
 
     def _copy_out(self, rows: int) -> Measured:
         took: list[float] = []

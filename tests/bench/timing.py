@@ -13,7 +13,7 @@ from typing import Final
 
 from tests.servers.kafka import consume_all, create_topic
 
-from .common import End, Sinks
+from .common import End, Measured, Sinks, cpu_seconds
 from .gate import decoder
 from .workloads import WORKLOADS, Database
 
@@ -53,25 +53,32 @@ def latency(sinks: Sinks, database: Database, name: str, seconds: float, per_sec
     return Latency(len(took), took[len(took) // 2], took[int(len(took) * 0.99)])
 
 
-def start(sinks: Sinks, database: Database, name: str) -> float:
-    """Seconds from the start of the process to the first record, one row being in the log."""
+def start(sinks: Sinks, database: Database, name: str) -> Measured:
+    """From the start of the process to the first record, which is in a topic that exists. A row or two are in the
+    log."""
     topic = database.topic(name).replace("orders", "ticks")
     create_topic(sinks.kafka.bootstrap, topic)
     with tempfile.TemporaryDirectory() as folder, database.draining(name, _PLAIN) as connector:
         database.offsets(Path(folder, "offsets"), name)
         written = database.write(0.05, 20)
-        began = time.monotonic()
-        with sinks.run(Path(folder), {"name": name, **connector}):
-            _await(sinks, topic, min(1, written))
-            return time.monotonic() - began
+        with contextlib.closing(End(sinks.kafka, topic)) as end:
+            end.offset()  # so that it has connected
+            began = time.monotonic()
+            with sinks.run(Path(folder), {"name": name, **connector}) as process:
+                _until(end, min(1, written), 0.005)
+                return Measured(1, time.monotonic() - began, cpu_seconds(process.pid))
 
 
 def _await(sinks: Sinks, topic: str, count: int) -> None:
-    deadline = time.monotonic() + 120
     with contextlib.closing(End(sinks.kafka, topic)) as end:
-        while end.offset() < count:
-            assert time.monotonic() < deadline, f"{topic} does not get {count} records"
-            time.sleep(0.02)
+        _until(end, count, 0.02)
+
+
+def _until(end: End, count: int, look_s: float) -> None:
+    deadline = time.monotonic() + 120
+    while end.offset() < count:
+        assert time.monotonic() < deadline, f"the topic does not get {count} records"
+        time.sleep(look_s)
 
 
 def median(values: Sequence[float]) -> str:

@@ -93,6 +93,10 @@ class Database(Protocol):
         """What the server itself can do: the same bytes read by its own program into nothing."""
         ...
 
+    def first_s(self) -> float:
+        """Seconds until the server's own program has the first bytes of the backlog: what a start takes of its time."""
+        ...
+
     def rows(self, step: int) -> dict[int, tuple[object, ...]]:
         """COLUMNS of each *step*th row by id, or (id, length of body)."""
         ...
