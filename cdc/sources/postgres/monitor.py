@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias
 
 import psycopg
 
-from cdc.sources.shared.monitor import LOOK_EVERY_S, Monitor
+from cdc.sources.shared.monitor import FIRST_LOOK_S, LOOK_EVERY_S, Monitor
 from cdc.sources.shared.warnings import Warnings
 
 from . import checks, connection, errors, slots
@@ -29,7 +29,7 @@ class PostgresMonitor(Monitor[Connection]):
                  warnings: Warnings) -> None:
         xmin_every = config.xmin_fetch_interval_ms / 1000
         super().__init__(config.heartbeat_action_query, min(LOOK_EVERY_S, xmin_every) if xmin_every else LOOK_EVERY_S,
-                         warnings)
+                         warnings, first_look_s=0.0 if xmin_every else FIRST_LOOK_S)
         self.numbers: dict[str, float] = {}
         self._config = config
         self._events = events

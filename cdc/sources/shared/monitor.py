@@ -17,6 +17,8 @@ from .warnings import Warnings
 log = get_logger(__name__)
 
 LOOK_EVERY_S = 10.0
+FIRST_LOOK_S: Final = 1.0
+"""So long the first look waits: the start has just looked itself, and the first events come meanwhile."""
 _FAILED: Final = "monitor_failed"
 
 C = TypeVar("C")
@@ -26,9 +28,10 @@ class Monitor(ABC, Generic[C]):
     """Uses connections of type C, a new one after each failure. While it fails, a warning lasts."""
 
     def __init__(self, action_query: str | None, look_every_s: float = LOOK_EVERY_S,
-                 warnings: Warnings | None = None) -> None:
+                 warnings: Warnings | None = None, *, first_look_s: float = FIRST_LOOK_S) -> None:
         self._action_query = action_query
         self._every = look_every_s
+        self._first = min(first_look_s, look_every_s)
         self._conn: C | None = None
         self._due = threading.Event()
         self._stopping = False
@@ -82,7 +85,7 @@ class Monitor(ABC, Generic[C]):
         return self._conn
 
     def _run(self) -> None:
-        next_look = 0.0
+        next_look = time.monotonic() + self._first
         while not self._stopping:
             try:
                 beat = self._due.is_set()
