@@ -8,10 +8,10 @@ A Kubernetes file may hold several resources: Strimzi's `KafkaConnector` is a co
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import ConfigError
 
 from . import debezium_server

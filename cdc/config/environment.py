@@ -13,9 +13,10 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from cdc.core.dataclass import dataclass
 
 from .files import read_properties, text_of
 from .secrets import Secret

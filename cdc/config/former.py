@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from cdc.core.dataclass import dataclass
 
 from .limits import limits_capture
 from .regex import split_list

@@ -12,9 +12,9 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, dataclass_transform
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import ConfigError
 
 from .checks import TYPES, Check

@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import lru_cache
 from pathlib import Path
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import ConfigError
 
 from .files import Config, read_properties, text_of

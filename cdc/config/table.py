@@ -6,9 +6,9 @@ import dataclasses
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import ConfigError
 
 from .former import Former

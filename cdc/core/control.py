@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
+
+from .dataclass import dataclass
 
 EXECUTE_SNAPSHOT: Final = "execute-snapshot"
 STOP_SNAPSHOT: Final = "stop-snapshot"

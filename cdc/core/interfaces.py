@@ -28,10 +28,11 @@ What keeps offsets and connectors is in `stores.py`.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from .control import Notification, Signal, SnapshotStatus
+from .dataclass import dataclass
 from .errors import RecordError
 from .outcome import Outcome, Shaped, Transformed
 from .position import Offset, Position

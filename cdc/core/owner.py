@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Final
+
+from .dataclass import dataclass
 
 OF_TABLE: Final = {"protocol": "1", "table": "*"}
 """A source partition of Confluent's JDBC source, with every table's name (OffsetProtocols.sourcePartitionForProtocolV1

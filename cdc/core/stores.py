@@ -4,9 +4,10 @@ holds implementations to it."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from .dataclass import dataclass
 from .owner import Claim, Owner
 from .position import Offset
 

@@ -14,12 +14,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, NamedTuple, Protocol
 
 from cdc.codecs.wrappers import ConstantCodec, MappingCodec
 from cdc.config.regex import JavaRegex, compile_list
 from cdc.core.codec import Codec
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import ConfigError
 from cdc.core.schema import BYTES, STRING, Schema
 from cdc.core.table import TableId

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final, Literal
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import ConfigError
 
 from .security import JAAS, jaas_settings, take_stores

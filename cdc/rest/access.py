@@ -14,10 +14,11 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import ConfigError
 
 if TYPE_CHECKING:

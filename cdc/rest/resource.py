@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -15,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from cdc.config.secrets import scrub
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import CdcError, ConfigError, StateError
 from cdc.log import get_logger
 from cdc.metrics.prometheus import WorkerMetrics

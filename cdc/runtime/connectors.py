@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from cdc import about
 from cdc.config.secrets import HIDDEN, mask
 from cdc.core.control import Notification, Signal, SnapshotStatus
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import CdcError, ConfigError, StateError
 from cdc.core.preview import TableNames
 from cdc.core.stores import ConfigStore, Kept, OffsetStore

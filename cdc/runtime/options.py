@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +19,7 @@ from cdc.config.checks import at_least
 from cdc.config.framework import FRAMEWORK_OPTIONS
 from cdc.config.options import Effect, Option, option, settings
 from cdc.config.table import Note, OptionTable, Parsed
+from cdc.core.dataclass import dataclass
 from cdc.core.interfaces import DeadLetters
 from cdc.metrics.names import MIRRORED, MOST_TABLES
 

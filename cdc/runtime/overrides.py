@@ -7,7 +7,7 @@ the worker's or a connector's. Nothing is ignored silently: a variable or flag t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cdc.config.environment import (
     FILE,
@@ -24,6 +24,7 @@ from cdc.config.environment import (
 from cdc.config.files import Config
 from cdc.config.secrets import is_reference, is_secret_key, shown_key
 from cdc.config.table import OptionTable, Problem, config_error
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import ConfigError
 
 from .ownership import CONVERTER, is_workers

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import (
     CdcError,
     ConfigError,

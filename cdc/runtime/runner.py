@@ -12,9 +12,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from cdc.core.control import Signal, SnapshotStatus
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import CdcError, StateError
 from cdc.core.interfaces import Controlled
 from cdc.core.stores import OffsetStore

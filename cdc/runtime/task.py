@@ -11,10 +11,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import (
     CdcError,
     OffsetStoreError,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from cdc.config.secrets import Secret
+from cdc.core.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

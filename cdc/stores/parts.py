@@ -14,9 +14,9 @@ import hashlib
 import re
 import secrets
 from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from cdc.core.dataclass import dataclass
 from cdc.core.position import Offset
 
 WHOLE_LENGTH: Final = 16 << 10

@@ -6,7 +6,7 @@ Kafka documentation, "Transformations" and "Predicates"; KIP-585.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, Literal, Protocol
 
 from cdc.config.checks import to_bool, to_list
@@ -14,6 +14,7 @@ from cdc.config.former import changes
 from cdc.config.framework import MOST_ALIASES
 from cdc.config.regex import TooSlow
 from cdc.config.table import OptionTable, Parsed
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import CdcError, ConfigError, RecordError, TransformError
 from cdc.core.interfaces import Failed, Predicate, Transform
 from cdc.core.outcome import Outcome, Shaped, Transformed, untransformed

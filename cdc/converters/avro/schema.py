@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote_plus
 
 from cdc.codecs.java import double_text, float32, float_text, json_string
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import ConvertError
 from cdc.core.schema import (
     ARRAY,

@@ -13,8 +13,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
+
+from cdc.core.dataclass import dataclass
 
 MAX_ANSWER_BYTES: Final = 6 << 20
 """Answers are ids, one schema, or a report with two of them. Kafka keeps a registry's schemas in records, by default of

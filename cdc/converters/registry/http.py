@@ -20,10 +20,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from urllib.parse import unquote, urlsplit
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import ConfigError, RegistryConnectionError, RegistryRefusedError
 from cdc.log import get_logger
 

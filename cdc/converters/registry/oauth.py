@@ -10,10 +10,11 @@ import binascii
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import ConfigError, RegistryConnectionError, RegistryRefusedError
 
 from .exchange import Stop

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from cdc.core.dataclass import dataclass
 
 from .compression import CODES, LEVELS, missing
 from .login import MECHANISMS, Credentials

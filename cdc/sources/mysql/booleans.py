@@ -6,13 +6,14 @@ Debezium sources: TinyIntOneToBooleanConverter, CustomConverterRegistry; Debeziu
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from cdc.codecs.mysql.binary import ShownCodec
 from cdc.config.options import option, settings
 from cdc.config.regex import JavaRegex, compile_list
 from cdc.config.table import OptionTable, Parsed
+from cdc.core.dataclass import dataclass
 from cdc.core.schema import BOOLEAN, Schema
 from cdc.core.table import TableId
 from cdc.sources.mysql.ddl.structure import ColumnDef

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import SourceError, SourceRefusedError
 from cdc.core.table import TableId
 from cdc.log import get_logger

@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, Protocol
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import SourceConnectionError, SourceError
 from cdc.core.record import Record
 from cdc.log import get_logger

@@ -10,9 +10,9 @@ by its number, but compares with a text as a text). Nulls sort first.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import SourceRefusedError
 from cdc.sources.mysql.ddl.structure import ColumnDef
 from cdc.sources.snapshot.copies import Key

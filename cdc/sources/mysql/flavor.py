@@ -6,9 +6,9 @@ The rest of the source asks a `Flavor`, by the name of the difference, and never
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from cdc.core.dataclass import dataclass
 from cdc.sources.mysql.binlog.gtid import GtidSet, MariaGtidSet
 from cdc.sources.mysql.ddl import grammar
 from cdc.sources.mysql.ddl.grammar import Grammar

@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import pymysql
 from pymysql.constants import ER
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import SourceConnectionError, SourceError, SourceRefusedError
 from cdc.core.record import Record, SourceContext
 from cdc.core.row import Row

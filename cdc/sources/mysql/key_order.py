@@ -12,9 +12,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from cdc.core.dataclass import dataclass
 from cdc.core.row import Row
 from cdc.core.table import TableId, TableSchema
 from cdc.sources.snapshot.progress import Place

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Generator, Iterable
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Final, Protocol
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import PositionLostError, SourceConnectionError, SourceError
 from cdc.log import get_logger
 from cdc.sources.mysql.binlog import const

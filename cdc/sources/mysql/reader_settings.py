@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from cdc.core.dataclass import dataclass
 from cdc.core.table import TableId
 from cdc.debezium.filters import Filters
 from cdc.sources.mysql.ddl.tokens import Dialect

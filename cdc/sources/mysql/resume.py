@@ -7,10 +7,11 @@ MySQL Reference Manual, "GTID Auto-Positioning", "Server System Variables": gtid
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from cdc.config.regex import compile_items
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import PositionLostError
 from cdc.log import get_logger
 from cdc.sources.mysql.binlog.gtid import GtidSet, MariaGtidSet

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from cdc.core.dataclass import dataclass
 from cdc.core.table import TableId
 from cdc.debezium.filters import Filters
 from cdc.sources.mysql.ddl.structure import Structures

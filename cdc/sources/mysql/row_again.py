@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import pymysql
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import DecodeError, NoValue, SourceConnectionError, SourceRefusedError
 from cdc.core.record import Record
 from cdc.core.row import BINARY, Row

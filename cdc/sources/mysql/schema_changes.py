@@ -7,10 +7,10 @@ BinlogSnapshotChangeEventSource. The topic has the connector's name, one partiti
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from cdc.codecs.java import java_hash_order
+from cdc.core.dataclass import dataclass
 from cdc.core.record import Message
 from cdc.core.schema import ARRAY, BOOLEAN, INT32, INT64, STRING, Schema, optional, struct
 from cdc.core.table import TableId

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import SourceRefusedError
 
 from .connection import Connection, query, server_info

@@ -8,12 +8,13 @@ snapshot (`extended`), or not at all (`none`). Rows come in the text protocol, o
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import pymysql
 from pymysql.constants import COMMAND, ER
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import SourceConnectionError, SourceError, SourceRefusedError
 from cdc.core.record import Message, SourceContext
 from cdc.core.row import Row

@@ -19,12 +19,12 @@ import struct
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import pymysql
 from pymysql import err
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import ProtocolError, SourceConnectionError, SourceError, SourceRefusedError
 from cdc.sources.mysql.binlog.gtid import GtidSet
 from cdc.sources.mysql.binlog.packets import EOF, ERR, PacketReader

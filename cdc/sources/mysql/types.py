@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -22,6 +21,7 @@ from cdc.codecs.mysql.charsets import UTF8, charset
 from cdc.codecs.text import BINARY_TEXT, DecimalCodec, TextCodec
 from cdc.codecs.time import MICROS, MILLIS, NANOS, instant_text
 from cdc.core.codec import Codec
+from cdc.core.dataclass import dataclass
 from cdc.core.schema import (
     ARRAY,
     BOOLEAN,

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import SourceRefusedError
 from cdc.core.table import TableId
 from cdc.debezium.filters import Filters

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
+from cdc.core.dataclass import dataclass
 from cdc.core.position import whole
 from cdc.sources.mysql.binlog import const
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
 from psycopg import IsolationLevel
 from psycopg.pq import TransactionStatus
+
+from cdc.core.dataclass import dataclass
 
 from .connection import any_text
 from .errors import map_error

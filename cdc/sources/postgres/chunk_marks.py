@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
 from typing import Final, LiteralString
 
 import psycopg
 from psycopg import sql
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import SourceError
 from cdc.log import get_logger
 from cdc.sources.shared.window_rows import WindowRows

@@ -5,10 +5,9 @@ PostgreSQL docs, "Row and Array Comparisons", "Sorting Rows": nulls are greater 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from psycopg import sql
 
+from cdc.core.dataclass import dataclass
 from cdc.sources.snapshot.copies import Key
 
 

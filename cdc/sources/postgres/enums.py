@@ -6,10 +6,11 @@ ALTER TYPE … ADD VALUE and RENAME VALUE are not in the log, so a value with an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from cdc.codecs.wrappers import unconverted
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import DecodeError
 from cdc.core.table import Column, TableSchema
 

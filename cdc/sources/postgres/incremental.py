@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import psycopg
 from psycopg import sql
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import SourceConnectionError, SourceError, SourceRefusedError
 from cdc.core.record import Record, SourceContext
 from cdc.core.row import Row

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import PositionLostError
 from cdc.core.packing import pack, unpack
 

@@ -9,8 +9,10 @@ src/backend/replication/logical/proto.c, logicalrep_write_attrs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
+
+from cdc.core.dataclass import dataclass
 
 from .catalog import RelationCatalog
 from .protocol import Relation

@@ -11,10 +11,10 @@ times microseconds since 2000-01-01. No I/O here, and every length is checked be
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import cython
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import ProtocolError
 from cdc.core.row import ABSENT, BINARY, NULL, TEXT, UNCHANGED, Row
 

@@ -7,13 +7,14 @@ Debezium docs, "PostgreSQL connector": `publication.autocreate.mode`, `publish.v
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import psycopg
 from psycopg import sql
 
 from cdc.config.regex import compile_items
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import ConfigError, SourceRefusedError
 from cdc.core.table import TableId
 from cdc.debezium.filters import Filters

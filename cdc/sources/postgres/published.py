@@ -8,10 +8,11 @@ The cost grows with the captured tables and those made since the last reading, n
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from psycopg import sql
+
+from cdc.core.dataclass import dataclass
 
 from .connection import Connection, query
 

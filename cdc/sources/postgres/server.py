@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import psycopg
 from psycopg import sql
+
+from cdc.core.dataclass import dataclass
 
 from .connection import Connection, query
 from .errors import map_error

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
 from psycopg import sql
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import SourceConnectionError
 from cdc.log import get_logger
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import psycopg
 from psycopg import sql
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import SourceRefusedError
 from cdc.core.table import TableId, TableSchema
 from cdc.log import get_logger

@@ -11,9 +11,9 @@ import struct
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import IO, Any
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import SourceError
 
 MEMORY_BYTES = 1 << 20

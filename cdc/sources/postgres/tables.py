@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 from weakref import WeakKeyDictionary
 
 from cdc.codecs.wrappers import ConstantCodec
 from cdc.core.codec import Codec
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import SourceRefusedError
 from cdc.core.fallback import fallback
 from cdc.core.schema import Schema

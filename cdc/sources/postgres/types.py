@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
 from cdc.codecs.postgres import text as pgtext
@@ -19,6 +18,7 @@ from cdc.codecs.postgres.binary import binary_codec
 from cdc.codecs.text import DecimalCodec, TextCodec
 from cdc.codecs.time import MICROS, MILLIS, NANOS
 from cdc.core.codec import Codec
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import DecodeError
 from cdc.core.schema import (
     ARRAY,

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import PositionLostError
 from cdc.core.packing import pack, unpack
 from cdc.log import get_logger

@@ -7,9 +7,10 @@ A warning: a table that the lists name is not captured, now or before it joined.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import PositionLostError, SourceError, SourceRefusedError
 
 from .checks import listed

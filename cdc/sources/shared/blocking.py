@@ -11,9 +11,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Final, Generic, Protocol, TypeVar
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import CdcError, SourceConnectionError
 from cdc.core.position import Position
 from cdc.core.record import Batch, Message

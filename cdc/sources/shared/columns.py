@@ -6,11 +6,12 @@ A source finds out how values of a column are read and whether they may be null;
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from cdc.core.codec import Codec
 from cdc.core.custom import ConvertedField
+from cdc.core.dataclass import dataclass
 from cdc.core.fallback import fallback
 from cdc.core.schema import Schema
 from cdc.core.table import Column, TableId, TableSchema

@@ -7,7 +7,7 @@ Debezium sources: `CustomConverterRegistry` (the first converter that takes a co
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from cdc.codecs.wrappers import ConvertedCodec
@@ -16,6 +16,7 @@ from cdc.config.regex import JavaRegex, compile_list
 from cdc.config.table import UNKNOWN_LIMIT, Parsed
 from cdc.core.codec import Codec
 from cdc.core.custom import Convert, ConvertedField, CustomConverter
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import ConfigError, DecodeError
 from cdc.core.schema import (
     ARRAY,

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from cdc.config.options import Option
 from cdc.config.table import Parsed
+from cdc.core.dataclass import dataclass
 
 _CONFIGURED: Final = "snapshot.mode.configuration.based."
 _DATA: Final = "snapshot.data"

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import SimpleNamespace
 from typing import Final, Generic, TypeVar
 
 from cdc.config.former import Change, applied, changes
 from cdc.config.secrets import shown_key
 from cdc.config.table import UNKNOWN_LIMIT, Note, OptionTable, Parsed, Problem
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import ConfigError
 from cdc.debezium.mappers import Rule, mapper_rules
 from cdc.debezium.naming import TopicNaming, effective_field_mode

@@ -7,9 +7,10 @@ Debezium docs, the options `table.include.list`, `snapshot.include.collection.li
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from cdc.config.regex import compile_items
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import SourceRefusedError
 from cdc.core.table import TableId
 from cdc.debezium.filters import Filters, NameFilter, Patterns, signal_tables, table_names

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cdc.codecs.wrappers import unconverted
 from cdc.core.control import WINDOW_CLOSE, WINDOW_OPEN
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import DecodeError
 from cdc.core.record import CREATE, DELETE, Record
 from cdc.core.row import BINARY

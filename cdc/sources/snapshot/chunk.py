@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from cdc.core.dataclass import dataclass
 from cdc.core.record import Record, SourceContext
 from cdc.core.row import Row
 from cdc.core.table import TableSchema

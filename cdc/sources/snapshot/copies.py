@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Final
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import PositionLostError
 from cdc.core.packing import pack, unpack
 

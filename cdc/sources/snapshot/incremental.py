@@ -17,11 +17,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from cdc.core import control
 from cdc.core.control import Signal, SnapshotStatus
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import CdcError
 from cdc.core.record import READ, Record
 from cdc.core.row import Row

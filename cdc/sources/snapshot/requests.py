@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
 from cdc.core import control
 from cdc.core.control import Signal
+from cdc.core.dataclass import dataclass
 
 
 class RequestError(ValueError):

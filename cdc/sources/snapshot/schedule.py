@@ -7,9 +7,10 @@ next table is divided), that reader asks. So the tables are planned while they a
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
+
+from cdc.core.dataclass import dataclass
 
 from .progress import Place
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import ProtocolError
 
 from . import const

@@ -11,8 +11,8 @@ from __future__ import annotations
 import json
 import re
 import struct
-from dataclasses import dataclass
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import ProtocolError
 
 _SMALL_OBJECT, _LARGE_OBJECT, _SMALL_ARRAY, _LARGE_ARRAY = 0, 1, 2, 3

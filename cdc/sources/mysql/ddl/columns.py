@@ -6,8 +6,10 @@ MySQL Reference Manual, "CREATE TABLE Statement" (column_definition), "Data Type
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
+
+from cdc.core.dataclass import dataclass
 
 from .grammar import TYPE_SCHEMAS
 from .structure import NOW, ColumnDef

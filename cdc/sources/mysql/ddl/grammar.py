@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from cdc.core.dataclass import dataclass
 
 MODE_ORACLE: Final = 0x200
 MODE_MAXDB: Final = 0x1000

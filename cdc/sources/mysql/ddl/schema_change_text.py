@@ -6,9 +6,9 @@ Debezium sources: BinlogDatabaseSchema.parseDdl, DdlNormalizer.
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
 from typing import Final, Literal
 
+from cdc.core.dataclass import dataclass
 from cdc.core.table import TableId
 from cdc.sources.mysql.quoting import quoted_table
 

@@ -9,9 +9,10 @@ Definition Statement Support"; MariaDB docs, the same titles. Debezium sources: 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Literal
 
+from cdc.core.dataclass import dataclass
 from cdc.core.table import TableId
 from cdc.sources.mysql.builtin import is_builtin
 

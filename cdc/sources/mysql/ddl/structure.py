@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from functools import lru_cache
 from operator import attrgetter
 from sys import intern
 from typing import Any, Final
 from zlib import crc32
 
+from cdc.core.dataclass import dataclass
 from cdc.core.table import TableId
 
 NOW: Final = "1970-01-01 00:00:00"

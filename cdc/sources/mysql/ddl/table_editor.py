@@ -6,8 +6,10 @@ MySQL Reference Manual, "CREATE TABLE Statement", "ALTER TABLE Statement"; Maria
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
+
+from cdc.core.dataclass import dataclass
 
 from .columns import Definition, json_as_longtext, with_table_charset
 from .grammar import MYSQL, Grammar
