@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
-from cdc import about, permitted, plugins
+from cdc import about, plugins
 from cdc.config.framework import FRAMEWORK_OPTIONS, MOST_ALIASES
 from cdc.config.options import Option
 from cdc.config.providers import Providers
@@ -96,6 +96,8 @@ class Plugins:
     def _problems(self, config: Config) -> list[Problem]:
         """What is wrong with a connector's *config* that a client sent, as far as it can be seen without connecting to
         anything. What a config provider gave is in no text."""
+        from cdc import permitted  # nobody asks at a start
+
         found = permitted.problems(config, self._settings.cdc_rest_allowed_paths)
         resolved: dict[str, str] = {}
         for key, text in config.items():

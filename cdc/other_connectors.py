@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 _MANAGED: Final = "is a managed connector of Confluent Cloud. Its keys are not Debezium's: take over the connection, "
-_KNOWN: Final = tuple((re.compile(pattern, re.IGNORECASE), text) for pattern, text in (
+_KNOWN: Final = (  # compiled when they are needed, which is seldom
     (r"(.*\.)?Postgres(Sql)?CdcSource(V2)?(Connector)?", f"{_MANAGED}topic.prefix and the lists of tables into a"
                                                         " configuration of PostgresConnector."),
     (r"(.*\.)?My(Sql)?(Sql)?CdcSource(V2)?(Connector)?", f"{_MANAGED}topic.prefix and the lists of tables into a"
@@ -22,9 +22,10 @@ _KNOWN: Final = tuple((re.compile(pattern, re.IGNORECASE), text) for pattern, te
      "makes or reads test data; DatagenConnector makes rows from a schema."),
     (r".*Sink(Connector)?", "is a sink connector, and here are sources only. Run it in Kafka Connect, on the topics"
                             " that this service fills."),
-))  # fmt: skip
+)  # fmt: skip
 
 
 def about(class_name: str) -> str:
     """What the connector *class_name* is, as the end of a sentence that begins with its name; empty if unknown."""
-    return next((text for pattern, text in _KNOWN if pattern.fullmatch(class_name.strip())), "")
+    name = class_name.strip()
+    return next((text for pattern, text in _KNOWN if re.fullmatch(pattern, name, re.IGNORECASE)), "")

@@ -11,13 +11,14 @@ import functools
 import importlib
 import operator
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, Literal
 
 from cdc import other_connectors
 from cdc.config import extensions
 from cdc.config.extensions import GROUP
 from cdc.config.table import OptionTable
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import ConfigError
 from cdc.runtime.options import WORKER_OPTIONS
 
@@ -261,7 +262,8 @@ PLUGINS: Final[tuple[Plugin, ...]] = (
     Plugin("sink", "kafka", "cdc.sinks.kafka:build", options="cdc.sinks.kafka_options:OPTIONS",
            check="cdc.sinks.kafka_options:check"),
     Plugin("sink", "stdout", "cdc.sinks.stdout:build"),
-    Plugin("sink", "file", "cdc.sinks.file:build", options="cdc.sinks.file:OPTIONS", check="cdc.sinks.file:check"),
+    Plugin("sink", "file", "cdc.sinks.file:build", options="cdc.sinks.file_options:OPTIONS",
+           check="cdc.sinks.file_options:check"),
     # A file goes before a topic, as in Kafka Connect's standalone mode.
     Plugin("offset store", "file", "cdc.stores.file_offsets:build", options="cdc.stores.file_offsets:OPTIONS",
            check="cdc.stores.file_offsets:check", chosen_by="offset.storage.file.filename",

@@ -5,33 +5,34 @@ Its C function must write the same bytes as the codec's `encode`, or refuse.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from .mysql.native import NATIVE as _MYSQL
-from .postgres import text as postgres
-from .postgres import values
 from .text import DecimalCodec, TextCodec
 
-_NATIVE: Final[dict[type, Callable[[Any], tuple[Any, ...] | None]]] = {
+_Made = Callable[[Any], tuple[Any, ...] | None]
+
+_SHARED: Final[Mapping[type, _Made]] = {
     TextCodec: lambda codec: ("text",),
     DecimalCodec: lambda codec: ("decimal", codec.scale),
-    postgres.IntCodec: lambda codec: ("pg_integer", codec.low, codec.high),
-    postgres.BoolCodec: lambda codec: ("pg_boolean", codec.true, codec.false),
-    postgres.FloatCodec: lambda codec: ("pg_float", int(codec.single)),
-    postgres.ByteaCodec: lambda codec: ("pg_bytea",),
-    postgres.DateCodec: lambda codec: ("pg_date",),
-    postgres.TimeCodec: lambda codec: ("pg_time", codec.unit),
-    postgres.TimestampCodec: lambda codec: ("pg_timestamp", codec.unit),
-    postgres.ZonedTimestampCodec: lambda codec: ("pg_timestamptz", codec.digits),
-    values.VariableDecimalCodec: lambda codec: ("pg_variable_decimal",),
-    values.NumericTextCodec: lambda codec: ("pg_numeric_text",),
-    values.NumericDoubleCodec: lambda codec: ("pg_numeric_double",),
-    **_MYSQL,
 }
 
 
 def native_op(codec: Any) -> tuple[Any, ...] | None:
     """The name of *codec* in `cdc.native.records.OPS`, and its parameters; None if C has none."""
-    made = _NATIVE.get(type(codec))
+    kind = type(codec)
+    made = (_SHARED if kind in _SHARED else _of_family(kind.__module__)).get(kind)
     return made(codec) if made is not None else None
+
+
+def _of_family(module: str) -> Mapping[type, _Made]:
+    """Those of the family of databases that *module* is of. A process seldom needs both families' codecs."""
+    if module.startswith("cdc.codecs.postgres."):
+        from .postgres.native import NATIVE as POSTGRES
+
+        return POSTGRES
+    if module.startswith("cdc.codecs.mysql."):
+        from .mysql.native import NATIVE as MYSQL
+
+        return MYSQL
+    return {}

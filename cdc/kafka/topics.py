@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from cdc.config.regex import Invalid, JavaRegex, compile_java
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import ConfigError
 from cdc.log import get_logger
 
 from .errors import UNAUTHORIZED, sink_error
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
 
 log = get_logger(__name__)
 _PREFIX: Final = "topic.creation."
@@ -130,6 +132,8 @@ class TopicCreator:
         return True
 
     def _create(self, topic: str, group: TopicGroup) -> Future[None]:
+        from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # few create topics
+
         if self._admin is None:
             self._admin = AdminClient({"log_level": "0", **self._settings})  # Its failures come back as results.
         new = NewTopic(topic, num_partitions=group.partitions, replication_factor=group.replication_factor,

@@ -12,13 +12,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
-from cdc.config.options import option, settings
-from cdc.config.table import OptionTable, Parsed
 from cdc.core.errors import CdcError, ConfigError, SinkConnectionError, SinkError, SinkRefusedError
 from cdc.core.interfaces import Ack, Outgoing, SinkSettings
 from cdc.log import get_logger
 
 from .durable import SchemaLookup, Writer
+from .file_options import OPTIONS, FileSinkConfig
 from .json_lines import JsonLines
 from .pending import Pending
 
@@ -28,33 +27,6 @@ _BUFFER_BYTES: Final = 8 << 20
 _SYNC_S: Final = 0.05
 """Least time between two syncs while more is coming."""
 _RETRIABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EAGAIN})
-
-
-@settings
-class FileSinkConfig:
-    """The worker's keys for `sink.type=file`."""
-
-    sink_file_path: str | None = option(
-        "sink.file.path", default=None, group="Sink",
-        doc="For sink.type=file: the file (json), or the directory with one file per topic (avro).",
-    )
-    sink_file_format: Literal["json", "avro"] = option(
-        "sink.file.format", default="json", one_of=("json", "avro"), group="Sink",
-        doc="For sink.type=file: JSON lines, or Avro container files.",
-    )
-
-
-OPTIONS = OptionTable.of(FileSinkConfig)
-
-
-def check(worker: Parsed) -> None:
-    """What `sink.type=file` needs of a worker's configuration."""
-    if "sink.file.path" not in worker.given:
-        worker.problem("sink.file.path", "this key is required, because sink.type is file.")
-        return
-    path = Path(worker.values["sink_file_path"])
-    if worker.values["sink_file_format"] == "json" and not path.parent.is_dir():
-        worker.problem("sink.file.path", f"there is no folder {path.parent}.", "Create it, or name a file elsewhere.")
 
 
 def build(settings: SinkSettings) -> FileSink:

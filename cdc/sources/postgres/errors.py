@@ -42,17 +42,17 @@ _HINTS_BY_STATE: Final = {
     "57014": "A statement took too long; see database.query.timeout.ms and statement_timeout.",
 }
 
-# Two kinds of errors have a text but no SQLSTATE: libpq's when a connection fails, and psycopg's within COPY.
-_LOST_TEXT: Final = re.compile(
+# Two kinds of errors have a text but no SQLSTATE: libpq's when a connection fails, and psycopg's within COPY. The
+# expressions are compiled when there is an error.
+_LOST_TEXT: Final = (
     r"requested WAL segment \S+ has already been removed|can no longer (get changes from|access) replication slot"
-    r"|replication slot \S+ has been invalidated|slot has been invalidated", re.IGNORECASE)
-_RETRIABLE_TEXT: Final = re.compile(
+    r"|replication slot \S+ has been invalidated|slot has been invalidated")
+_RETRIABLE_TEXT: Final = (
     r"is starting up|shutting down|recovery mode|not yet accepting connections|too many clients|connection slots are"
-    r"|standby connections exceeds|terminating connection|conflict with recovery", re.IGNORECASE)
+    r"|standby connections exceeds|terminating connection|conflict with recovery")
 _BUSY_STATE: Final = "55006"
-_BUSY_TEXT: Final = re.compile(r"is active for PID", re.IGNORECASE)
-_UNREACHED_TEXT: Final = re.compile(
-    r"connection failed|attempts failed|failed to resolve|timeout expired", re.IGNORECASE)
+_BUSY_TEXT: Final = r"is active for PID"
+_UNREACHED_TEXT: Final = r"connection failed|attempts failed|failed to resolve|timeout expired"
 _REFUSED_TEXT: Final = (
     (r"password authentication failed|authentication failed for user", "Check database.user and database.password."),
     (r"no password supplied|password.*required", "Set database.password."),
@@ -70,9 +70,9 @@ def map_error(exc: psycopg.Error) -> SourceError:
     """Our error for *exc*, chosen by its SQLSTATE if it has one. Leaves out the server's DETAIL, which shows values."""
     text = first_line(exc.diag.message_primary or str(exc) or type(exc).__name__, exc.sqlstate)
     state = exc.sqlstate
-    if _LOST_TEXT.search(text):
+    if _says(_LOST_TEXT, text):
         return PositionLostError(text, hint=LOST_HINT, sqlstate=state)
-    if state == _BUSY_STATE or (state is None and _BUSY_TEXT.search(text)):
+    if state == _BUSY_STATE or (state is None and _says(_BUSY_TEXT, text)):
         return SourceBusyError(text, hint=BUSY_HINT, sqlstate=state)
     if state is not None:
         hint = _HINTS_BY_STATE.get(state, "")
@@ -83,15 +83,19 @@ def map_error(exc: psycopg.Error) -> SourceError:
         return SourceRefusedError(text, hint=hint, sqlstate=state)
     if isinstance(exc, psycopg.ProgrammingError):
         return SourceRefusedError(text, hint="Check the database.* and driver.* settings.")
-    if not _RETRIABLE_TEXT.search(text):
+    if not _says(_RETRIABLE_TEXT, text):
         for pattern, hint in _REFUSED_TEXT:
-            if re.search(pattern, text, re.IGNORECASE):
+            if _says(pattern, text):
                 return SourceRefusedError(text, hint=hint)
-    hint = "Check database.hostname and database.port." if _UNREACHED_TEXT.search(text) else ""
+    hint = "Check database.hostname and database.port." if _says(_UNREACHED_TEXT, text) else ""
     return SourceConnectionError(text, hint=hint)
 
 
-_VALUE: Final = re.compile(r': ".*"')
+def _says(pattern: str, text: str) -> bool:
+    return re.search(pattern, text, re.IGNORECASE) is not None
+
+
+_VALUE: Final = r': ".*"'
 """Where the text of a data exception quotes a value: invalid input syntax for type integer: "…"."""
 
 BUSY_HINT: Final = ("If that is another connector, give each its own slot.name; if it is a remnant of a crash, it goes"
@@ -103,5 +107,5 @@ def first_line(told: str | None, sqlstate: str | None) -> str:
     """The server's primary message, or libpq's text, in one line, without the value that it may quote."""
     text = " ".join((told or "It tells nothing.").split())
     if (sqlstate or "").startswith("22"):
-        text = _VALUE.sub(f": {HIDDEN}", text)
+        text = re.sub(_VALUE, f": {HIDDEN}", text)
     return f"PostgreSQL: {text[:1].upper()}{text[1:]}" + ("" if text.endswith((".", "?")) else ".")

@@ -12,7 +12,7 @@ from typing import Final
 POSTGRES: Final = "PostgreSQL connector"
 MYSQL: Final = "MySQL and MariaDB connectors"
 
-_OWNERS: Final = tuple((owner, re.compile(pattern)) for owner, pattern in (
+_OWNERS: Final = (  # compiled when they are needed, which is seldom
     (POSTGRES, r"plugin\.name|slot\..+|publication\..+|publish\.via\.partition\.root|replica\.identity\.autoset\.values"
                r"|offset\.mismatch\.strategy|(?:flush\.)?lsn\..+|status\.update\.interval\.ms|xmin\.fetch\.interval\.ms"
                r"|(?:interval|hstore)\.handling\.mode|money\.fraction\.digits|schema\.refresh\.mode"
@@ -46,9 +46,9 @@ _OWNERS: Final = tuple((owner, re.compile(pattern)) for owner, pattern in (
                                               r"|key)\.format|after\.state\.only|json\.output\.decimal\.format"),
     ("worker", r"bootstrap\.servers|group\.id|(?:config|offset|status)\.storage\..+|offset\.flush\..+|rest\..+"
                r"|listeners|plugin\.path|internal\.(?:key|value)\.converter.*|config\.providers.*"),
-))  # fmt: skip
+)  # fmt: skip
 
 
 def owner(key: str, own: str) -> str:
     """Whose key *key* is, as a person would say it; empty if it is nobody's we know, or that of *own*."""
-    return next((name for name, pattern in _OWNERS if name != own and pattern.fullmatch(key)), "")
+    return next((name for name, pattern in _OWNERS if name != own and re.fullmatch(pattern, key)), "")

@@ -3,11 +3,11 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import Any
 
+import confluent_kafka.admin
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from cdc.core.errors import ConfigError, SinkConnectionError, SinkRefusedError
-from cdc.kafka import topics as kafka_topics
 from cdc.kafka.topics import TopicCreator, TopicGroup, topic_groups
 
 DEFAULT = {"topic.creation.default.replication.factor": "3", "topic.creation.default.partitions": "-1"}
@@ -78,7 +78,7 @@ class Admin:
 @pytest.fixture
 def admin(monkeypatch: pytest.MonkeyPatch) -> Admin:
     admin = Admin()
-    monkeypatch.setattr(kafka_topics, "AdminClient", lambda _: admin)
+    monkeypatch.setattr(confluent_kafka.admin, "AdminClient", lambda _: admin)
     return admin
 
 

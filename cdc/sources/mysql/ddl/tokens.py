@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
+from functools import cache
 from sys import intern
 from typing import Final, NamedTuple
+
+from cdc.core.dataclass import dataclass
 
 from .grammar import MYSQL, NO_TYPES, Grammar
 
@@ -84,7 +87,7 @@ class Dialect:
 PLAIN: Final = Dialect()
 """MySQL's dialect, for any version, without sql_mode."""
 
-_PIECE: Final = re.compile(r"""
+_PIECE: Final = r"""
     (?P<space>\s+)
   | (?P<line>\#[^\n]*|--(?=[\s\x00-\x1f]|$)[^\n]*)
   | (?P<versioned>/\*(?P<m>M?)!(?P<number>\d{5,6})?)
@@ -94,14 +97,22 @@ _PIECE: Final = re.compile(r"""
   | (?P<hex>[xX]'(?P<h1>[0-9a-fA-F]*)'|0x(?P<h2>[0-9a-fA-F]+)(?![\w$]))
   | (?P<national>[nN](?='))
   | (?P<charset>_[a-zA-Z0-9]+(?=\s*['"])|_[a-zA-Z0-9]+(?=\s+(?:[xXbB]'|0[xb])))
-  | (?P<number_>(?:\d+\.\d*|\.\d+|\d+)(?:[eE][+-]?\d+)?(?![\w$\u0080-\uffff]))
-  | (?P<word>[\w$\u0080-\U0010ffff]+)
-  | (?P<variable>@@?(?:[\w$.\u0080-\U0010ffff]+|`[^`]*`|'[^']*'|"[^"]*")?)
+  | (?P<number_>(?:\d+\.\d*|\.\d+|\d+)(?:[eE][+-]?\d+)?(?![\w$]|[\u0080-\uffff]))
+  | (?P<word>[^\x00-\x23\x25-\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\x7f]+)
+  | (?P<variable>@@?(?:[^\x00-\x23\x25-\x2d\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\x7f]+|`[^`]*`|'[^']*'|"[^"]*")?)
   | (?P<quote>['"`])
   | (?P<symbol>.)
-""", re.VERBOSE | re.DOTALL)
+"""
+"""A word consists of `[\\w$\\u0080-\\U0010ffff]`, a variable of dots too. The classes name what is not in them: that
+compiles in half the time."""
 
 _ESCAPES: Final = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a", "%": "\\%", "_": "\\_"}
+
+
+@cache
+def _piece() -> re.Pattern[str]:
+    """Compiled when the first statement comes: it takes 5 ms, and most restarts read none."""
+    return re.compile(_PIECE, re.VERBOSE | re.DOTALL)
 
 
 def tokenize(text: str, dialect: Dialect = PLAIN) -> tuple[Token, ...]:
@@ -112,9 +123,9 @@ def tokenize(text: str, dialect: Dialect = PLAIN) -> tuple[Token, ...]:
 def scan(text: str, dialect: Dialect, limit: int) -> tuple[tuple[Token, ...], bool]:
     """The first *limit* tokens of *text*, and whether these are all."""
     found: list[Token] = []
-    at, size = 0, len(text)
+    at, size, piece = 0, len(text), _piece()
     while at < size and len(found) < limit:
-        match = _PIECE.match(text, at)
+        match = piece.match(text, at)
         assert match is not None, "the last alternative matches anything"
         kind = match.lastgroup
         at = match.end()
