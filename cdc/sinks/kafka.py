@@ -20,6 +20,7 @@ from cdc.core.interfaces import Ack, Outgoing, SinkSettings
 from cdc.kafka.brokers import BrokerState
 from cdc.kafka.client import Client, Undelivered, choose, open_client
 from cdc.kafka.errors import FENCED, PURGED, TOO_LARGE, error_of, sink_error
+from cdc.kafka.linger import FEW, Linger, client_ms
 from cdc.kafka.producer import producer_settings, transactional
 from cdc.kafka.settings import ClientSettings, client_settings
 from cdc.kafka.statistics import EVERY_MS, Statistics
@@ -27,7 +28,6 @@ from cdc.kafka.topics import TopicCreator, TopicGroup, only_topic, topic_groups
 from cdc.log import get_logger
 
 from .kafka_options import OPTIONS, ClientKind, Fencing, KafkaSinkConfig
-from .linger import Linger, client_ms
 from .transactions import Transactions
 
 log = get_logger(__name__)
@@ -40,8 +40,6 @@ _FENCED_HINT: Final = (
     "of them.")
 _LOST: Final = "The Kafka client has lost its brokers and does not look for them any more."
 _Give = Callable[[Client, Ack], int]
-_FEW: Final = 16
-"""So many records at once, with no others under way, are sent without lingering."""
 _PUSH_S: Final = 0.001
 """So long a flush lasts that has librdkafka's thread send."""
 _DENIED_GRACE_S: Final = 30.0
@@ -222,7 +220,7 @@ class KafkaSink:
         behind them."""
         if self._linger is not None:
             self._linger.given()
-            if taken <= _FEW and len(producer) <= _FEW:
+            if taken <= FEW and len(producer) <= FEW:
                 self._push(producer)
 
     def _push(self, producer: Client) -> bool:

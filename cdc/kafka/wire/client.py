@@ -17,6 +17,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from cdc.core.errors import SinkError
 from cdc.core.interfaces import Ack, Outgoing
+from cdc.kafka.linger import FEW
 from cdc.native import module
 
 from .outbox import Counted, Delivered, Item, Told, Undeliverable
@@ -25,8 +26,6 @@ from .producing import give_up_waiting
 from .sender import Sender
 from .settings import not_understood, wire_settings
 
-_FEW: Final = 16
-"""So many records at once, with no others under way, are sent without lingering: no backlog waits behind them."""
 _MOST_HEADER_SETS: Final = 64
 """Of one topic; records with further ones bring their own lists."""
 _END_S: Final = 2.0
@@ -205,7 +204,7 @@ class BatchClient:
         self._left[delivery] += count
         if not self._left[delivery]:
             del self._left[delivery], self._acks[delivery]
-        self._sender.producing.pushed = not self._lingers and self._unanswered <= _FEW
+        self._sender.producing.pushed = not self._lingers and self._unanswered <= FEW
         self._sender.wake()
         if self._sender.producing.failure is not None:  # it came meanwhile
             give_up_waiting(self._sets, self._sender.cluster, self._outbox)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from confluent_kafka import KafkaError
 
+from cdc.kafka.linger import LINGER_S, MOST_LINGER_S
 from cdc.native import module
 
 from . import protocol
@@ -35,10 +36,6 @@ from .settings import WireSettings
 if TYPE_CHECKING:
     from cdc.native.recordsets import RecordSet, RecordSets
 
-LINGER_S: Final = 0.005
-"""So long a backlog waits for a full batch while nothing of its partition is under way, unless `linger.ms` is set."""
-_MOST_LINGER_S: Final = 0.1
-"""So long an open set waits, whatever is under way."""
 _REQUEST_BYTES: Final = 1 << 20
 """No further batch joins a request that has so many."""
 
@@ -161,7 +158,7 @@ class Producing:
         if linger_s is None:
             if not partition.under_way:
                 return now if self.pushed else partition.seen_at + LINGER_S
-            return partition.seen_at + _MOST_LINGER_S
+            return partition.seen_at + MOST_LINGER_S
         return now if self.pushed else partition.seen_at + linger_s
 
     def _prepare(self, batch: Batch) -> int:

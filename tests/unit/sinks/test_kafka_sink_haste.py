@@ -9,9 +9,9 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from cdc.core.interfaces import Ack, Outgoing
+from cdc.kafka.linger import Linger
 from cdc.runtime.inflight import Inflight
 from cdc.sinks.kafka import KafkaSink
-from cdc.sinks.linger import Linger
 
 
 class Client:

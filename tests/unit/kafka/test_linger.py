@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cdc.sinks.linger import Linger, client_ms
+from cdc.kafka.linger import Linger, client_ms
 
 
 class Clock:

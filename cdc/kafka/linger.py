@@ -1,4 +1,7 @@
-"""When a producer that would wait by itself is told to send what it holds."""
+"""How long records wait for a full batch, and when a producer that would wait by itself is told to send what it holds.
+
+Our own producer keeps the times itself; librdkafka, which has no such rules, is told by a `Linger`.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,14 @@ CLIENT_MS: Final = 1000
 (`rd_kafka_toppar_producer_serve`). While it waits for their answers and the first of the others is older than
 `linger.ms`, its thread asks the socket again and again, and takes a whole core. So this is longer than any usual
 answer takes; full batches are sent without waiting for it."""
-_LINGER_S: Final = 0.005
-"""So long a backlog waits for a full batch, as with Kafka's client."""
+FEW: Final = 16
+"""So many records at once, with no others under way, are sent without lingering: no backlog waits behind them."""
+LINGER_S: Final = 0.005
+"""So long a backlog waits for a full batch while nothing is under way, unless `linger.ms` is set. As Kafka's client."""
 _AGAIN_S: Final = 0.02
 """After so long without an answer the client is told again: its thread may not have run meanwhile."""
-_MOST_S: Final = 0.1
-"""So long a few records wait for a full batch while full ones of other partitions are sent and answered."""
+MOST_LINGER_S: Final = 0.1
+"""So long a few records wait for a full batch, whatever else is sent and answered meanwhile."""
 
 
 def client_ms(settings: Mapping[str, str]) -> str:
@@ -38,17 +43,17 @@ class Linger:
         """The client has taken records."""
         if self._send_by is None:
             now = self._clock()
-            self._send_by, self._latest = now + _LINGER_S, now + _MOST_S
+            self._send_by, self._latest = now + LINGER_S, now + MOST_LINGER_S
 
     def answered(self, left: int) -> None:
         """Answers came; *left* records have none yet."""
         self._again_at = 0.0
-        self._send_by = self._clock() + _LINGER_S if left else None
+        self._send_by = self._clock() + LINGER_S if left else None
 
     def told(self) -> None:
         """The client was told to send. More is sent only after an answer."""
         now = self._clock()
-        self._again_at, self._latest = now + _AGAIN_S, now + _MOST_S
+        self._again_at, self._latest = now + _AGAIN_S, now + MOST_LINGER_S
 
     def is_due(self, *, idle: bool) -> bool:
         """Whether to tell it now. *idle*: no further record is there yet that could make a batch fuller."""
