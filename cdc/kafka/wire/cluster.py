@@ -80,7 +80,8 @@ class Node:
 
 
 class Cluster:
-    """*holds*: whether records for a topic wait."""
+    """*holds*: whether records for a topic wait. *stirred*: a topic is to be asked for that was not before; who asks
+    clears it."""
 
     def __init__(self, settings: WireSettings, holds: Callable[[Topic], bool]) -> None:
         self._settings, self._holds = settings, holds
@@ -92,6 +93,7 @@ class Cluster:
         self._wanted: dict[Topic, None] = {}
         self._refresh_at = float("inf")
         self._turn = 0
+        self.stirred = False
 
     def __iter__(self) -> Iterator[Node]:
         """All nodes, those of `bootstrap.servers` last."""
@@ -145,6 +147,7 @@ class Cluster:
         """Ask for it again, soon. Returns whether that is new."""
         new = topic not in self._wanted
         self._wanted[topic] = None
+        self.stirred |= new
         return new
 
     def lost(self, node: Node) -> None:

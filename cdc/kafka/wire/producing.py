@@ -6,6 +6,7 @@ partition is under way and its owner has nothing more to add for now (`pushed`),
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -74,7 +75,16 @@ class Producing:
     def dispatch(self, now: float) -> tuple[float, set[int]]:
         """Sends what may be sent. Returns when to call again at the latest, and which brokers are needed that have no
         connection."""
-        self._again, missing = now + 1.0, set[int]()
+        missing = set[int]()
+        while not self.broken and (plan := self._plan(now, missing)):
+            now = time.monotonic()  # compressing takes a while
+            for node, batches in plan.items():
+                self._send(node, batches, now)
+        return self._again, missing
+
+    def _plan(self, now: float, missing: set[int]) -> dict[Node, list[Batch]]:
+        """For each broker the batches of the next request: one of each partition that may send."""
+        self._again = now + 1.0
         plan: dict[Node, list[Batch]] = {}
         sizes: dict[Node, int] = {}
         for partition in list(self._waiting):
@@ -108,10 +118,7 @@ class Producing:
             batch = self._add(partition, records, now)
             sizes[node] = sizes.get(node, 0) + self._prepare(batch)
             plan.setdefault(node, []).append(batch)
-        for node, batches in plan.items():
-            self._send(node, batches, now)
-            self._look_at(now)
-        return self._again, missing
+        return plan
 
     def _look_at(self, when: float) -> None:
         self._again = min(self._again, when)
@@ -209,26 +216,31 @@ class Producing:
         node.round_trips.append(now - request.sent_at)
         if self.failure is not None:
             return  # all was given up meanwhile
+        delivered: list[tuple[int, int]] = []
         refused = []
         for batch in batches:
             answer = answers[batch.partition.topic.name, batch.partition.number]
             if answer.code in DELIVERED:
-                self._delivered(batch)
+                delivered += self._delivered(batch)
             else:
                 node.errors += 1
                 refused.append((batch, answer))
+        if delivered:
+            self._outbox.put(Delivered(delivered))
         for batch, answer in refused:
             if self.failure is None:
                 self._refused(batch, answer, connection, now)
 
-    def _delivered(self, batch: Batch) -> None:
-        partition = batch.partition
+    def _delivered(self, batch: Batch) -> list[tuple[int, int]]:
+        """Returns the deliveries of all that is in the log now."""
+        partition, found = batch.partition, list[tuple[int, int]]()
         for each in partition.delivered(batch):
-            self._outbox.put(Delivered(each.records.deliveries))
+            found += each.records.deliveries
             each.payload = memoryview(b"")
             each.records.give_back()
         if not partition.batches:
             self._waiting.pop(partition, None)
+        return found
 
     def _refused(self, batch: Batch, answer: protocol.Produced, connection: Connection, now: float) -> None:
         partition, code = batch.partition, answer.code

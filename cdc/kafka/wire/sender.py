@@ -7,7 +7,6 @@ leaves what they should know in the outbox. It ends when it is told to, or when 
 from __future__ import annotations
 
 import contextlib
-import selectors
 import socket
 import threading
 import time
@@ -21,8 +20,9 @@ from confluent_kafka import KafkaError
 from cdc.log import carry, get_logger
 
 from . import protocol
-from .cluster import HOPE_S, Cluster, Node, statistics
-from .connection import READ, UP, Address, Broken, Connection, Request
+from .cluster import Cluster, Node, statistics
+from .connection import READ, UP, Broken, Connection, Request
+from .connections import Connections
 from .outbox import Counted, Item, Told
 from .partition import RETRIABLE, Topic
 from .producing import Producing, give_up_waiting
@@ -37,33 +37,33 @@ log = get_logger(__name__)
 _EXPIRE_EVERY_S: Final = 0.5
 _LOOK_S: Final = 1.0
 """The longest sleep."""
-_AGAIN_S: Final = 0.05
-_SHORT_S: Final = 1.0
-"""A connection that ends after less has failed, even if nobody waited for an answer."""
 
 Answer = SimpleQueue[KafkaError | None]
 """Where somebody waits for the brokers' list: None is success."""
 
 
 class Sender:
+    """In each turn of its thread batches are sent and answers taken; all else only when it is due (`_tend_at`)."""
+
     def __init__(self, settings: WireSettings, sets: RecordSets) -> None:
         self.outbox: SimpleQueue[Item] = SimpleQueue()
         self.cluster = Cluster(settings, self._holds)
         self.producing = Producing(settings, self.cluster, sets, self.outbox)
+        self._connections = Connections(settings, self.cluster, self.outbox, self._tell, self._look_at,
+                                        self._unanswered, self._answer_all)
         self._settings, self._sets = settings, sets
         self._inbox: deque[Callable[[float], None]] = deque()
         self._asking: list[Answer] = []
-        self._selector = selectors.DefaultSelector()
+        self._selector = self._connections.selector
         self._woken, self._wake = socket.socketpair()
         self._woken.setblocking(False)
         self._wake.setblocking(False)
         self._selector.register(self._woken, READ)
-        self._dirty = self._sleeping = self._ending = self._all_down = False
-        self._needed: set[int] = set()
-        self._next_at = self._expire_at = self._producer_at = self._ask_at = 0.0
+        self._dirty = self._sleeping = self._ending = False
+        self._tend_at = self._expire_at = self._producer_at = self._ask_at = 0.0
         self._asked_producer = self._asked_topics = False
         self._producer_failures = 0
-        self._gone_bytes = [0, 0]
+        self._look_s = min(_LOOK_S, settings.answer_s)
         self._statistics_at = time.monotonic() + settings.statistics_s if settings.statistics_s else float("inf")
         self._thread = threading.Thread(target=carry(self._run), name="kafka-sender", daemon=True)
         self._thread.start()
@@ -124,24 +124,27 @@ class Sender:
     def _turn(self) -> None:
         self._dirty = False
         now = time.monotonic()
-        self._next_at = now + _LOOK_S
         while self._inbox:
             self._inbox.popleft()(now)
-        self._tend(now)
+            self._look_at(now)
+        if now >= self._tend_at or self.cluster.stirred:
+            self._tend_at = now + self._look_s
+            self.cluster.stirred = False
+            self._tend(now)
+        wake_at = self._tend_at
         if self.producing.failure is None and self.producing.producer is not None:
-            at, self._needed = self.producing.dispatch(now)
-            self._look_at(at)
-            if self._needed:
-                self._connect(now)
+            wake_at, self._connections.needed = self.producing.dispatch(now)
+            if self._connections.needed:
+                self._connections.connect(now)
             while self.producing.broken:
-                self._lose(*self.producing.broken.pop(), now)
+                self._connections.lose(*self.producing.broken.pop(), now)
         if self.producing.failure is not None:
             self._stop_sending(now)
-        self._watch()
+        self._connections.watch()
         self._sleeping = True
-        if self._dirty or self._inbox or self._ending:
-            self._next_at = 0.0
-        ready = self._selector.select(max(0.0, self._next_at - time.monotonic()))
+        if self._dirty or self._inbox or self._ending or self.cluster.stirred:
+            wake_at = 0.0
+        ready = self._selector.select(max(0.0, min(wake_at, self._tend_at) - time.monotonic()))
         self._sleeping = False
         for key, events in ready:
             if isinstance(key.fileobj, Connection):
@@ -151,34 +154,43 @@ class Sender:
                     self._woken.recv(4096)
 
     def _look_at(self, when: float) -> None:
-        self._next_at = min(self._next_at, when)
+        """Have `_tend` called then, at the latest."""
+        self._tend_at = min(self._tend_at, when)
 
-    def _watch(self) -> None:
-        """Tells the selector what each connection waits for."""
-        for node in self.cluster:
-            connection = node.connection
-            if connection is not None and (wants := connection.wants()) != connection.registered:
-                if connection.registered:
-                    self._selector.modify(connection, wants)
-                else:
-                    self._selector.register(connection, wants)
-                connection.registered = wants
+    def _tend(self, now: float) -> None:
+        """What is due: connections and their time limits, metadata, the producer id, old records, statistics."""
+        self._connections.tend(now)
+        self._ask(now)
+        if now >= self._expire_at:
+            self._expire_at = now + _EXPIRE_EVERY_S
+            self.producing.expire(now)
+        if self._settings.delivery_s:
+            self._look_at(self._expire_at)
+        if now >= self._statistics_at:
+            self._statistics_at = now + self._settings.statistics_s
+            gone = self._connections.gone_bytes[0], self._connections.gone_bytes[1]
+            self.outbox.put(Counted(statistics(self.cluster, self._settings.client_id.decode(errors="replace"),
+                                               self._sets.held_count, gone)))
+        self._look_at(self._statistics_at)
+
+    # -- answers --------------------------------------------------------------------------------------------------
 
     def _serve(self, connection: Connection, events: int, now: float) -> None:
         node: Node = connection.owner
         if node.connection is not connection:
             return  # it was given up after its events had come
         was_up = connection.state == UP
+        usual = was_up and now < connection.retire_at
         broken: Broken | None = None
         try:
             connection.serve(events, now)
         except Broken as exc:
             broken = exc
         if connection.state == UP and not was_up:
-            node.failures, self._all_down = 0, False
-            node.addresses.clear()
+            self._connections.is_up(node)
         answered, connection.answered = connection.answered, []
         for at, (request, reader) in enumerate(answered):
+            usual = usual and request.api == protocol.PRODUCE
             try:
                 self._answered(connection, request, reader, now)
             except ProtocolError as exc:
@@ -187,9 +199,11 @@ class Sender:
                                                      f"understood: {exc}")
                 break
         if connection.owner.connection is not connection:
-            self._take_back(connection, now)
+            self._connections.take_back(connection, now)
         elif broken is not None:
-            self._lose(connection.owner, broken, now)
+            self._connections.lose(connection.owner, broken, now)
+        if not usual:
+            self._look_at(now)
 
     def _answered(self, connection: Connection, request: Request, reader: Reader, now: float) -> None:
         node: Node = connection.owner
@@ -201,17 +215,15 @@ class Sender:
             changed, gone = self.cluster.learn(found, now)
             for each in gone:
                 if each.connection is not None:
-                    self._drop(each, each.connection, now)
+                    self._connections.drop(each, each.connection, now)
             self.cluster.adopt(node)
             for topic in changed:
                 if topic.refused is None:
                     self._sets.partitions(topic.number, len(topic.partitions))
                     topic.count = len(topic.partitions)
             self.producing.check(changed)
-            for answer in self._asking if found.brokers else ():
-                answer.put(None)
             if found.brokers:
-                self._asking.clear()
+                self._answer_all(None)
             else:
                 self._ask_at = now + self._settings.retry_s
             if changed:
@@ -233,143 +245,20 @@ class Sender:
             self.producing.fail(code, f"The broker gives no producer id: {error.str()}")
             self.outbox.put(None)
 
-    # -- connections ----------------------------------------------------------------------------------------------
+    def _unanswered(self, request: Request, now: float) -> None:
+        """Its connection has ended: it is to be sent again."""
+        if request.api == protocol.PRODUCE and self.producing.failure is None:
+            self.producing.retry(request.about, now)
+        elif request.api == protocol.METADATA:
+            self._asked_topics = False
+        elif request.api == protocol.INIT_PRODUCER_ID:
+            self._asked_producer = False
 
-    def _tend(self, now: float) -> None:
-        """What is due: time limits, connections, metadata, the producer id, statistics."""
-        for node in self.cluster:
-            connection = node.connection
-            if connection is None:
-                continue
-            try:
-                self._look_at(connection.check(now))
-            except Broken as exc:
-                node.timeouts += exc.code == KafkaError._TIMED_OUT
-                self._lose(node, exc, now)
-                continue
-            if not connection.pending and connection.state == UP:
-                idle_s = self._settings.idle_s
-                if now >= connection.retire_at or (idle_s and now - connection.used_at >= idle_s):
-                    self._drop(node, connection, now)
-        self._connect(now)
-        self._ask(now)
-        if now >= self._expire_at:
-            self._expire_at = now + _EXPIRE_EVERY_S
-            self.producing.expire(now)
-        if now >= self._statistics_at:
-            self._statistics_at = now + self._settings.statistics_s
-            gone = self._gone_bytes[0], self._gone_bytes[1]
-            self.outbox.put(Counted(statistics(self.cluster, self._settings.client_id.decode(errors="replace"),
-                                               self._sets.held_count, gone)))
-        self._look_at(self._statistics_at)
-
-    def _connect(self, now: float) -> None:
-        """To the brokers that batches wait for, and in any case to one."""
-        for number in self._needed:
-            node = self.cluster.nodes.get(number)
-            if node is not None and node.connection is None and not node.connecting:
-                if now >= node.connect_at:
-                    self._begin(node, now)
-                else:
-                    self._look_at(node.connect_at)
-        if not any(node.hopeful(now) for node in self.cluster):
-            node = self.cluster.next_to_try(now)
-            if node is not None:
-                self._begin(node, now)
-            else:
-                self._look_at(max(self.cluster.retry_at(), now + _AGAIN_S))
-        elif not any(node.up for node in self.cluster):
-            self._look_at(now + HOPE_S)
-
-    def _begin(self, node: Node, now: float) -> None:
-        """Looks up the name first, in a thread of its own: that may take long."""
-        node.tried_at = now
-        try:
-            found = socket.getaddrinfo(node.host, node.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-        except OSError:
-            node.resolving = True
-            threading.Thread(target=self._look_up, args=(node,), name="kafka-resolver", daemon=True).start()
-        else:
-            self._resolved(node, [(family, where) for family, *_, where in found], "", now)
-
-    def _look_up(self, node: Node) -> None:
-        text, addresses = "", list[Address]()
-        try:
-            found = socket.getaddrinfo(node.host, node.port, type=socket.SOCK_STREAM)
-            addresses = [(family, where) for family, *_, where in found]
-        except (OSError, UnicodeError) as exc:
-            text = str(exc)
-        self._tell(lambda now: self._resolved(node, addresses, text, now))
-
-    def _resolved(self, node: Node, addresses: list[Address], text: str, now: float) -> None:
-        node.resolving = False
-        if self._ending:
-            return
-        node.addresses.extend(addresses)
-        if not addresses:
-            self._failed(node, Broken(KafkaError._RESOLVE, f"the name is not known: {text}"), now)
-        else:
-            self._try_next(node, now)
-
-    def _try_next(self, node: Node, now: float) -> None:
-        try:
-            node.connection = Connection(node, node.host, node.addresses.popleft(), self._settings, now)
-        except Broken as exc:
-            self._failed(node, exc, now)
-        else:
-            self._look_at(now + self._settings.connect_s)
-
-    def _lose(self, node: Node, why: Broken, now: float) -> None:
-        """*node*'s connection is broken: what waited for an answer is tried again."""
-        connection = node.connection
-        if connection is None:
-            return
-        was_idle = connection.state == UP and not connection.pending and now - connection.opened_at > _SHORT_S
-        self._drop(node, connection, now)
-        self.cluster.lost(node)
-        if was_idle and why.code == KafkaError._TRANSPORT:
-            log.debug("kafka_connection_closed", broker=node.name, reason=str(why))
-        else:
-            self._failed(node, why, now)
-
-    def _drop(self, node: Node, connection: Connection, now: float) -> None:
-        node.connection = None
-        if connection.registered:
-            self._selector.unregister(connection)
-        connection.close()
-        node.sent_bytes += connection.sent_bytes
-        node.received_bytes += connection.received_bytes
-        if node.id not in self.cluster.nodes and node.id >= 0:
-            self._gone_bytes[0] += node.sent_bytes
-            self._gone_bytes[1] += node.received_bytes
-        self._take_back(connection, now)
-
-    def _take_back(self, connection: Connection, now: float) -> None:
-        """What waits for an answer on a connection that has ended is to be sent again."""
-        while connection.pending:
-            request = connection.pending.popleft()
-            if request.api == protocol.PRODUCE and self.producing.failure is None:
-                self.producing.retry(request.about, now)
-            elif request.api == protocol.METADATA:
-                self._asked_topics = False
-            elif request.api == protocol.INIT_PRODUCER_ID:
-                self._asked_producer = False
-
-    def _failed(self, node: Node, why: Broken, now: float) -> None:
-        if node.addresses and why.code == KafkaError._TRANSPORT:
-            self._try_next(node, now)
-            return
-        node.addresses.clear()
-        node.failed(now, self._settings)
-        self._look_at(node.connect_at)
-        self.outbox.put(Told(why.code, f"{node.name}: {why}"))
+    def _answer_all(self, error: KafkaError | None) -> None:
+        """Who waits for the brokers' list gets it, or *error*."""
         for answer in self._asking:
-            answer.put(KafkaError(why.code, f"{node.name}: {why}"))
+            answer.put(error)
         self._asking.clear()
-        known = [each for each in self.cluster if each.id >= 0] or list(self.cluster)
-        if not self._all_down and all(each.failures and not each.up for each in known):
-            self._all_down = True
-            self.outbox.put(Told(KafkaError._ALL_BROKERS_DOWN, f"{len(known)}/{len(known)} brokers are down"))
 
     # -- metadata and the producer id -----------------------------------------------------------------------------
 
@@ -399,7 +288,7 @@ class Sender:
             else:
                 self._look_at(at)
         except Broken as exc:
-            self._lose(node, exc, now)
+            self._connections.lose(node, exc, now)
 
     # -- the end --------------------------------------------------------------------------------------------------
 
@@ -418,17 +307,13 @@ class Sender:
     def _stop_sending(self, now: float) -> None:
         for node in self.cluster:
             if node.connection is not None and any(each.api == protocol.PRODUCE for each in node.connection.pending):
-                self._drop(node, node.connection, now)
+                self._connections.drop(node, node.connection, now)
         give_up_waiting(self._sets, self.cluster, self.outbox)
 
     def _close(self) -> None:
-        for node in self.cluster:
-            if node.connection is not None:
-                self._drop(node, node.connection, time.monotonic())
-        for answer in self._asking:
-            answer.put(KafkaError(KafkaError._DESTROY))
+        self._connections.close(time.monotonic())
         while self._inbox:  # who still waits gets an answer
             self._inbox.popleft()(time.monotonic())
-        self._selector.close()
+        self._answer_all(KafkaError(KafkaError._DESTROY))
         self._woken.close()
         self._wake.close()
