@@ -35,8 +35,8 @@ struct recordset_run {
 struct recordset {
     struct recordset *next;         /* of the same partition, closed later */
     struct recordsets *owner;
-    uint8_t *data;
-    size_t size, capacity;
+    uint8_t *data;                  /* NULL once they were dropped */
+    size_t size, capacity, kept;    /* kept: bytes that are held instead of those dropped */
     struct recordset_run *runs;
     uint32_t run_count, run_room;
     uint32_t topic, count;
@@ -119,6 +119,13 @@ int64_t recordsets_value_bytes(const struct recordsets *sets); /* of all values 
 /* Its records are no longer held; its bytes stay until recordset_free. The caller holds the lock; once for each set. */
 void recordset_give_back(struct recordset *set);
 
+/* Frees the bytes of its records; in their place *kept* bytes of the caller's count as held. The caller holds the lock. */
+void recordset_drop(struct recordset *set, size_t kept);
+
+/* Has the bytes again, as many as there were, from *data*. Returns 0, and changes nothing, if memory is short. The caller
+ * holds the lock. */
+int recordset_restore(struct recordset *set, const uint8_t *data);
+
 /* Frees it. The caller holds the lock, which this unlocks. */
 void recordset_free(struct recordset *set);
 
@@ -127,10 +134,10 @@ struct recordset_record {
     uint32_t key_len, value_len; /* CDC_NULL: null */
 };
 
-/* Reads record *index*; returns 0 if there is none. From one to the next it does not begin again. */
+/* Reads record *index*; returns 0 if there is none, or if they were dropped. From one to the next it does not begin again. */
 int recordset_read(struct recordset *set, uint32_t index, struct recordset_record *record);
 
-/* Makes two sets of the records of *set*, which has at least two, and gives it back. Returns 0, and changes nothing, if
+/* Makes two sets of the records of *set*, which has at least two and was not dropped, and gives it back. Returns 0, and changes nothing, if
  * memory is short. The caller holds the lock. */
 int recordset_split(struct recordset *set, struct recordset *halves[2]);
 

@@ -152,7 +152,7 @@ static int get_bytes(const uint8_t **at, const uint8_t *end, uint32_t *size) {
 int recordset_read(struct recordset *set, uint32_t index, struct recordset_record *record) {
     const uint8_t *at, *end;
     int64_t timestamp_ms;
-    if (index >= set->count)
+    if (index >= set->count || !set->data)
         return 0;
     if (index < set->read_count) {
         set->read_count = 0;

@@ -64,13 +64,19 @@ int recordset_make_room(struct recordset *set, size_t more, size_t likely) {
     return 1;
 }
 
-void recordset_discard(struct recordset *set) {
+static void free_data(struct recordset *set) {
     struct recordsets *sets = set->owner;
     sets->memory -= set->capacity;
     if (set->capacity == sets->full && sets->spare_count < sets->most_spare)
         sets->spare[sets->spare_count++] = set->data;
     else
         free(set->data);
+    set->data = NULL;
+    set->capacity = 0;
+}
+
+void recordset_discard(struct recordset *set) {
+    free_data(set);
     free(set->runs);
     free(set);
 }
@@ -152,8 +158,27 @@ void recordsets_end(struct recordsets *sets) {
 /* ---- a set that was taken --------------------------------------------------------------------------------------- */
 
 void recordset_give_back(struct recordset *set) {
-    recordsets_add(&set->owner->held_bytes, -(int64_t)set->size);
+    recordsets_add(&set->owner->held_bytes, -(int64_t)(set->data ? set->size : set->kept));
     recordsets_add(&set->owner->held_count, -(int64_t)set->count);
+}
+
+void recordset_drop(struct recordset *set, size_t kept) {
+    free_data(set);
+    set->kept = kept;
+    recordsets_add(&set->owner->held_bytes, (int64_t)kept - (int64_t)set->size);
+}
+
+int recordset_restore(struct recordset *set, const uint8_t *data) {
+    size_t size = set->size;
+    int done;
+    set->size = 0;
+    done = recordset_make_room(set, size, 0);
+    set->size = size;
+    if (!done)
+        return 0;
+    memcpy(set->data, data, size);
+    recordsets_add(&set->owner->held_bytes, (int64_t)size - (int64_t)set->kept);
+    return 1;
 }
 
 void recordset_free(struct recordset *set) {

@@ -78,6 +78,8 @@ cdef extern from "recordset.h" nogil:
     int64_t recordsets_held_count(const recordsets *)
     int64_t recordsets_value_bytes(const recordsets *)
     void recordset_give_back(recordset *)
+    void recordset_drop(recordset *, size_t)
+    int recordset_restore(recordset *, const uint8_t *)
     void recordset_free(recordset *)
     int recordset_read(recordset *, uint32_t, recordset_record *)
     int recordset_split(recordset *, recordset **)
@@ -95,7 +97,7 @@ BAD_PARTITION = RECORDSET_BAD_PARTITION
 
 cdef enum:
     FEW = 16           # so many messages are written before another thread could have the GIL,
-    FEW_BYTES = 65536  # if their batch has no more bytes than this
+    FEW_BYTES = 65536  # if their batch has no more bytes than this; and so many are checked
     FEW_ROUTES = 64
     FEW_PLACES = 64
     KEY_KEPT = 1024    # bytes of a key that are given for an error
@@ -331,7 +333,7 @@ cdef class RecordSets:
 
 
 cdef class RecordSet:
-    """The records of one batch, as its bytes have them before compression: a buffer.
+    """The records of one batch, as its bytes have them before compression: a buffer. `pack` saves their memory.
 
     *deliveries*: (delivery, count) in the order of the records. The attributes stay after `give_back`.
     """
@@ -339,6 +341,8 @@ cdef class RecordSet:
     cdef recordset *set
     cdef Py_ssize_t views
     cdef bint given
+    cdef bytes packed
+    cdef object unpack
     cdef readonly uint32_t topic, count
     cdef readonly int32_t partition
     cdef readonly Py_ssize_t raw_bytes
@@ -365,6 +369,7 @@ cdef class RecordSet:
             raise BufferError("the records were given back")
         if flags & PyBUF_WRITABLE:
             raise BufferError("the records cannot be changed")
+        self.check()
         buffer.buf = self.set.data
         buffer.obj = self
         buffer.len = self.raw_bytes
@@ -386,10 +391,38 @@ cdef class RecordSet:
     def records(self):
         return memoryview(self)
 
+    def pack(self, bytes packed not None, unpack):
+        """Have *packed* in place of the bytes of the records, whose memory is used again at once; then so many bytes
+        are held. Whoever asks for the records has `unpack(packed)` called, which gives the bytes again. Raises
+        BufferError while there is a view of them, and ValueError after `give_back`."""
+        if self.given or self.set == NULL:
+            raise ValueError("the records were given back")
+        if self.views:
+            raise BufferError("there is a view of the records")
+        if self.packed is not None:
+            raise ValueError("the records were packed")
+        _lock(self.set.owner)
+        recordset_drop(self.set, PyBytes_GET_SIZE(packed))
+        recordsets_unlock(self.set.owner)
+        self.packed, self.unpack = packed, unpack
+
+    cdef restore(self):
+        cdef bytes raw = self.unpack(self.packed)
+        cdef int done
+        if len(raw) != self.raw_bytes:
+            raise ValueError("other records were packed")
+        _lock(self.set.owner)
+        done = recordset_restore(self.set, <const uint8_t *>PyBytes_AS_STRING(raw))
+        recordsets_unlock(self.set.owner)
+        if not done:
+            raise MemoryError
+        self.packed = self.unpack = None
+
     def give_back(self):
         """The records are no longer held. Their memory is used again as soon as no view of it is left."""
         if self.given or self.set == NULL:
             return
+        self.packed = self.unpack = None
         if not self.views:
             self.free()
             self.given = True
@@ -439,6 +472,8 @@ cdef class RecordSet:
     cdef check(self):
         if self.given or self.set == NULL:
             raise ValueError("the records were given back")
+        if self.packed is not None:
+            self.restore()
 
 
 cdef RecordSet _made(recordset *taken):
@@ -513,8 +548,11 @@ def batch_head(int64_t base_ms, int64_t max_ms, int32_t count, records, int16_t 
     try:
         if view.len > INT32_MAX - RECORDSET_HEAD:
             raise OverflowError("a batch has 2 GB or more")
-        with nogil:
+        if view.len <= FEW_BYTES:
             recordset_head(head, &batch, <const uint8_t *>view.buf, view.len)
+        else:
+            with nogil:
+                recordset_head(head, &batch, <const uint8_t *>view.buf, view.len)
     finally:
         PyBuffer_Release(&view)
     return PyBytes_FromStringAndSize(<char *>head, RECORDSET_HEAD)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 Compress = Callable[[memoryview], bytes]
+Decompress = Callable[[bytes], bytes]
 CODES: Final = {"none": 0, "gzip": 1, "lz4": 3, "zstd": 4}
 """The type's number in a batch's attributes."""
 LEVELS: Final = {"gzip": range(-1, 10), "lz4": range(-1, 13), "zstd": range(-1, 23)}
@@ -35,6 +36,23 @@ def compressor(kind: str, level: int = -1) -> Compress | None:
     if kind == "zstd":
         return _zstd(level)
     return None
+
+
+def decompressor(kind: str) -> Decompress:
+    """The way back from what `compressor` gives."""
+    if kind == "gzip":
+        return lambda data: zlib.decompress(data, wbits=31)
+    if kind == "lz4":
+        import lz4.frame
+
+        decompress: Decompress = lz4.frame.decompress
+        return decompress
+    if kind == "zstd":
+        zstd = _zstd_module()
+        assert zstd is not None
+        decompress = zstd.decompress
+        return decompress
+    return bytes
 
 
 def _lz4(level: int) -> Compress:

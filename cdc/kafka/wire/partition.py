@@ -54,7 +54,8 @@ class Batch:
 
     def __init__(self, partition: Partition, records: RecordSet, since: float) -> None:
         self.partition, self.records, self.since = partition, records, since
-        self.head, self.payload = b"", memoryview(b"")
+        self.head = b""
+        self.payload: bytes | memoryview = b""
         self.sequence = -1
         self.attempts = 0
         self.under_way = False

@@ -18,7 +18,7 @@ from cdc.native import module
 
 from . import protocol
 from .cluster import Cluster, Node
-from .compression import CODES, compressor
+from .compression import CODES, compressor, decompressor
 from .connection import Broken, Connection, Request
 from .outbox import Delivered, Item, Told, Undeliverable
 from .partition import (
@@ -60,6 +60,7 @@ class Producing:
     def __init__(self, settings: WireSettings, cluster: Cluster, sets: RecordSets, outbox: SimpleQueue[Item]) -> None:
         self._settings, self._cluster, self._sets, self._outbox = settings, cluster, sets, outbox
         self._compress = compressor(settings.compression, settings.level)
+        self._decompress = decompressor(settings.compression)
         self._attributes = CODES[settings.compression]
         self._batch_head = module("recordsets").batch_head
         self._waiting: dict[Partition, None] = {}
@@ -173,13 +174,20 @@ class Producing:
         if not batch.head:
             assert self.producer is not None
             records = batch.records
-            raw = records.records()
-            batch.payload = raw if self._compress is None else memoryview(self._compress(raw))
+            batch.payload = records.records() if self._compress is None else self._compressed(records)
             producer_id, epoch = self.producer
             sequence = batch.partition.number_of(batch)
             batch.head = self._batch_head(records.base_ms, records.max_ms, records.count, batch.payload,
                                           self._attributes, producer_id, epoch, sequence)
         return len(batch.head) + len(batch.payload)
+
+    def _compressed(self, records: RecordSet) -> bytes:
+        """They stay in the memory in this form only."""
+        assert self._compress is not None
+        with records.records() as raw:
+            payload = self._compress(raw)
+        records.pack(payload, self._decompress)
+        return payload
 
     def _send(self, node: Node, batches: list[Batch], now: float) -> None:
         if len(batches) > 1:
@@ -236,7 +244,7 @@ class Producing:
         partition, found = batch.partition, list[tuple[int, int]]()
         for each in partition.delivered(batch):
             found += each.records.deliveries
-            each.payload = memoryview(b"")
+            each.payload = b""
             each.records.give_back()
         if not partition.batches:
             self._waiting.pop(partition, None)
@@ -254,7 +262,7 @@ class Producing:
         elif code == KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER and partition.doubts(batch, connection):
             self._waiting[partition] = None
         elif code in OVERSIZED and batch.records.count > 1:
-            batch.payload = memoryview(b"")
+            batch.payload = b""
             partition.topic.most_bytes = min(partition.topic.most_bytes, batch.records.raw_bytes - 1)
             partition.split(batch, batch.records.split())
             self._waiting[partition] = None
@@ -332,7 +340,7 @@ class Producing:
         partition.batches.remove(batch)
         if batch.under_way:
             partition.under_way -= 1
-        batch.payload = memoryview(b"")
+        batch.payload = b""
         self._outbox.put(Undeliverable(batch.records, partition.topic.name, code, text, culprits))
 
 

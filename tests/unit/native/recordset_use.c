@@ -60,6 +60,21 @@ static void done_with(struct recordset *set) {
     recordset_free(set);
 }
 
+/* Drops its records for a while. */
+static void drop_and_restore(struct recordset *set) {
+    struct recordset_record record;
+    uint8_t *copy = malloc(set->size);
+    memcpy(copy, set->data, set->size);
+    recordsets_lock(set->owner);
+    recordset_drop(set, set->size / 2);
+    recordsets_unlock(set->owner);
+    CHECK(!recordset_read(set, 0, &record));
+    recordsets_lock(set->owner);
+    CHECK(recordset_restore(set, copy));
+    recordsets_unlock(set->owner);
+    free(copy);
+}
+
 static void use(struct recordset *set, uint64_t *seed) {
     uint8_t head[RECORDSET_HEAD];
     struct recordset_batch batch = {set->base_ms, set->max_ms, 7, (int32_t)set->count, 0, 0, 1};
@@ -67,6 +82,8 @@ static void use(struct recordset *set, uint64_t *seed) {
     struct recordset_record record;
     recordset_head(head, &batch, set->data, set->size);
     CHECK(!recordset_read(set, set->count, &record));
+    if (pick(seed, 3) == 0)
+        drop_and_restore(set);
     if (set->count > 1 && pick(seed, 3) == 0) {
         recordsets_lock(set->owner);
         CHECK(recordset_split(set, halves));
@@ -76,6 +93,11 @@ static void use(struct recordset *set, uint64_t *seed) {
         return;
     }
     check_set(set);
+    if (pick(seed, 3) == 0) {
+        recordsets_lock(set->owner);
+        recordset_drop(set, 7);
+        recordsets_unlock(set->owner);
+    }
     done_with(set);
 }
 

@@ -435,6 +435,48 @@ def test_bytes_stay_while_somebody_looks_at_them() -> None:
     assert sets.held_count == 100
 
 
+def test_packed_records_take_no_memory_and_can_be_had_again() -> None:
+    sets = one_topic(most_batch_bytes=100_000, headers=HEADERS)
+    assert sets.put_batch(arena(message(number, size=200) for number in range(40)), 0, [0], 1, NOW_MS) == 40
+    whole, = drained(sets)
+    wanted = [each[1:] for each in read(whole)]
+    with memoryview(whole) as view:
+        packed = zlib.compress(view)
+        with pytest.raises(BufferError):
+            whole.pack(packed, zlib.decompress)
+    whole.pack(packed, zlib.decompress)
+    assert (sets.held_bytes, sets.held_count) == (len(packed), 40)
+    with pytest.raises(ValueError, match="packed"):
+        whole.pack(packed, zlib.decompress)
+    assert whole.sizes(39)[0] == b"key 39"
+    assert sets.held_bytes == whole.raw_bytes
+    for each in (zlib.compress(bytes(whole)), b""):
+        assert [record[1:] for record in read(whole)] == wanted
+        whole.pack(each, {b"": lambda _: packed}.get(each, zlib.decompress))
+    with pytest.raises(ValueError, match="other records"):
+        whole.split()
+    whole.give_back()
+    assert (sets.held_bytes, sets.held_count) == (0, 0)
+    with pytest.raises(ValueError, match="given back"):
+        whole.pack(packed, zlib.decompress)
+
+
+@pytest.mark.parametrize("restored", [False, True])
+def test_a_packed_set_is_split_and_given_back_as_any_other(restored: bool) -> None:
+    sets = one_topic(most_batch_bytes=100_000)
+    assert sets.put_batch(arena(map(message, range(10))), 0, [0], 1, NOW_MS) == 10
+    whole, = drained(sets)
+    whole.pack(zlib.compress(bytes(whole)), zlib.decompress)
+    if restored:
+        first, second = whole.split()
+        assert keys(first) + keys(second) == [b"key %d" % number for number in range(10)]
+        assert sets.held_bytes == first.raw_bytes + second.raw_bytes
+        del first, second
+    del whole
+    gc.collect()
+    assert (sets.held_bytes, sets.held_count) == (0, 0)
+
+
 def test_a_set_that_nobody_wants_gives_itself_back() -> None:
     sets = one_topic()
     for _ in range(2):
