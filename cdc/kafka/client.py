@@ -24,6 +24,8 @@ log = get_logger(__name__)
 
 Kind = Literal["native", "python", "batches"]
 Wanted = Literal["auto", "native", "python", "batches"]
+_BATCH_BYTES: Final = "131072"
+"""Of librdkafka, well below any sane `max.message.bytes` of a topic: it gives up a batch that is refused as too big."""
 
 
 class Undelivered(NamedTuple):
@@ -117,14 +119,15 @@ class Client(Protocol):
 
 def open_client(kind: Kind, settings: Mapping[str, Any], owner: Owner) -> Client:
     """A producer with *settings*, by librdkafka's names. Raises KafkaException."""
-    if kind == "native":
-        assert not unavailable()
-        client: Client = module("producer").NativeProducer(settings, owner, _failed, Undelivered)
-        return client
     if kind == "batches":
         from .wire.client import BatchClient  # only those who use it load it
 
         return BatchClient(settings, owner, Undelivered)
+    settings = {"batch.size": _BATCH_BYTES, **settings}
+    if kind == "native":
+        assert not unavailable()
+        client: Client = module("producer").NativeProducer(settings, owner, _failed, Undelivered)
+        return client
     return PythonClient(settings, owner)
 
 

@@ -14,7 +14,6 @@ DEFAULTS: Final[Mapping[str, str]] = {
     "acks": "all",
     "max.in.flight.requests.per.connection": "5",
     "partitioner": "murmur2_random",
-    "batch.size": "131072",  # A batch above a topic's max.message.bytes is refused whole, so well below any sane one.
     "message.max.bytes": "1048576",
     "message.timeout.ms": "0",
     "queue.buffering.max.kbytes": "32768",
@@ -22,7 +21,8 @@ DEFAULTS: Final[Mapping[str, str]] = {
     "reconnect.backoff.max.ms": "1000",
     "socket.keepalive.enable": "true",
 }
-"""By librdkafka's names. The values are the defaults of Java's client or of Kafka Connect, where they have one."""
+"""By librdkafka's names. The values are the defaults of Java's client or of Kafka Connect, where they have one. The
+default of `batch.size` is each client's own."""
 
 
 def producer_settings(properties: Mapping[str, object]) -> ClientSettings:

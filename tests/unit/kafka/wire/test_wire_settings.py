@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cdc import native
+from cdc.kafka import client
 from cdc.kafka.client import choose, unavailable, usual
 from cdc.kafka.producer import producer_settings
 from cdc.kafka.wire import settings as module
 from cdc.kafka.wire.settings import not_understood, servers, wire_settings
+from tests.unit.kafka.wire.producer import Owner
 
 BASE = {"bootstrap.servers": "a:1,b:2"}
 JAAS = 'org.apache.kafka.common.security.scram.ScramLoginModule required username="u" password="secret";'
@@ -106,3 +109,22 @@ def test_certificates_are_checked_unless_the_configuration_says_otherwise(tmp_pa
 @pytest.mark.skipif(native.module("recordsets") is None, reason="no compiled modules")
 def test_what_is_usual_is_what_auto_chooses() -> None:
     assert usual() == choose("auto", settings())
+
+
+@pytest.mark.parametrize(("properties", "ours", "librdkafkas"), [({}, 524_288, "131072"),
+                                                                 ({"batch_size": "16384"}, 16_384, "16384")])
+def test_batches_are_larger_where_a_refused_one_can_be_split(
+        properties: dict[str, str], ours: int, librdkafkas: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[dict[str, Any]] = []
+
+    class Made:
+        poll = flush = list_topics = init_transactions = begin_transaction = commit_transaction = abort_transaction = 0
+
+        def __init__(self, given: dict[str, Any]) -> None:
+            made.append(given)
+
+    monkeypatch.setattr(client, "Producer", Made)
+    given = settings(**properties)
+    assert wire_settings(given).batch_bytes == ours
+    client.open_client("python", given, Owner())
+    assert made[0]["batch.size"] == librdkafkas
