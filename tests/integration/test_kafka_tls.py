@@ -1,4 +1,4 @@
-"""A broker that wants TLS and a client's certificate, as the one behind `cdc import --offset-topic` may."""
+"""A broker that wants TLS and a client's certificate: `cdc import --offset-topic`, and the sink."""
 
 from __future__ import annotations
 
@@ -9,13 +9,19 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
-from cdc.core.errors import OffsetStoreError
+from cdc.core.errors import OffsetStoreError, SinkRefusedError
+from cdc.core.interfaces import Outgoing
+from cdc.native import module
 from cdc.operate.connect_topic import offsets_of, settings_of
 from cdc.operate.takeover import survey
+from cdc.runtime.inflight import Inflight
+from cdc.sinks.kafka import KafkaSink
+from cdc.sinks.kafka_options import ClientKind
 from cdc.stores.connect_offsets import read_offsets
+from tests.integration.kafka_clients import CLIENTS
 from tests.servers.certificates import write_certificate
 from tests.servers.kafka import KafkaServer
-from tests.servers.process import ServerUnavailableError
+from tests.servers.process import ServerUnavailableError, wait_until
 from tests.servers.proxy import Proxy
 from tests.unit.operate.test_takeover import PARTITION, ROW, Connect
 
@@ -81,3 +87,26 @@ def test_who_shows_no_certificate_or_trusts_another_one_is_told(
         with pytest.raises(OffsetStoreError, match=TOPIC) as caught:
             read_offsets(TOPIC, settings(tmp_path, bootstrap, properties), 3)
         assert "--command-config" in caught.value.hint
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_sink_delivers_with_its_certificate(
+        bootstrap: str, keys: Path, trusted: dict[str, str], client: ClientKind) -> None:
+    own = {"ssl.keystore.type": "PEM", "ssl.keystore.location": str(keys / "server.pem")}
+    sink = KafkaSink({"bootstrap.servers": bootstrap, **trusted, **own}, client=client)
+    sink.start()
+    delivery = Inflight().add(None, 1)  # type: ignore[arg-type]
+    batch = [Outgoing("t", b"k", b"1" * 900_000, -1, (), "public.t")]
+    wait_until(lambda: sink.send(batch, 0, delivery), 30, "the sink to take a record")
+    assert sink.flush(30) == 0
+    assert delivery.acked()
+    sink.close()
+
+
+@pytest.mark.skipif(module("recordsets") is None, reason="no compiled modules")
+def test_our_own_client_without_a_certificate_is_refused(bootstrap: str, trusted: dict[str, str]) -> None:
+    """librdkafka takes such a broker for one that is away."""
+    sink = KafkaSink({"bootstrap.servers": bootstrap, **trusted}, start_timeout_s=5, client="batches")
+    with pytest.raises(SinkRefusedError, match=r"ssl\.keystore\.location") as caught:
+        sink.start()
+    assert "ssl.*" in caught.value.hint

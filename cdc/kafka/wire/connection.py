@@ -168,7 +168,7 @@ class Connection:
         except (BlockingIOError, InterruptedError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
             return
         except OSError as exc:
-            raise Broken(KafkaError._TRANSPORT, f"disconnected: {exc.strerror or exc}") from exc
+            raise self._disconnected(exc) from exc
 
     # -- receiving ------------------------------------------------------------------------------------------------
 
@@ -212,9 +212,10 @@ class Connection:
         except OSError as exc:
             # Who only goes away has refused nothing: a broker, or what stands before it, may be starting. librdkafka:
             # `rd_kafka_transport_ssl_handshake`.
-            gone = not isinstance(exc, ssl.SSLError) or isinstance(exc, _GONE)
-            raise Broken(KafkaError._TRANSPORT if gone else KafkaError._SSL,
-                         f"the TLS handshake failed: {exc.strerror or exc}; is it a listener with TLS?") from exc
+            if not isinstance(exc, ssl.SSLError) or isinstance(exc, _GONE):
+                raise Broken(KafkaError._TRANSPORT, f"the TLS handshake failed: {exc.strerror or exc}; is it a "
+                                                    "listener with TLS?") from exc
+            raise Broken(KafkaError._SSL, _refusal(exc)) from exc
         else:
             self._begin_login(now)
 
@@ -251,8 +252,24 @@ class Connection:
         except (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return
         except OSError as exc:
-            raise Broken(KafkaError._TRANSPORT, f"disconnected: {exc.strerror or exc}") from exc
+            raise self._disconnected(exc) from exc
         raise Broken(KafkaError._TRANSPORT, "disconnected by the broker")
+
+    def _disconnected(self, exc: OSError) -> Broken:
+        """What *exc* of a read or write means. With TLS 1.3 our handshake is over before a broker has seen our
+        certificate, or that we have none. So its refusal comes in place of the first answer, or is still to be read
+        when a write has failed."""
+        if isinstance(self._socket, ssl.SSLSocket) and not self.received_bytes:
+            if not isinstance(exc, ssl.SSLError) or isinstance(exc, _GONE):
+                try:
+                    self._socket.recv(1)
+                except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                    pass
+                except OSError as first:
+                    exc = first
+            if isinstance(exc, ssl.SSLError) and not isinstance(exc, _GONE):
+                return Broken(KafkaError._SSL, _refusal(exc))
+        return Broken(KafkaError._TRANSPORT, f"disconnected: {exc.strerror or exc}")
 
     def _take_answers(self, now: float) -> None:
         data, at = self._in, 0
@@ -290,3 +307,11 @@ class Connection:
         return request.answer_by
 
     _handshake_wants = READ | WRITE
+
+
+def _refusal(exc: ssl.SSLError) -> str:
+    """Why TLS failed, and what may help."""
+    text = exc.strerror or str(exc)
+    if "ALERT" in (exc.reason or ""):
+        return f"the broker ended the TLS handshake: {text}; it may want a certificate of ours (ssl.keystore.location)"
+    return f"the TLS handshake failed: {text}; is it a listener with TLS?"

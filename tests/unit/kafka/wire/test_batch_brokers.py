@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 import time
 from collections import deque
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from cdc import native
 from cdc.kafka.statistics import Statistics
+from tests.servers.certificates import write_certificate
 from tests.unit.kafka.wire.fake_cluster import (
     NEWEST,
     PRODUCE,
@@ -67,6 +70,36 @@ def test_who_goes_away_during_a_handshake_has_refused_nothing(says: bytes, code:
         with producing(f"127.0.0.1:{listening.getsockname()[1]}", security_protocol="SSL") as producer:
             producer.until(lambda: KafkaError._ALL_BROKERS_DOWN in producer.owner.codes())
             assert producer.owner.codes() == {code, KafkaError._ALL_BROKERS_DOWN}
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_a_broker_that_wants_a_certificate_says_so(version: str, tmp_path: Path) -> None:
+    """With TLS 1.3 our handshake is over before it can."""
+    write_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+    context.load_cert_chain(tmp_path / "server.pem")
+    context.load_verify_locations(tmp_path / "cert.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def meet() -> None:
+            while True:
+                try:
+                    met, _ = listening.accept()
+                except OSError:
+                    return
+                with met, suppress(OSError):
+                    context.wrap_socket(met, server_side=True).close()
+
+        threading.Thread(target=meet, daemon=True).start()
+        properties = {"security_protocol": "SSL", "ssl_truststore_type": "PEM",
+                      "ssl_truststore_location": str(tmp_path / "cert.pem")}
+        with producing(f"localhost:{listening.getsockname()[1]}", **properties) as producer:
+            producer.until(lambda: KafkaError._ALL_BROKERS_DOWN in producer.owner.codes())
+            told = [each for each in producer.owner.errors if each.code() == KafkaError._SSL]
+            assert "ssl.keystore.location" in told[0].str()
         listening.shutdown(socket.SHUT_RDWR)
 
 
