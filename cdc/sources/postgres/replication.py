@@ -26,7 +26,7 @@ from cdc.core.errors import ProtocolError, SourceConnectionError, SourceError
 from cdc.sources.shared.handoff import Handoff
 
 from .connection import quoted
-from .copydata import KEEPALIVE, PRIMARY_KEEPALIVE, SHORT_READ_BYTES, XLOGDATA, copy_reader
+from .copydata import CHUNK_BYTES, KEEPALIVE, PRIMARY_KEEPALIVE, XLOGDATA, copy_reader
 from .errors import map_error
 from .lsn import Lsn
 from .notices import StreamNotices
@@ -38,8 +38,9 @@ _SETTLE_S = 0.25
 _ANSWER_EVERY_S = 0.1
 _CONNECT_ANSWER_S = 60.0
 _COALESCE_S = 0.001
-"""After a short read, wait this long: the walsender sends row by row, and one read of many rows costs as little as one
-read of a single row."""
+_COALESCE_BYTES = CHUNK_BYTES // 4
+"""After a read that emptied the socket and brought less, wait this long: the walsender sends row by row, and one read
+of many rows costs as little as one read of a single row. What comes meanwhile fits into the socket."""
 
 
 class WakePipe:
@@ -217,7 +218,7 @@ class ReplicationReader:
         if asked:
             # Answer soon; but a server that stops answers every answer, so not in a tight loop.
             self._report_at = min(self._report_at, self._reported_at + _ANSWER_EVERY_S)
-        if 0 < size < SHORT_READ_BYTES:
+        if 0 < size < _COALESCE_BYTES:
             time.sleep(_COALESCE_S)
         return more
 

@@ -17,10 +17,10 @@ ITEM_OVERHEAD_BYTES = 64
 """What an item costs beyond its bytes."""
 _BUSY_BYTES_S: Final = 4_000_000
 """A stream that brings so many bytes in a second is busy."""
-_FEW_BYTES: Final = 262_144
-_PAUSE_S: Final = 0.004
-"""Whoever takes from a busy stream waits so long if there are few bytes, because each batch costs the task as much as
-some hundred rows."""
+_ENOUGH_BYTES: Final = 327_680
+_GATHER_S: Final = 0.01
+"""Whoever takes from a busy stream waits so long for so many bytes, because each batch costs the task as much as some
+hundred rows."""
 
 
 def one_list(chunks: Sequence[Sequence[bytes]]) -> list[bytes]:
@@ -47,7 +47,10 @@ class Handoff:
         self._changed = threading.Condition()
         self._error: Exception | None = None
         self._closed = False
-        self._taken_bytes, self._taken_at = 0, 0.0
+        self._wanted_bytes = 0
+        self._taken_at = self._counted_at = 0.0
+        self._counted_bytes = 0
+        self._busy = False
         self.queued_bytes = 0
         """Bytes that were put and not taken yet."""
 
@@ -62,7 +65,8 @@ class Handoff:
         with self._changed:
             self._chunks.append((items, size))
             self.queued_bytes += size
-            self._changed.notify_all()
+            if self.queued_bytes >= self._wanted_bytes:
+                self._changed.notify_all()
 
     def fail(self, error: Exception) -> None:
         """The reader has ended with *error*: `take` raises it after the last item."""
@@ -88,8 +92,8 @@ class Handoff:
     def take(self, timeout: float, max_bytes: int) -> Sequence[bytes]:
         """Whole chunks in order until they are *max_bytes* or more; empty when *timeout* seconds brought none. Raises
         the reader's error once everything that was put before it was taken."""
-        self._gather(timeout)
         with self._changed:
+            self._gather(timeout)
             self._changed.wait_for(self._has_news, timeout)
             chunks: list[Sequence[bytes]] = []
             taken = 0
@@ -100,8 +104,8 @@ class Handoff:
             if not chunks and self._error is not None:
                 raise self._error
             was_full = self.full
-            self._taken_bytes, self._taken_at = taken, time.monotonic()
             self.queued_bytes -= taken
+            self._count(taken)
             if was_full and not self.full:
                 self._changed.notify_all()
                 if self._on_room is not None:
@@ -109,11 +113,24 @@ class Handoff:
         return self._joined(chunks)
 
     def _gather(self, timeout: float) -> None:
-        """Let a busy stream bring more."""
-        if timeout >= _PAUSE_S and self.queued_bytes < _FEW_BYTES and self._error is None:
-            passed_s = time.monotonic() - self._taken_at
-            if passed_s < _PAUSE_S and self._taken_bytes > _BUSY_BYTES_S * max(passed_s, _PAUSE_S):
-                time.sleep(_PAUSE_S)
+        """Let a busy stream bring more. The taker's thread has the lock."""
+        if timeout <= 0 or not self._busy or time.monotonic() - self._taken_at >= _GATHER_S:
+            return
+        self._wanted_bytes = min(_ENOUGH_BYTES, self._max_bytes)
+        self._changed.wait_for(self._has_enough, _GATHER_S)
+        self._wanted_bytes = 0
+
+    def _has_enough(self) -> bool:
+        return self.queued_bytes >= self._wanted_bytes or self._error is not None or self._closed
+
+    def _count(self, taken: int) -> None:
+        """Whether the stream is busy, by what was taken in the last moments."""
+        now = self._taken_at = time.monotonic()
+        self._counted_bytes += taken
+        passed_s = now - self._counted_at
+        if passed_s >= _GATHER_S:
+            self._busy = self._counted_bytes >= _BUSY_BYTES_S * passed_s
+            self._counted_bytes, self._counted_at = 0, now
 
     def close(self) -> None:
         """Wake the reader out of `wait_for_room`: nobody takes any more. Idempotent."""

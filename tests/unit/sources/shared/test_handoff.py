@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -184,23 +185,96 @@ def test_nothing_is_lost_or_reordered_between_two_threads() -> None:
     assert got == sent
 
 
-def test_who_takes_from_a_busy_stream_lets_it_bring_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One batch of much costs less than many of little. A stream that brings little is not waited for."""
-    pauses: list[float] = []
-    clock = [100.0]
-    monkeypatch.setattr(handoff, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=pauses.append))
-    queue = Handoff(1 << 24)
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The present of the queues of a test."""
+    now = [100.0]
+    monkeypatch.setattr(handoff, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    return now
 
-    def taken(size: int, timeout: float = 0.005) -> int:
-        queue.put([b"x"], size)
-        queue.take(timeout, 1 << 20)
-        clock[0] += 0.001
-        return len(pauses)
 
-    assert taken(300) == 0
-    assert taken(100_000) == 0, "the take before brought little"
-    assert taken(100_000) == 1
-    assert taken(100_000, timeout=0) == 1, "the taker has no time"
-    assert taken(300_000) == 1, "there is much already"
+class Watched(Handoff):
+    """Notes for how many bytes its taker waits, in place of waiting."""
+
+    def __init__(self, max_bytes: int = 1 << 24) -> None:
+        super().__init__(max_bytes)
+        self.waits: list[int] = []
+        self._changed.wait_for = self._waited  # type: ignore[assignment,method-assign]
+
+    def _waited(self, met: Callable[[], bool], timeout: float | None = None) -> bool:
+        if not met() and self._wanted_bytes:
+            self.waits.append(self._wanted_bytes)
+        return met()
+
+
+def brings(queue: Handoff, clock: list[float], size: int, seconds: float) -> None:
+    """A stream brings *size* bytes, in pieces that are taken at once, in *seconds*."""
+    for _ in range(20):
+        queue.put([b"x"], size // 20)
+        queue.take(0, 1 << 20)
+        clock[0] += seconds / 20
+
+
+def test_who_takes_from_a_busy_stream_lets_it_bring_more(clock: list[float]) -> None:
+    """One batch of much costs less than many of little."""
+    queue = Watched()
+    brings(queue, clock, 1_000_000, 0.05)
+    queue.put([b"x"], 100_000)
+    queue.take(0.005, 1 << 20)
+    assert queue.waits == [handoff._ENOUGH_BYTES]
+    queue.put([b"x"], handoff._ENOUGH_BYTES)
+    queue.take(0.005, 1 << 20)
+    assert len(queue.waits) == 1, "there was enough already"
+    queue.put([b"x"], 100_000)
+    queue.take(0, 1 << 20)
+    assert len(queue.waits) == 1, "the taker has no time"
+
+
+def test_a_stream_that_brings_little_is_not_waited_for(clock: list[float]) -> None:
+    queue = Watched()
+    brings(queue, clock, 100_000, 0.05)
+    queue.put([b"x"], 300)
+    queue.take(0.005, 1 << 20)
+    assert queue.waits == []
+
+
+def test_a_stream_that_has_become_silent_is_not_waited_for(clock: list[float]) -> None:
+    queue = Watched()
+    brings(queue, clock, 1_000_000, 0.05)
     clock[0] += 1
-    assert taken(100_000) == 1, "the stream was silent"
+    queue.put([b"x"], 300)
+    queue.take(0.005, 1 << 20)
+    assert queue.waits == []
+
+
+def test_much_at_once_after_silence_is_no_busy_stream(clock: list[float]) -> None:
+    queue = Watched()
+    brings(queue, clock, 1000, 0.05)
+    clock[0] += 1
+    queue.put([b"x"], 1_000_000)
+    queue.take(0.005, 1 << 20)
+    queue.put([b"x"], 300)
+    queue.take(0.005, 1 << 20)
+    assert queue.waits == []
+
+
+def test_a_small_queue_is_not_waited_for_beyond_its_size(clock: list[float]) -> None:
+    """Its reader stops when it is full."""
+    queue = Watched(65_536)
+    brings(queue, clock, 1_000_000, 0.05)
+    queue.put([b"x"], 100)
+    queue.take(0.005, 1 << 20)
+    assert queue.waits == [65_536]
+
+
+@pytest.mark.parametrize("end", [lambda queue: queue.put([b"b"], handoff._ENOUGH_BYTES), Handoff.close,
+                                 lambda queue: queue.fail(SourceConnectionError("lost"))])
+def test_who_waits_for_more_is_woken_by_enough_and_by_the_end(end: Callable[[Handoff], None],
+                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handoff, "_GATHER_S", PATIENCE_S)
+    queue = Handoff(1 << 24)
+    queue.put([b"a"], 10)
+    queue._busy, queue._taken_at = True, time.monotonic()
+    taken = in_thread(lambda: queue.take(PATIENCE_S, 1 << 20))
+    end(queue)
+    assert taken()[0] == b"a"
