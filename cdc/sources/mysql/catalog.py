@@ -36,6 +36,8 @@ _TOGETHER: Final = 50
 _UNKNOWN_COUNT: Final = (1 << 32) - 1
 """What MySQL says of a table that is locked."""
 _TABLES: Final = ("BASE TABLE", "SYSTEM VERSIONED")
+_COUNTER: Final = re.compile(rb" AUTO_INCREMENT=\d+")
+"""Of a table's next row: each insert changes it."""
 _NO_SUCH_TABLE: Final = (1146, 1049, 1932)  # ER_NO_SUCH_TABLE, ER_BAD_DB_ERROR, ER_NO_SUCH_TABLE_IN_ENGINE
 
 
@@ -170,7 +172,7 @@ FROM information_schema.STATISTICS WHERE NON_UNIQUE = 0 GROUP BY TABLE_SCHEMA, T
 
 def _shown(conn: Connection, id: TableId, needed: Callable[[TableId], bool], waits: LockWaits) -> Any:
     def ask() -> Any:
-        return query_bytes(conn, f"SHOW CREATE TABLE {quoted_table(id)}")[0][1]
+        return _COUNTER.sub(b"", query_bytes(conn, f"SHOW CREATE TABLE {quoted_table(id)}")[0][1] or b"")
 
     try:
         return waits.patiently(id, ask) if needed(id) else ask()
