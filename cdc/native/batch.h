@@ -58,30 +58,60 @@ static inline void cdc_out_byte(cdc_out *out, uint8_t byte) {
     if (at) *at = byte;
 }
 
+/* As memcpy; most of what is written is so short that the call takes longer than the copy. */
+static inline void cdc_copy(uint8_t *to, const uint8_t *from, size_t count) {
+    if (count > 16) {
+        memcpy(to, from, count);
+    } else if (count >= 8) {
+        uint64_t first, last;
+        memcpy(&first, from, 8);
+        memcpy(&last, from + count - 8, 8);
+        memcpy(to, &first, 8);
+        memcpy(to + count - 8, &last, 8);
+    } else if (count >= 4) {
+        uint32_t first, last;
+        memcpy(&first, from, 4);
+        memcpy(&last, from + count - 4, 4);
+        memcpy(to, &first, 4);
+        memcpy(to + count - 4, &last, 4);
+    } else if (count) {
+        uint8_t middle = from[count / 2], last = from[count - 1];
+        to[0] = from[0];
+        to[count / 2] = middle;
+        to[count - 1] = last;
+    }
+}
+
 static inline void cdc_out_raw(cdc_out *out, const void *data, size_t count) {
     uint8_t *at;
     if (count == 0) return;
     at = cdc_out_take(out, count);
-    if (at) memcpy(at, data, count);
+    if (at) cdc_copy(at, (const uint8_t *)data, count);
 }
 
-/* Avro int and long: zig-zag, then little-endian base 128 (Avro specification, "Binary Encoding"). */
-static inline void cdc_out_long(cdc_out *out, int64_t value) {
+#define CDC_MOST_LONG 10
+
+/* Writes an Avro int or long, CDC_MOST_LONG bytes at most, and returns where it ends: zig-zag, then little-endian base
+   128 (Avro specification, "Binary Encoding"). */
+static inline uint8_t *cdc_put_long(uint8_t *at, int64_t value) {
     uint64_t bits = ((uint64_t)value << 1) ^ (uint64_t)(value >> 63);
-    uint8_t bytes[10];
-    int count = 0;
-    while (bits > 127) {
-        bytes[count++] = (uint8_t)(bits | 128);
-        bits >>= 7;
-    }
-    bytes[count++] = (uint8_t)bits;
-    cdc_out_raw(out, bytes, (size_t)count);
+    for (; bits > 127; bits >>= 7) *at++ = (uint8_t)(bits | 128);
+    *at++ = (uint8_t)bits;
+    return at;
+}
+
+static inline void cdc_out_long(cdc_out *out, int64_t value) {
+    uint8_t *at = cdc_out_take(out, CDC_MOST_LONG);
+    if (at) out->size = (size_t)(cdc_put_long(at, value) - out->data);
 }
 
 /* Avro bytes and string: length, then the bytes. */
 static inline void cdc_out_bytes(cdc_out *out, const void *data, size_t count) {
-    cdc_out_long(out, (int64_t)count);
-    cdc_out_raw(out, data, count);
+    uint8_t *at = cdc_out_take(out, CDC_MOST_LONG + count);
+    if (at == NULL) return;
+    at = cdc_put_long(at, (int64_t)count);
+    cdc_copy(at, (const uint8_t *)data, count);
+    out->size = (size_t)(at - out->data) + count;
 }
 
 #endif

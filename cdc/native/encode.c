@@ -10,17 +10,32 @@ typedef struct {
     size_t starts[MOST_KEPT + 1]; /* the last one: the end */
 } kept_row;
 
+#define MOST_SHARED 8
+
+/* Where the fields of one transaction were written last for one plan: they are the same in all of its records, but for
+   the `count` fields that are a record's own, which have their numbers in *own*. What is before each of these, and
+   behind the last one, is copied. */
+typedef struct {
+    const cdc_plan *plan; /* NULL: of none */
+    uint32_t tx, count;
+    uint8_t own[MOST_SHARED];
+    size_t starts[MOST_SHARED + 1], sizes[MOST_SHARED + 1];
+} shared_fields;
+
+/* Copies *size* bytes that were written at *start*. */
+static void copy_again(cdc_out *out, size_t start, size_t size) {
+    uint8_t *to = cdc_out_take(out, size);
+    if (to) cdc_copy(to, out->data + start, size);
+}
+
 /* Writes column *at* as it was written for the old row, whose value is the same as that of *cell*. */
 static int write_again(const cdc_records *in, const uint8_t *base, const kept_row *kept, uint32_t at, int32_t index,
                        uint32_t cell, cdc_out *out) {
     uint32_t old = kept->first + (uint32_t)index;
     const cdc_cell *a = in->cells + old, *b = in->cells + cell;
-    size_t size = kept->starts[at + 1] - kept->starts[at];
-    uint8_t *to;
     if (in->kinds[old] != in->kinds[cell] || a->end - a->start != b->end - b->start
         || memcmp(base + a->start, base + b->start, a->end - a->start) != 0) return 0;
-    to = cdc_out_take(out, size);
-    if (to) memcpy(to, out->data + kept->starts[at], size);
+    copy_again(out, kept->starts[at], kept->starts[at + 1] - kept->starts[at]);
     return 1;
 }
 
@@ -112,41 +127,79 @@ static int is_null(const cdc_rec *rec, const cdc_tx *tx, uint8_t field) {
 
 static int64_t floor_div(int64_t number, int64_t by) { return number / by - (number % by < 0); }
 
+/* Whether the field differs in the records of one transaction. */
+static int is_own(uint8_t field) {
+    return field == CDC_FIELD_LSN || field == CDC_FIELD_PG_SEQUENCE || field == CDC_FIELD_MYSQL_ROW
+        || field >= CDC_FIELD_BLOCK_ID;
+}
+
+static void field(const cdc_rec *rec, const cdc_tx *tx, cdc_field which, int64_t now_us, cdc_out *out) {
+    int null = is_null(rec, tx, which.number);
+    if (which.optional) cdc_out_byte(out, null ? 0 : 2);
+    if (null) return;
+    switch (which.number) {
+    case CDC_FIELD_TS_MS: cdc_out_long(out, floor_div(tx->time_us, 1000)); break;
+    case CDC_FIELD_TS_US: cdc_out_long(out, tx->time_us); break;
+    case CDC_FIELD_TS_NS: cdc_out_long(out, tx->time_us * 1000); break;
+    case CDC_FIELD_XID: cdc_out_long(out, tx->xid); break;
+    case CDC_FIELD_LSN: cdc_out_long(out, (int64_t)rec->lsn); break;
+    case CDC_FIELD_PG_SEQUENCE: sequence(out, tx, rec->lsn); break;
+    case CDC_FIELD_MYSQL_SERVER_ID: cdc_out_long(out, tx->xid); break;
+    case CDC_FIELD_MYSQL_GTID: cdc_out_bytes(out, tx->gtid.data, tx->gtid.size); break;
+    case CDC_FIELD_MYSQL_FILE: cdc_out_bytes(out, tx->file.data, tx->file.size); break;
+    case CDC_FIELD_MYSQL_POS: cdc_out_long(out, (int64_t)tx->pos); break;
+    case CDC_FIELD_MYSQL_ROW: cdc_out_long(out, (int64_t)rec->lsn); break;
+    case CDC_FIELD_MYSQL_THREAD: cdc_out_long(out, tx->thread); break;
+    case CDC_FIELD_MYSQL_QUERY: cdc_out_bytes(out, tx->query.data, tx->query.size); break;
+    case CDC_FIELD_CLOCK_MS: cdc_out_long(out, floor_div(now_us, 1000)); break;
+    case CDC_FIELD_CLOCK_US: cdc_out_long(out, now_us); break;
+    case CDC_FIELD_CLOCK_NS: cdc_out_long(out, now_us * 1000); break;
+    case CDC_FIELD_BLOCK_ID: transaction_id(out, tx, rec->lsn); break;
+    case CDC_FIELD_BLOCK_ORDER: cdc_out_long(out, rec->order); break;
+    case CDC_FIELD_BLOCK_TABLE_ORDER: cdc_out_long(out, rec->table_order); break;
+    }
+}
+
+/* Notes that what was written from *start* on is part *at* of what *kept* is to share. */
+static void share(shared_fields *kept, uint32_t at, size_t start, const cdc_out *out) {
+    if (at > MOST_SHARED) return;
+    kept->starts[at] = start;
+    kept->sizes[at] = out->size - start;
+}
+
 /* The plan's pieces, and the fields between them. */
-static int fields(const cdc_records *in, const cdc_rec *rec, const cdc_plan *plan, int64_t now_us, cdc_out *out) {
+static int fields(const cdc_records *in, const cdc_rec *rec, const cdc_plan *plan, int64_t now_us, shared_fields *kept,
+                  cdc_out *out) {
     const cdc_tx *tx = rec->tx < in->tx_count ? in->txs + rec->tx : NULL;
-    uint32_t at;
-    for (at = 0; at < plan->field_count; at++) {
-        uint8_t number = plan->fields[at].number;
-        int null;
-        if (tx == NULL && (number < CDC_FIELD_CLOCK_MS || rec->order)) return CDC_REFUSED;
-        null = is_null(rec, tx, number);
-        put(out, plan->pieces[at]);
-        if (plan->fields[at].optional) cdc_out_byte(out, null ? 0 : 2);
-        if (null) continue;
-        switch (number) {
-        case CDC_FIELD_TS_MS: cdc_out_long(out, floor_div(tx->time_us, 1000)); break;
-        case CDC_FIELD_TS_US: cdc_out_long(out, tx->time_us); break;
-        case CDC_FIELD_TS_NS: cdc_out_long(out, tx->time_us * 1000); break;
-        case CDC_FIELD_XID: cdc_out_long(out, tx->xid); break;
-        case CDC_FIELD_LSN: cdc_out_long(out, (int64_t)rec->lsn); break;
-        case CDC_FIELD_PG_SEQUENCE: sequence(out, tx, rec->lsn); break;
-        case CDC_FIELD_MYSQL_SERVER_ID: cdc_out_long(out, tx->xid); break;
-        case CDC_FIELD_MYSQL_GTID: cdc_out_bytes(out, tx->gtid.data, tx->gtid.size); break;
-        case CDC_FIELD_MYSQL_FILE: cdc_out_bytes(out, tx->file.data, tx->file.size); break;
-        case CDC_FIELD_MYSQL_POS: cdc_out_long(out, (int64_t)tx->pos); break;
-        case CDC_FIELD_MYSQL_ROW: cdc_out_long(out, (int64_t)rec->lsn); break;
-        case CDC_FIELD_MYSQL_THREAD: cdc_out_long(out, tx->thread); break;
-        case CDC_FIELD_MYSQL_QUERY: cdc_out_bytes(out, tx->query.data, tx->query.size); break;
-        case CDC_FIELD_CLOCK_MS: cdc_out_long(out, floor_div(now_us, 1000)); break;
-        case CDC_FIELD_CLOCK_US: cdc_out_long(out, now_us); break;
-        case CDC_FIELD_CLOCK_NS: cdc_out_long(out, now_us * 1000); break;
-        case CDC_FIELD_BLOCK_ID: transaction_id(out, tx, rec->lsn); break;
-        case CDC_FIELD_BLOCK_ORDER: cdc_out_long(out, rec->order); break;
-        case CDC_FIELD_BLOCK_TABLE_ORDER: cdc_out_long(out, rec->table_order); break;
+    size_t start = out->size;
+    uint32_t at, own = 0;
+    if (kept->plan == plan && kept->tx == rec->tx) {
+        for (; own < kept->count; own++) {
+            copy_again(out, kept->starts[own], kept->sizes[own]);
+            field(rec, tx, plan->fields[kept->own[own]], now_us, out);
         }
+        copy_again(out, kept->starts[own], kept->sizes[own]);
+        return CDC_WRITTEN;
+    }
+    kept->plan = NULL;
+    for (at = 0; at < plan->field_count; at++) {
+        cdc_field which = plan->fields[at];
+        if (tx == NULL && (which.number < CDC_FIELD_CLOCK_MS || rec->order)) return CDC_REFUSED;
+        put(out, plan->pieces[at]);
+        if (is_own(which.number)) {
+            share(kept, own, start, out);
+            if (own < MOST_SHARED) kept->own[own] = (uint8_t)at;
+            own++;
+        }
+        field(rec, tx, which, now_us, out);
+        if (is_own(which.number)) start = out->size;
     }
     put(out, plan->pieces[at]);
+    share(kept, own, start, out);
+    if (tx == NULL || own > MOST_SHARED || plan->field_count > UINT8_MAX || plan->print_value) return CDC_WRITTEN;
+    kept->plan = plan;
+    kept->tx = rec->tx;
+    kept->count = own;
     return CDC_WRITTEN;
 }
 
@@ -160,14 +213,15 @@ static int key(const cdc_records *in, const cdc_rec *rec, const cdc_plan *plan, 
 }
 
 /* A row as the whole value, and what follows it. */
-static int row_value(const cdc_records *in, const cdc_rec *rec, const cdc_plan *plan, int64_t now_us, cdc_out *out) {
+static int row_value(const cdc_records *in, const cdc_rec *rec, const cdc_plan *plan, int64_t now_us,
+                     shared_fields *shared, cdc_out *out) {
     int before = plan->image == CDC_IMAGE_BEFORE;
     uint32_t first = before ? rec->before : rec->after;
     if (first == CDC_NO_ROW) return CDC_REFUSED;
     put(out, plan->value_prefix);
     if (row(in, rec, plan->text, plan->binary, plan->column_count, first, before ? CDC_NO_ROW : rec->before, NULL, 0,
             out)) return CDC_REFUSED;
-    return fields(in, rec, plan, now_us, out);
+    return fields(in, rec, plan, now_us, shared, out);
 }
 
 /* The transaction block of an envelope. */
@@ -181,7 +235,8 @@ static int block(const cdc_records *in, const cdc_rec *rec, cdc_out *out) {
     return CDC_WRITTEN;
 }
 
-static int envelope(const cdc_records *in, const cdc_rec *rec, const cdc_plan *plan, cdc_bytes ending, cdc_out *out) {
+static int envelope(const cdc_records *in, const cdc_rec *rec, const cdc_plan *plan, cdc_bytes ending,
+                    shared_fields *shared, cdc_out *out) {
     uint8_t op[2] = {2, rec->op}; /* one letter */
     kept_row old, *kept = NULL;
     put(out, plan->value_prefix);
@@ -202,7 +257,7 @@ static int envelope(const cdc_records *in, const cdc_rec *rec, const cdc_plan *p
         if (row(in, rec, plan->text, plan->binary, plan->column_count, rec->after, rec->before, kept, 0, out))
             return CDC_REFUSED;
     }
-    if (fields(in, rec, plan, 0, out) || block(in, rec, out)) return CDC_REFUSED;
+    if (fields(in, rec, plan, 0, shared, out) || block(in, rec, out)) return CDC_REFUSED;
     cdc_out_raw(out, op, sizeof op);
     put(out, ending);
     return CDC_WRITTEN;
@@ -234,7 +289,7 @@ static int transaction(const cdc_records *in, const cdc_rec *rec, const cdc_plan
 
 /* The message of one record, which the plan does not drop. */
 static int message(const cdc_records *in, const cdc_rec *rec, const cdc_plan *plan, const cdc_clock *clock,
-                   cdc_out *out, cdc_msg *msg) {
+                   shared_fields *shared, cdc_out *out, cdc_msg *msg) {
     msg->route = plan->route;
     msg->partition = -1;
     msg->timestamp_ms = -1;
@@ -253,8 +308,8 @@ static int message(const cdc_records *in, const cdc_rec *rec, const cdc_plan *pl
         put(out, plan->null);
     } else if (rec->op == CDC_TOMBSTONE) {
         return plan->image == CDC_IMAGE_ENVELOPE ? CDC_WRITTEN : CDC_REFUSED;
-    } else if (plan->image == CDC_IMAGE_ENVELOPE ? envelope(in, rec, plan, clock->ending, out)
-                                                 : row_value(in, rec, plan, clock->now_us, out)) {
+    } else if (plan->image == CDC_IMAGE_ENVELOPE ? envelope(in, rec, plan, clock->ending, shared, out)
+                                                 : row_value(in, rec, plan, clock->now_us, shared, out)) {
         return CDC_REFUSED;
     } else if (plan->print_value && plan->print(out, msg->val, plan->print_value)) {
         return CDC_REFUSED;
@@ -265,6 +320,8 @@ static int message(const cdc_records *in, const cdc_rec *rec, const cdc_plan *pl
 
 int cdc_encode(const cdc_records *in, cdc_plan *const *plans, uint64_t batch, cdc_clock clock, cdc_out *out,
                cdc_msg *msgs, uint32_t *next, uint32_t *made) {
+    shared_fields shared;
+    shared.plan = NULL;
     for (; *next < in->rec_count; ++*next) {
         const cdc_rec *rec = in->recs + *next;
         const cdc_plan *plan;
@@ -275,9 +332,10 @@ int cdc_encode(const cdc_records *in, cdc_plan *const *plans, uint64_t batch, cd
         if (plan == NULL || plan->batch != batch) return CDC_NEEDS_PLAN;
         if (plan->none) return CDC_NEEDS_PYTHON;
         if (plan->dropped) continue;
-        refused = message(in, rec, plan, &clock, out, msgs + *made);
+        refused = message(in, rec, plan, &clock, &shared, out, msgs + *made);
         if (out->error) return CDC_NEEDS_MEMORY;
         if (refused) {
+            shared.plan = NULL; /* what it has written goes */
             out->size = size;
             return CDC_NEEDS_PYTHON;
         }

@@ -3,6 +3,7 @@
    types"; sql-common/my_time.cc `my_*_from_binary`; strings/decimal.cc `bin2decimal`. */
 
 #include "mysql_codecs.h"
+#include "text.h"
 
 #include <string.h>
 
@@ -102,20 +103,12 @@ static int unscaled(const uint8_t *p, size_t n, const cdc_colop *op, int64_t *re
     return CDC_WRITTEN;
 }
 
-/* The shortest big-endian two's complement. */
-static int put_unscaled(cdc_out *out, int64_t number) {
-    uint8_t bytes[8];
-    size_t size = 1;
-    while (size < 8 && number >> (8 * size - 1) != 0 && number >> (8 * size - 1) != -1)
-        size++;
-    for (size_t i = 0; i < size; i++)
-        bytes[i] = (uint8_t)((uint64_t)number >> 8 * (size - 1 - i));
-    return put_bytes(out, bytes, size);
-}
-
 int cdc_mysql_decimal(cdc_out *out, const uint8_t *p, size_t n, const cdc_colop *op) {
     int64_t number;
-    return unscaled(p, n, op, &number) ? CDC_REFUSED : put_unscaled(out, number);
+    if (unscaled(p, n, op, &number))
+        return CDC_REFUSED;
+    cdc_out_unscaled(out, number);
+    return CDC_WRITTEN;
 }
 
 /* DecimalTextCodec. */

@@ -20,6 +20,10 @@ int cdc_utf8(const uint8_t *p, size_t n) {
                 continue;
             }
         }
+        if (n >= 8 && end - p < 8) { /* the end, with what is before it */
+            memcpy(&word, end - 8, 8);
+            if ((word & 0x8080808080808080ULL) == 0) return 1;
+        }
         if (*p < 0x80) {
             p++;
         } else if (*p < 0xC2) {
