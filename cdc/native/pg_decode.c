@@ -143,37 +143,45 @@ static int commit(pg_reader *r, cdc_records *out, uint64_t lsn, uint32_t frame, 
 
 /* Reads TupleData into new cells. The number of columns must be the table's. */
 static int tuple(cdc_records *out, cursor *c, uint16_t columns, int key_only, uint32_t *first) {
-    uint32_t at, length;
-    if (c->end - c->at < 2 || be16(c->at) != columns) return PG_REFUSED;
-    c->at += 2;
+    const uint8_t *base = c->base, *p = c->at, *end = c->end;
+    cdc_cell *cell, *last;
+    uint8_t *kind;
+    uint32_t length;
+    if (end - p < 2 || be16(p) != columns) return PG_REFUSED;
+    p += 2;
     if (cdc_records_room(out, 0, columns, 0)) return PG_NO_MEMORY;
     *first = out->cell_count;
-    for (at = *first; at < *first + columns; at++) {
-        out->cells[at].start = out->cells[at].end = 0;
-        if (c->at == c->end) return PG_REFUSED;
-        switch (*c->at++) {
+    cell = out->cells + *first;
+    kind = out->kinds + *first;
+    for (last = cell + columns; cell < last; cell++, kind++) {
+        uint32_t start = 0, stop = 0;
+        if (p == end) return PG_REFUSED;
+        switch (*p++) {
         case 't':
         case 'b':
-            if (c->end - c->at < 4) return PG_REFUSED;
-            length = be32(c->at);
-            out->kinds[at] = c->at[-1] == 't' ? CDC_KIND_TEXT : CDC_KIND_BINARY;
-            c->at += 4;
-            if (length > (size_t)(c->end - c->at)) return PG_REFUSED;
-            out->cells[at].start = (uint32_t)(c->at - c->base);
-            c->at += length;
-            out->cells[at].end = (uint32_t)(c->at - c->base);
+            if (end - p < 4) return PG_REFUSED;
+            length = be32(p);
+            *kind = p[-1] == 't' ? CDC_KIND_TEXT : CDC_KIND_BINARY;
+            p += 4;
+            if (length > (size_t)(end - p)) return PG_REFUSED;
+            start = (uint32_t)(p - base);
+            p += length;
+            stop = (uint32_t)(p - base);
             break;
         case 'n':
-            out->kinds[at] = key_only ? CDC_KIND_ABSENT : CDC_KIND_NULL;
+            *kind = key_only ? CDC_KIND_ABSENT : CDC_KIND_NULL;
             break;
         case 'u':
-            out->kinds[at] = CDC_KIND_UNCHANGED;
+            *kind = CDC_KIND_UNCHANGED;
             break;
         default:
             return PG_REFUSED;
         }
+        cell->start = start;
+        cell->end = stop;
     }
     out->cell_count += columns;
+    c->at = p;
     return PG_DONE;
 }
 

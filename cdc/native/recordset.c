@@ -161,6 +161,8 @@ static struct partition *place(struct recordsets *sets, uint32_t number, const s
     size_t limit = sets->most_batch_bytes < sets->most_record_bytes ? sets->most_batch_bytes : sets->most_record_bytes;
     int32_t keyed = message->partition >= 0 || message->key_len == CDC_NULL
                   ? message->partition
+                  : topic->count == 1
+                  ? 0
                   : recordset_partition(message->key, message->key_len, topic->count);
     for (;;) {
         struct partition *found = partition_of(sets, number, keyed < 0 ? sticky(sets, topic) : keyed);
