@@ -45,25 +45,29 @@ cdef class CopyDecoder:
         The fields of a line are the columns at *indexes* of *columns*. A line that C refuses becomes a record by
         *other(line)*.
         """
-        cdef uint32_t following = len(batch.frame_list), end, slot, fields = len(indexes)
-        cdef int outcome
-        place = (schema, context)
+        cdef object place = (schema, context)
         found = self.slot_of.get(place)
         if found is None:
-            if not all(0 <= index < columns for index in indexes):
-                raise ValueError("a field of a column that the table does not have")
-            numbers = array("i", indexes).tobytes() + bytes(4)
-            found = self.slot_of[place] = self.tables.add(Table(schema, context, (), numbers)), numbers
-        slot = found[0]
-        cdef const int32_t *places = <const int32_t *>PyBytes_AS_STRING(found[1])
-        batch.frame_list.extend(lines)
-        end = following + batch.load_frames(following, len(lines))
-        while following < len(batch.frame_list):
-            with nogil:
-                outcome = pg_copy_rows(&batch.records, batch.frames, &following, end, slot, columns, places, fields)
-            if outcome == PG_COPY_NO_MEMORY:
-                raise MemoryError
-            if outcome == PG_LINE_REFUSED or following >= end and following < len(batch.frame_list):
-                batch.append(other(batch.frame_list[following]))
-                following += 1
-                end = following + batch.load_frames(following, len(batch.frame_list) - following)
+            found = self.slot_of[place] = self.tables.add(Table(schema, context, (), None))
+        add_reads(batch, lines, found, indexes, columns, other)
+
+
+def add_reads(RecordBatch batch, list lines, uint32_t table, tuple indexes, uint16_t columns, other):
+    """Adds the rows of *lines* to *batch*, behind what it has, as reads of its table number *table*, which has no varying
+    fields. The rest: as `CopyDecoder.add`."""
+    cdef uint32_t following, end, fields = len(indexes)
+    cdef int outcome
+    if not all(0 <= index < columns for index in indexes):
+        raise ValueError("a field of a column that the table does not have")
+    numbers = array("i", indexes).tobytes() + bytes(4)
+    cdef const int32_t *places = <const int32_t *>PyBytes_AS_STRING(numbers)
+    cdef Py_ssize_t first = batch.add_frames(lines)
+    following, end = first, first + len(lines)
+    while following < end:
+        with nogil:
+            outcome = pg_copy_rows(&batch.records, batch.frames, &following, end, table, columns, places, fields)
+        if outcome == PG_COPY_NO_MEMORY:
+            raise MemoryError
+        if outcome == PG_LINE_REFUSED:
+            batch.append(other(lines[following - first]))
+            following += 1

@@ -192,6 +192,17 @@ cdef class TextRows:
         cdef size_t end = cdc_mysql_skip_packets(<const uint8_t *>PyBytes_AS_STRING(self.data), self.start, 1)
         return self.data[self.start + 4:end]
 
+    def packets(self):
+        """The bytes of each packet, without its header."""
+        cdef size_t at = self.start, end
+        cdef Py_ssize_t number
+        found = []
+        for number in range(self.count):
+            end = cdc_mysql_skip_packets(<const uint8_t *>PyBytes_AS_STRING(self.data), at, 1)
+            found.append(self.data[at + 4:end])
+            at = end
+        return found
+
     def split(self, Py_ssize_t count):
         """Removes and returns the first *count* rows."""
         cdef TextRows taken = TextRows.__new__(TextRows)
@@ -223,6 +234,30 @@ def text_rows(Select select, bytearray room, Py_ssize_t start, Py_ssize_t end, u
     rows.count, rows.select, rows.end = count, select, size
     rows.data = PyBytes_FromStringAndSize(<const char *>data, size)
     return rows, <Py_ssize_t>size, sequence
+
+
+cdef class Reads(Many):
+    """Read records of *table* with the SourceContext *source*: each of *parts* is a TextRows, or a Record."""
+
+    cdef readonly Py_ssize_t count
+    cdef list parts
+    cdef Table table
+    cdef object source
+
+    def __init__(self, list parts, Table table, source):
+        self.parts, self.table, self.source = parts, table, source
+        self.count = sum([len(each) if isinstance(each, TextRows) else 1 for each in parts])
+
+    def __len__(self):
+        return self.count
+
+    cdef int add_to(self, Batch batch) except -1:
+        for each in self.parts:
+            if isinstance(each, TextRows):
+                batch.add_text(each, self.table, self.source)
+            else:
+                batch.add_foreign(each)
+        return 0
 
 
 cdef class Batch(RecordBatch):

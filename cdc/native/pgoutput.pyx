@@ -125,6 +125,10 @@ cdef class Decoder:
         if self.transactions is not None:
             self.c.transactions_table = self._slot(self.transactions)
 
+    def add_table(self, Table table):
+        """The number of one more table, of whose records the log tells nothing."""
+        return self._slot(table)
+
     cdef Py_ssize_t _slot(self, Table table) except -1:
         """The number of one more table."""
         cdef Py_ssize_t slot = self.tables.add(table)

@@ -218,11 +218,14 @@ cdef class RecordBatch:
     cdef cdc_frame *frames
     cdef Py_ssize_t frame_capacity, loaded
     cdef list frame_list
+    cdef list more
     cdef Frames read_frames
     cdef list foreign
     cdef object make_context
     cdef dict contexts
     cdef Py_ssize_t load_frames(self, Py_ssize_t start, Py_ssize_t most) except -1
+    cdef Py_ssize_t own_frames(self)
+    cdef Py_ssize_t add_frames(self, list frames) except -1
     cdef add_foreign(self, record)
     cdef bytes frame_of(self, cdc_rec *rec)
     cdef row(self, bytes data, cdc_rec *rec, uint32_t first)

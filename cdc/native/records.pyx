@@ -2,7 +2,7 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdlib cimport calloc, free, realloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from cdc.native.batch cimport CDC_NULL, CDC_OK, CDC_TOO_LARGE, OutBatch, cdc_out_raw
 
@@ -350,6 +350,7 @@ cdef class RecordBatch:
             self.frame_list = <list?>frames
         self.make_context = make_context
         self.foreign = []
+        self.more = []
         self.contexts = {}
 
     def __dealloc__(self):
@@ -384,7 +385,7 @@ cdef class RecordBatch:
         cdef Py_ssize_t count, at
         cdef cdc_frame *grown
         if self.read_frames is not None:
-            self.records.frames = self.read_frames.c
+            self.records.frames = self.read_frames.c if self.frames == NULL else self.frames
             return min(self.read_frames.count - start, most)
         count = min(len(self.frame_list) - start, most)
         if start + count > self.frame_capacity:
@@ -404,6 +405,34 @@ cdef class RecordBatch:
         self.records.frames = self.frames
         return count
 
+    cdef Py_ssize_t own_frames(self):
+        """How many frames the batch was made for; those that `add_frames` adds are behind them."""
+        return len(self.frame_list) if self.read_frames is None else self.read_frames.count
+
+    cdef Py_ssize_t add_frames(self, list frames) except -1:
+        """Adds *frames*, which are bytes, and has C see them; returns the number of the first. The list of those that
+        the batch was made for may not grow any more."""
+        cdef Py_ssize_t own = self.own_frames(), first = own + len(self.more), at
+        cdef cdc_frame *grown
+        for frame in frames:
+            if PyBytes_GET_SIZE(<bytes?>frame) > 0x7FFFFFFF:
+                raise OverflowError("a frame has 2 GB or more")
+        if self.frames == NULL or first + len(frames) > self.frame_capacity:
+            grown = <cdc_frame *>realloc(self.frames, 2 * (first + len(frames) + 1) * sizeof(cdc_frame))
+            if grown == NULL:
+                raise MemoryError
+            if self.frames == NULL and self.read_frames is not None:
+                memcpy(grown, self.read_frames.c, own * sizeof(cdc_frame))
+            self.frames = grown
+            self.frame_capacity = 2 * (first + len(frames) + 1)
+        for at in range(len(frames)):
+            frame = <bytes>frames[at]
+            self.frames[first + at].data = <const uint8_t *>PyBytes_AS_STRING(frame)
+            self.frames[first + at].size = PyBytes_GET_SIZE(frame)
+        self.more.extend(frames)
+        self.records.frames = self.frames
+        return first
+
     cdef add_foreign(self, record):
         cdef cdc_rec *rec
         if cdc_records_room(&self.records, 1, 0, 0) != CDC_OK:
@@ -417,10 +446,14 @@ cdef class RecordBatch:
     cdef bytes frame_of(self, cdc_rec *rec):
         """The bytes that the record's cells refer to."""
         cdef const cdc_frame *frame = self.records.frames + rec.frame
-        if self.frame_list is not None:
+        cdef Py_ssize_t own = self.own_frames()
+        given = None
+        if rec.frame >= own:
+            given = <bytes>self.more[rec.frame - own]
+        elif self.frame_list is not None:
             given = <bytes>self.frame_list[rec.frame]
-            if frame.data == <const uint8_t *>PyBytes_AS_STRING(given):
-                return given
+        if given is not None and frame.data == <const uint8_t *>PyBytes_AS_STRING(given):
+            return given
         return PyBytes_FromStringAndSize(<const char *>frame.data, frame.size)
 
     cdef row(self, bytes data, cdc_rec *rec, uint32_t first):

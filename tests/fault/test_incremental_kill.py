@@ -25,7 +25,7 @@ from tests.servers.registry import RegistryServer
 
 ROWS = 400_000 if LONG else 20_000
 KILLS = 20 if LONG else 5
-CHUNK = 1024 if LONG else 200
+CHUNK = 1000 if LONG else 200
 KEY = "incremental_snapshot_collections"
 
 

@@ -157,12 +157,22 @@ def query_bytes(conn: Connection, text: str) -> tuple[tuple[bytes | None, ...], 
         conn.use_unicode = True
 
 
-def packets(conn: Any, text: str) -> Iterator[bytes]:
-    """The rows of *text*, as they come, each with the bytes of its packet. Raises PyMySQL's errors."""
+def ask(conn: Any, text: str) -> None:
+    """Run *text*, and read its result up to where the rows begin. Raises PyMySQL's errors."""
     conn._execute_command(COMMAND.COM_QUERY, text)
     columns = int(conn._read_packet().read_length_encoded_integer())
     for _ in range(columns + 1):  # the definitions, and the EOF after them
         conn._read_packet()
+
+
+def packets(conn: Any, text: str) -> Iterator[bytes]:
+    """The rows of *text*, as they come, each with the bytes of its packet. Raises PyMySQL's errors."""
+    ask(conn, text)
+    yield from rows(conn)
+
+
+def rows(conn: Any) -> Iterator[bytes]:
+    """Those of the result that comes now, as `packets`."""
     while True:
         packet = conn._read_packet()
         if packet.is_eof_packet():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import pymysql
@@ -31,6 +31,7 @@ from cdc.sources.snapshot.chunk import (
     PATIENCE_S,
     UNKNOWN_SCHEMA,
     Chunk,
+    ChunkRows,
     Plan,
     StructureChangedError,
     digest,
@@ -42,15 +43,16 @@ from . import catalog, connection
 from .changes import ChangeReader
 from .chunk_marks import Began, By, Marks, Shows, began, by
 from .chunk_query import ChunkQuery, key_column
+from .chunk_rows import ChunkParts, Fields
 from .connection import Connection
 from .errors import map_error
 from .lookup import Lookup
+from .native_text import NativeText, native_text
 from .options import MySqlConfig
 from .position import MySqlPosition
 from .quoting import quoted, quoted_table
 from .source_block import GTID, POS, ROW, TABLE, SourceBlock
 from .tables import TableBuilder
-from .textrow import text_row
 
 _CLOSE_S: Final = 5.0
 _CHANGED: Final = frozenset({ER.BAD_DB_ERROR, ER.BAD_FIELD_ERROR, ER.NO_SUCH_TABLE, 1412})
@@ -58,6 +60,8 @@ _CHANGED: Final = frozenset({ER.BAD_DB_ERROR, ER.BAD_FIELD_ERROR, ER.NO_SUCH_TAB
 _EVERYTHING: Final = (1 << 62, 0)
 """A place behind every log."""
 _COUNTER: Final = re.compile(r" AUTO_INCREMENT=\d+")
+_AS_STORED: Final = "SET SESSION character_set_results = NULL"
+_AS_UTF8: Final = "SET SESSION character_set_results = utf8mb4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ class TablePlan:
 class MySqlChunks:
     """`incremental.ChunkReader` of one source. The callables give what a source has only once it streams: *changes* and
     *structures*; *position* is that of what went out so far. *watch* is told when a table begins or ends to be watched.
-    """
+    `native`: whether C makes records of the rows of chunks (`NativeRows`)."""
 
     def __init__(self, config: MySqlConfig, lookup: Lookup, builder: TableBuilder, filters: Filters,
                  events: SourceBlock, *, changes: Callable[[], ChangeReader], structures: Callable[[], Structures],
@@ -102,6 +106,8 @@ class MySqlChunks:
         self._closing: Record | None = None
         self._successors: dict[tuple[str, str], int] = {}
         self._conn: Connection | None = None
+        self._text: NativeText | None = None
+        self.native = False
         self._background: Background[Chunk] = Background("cdc-chunks")
         self._marks = Marks(signal_table=signal_table(config),
                             deletes=config.incremental_snapshot_watermarking_strategy == "INSERT_DELETE")
@@ -257,6 +263,7 @@ class MySqlChunks:
     def _connection(self) -> Connection:
         if self._conn is None or not self._conn.open:
             self._conn = self._lookup.connect(query_timeout=False)
+            self._text = native_text(self._conn) if self.native else None
         return self._conn
 
     def _lose(self) -> None:
@@ -297,17 +304,7 @@ class MySqlChunks:
         low = self._marks.low(conn, facts, by_gtid=self._began is None or self._began.gtids is not None)
         window = self._marks.write_open(conn)
         shows = self._marks.open(conn, facts, low)
-        found: list[tuple[Key, Row]] = []
-        size, whole = 0, True
-        width = plan.column_count + len(plan.chunk.key)
-        indexes = (*plan.indexes, *range(plan.column_count, width))
-        for packet in _packets(conn, plan.chunk.rows(copy.after, upto, rows)):
-            row = text_row(packet, indexes, width)
-            found.append((tuple(_text(row.raw(index)) for index in range(plan.column_count, width)), row))
-            size += len(packet)
-            if size > size_bytes and len(found) < rows:
-                whole = False
-                break
+        found, size, whole = self._rows(conn, plan, plan.chunk.rows(copy.after, upto, rows), rows, size_bytes)
         if not whole:
             self._lose()  # the rest is not wanted
             conn = self._connection()
@@ -317,10 +314,37 @@ class MySqlChunks:
             connection.query(conn, "COMMIT")
         return Chunk(found, upto, whole and len(found) < rows, size, self._marks.high(conn, shows, window))
 
+    def _rows(self, conn: Connection, plan: TablePlan, select: str, limit: int,
+              size_bytes: int) -> tuple[ChunkRows, int, bool]:
+        """At most *limit* rows, their bytes, and whether all were read. Texts are in their columns' character sets."""
+        fields = Fields(plan.indexes, plan.column_count, len(plan.chunk.key))
+        rows: list[tuple[Key, Row]] = []
+        size = 0
+        connection.query(conn, _AS_STORED)
+        connection.ask(conn, select)
+        if self._text is not None:
+            parts = ChunkParts(self._text, fields, plan.table)
+            for part in self._text.blocks(fields.indexes, fields.width):
+                size += parts.add(part, size_bytes - size)
+                if size > size_bytes and len(parts) < limit:
+                    return parts, size, False
+            connection.query(conn, _AS_UTF8)
+            return parts, size, True
+        for packet in connection.rows(conn):
+            row = fields.row(packet)
+            rows.append((fields.key(row), row))
+            size += len(packet)
+            if size > size_bytes and len(rows) < limit:
+                return rows, size, False
+        connection.query(conn, _AS_UTF8)
+        return rows, size, True
+
     def _greatest(self, conn: Connection, plan: TablePlan) -> Key | None:
-        width = len(plan.chunk.key)
-        rows = [text_row(packet, tuple(range(width)), width) for packet in _packets(conn, plan.chunk.greatest())]
-        return tuple(_text(rows[0].raw(index)) for index in range(width)) if rows else None
+        fields = Fields((), 0, len(plan.chunk.key))
+        connection.query(conn, _AS_STORED)
+        rows = [fields.key(fields.row(packet)) for packet in connection.packets(conn, plan.chunk.greatest())]
+        connection.query(conn, _AS_UTF8)
+        return rows[0] if rows else None
 
 
 def signal_table(config: MySqlConfig) -> tuple[str, str] | None:
@@ -345,13 +369,3 @@ def _order(structure: TableStructure, columns: Sequence[ColumnDef]) -> str:
                     each.collation or (structure.collation if each.is_character else None), each.enum_values)
                    for each in columns])
 
-
-def _text(raw: bytes | None) -> str | None:
-    return None if raw is None else raw.decode()
-
-
-def _packets(conn: Connection, text: str) -> Iterator[bytes]:
-    """The rows of *text*, as they come, each with the bytes of its packet; texts in their columns' character sets."""
-    connection.query(conn, "SET SESSION character_set_results = NULL")
-    yield from connection.packets(conn, text)
-    connection.query(conn, "SET SESSION character_set_results = utf8mb4")

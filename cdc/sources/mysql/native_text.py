@@ -85,6 +85,24 @@ class NativeText:
                 yield lines(held.split(held.count - 1))
             yield self._row(held.packet(), read)
 
+    def blocks(self, indexes: tuple[int, ...], column_count: int) -> Iterator[Any]:
+        """The rows of the result that comes now, to its end: each a `native.mysql.TextRows`, or the bytes of the packet
+        of one row that is left to PyMySQL. The fields are columns *indexes* of *column_count*. Raises as `rows`."""
+        select = self._mysql.Select(indexes, column_count)
+        while True:
+            many = self._take(select)
+            if many is not None:
+                yield many
+                continue
+            packet = self._conn._read_packet()
+            if packet.is_eof_packet():
+                return
+            yield packet.get_all_data()
+
+    def reads(self, parts: list[Any], table: TableSchema, context: SourceContext) -> Any:
+        """An item for `NativeRows`: *parts*, each a `native.mysql.TextRows` or a Record, as reads of *table*."""
+        return self._mysql.Reads(parts, self._records.Table(table, context, (), None), context)
+
     def _row(self, packet: bytes, read: TextRead) -> Row:
         return text_row(packet, read.indexes, read.column_count)
 

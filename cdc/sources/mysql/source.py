@@ -138,7 +138,7 @@ class MySqlSource(LogSource[MySqlPosition]):
                     target.watched = watched or self.control.watches(id)
 
     def prefer_native(self) -> None:
-        self._prefers_native = True
+        self._prefers_native = self._chunks.native = True
 
     def reads(self, table: TableSchema) -> bool:
         return not self._filters.is_signal_table(table.id)

@@ -28,6 +28,7 @@ from cdc.sources.snapshot.chunk import (
     PATIENCE_S,
     UNKNOWN_SCHEMA,
     Chunk,
+    ChunkRows,
     Plan,
     StructureChangedError,
     digest,
@@ -39,10 +40,12 @@ from .catalog import read_catalog, relation_of
 from .changes import ChangeReader, RelationState
 from .chunk_marks import Marks, Shows, look
 from .chunk_query import ChunkQuery
-from .connection import Connection, connect, interrupt, query, unchecked, users_search_path
+from .connection import Connection, connect, interrupt, query, users_search_path
+from .copy_lines import copy_lines
 from .copytext import copy_row
 from .errors import map_error
 from .lookup import Lookup
+from .native_copy import ChunkLines, key_of
 from .options import PostgresConfig
 from .publication import published_parts
 from .source_block import LSN, SEQUENCE, XID, SourceBlock
@@ -75,7 +78,7 @@ class TablePlan:
 
 class PostgresChunks:
     """`incremental.ChunkReader` of one source. *position*: `end_lsn` of what went out so far. *watch* is told a table's
-    oid when it begins or ends to be watched."""
+    oid when it begins or ends to be watched. `native`: whether C reads the rows of chunks (`NativeChanges`)."""
 
     def __init__(self, config: PostgresConfig, lookup: Lookup, builder: TableBuilder, filters: Filters,
                  changes: ChangeReader, events: SourceBlock, *, position: Callable[[], int],
@@ -88,6 +91,7 @@ class PostgresChunks:
         self._events = events
         self._position = position
         self._watch = watch
+        self.native = False
         self._conn: Connection | None = None
         self._begins = True
         self._window: WindowRows | None = None
@@ -305,7 +309,7 @@ class PostgresChunks:
         return tuple(None if each is None else str(each) for each in found[0]) if found else None
 
     def _copy(self, conn: Connection, plan: TablePlan, copy: Copy, select: sql.Composed,
-              size_bytes: int) -> tuple[list[tuple[Key, Row]], int, bool]:
+              size_bytes: int) -> tuple[ChunkRows, int, bool]:
         """The rows, their bytes, and whether all were read."""
         if copy.condition is None:
             return self._copied(conn, plan, select, size_bytes)
@@ -313,28 +317,27 @@ class PostgresChunks:
             return self._copied(conn, plan, select, size_bytes)
 
     def _copied(self, conn: Connection, plan: TablePlan, select: sql.Composed,
-                size_bytes: int) -> tuple[list[tuple[Key, Row]], int, bool]:
-        options = sql.SQL(" (ENCODING 'SQL_ASCII')" if unchecked(conn) else "")
-        found: list[tuple[Key, Row]] = []
-        size = 0
-        with conn.cursor() as cursor, cursor.copy(sql.SQL("COPY ({}) TO STDOUT").format(select) + options) as copy:
-            for line in copy:
-                row = copy_row(bytes(line), plan.indexes, plan.column_count)
-                found.append((tuple(_text(row.raw(index)) for index in plan.key_indexes), row))
-                size += len(row.data)
-                if size > size_bytes:
-                    conn.close()
-                    return found, size, False
-        return found, size, True
+                size_bytes: int) -> tuple[ChunkRows, int, bool]:
+        lines: list[bytes] = []
+        rows: list[tuple[Key, Row]] = []
+        size, whole = 0, True
+        for line in copy_lines(conn, select):
+            if self.native:
+                lines.append(line)
+            else:
+                row = copy_row(line, plan.indexes, plan.column_count)
+                rows.append((key_of(plan, row), row))
+            size += len(line)
+            if size > size_bytes:
+                conn.close()
+                whole = False
+                break
+        return ChunkLines(lines, plan) if self.native else rows, size, whole
 
 
 def signal_table(config: PostgresConfig) -> tuple[str, str] | None:
     """The schema and name of the table that marks are written to; None if they are not."""
     return None if config.read_only else signal_table_of(config.signal_data_collection)
-
-
-def _text(raw: bytes | None) -> str | None:
-    return None if raw is None else raw.decode("utf-8", "surrogateescape")
 
 
 def _shape(conn: Connection, oid: int) -> str:

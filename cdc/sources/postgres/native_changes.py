@@ -16,6 +16,7 @@ from cdc.native import module
 
 from . import protocol
 from .changes import SKIP_ALL, ChangeReader, RelationState, Transaction
+from .native_copy import ReadLines
 from .protocol import XLOG_HEADER
 from .source_block import MESSAGES, NATIVE_FIELDS
 
@@ -37,10 +38,10 @@ def as_they_are(items: list[Any]) -> list[Any]:
 def native_changes(reader: ChangeReader, passed: Pass = as_they_are) -> NativeChanges | None:
     """What reads natively for *reader*; None if this installation cannot. *passed*: as `Control.passed`; it sees what
     *reader* reads."""
-    pgoutput, records = module("pgoutput"), module("records")
-    if pgoutput is None or records is None:
+    pgoutput, records, copytext = module("pgoutput"), module("records"), module("copytext")
+    if pgoutput is None or records is None or copytext is None:
         return None
-    return NativeChanges(reader, passed, pgoutput, records)
+    return NativeChanges(reader, passed, pgoutput, records, copytext)
 
 
 class _Origin:
@@ -57,10 +58,11 @@ class _Origin:
 class NativeChanges:
     """Makes batches for *reader*. Between calls, *reader* has all of the state."""
 
-    def __init__(self, reader: ChangeReader, passed: Pass, pgoutput: Any, records: Any) -> None:
+    def __init__(self, reader: ChangeReader, passed: Pass, pgoutput: Any, records: Any, copytext: Any) -> None:
         self._reader = reader
         self._passed = passed
         self._records = records
+        self._copytext = copytext
         self._state = pgoutput.State()
         emitter = reader.emitter
         self._metadata = reader.transaction_metadata
@@ -168,8 +170,16 @@ class NativeChanges:
         return len(frame)
 
     def _take(self, batch: Any) -> None:
-        for record in self._passed(self._reader.emitter.take()):
-            batch.append(record)
+        for item in self._passed(self._reader.emitter.take()):
+            if isinstance(item, ReadLines):
+                self._add_reads(batch, item)
+            else:
+                batch.append(item)
+
+    def _add_reads(self, batch: Any, reads: ReadLines) -> None:
+        plan = reads.plan
+        table = self._decoder.add_table(self._records.Table(plan.table, reads.context, (), None))
+        self._copytext.add_reads(batch, reads.lines, table, plan.indexes, plan.column_count, reads.record)
 
     # -- relations ------------------------------------------------------------------------------------------------
 

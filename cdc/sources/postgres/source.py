@@ -128,6 +128,7 @@ class PostgresSource(LogSource[PostgresPosition]):
 
     def prefer_native(self) -> None:
         self._native = native_changes(self._changes, self.control.passed)
+        self._chunks.native = self._native is not None
         self._copies.native = native_rows()
 
     def reads(self, table: TableSchema) -> bool:

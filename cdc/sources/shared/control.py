@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
@@ -256,6 +256,12 @@ class Control:
         if isinstance(record, Record) and record.op == READ:
             counted = str(record.table.id), READ
             self._reads[counted] = self._reads.get(counted, 0) + 1
+
+    def emit_many(self, id: TableId, reads: Sized) -> None:
+        """*reads*, an item that the source's batch takes for as many read records of table *id*, go out next."""
+        self._out.append(reads)
+        counted = str(id), READ
+        self._reads[counted] = self._reads.get(counted, 0) + len(reads)
 
     def reads(self) -> Mapping[tuple[str, str], int]:
         """The rows of snapshots that were emitted since the last call, as `Batch.counts` has them."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Sequence, Sized
 from typing import Any, Final, Protocol
 
 from cdc.core.dataclass import dataclass
@@ -49,12 +50,34 @@ class Plan(Protocol):
         ...
 
 
+class ChunkRows(Protocol):
+    """The rows of a chunk, each with its key, in the order of their keys."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, number: int, /) -> tuple[Key, Row]: ...
+
+
+class UnreadRows(ABC):
+    """The same as the server sent them: a row is read when it is asked for, and most go out without that."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def __getitem__(self, number: int) -> tuple[Key, Row]: ...
+
+    @abstractmethod
+    def reads(self, count: int, gone: Collection[int], context: SourceContext) -> Sized:
+        """Read records of the first *count* rows, without those of the numbers *gone*, as one item for the source's
+        batch (`Teller.emit_many`). To be called once, and nothing else after that."""
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Rows in the order of their keys. *upto*: the greatest key of the table; None if it has no rows. *ended*: nothing
+    """*upto*: the greatest key of the table; None if it has no rows. *ended*: nothing
     follows them. *shows*: the database's own: which transactions the chunk shows, and where the log was."""
 
-    rows: Sequence[tuple[Key, Row]]
+    rows: ChunkRows
     upto: Key | None
     ended: bool
     size_bytes: int

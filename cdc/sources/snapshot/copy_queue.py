@@ -6,13 +6,14 @@ Notifications are Debezium's (`IncrementalSnapshotNotificationService`): all of 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Sized
 from dataclasses import replace
 from typing import Protocol
 
 from cdc.core import control
 from cdc.core.control import SnapshotStatus, TableCopy
 from cdc.core.record import Message, Record
+from cdc.core.table import TableId
 from cdc.log import get_logger
 
 from .chunk import EMPTY, SUCCEEDED
@@ -25,6 +26,8 @@ class Teller(Protocol):
     """`Control`, as far as it is needed."""
 
     def emit(self, record: Record | Message) -> None: ...
+
+    def emit_many(self, id: TableId, reads: Sized) -> None: ...
 
     def notify(self, aggregate_type: str, type: str, data: Mapping[str, str] | None = None, *,
                id: str = "") -> None: ...

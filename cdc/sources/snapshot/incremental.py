@@ -16,7 +16,7 @@ The database's side is a `ChunkReader`. Nothing here knows SQL.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
@@ -25,21 +25,29 @@ from cdc.core.control import Signal, SnapshotStatus
 from cdc.core.dataclass import dataclass
 from cdc.core.errors import CdcError
 from cdc.core.record import READ, Record
-from cdc.core.row import Row
 from cdc.core.table import TableId
 from cdc.log import get_logger
 
-from .chunk import EMPTY, SQL_EXCEPTION, SUCCEEDED, Chunk, ChunkReader, Plan, StructureChangedError
+from .chunk import (
+    EMPTY,
+    SQL_EXCEPTION,
+    SUCCEEDED,
+    Chunk,
+    ChunkReader,
+    ChunkRows,
+    Plan,
+    StructureChangedError,
+    UnreadRows,
+)
+from .chunk_size import CHUNK_BYTES, ChunkSize
 from .copies import PROGRESS, Asked, Copies, Copy, Key, shown
 from .copy_queue import CopyQueue, Teller
 from .pace import Pace
 from .requests import Request, RequestError, Stop, parse_request, parse_stop
-from .window import Identity, Touched, UnknownKeyError
+from .window import Identity, Newest, Touched, UnknownKeyError
 
 log = get_logger(__name__)
 
-CHUNK_BYTES: Final = 8 << 20
-"""A chunk ends with the row that makes it larger."""
 MARKED_WAIT_S: Final = 0.5
 """How long to wait for a chunk where the mark of the one before it was read, so that records and notifications come in
 Debezium's order."""
@@ -49,12 +57,11 @@ _MOST_CHANGES: Final = 100
 
 @dataclass(slots=True)
 class _Window:
-    """A chunk that was read: its `rows` that are still the newest, by what tells them apart. It had `count` rows, up to
-    the key `last`. `ended`: nothing follows."""
+    """A chunk that was read: those of its `rows` up to the key `last` that are still the newest. `ended`: nothing
+    follows."""
 
     chunk: Chunk
-    rows: dict[Hashable, list[Row]]
-    count: int
+    rows: Newest
     last: Key
     ended: bool
 
@@ -79,7 +86,6 @@ class IncrementalSnapshot:
                  blocking: Blocking | None = None, pace: Pace | None = None) -> None:
         self._reader = reader
         self._teller = teller
-        self._chunk_rows = chunk_rows
         self._wait_s = wait_s
         self._marked = marked
         self._clock = clock
@@ -95,8 +101,10 @@ class IncrementalSnapshot:
         self._pause_s = 0.0
         self._again_at = 0.0
         self._changes = 0
-        self._rows = chunk_rows
+        self._size = ChunkSize(chunk_rows)
         self._busy_at = 0.0
+        self._sent_at: float | None = None
+        self._took_s = 0.0
         self._follows_commits = False
         self._uncommitted = False
         self._given: set[object] = set()
@@ -130,6 +138,9 @@ class IncrementalSnapshot:
     def turn(self, *, idle: bool, spare_s: float = 0.0) -> None:
         """Go on. *idle*, *spare_s*: as in `Handler.turn`."""
         self._pace.turn(idle=idle, spare_s=spare_s)
+        if self._sent_at is not None:
+            self._size.sent(self._clock() - self._sent_at + self._took_s)
+            self._sent_at, self._took_s = None, 0.0
         if not idle:
             self._busy_at = self._clock()
         self._work()
@@ -207,7 +218,7 @@ class IncrementalSnapshot:
         try:
             for key in self._identity.touched(record):
                 if window is not None:
-                    window.rows.pop(key, None)
+                    window.rows.drop(key)
                 if not seen:
                     self._touched.add(key, by)
         except UnknownKeyError as exc:
@@ -231,7 +242,10 @@ class IncrementalSnapshot:
             self._emit(window)
             return True
         if self._asked:
-            return self._take(self._wait_s)
+            began = self._clock()
+            taken = self._take(self._wait_s)
+            self._took_s += self._clock() - began
+            return taken
         if self._queue.copies.stopping:
             self._stopped(self._queue.copies.stopping)
             return True
@@ -278,21 +292,21 @@ class IncrementalSnapshot:
         self._plan = plan
         self._identity = Identity(() if plan.table.key else plan.identity)
         self._touched = Touched()
-        self._rows = self._chunk_rows
+        self._size.begins(len(plan.table.columns))
         self._reader.begins(plan)
         return True
 
     def _ask(self, plan: Plan) -> None:
         if self._touched.full:
-            log.info("chunk_made_smaller", table=str(plan.table.id), rows=self._rows,
+            log.info("chunk_made_smaller", table=str(plan.table.id), rows=self._size.rows,
                      why="the stream changes many rows")
             self._touched = Touched()
-            self._rows = max(1, self._rows // 2)
+            self._size.halve()
             self._reader.begins(plan)
         self._touched.ask()
         self._pace.asks()
         more = not plan.unique  # one row more tells whether the others of its key are all here
-        self._reader.ask(plan, self._queue.first, self._rows + more, CHUNK_BYTES)
+        self._reader.ask(plan, self._queue.first, self._size.rows + more, CHUNK_BYTES)
         self._asked = True
 
     def _take(self, wait_s: float) -> bool:
@@ -325,40 +339,31 @@ class IncrementalSnapshot:
         if chunk.upto is None:
             self._end_table(EMPTY)
         elif not chunk.rows:
-            self._opened(_Window(chunk, {}, 0, chunk.upto, ended=True))
+            self._opened(_Window(chunk, Newest((), 0, hash), chunk.upto, ended=True))
         else:
             self._open(copy, plan, chunk)
         return True
 
     def _open(self, copy: Copy, plan: Plan, chunk: Chunk) -> None:
         rows, ended = chunk.rows, chunk.ended
-        if not ended and not plan.unique:
-            rows = [each for each in rows if each[0] != rows[-1][0]]
-            if not rows:  # all have one key, so where the chunk ends cannot be told
-                if chunk.size_bytes > CHUNK_BYTES:
-                    log.warning("incremental_snapshot_failed", table=copy.name, rows=len(chunk.rows),
-                                reason="too many rows have the same key", hint="Give a surrogate-key that is unique.")
-                    self._end_table(SQL_EXCEPTION)
-                else:
-                    self._rows *= 2
-                return
-        if self._rows >= self._chunk_rows // 2 or len(rows) < self._rows:
-            self._rows = max(1, min(self._chunk_rows, CHUNK_BYTES * len(rows) // max(1, chunk.size_bytes)))
-        else:
-            self._rows = min(self._chunk_rows, self._rows * 2)
-        kept: dict[Hashable, list[Row]] = {}
-        for number, (_, row) in enumerate(rows):
-            try:
-                key = self._identity.of(plan.table, row)
-            except UnknownKeyError:
-                key = ("", number)  # an undecodable key: its converter will tell
-            if key not in self._touched:
-                kept.setdefault(key, []).append(row)  # more than one if message.key.columns is not unique
-        self._opened(_Window(chunk, kept, len(rows), rows[-1][0], ended or rows[-1][0] == chunk.upto))
+        count = len(rows) if ended or plan.unique else _before_last_key(rows)
+        if not count:  # all have one key, so where the chunk ends cannot be told
+            if chunk.size_bytes > CHUNK_BYTES:
+                log.warning("incremental_snapshot_failed", table=copy.name, rows=len(chunk.rows),
+                            reason="too many rows have the same key", hint="Give a surrogate-key that is unique.")
+                self._end_table(SQL_EXCEPTION)
+            else:
+                self._size.double()
+            return
+        self._size.read(count, chunk.size_bytes)
+        newest = Newest(rows, count, lambda row: self._identity.of(plan.table, row))
+        newest.drop_all(self._touched)
+        last = rows[count - 1][0]
+        self._opened(_Window(chunk, newest, last, ended or last == chunk.upto))
         if copy.asked not in self._queue.copies.stopping:
             self._queue.tell("IN_PROGRESS", {
                 "data_collections": self._queue.copies.names(), "current_collection_in_progress": copy.name,
-                "maximum_key": shown(chunk.upto or ()), "last_processed_key": shown(rows[-1][0])})
+                "maximum_key": shown(chunk.upto or ()), "last_processed_key": shown(last)})
 
     def _opened(self, window: _Window) -> None:
         self._window = window
@@ -380,18 +385,27 @@ class IncrementalSnapshot:
         if self._reader.changed(plan):
             self._plan_again(self._queue.first)
             return
-        for rows in window.rows.values():
-            for row in rows:
-                self._teller.emit(Record(READ, plan.table, None, row, row,
-                                         self._reader.context(plan), ()))
+        self._emit_rows(plan, window)
         self._window = None
         self._uncommitted = self._follows_commits
         self._given.clear()
         self._pace.ends()
+        self._sent_at = self._clock()
         copy = self._queue.first
-        self._queue.sent(replace(copy, after=window.last, rows=copy.rows + window.count))
+        self._queue.sent(replace(copy, after=window.last, rows=copy.rows + window.rows.count))
         if copy.asked not in self._queue.copies.stopping and window.ended:
             self._end_table(SUCCEEDED)
+
+    def _emit_rows(self, plan: Plan, window: _Window) -> None:
+        newest = window.rows
+        if not newest:
+            return
+        context = self._reader.context(plan)
+        if isinstance(newest.rows, UnreadRows):
+            self._teller.emit_many(plan.table.id, newest.rows.reads(newest.count, newest.gone, context))
+            return
+        for row in newest.left():
+            self._teller.emit(Record(READ, plan.table, None, row, row, context, ()))
 
     # -- ends -----------------------------------------------------------------------------------------------------
 
@@ -439,3 +453,12 @@ class IncrementalSnapshot:
     def _later(self) -> None:
         self._pause_s = min(_MOST_PAUSE_S, max(_FIRST_PAUSE_S, self._pause_s * 2))
         self._again_at = self._clock() + self._pause_s
+
+
+def _before_last_key(rows: ChunkRows) -> int:
+    """How many rows come before those with the last row's key."""
+    count = len(rows)
+    last = rows[count - 1][0]
+    while count and rows[count - 1][0] == last:
+        count -= 1
+    return count

@@ -5,7 +5,7 @@ A row and a change of it come from different wire formats, so they are compared 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
 from cdc.codecs.wrappers import unconverted
@@ -13,6 +13,8 @@ from cdc.core.errors import DecodeError
 from cdc.core.record import DELETE, TOMBSTONE, TRUNCATE, UPDATE, Record
 from cdc.core.row import ABSENT, BINARY, NULL, UNCHANGED, Row
 from cdc.core.table import Column, TableSchema
+
+from .chunk import ChunkRows
 
 MOST_TOUCHED: Final = 200_000
 """Keys that are remembered while a chunk is read: some 50 MB."""
@@ -96,6 +98,49 @@ def _hashable(value: Any) -> Hashable:
     return bytes(value) if isinstance(value, bytearray | memoryview) else cast(Hashable, value)
 
 
+class Newest:
+    """The first *count* of the *rows* of a chunk: those of them that are still the newest. *identity*: tells a row from
+    others, or raises UnknownKeyError; it is asked only once the stream has changed some row. `gone`: the numbers of
+    those that are not."""
+
+    def __init__(self, rows: ChunkRows, count: int, identity: Callable[[Row], Hashable]) -> None:
+        self.rows = rows
+        self.count = count
+        self.gone: set[int] = set()
+        self._identity = identity
+        self._numbers: dict[Hashable, list[int]] | None = None
+
+    def __len__(self) -> int:
+        return self.count - len(self.gone)
+
+    def drop(self, key: Hashable) -> None:
+        """The stream has what is newer of the row *key*."""
+        if self.count:
+            self.gone.update(self._by_key().pop(key, ()))
+
+    def drop_all(self, touched: Touched) -> None:
+        """The same of all rows in *touched*."""
+        if self.count and touched:
+            for key in [each for each in self._by_key() if each in touched]:
+                self.drop(key)
+
+    def left(self) -> Iterator[Row]:
+        for number in range(self.count):
+            if number not in self.gone:
+                yield self.rows[number][1]
+
+    def _by_key(self) -> dict[Hashable, list[int]]:
+        if self._numbers is None:
+            self._numbers = {}
+            for number in range(self.count):
+                try:
+                    key = self._identity(self.rows[number][1])
+                except UnknownKeyError:
+                    key = ("", number)  # an undecodable key: its converter will tell
+                self._numbers.setdefault(key, []).append(number)  # several if message.key.columns is not unique
+        return self._numbers
+
+
 class Touched:
     """The rows that the stream has changed since the copy of a table began, as far as a chunk may not show the change.
 
@@ -137,6 +182,9 @@ class Touched:
 
     def all(self) -> bool:
         return self._all_at >= 0
+
+    def __bool__(self) -> bool:
+        return bool(self._by)
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self._by

@@ -7,7 +7,7 @@ locked until then. A chunk is read at one moment; the stream lags behind the log
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,8 +17,8 @@ from cdc.core.record import CREATE, DELETE, READ, TOMBSTONE, TRUNCATE, UPDATE, R
 from cdc.core.row import BINARY, TEXT, Row, row_of
 from cdc.core.schema import INT32, STRING, Schema, struct
 from cdc.core.table import Column, TableId, TableSchema
-from cdc.sources.snapshot.chunk import Chunk, StructureChangedError
-from cdc.sources.snapshot.copies import Copy
+from cdc.sources.snapshot.chunk import Chunk, StructureChangedError, UnreadRows
+from cdc.sources.snapshot.copies import Copy, Key
 
 
 class TextInt(Codec):
@@ -189,11 +189,31 @@ class SimulatedPlan:
         return (str(row[2]),) if self.surrogate else (str(row[0]),)
 
 
-class Reader:
-    """`incremental.ChunkReader` on a Server. `stream` is where the stream is: the next transaction of the log."""
+class Unread(UnreadRows):
+    """Rows of which most are never read; `reads` gives the records that a batch would make of its item."""
 
-    def __init__(self, server: Server, failures: float = 0.0) -> None:
+    def __init__(self, rows: Sequence[tuple[Key, Row]], table: TableSchema) -> None:
+        self._rows = rows
+        self._table = table
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, number: int) -> tuple[Key, Row]:
+        return self._rows[number]
+
+    def reads(self, count: int, gone: Collection[int], context: SourceContext) -> list[Record]:
+        rows = [row for number, (_, row) in enumerate(self._rows[:count]) if number not in gone]
+        return [Record(READ, self._table, None, row, row, context, ()) for row in rows]
+
+
+class Reader:
+    """`incremental.ChunkReader` on a Server. `stream` is where the stream is: the next transaction of the log.
+    *unread*: the rows of chunks are `Unread`."""
+
+    def __init__(self, server: Server, failures: float = 0.0, *, unread: bool = False) -> None:
         self.server = server
+        self.unread = unread
         self.failures = failures
         self.stream = 0
         self.began = 0
@@ -246,7 +266,8 @@ class Reader:
         rows = [row for row in rows if after < int(plan.key(row)[0]) <= most]
         chosen = [(plan.key(row), text_row(row)) for row in rows[:limit]]
         shows = Shows(len(server.log), frozenset(tx.number for tx in server.invisible), len(server.log))
-        self.found = Chunk(chosen, upto, len(rows) <= limit, 100 * len(chosen), shows)
+        found = Unread(chosen, plan.table) if self.unread else chosen
+        self.found = Chunk(found, upto, len(rows) <= limit, 100 * len(chosen), shows)
 
     def answer(self, wait_s: float) -> Chunk | None:
         if wait_s:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from cdc.core import control
 from cdc.core.control import Signal
 from cdc.core.record import Message, Record
+from cdc.core.table import TableId
 from cdc.sources.snapshot.copies import Copy
 from cdc.sources.snapshot.incremental import IncrementalSnapshot
 from cdc.sources.snapshot.pace import BEHIND_S, MANY, SHARE, Pace
@@ -35,6 +36,12 @@ class Teller:
         assert isinstance(record, Record)
         self.out.append(record)
 
+    def emit_many(self, id: TableId, reads: Sized) -> None:
+        assert isinstance(reads, list)
+        assert reads, "an item that stands for no record"
+        assert {each.table.id for each in reads} == {id}
+        self.out += reads
+
     def notify(self, aggregate_type: str, type: str, data: Mapping[str, str] | None = None, *, id: str = "") -> None:
         assert aggregate_type == control.INCREMENTAL
         self.told.append((id, type, dict(data or {})))
@@ -48,9 +55,9 @@ class Run:
     that holds once they are delivered."""
 
     def __init__(self, server: Server, offset: dict[str, Any], *, failures: float = 0.0, chunk_rows: int = 3,
-                 wait_s: float = 0.0, many: float = MANY) -> None:
+                 wait_s: float = 0.0, many: float = MANY, unread: bool = False) -> None:
         self.server = server
-        self.reader = Reader(server, failures)
+        self.reader = Reader(server, failures, unread=unread)
         self.teller = Teller()
         self.now = 0.0
         self.snapshot = IncrementalSnapshot(self.reader, self.teller, chunk_rows=chunk_rows, wait_s=wait_s,
@@ -112,8 +119,9 @@ def simulate(seed: int) -> None:
     visible = [tx for tx in server.log[:start] if tx in server.invisible]
     if visible:  # the stream began where everything before was visible
         server.show(all=True)
+    unread = seed % 2 == 1
     run = Run(server, {"at": (start, 0)}, failures=failures, chunk_rows=rand.choice((1, 2, 3, 7, 100)),
-              wait_s=rand.choice((0.0, 1.0)), many=many)
+              wait_s=rand.choice((0.0, 1.0)), many=many, unread=unread)
     follows = rand.random() < 0.5
     if follows:
         run.snapshot.follow_commits()
@@ -152,7 +160,8 @@ def simulate(seed: int) -> None:
                 for each in records:
                     apply(topic, each)
             offset = run.delivered[committed][1] if committed is not None else {"at": run.at, **run.snapshot.offset()}
-            run = Run(server, offset, failures=failures, chunk_rows=rand.choice((1, 3, 100)), many=many)
+            run = Run(server, offset, failures=failures, chunk_rows=rand.choice((1, 3, 100)), many=many,
+                      unread=unread)
             if follows:
                 run.snapshot.follow_commits()
             newest.clear()
