@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from cdc.core import control
+from cdc.core.control import Signal
 from cdc.core.record import Record
 from cdc.sources.mysql import connection
 from tests.conftest import BinlogDatabase
 from tests.integration.mysql_source import change, make_source, running
+from tests.servers.process import wait_until
 
 USER, PASSWORD = "sessions", "s\u00e9cret"
 GRANTS = ("SELECT, RELOAD, REPLICATION SLAVE, REPLICATION CLIENT ON *.*",)
@@ -173,3 +177,40 @@ def test_every_login_method_of_mysql_takes_it(mysql_database: BinlogDatabase, pl
                 **LOGIN, "database.password": PASSWORDS["cyrillic"], "database.ssl.mode": mode}).config))
     finally:
         server.drop_user(USER)
+
+
+ENDLESS = "BENCHMARK(100000000000, SHA2('endless', 512)) = 0"
+"""The server does not look for its client meanwhile."""
+
+
+@pytest.mark.parametrize("kind", ["incremental", "blocking"])
+def test_a_statement_of_a_snapshot_ends_with_the_source(pair: BinlogDatabase, kind: str) -> None:
+    def running_statements() -> list[int]:
+        return [int(number) for number, in pair.execute(
+            "SELECT ID FROM information_schema.PROCESSLIST WHERE INFO LIKE '%ENDLESS%' AND ID <> CONNECTION_ID()"
+            .replace("ENDLESS", "BENCHMARK(100000000000"))]
+
+    pair.execute("CREATE TABLE t (id int PRIMARY KEY)")
+    pair.execute("INSERT INTO t VALUES (1), (2)")
+    name = f"{pair.name}.t"
+    data = {"type": kind, "data-collections": [name],
+            "additional-conditions": [{"data-collection": name, "filter": f"SELECT * FROM {name} WHERE {ENDLESS}"
+                                       if kind == "blocking" else ENDLESS}]}
+    source = make_source(pair, LOGIN)
+    source.start(None)
+    try:
+        deadline = time.monotonic() + 60
+        asked = False
+        while not running_statements():
+            assert time.monotonic() < deadline
+            source.poll(0.1)
+            if source.state() == "streaming" and not asked:
+                asked = True
+                source.signal(Signal("s", control.EXECUTE_SNAPSHOT, data, "file"))
+        source.interrupt()
+        source.stop()
+        wait_until(lambda: not running_statements(), 60, "the statement to end")
+    finally:
+        source.stop()
+        for number in running_statements():
+            pair.execute(f"KILL {number}")

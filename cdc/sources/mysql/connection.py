@@ -9,20 +9,30 @@ import functools
 import os
 import socket
 import ssl
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from contextlib import closing
+from typing import Any, Final, TypeAlias, cast
 
 import pymysql
 from pymysql.constants import COMMAND
 
-from cdc.core.errors import SourceRefusedError
+from cdc.core.errors import SourceError, SourceRefusedError
+from cdc.log import get_logger
 
 from .errors import map_error
 from .flavor import Flavor, flavor_of
 from .options import MySqlConfig
 
+log = get_logger(__name__)
+
 Connection: TypeAlias = "pymysql.Connection[Any]"
 
+_KILL_S: Final = 1.0
+_CONNECT_S: Final = 5
+"""Of a connection that only ends the statement of another one."""
+_COMPARED: Final = 1000
+"""Characters of a statement that tell it from others: behind a proxy, a session's number may be another one's."""
 _WEEK_S: Final = 604_800
 _YEAR_S: Final = 31_536_000
 
@@ -72,7 +82,22 @@ def _password(text: str) -> bytes:
 
 class _Opened(pymysql.Connection):
     """PyMySQL's connection. Where it may use TLS and verifies nothing, PyMySQL would load all certificates that the
-    system trusts, for each connection again: 40 ms of CPU time, and half a megabyte that stays with it."""
+    system trusts, for each connection again: 40 ms of CPU time, and half a megabyte that stays with it.
+
+    `arguments`: those of `open_connection`. `asked`: a statement whose result may not be over."""
+
+    arguments: Mapping[str, Any] = {}
+    asked: str | bytes = b""
+
+    def _execute_command(self, command: int, sql: str | bytes) -> None:
+        self.asked = sql if command == COMMAND.COM_QUERY else b""
+        super()._execute_command(command, sql)  # type: ignore[misc]
+
+    def query(self, sql: str | bytes, unbuffered: bool = False) -> int:
+        found: int = super().query(sql, unbuffered)
+        if not unbuffered:
+            self.asked = b""
+        return found
 
     def _create_ssl_ctx(self, sslp: Any) -> ssl.SSLContext:
         return super()._create_ssl_ctx(sslp) if sslp else _unverified()  # type: ignore[misc]
@@ -91,6 +116,7 @@ def open_connection(arguments: Mapping[str, Any]) -> Connection:
     """Connect and log in. Raises SourceConnectionError or SourceRefusedError."""
     try:
         conn = _Opened(**arguments)
+        conn.arguments = arguments
         _watch(conn)
         return conn
     except pymysql.MySQLError as exc:
@@ -119,13 +145,36 @@ def close(conn: Connection) -> None:
 
 
 def interrupt(conn: Connection) -> None:
-    """End what *conn* waits for, with a lost connection; also with TLS. From another thread."""
+    """End what *conn* waits for, with a lost connection; also with TLS. From another thread.
+
+    The server would notice that only when it has something to send, and a SELECT that sorts may be long before that. So
+    it is told as well; it has `_KILL_S` for it.
+    """
     sock: Any = conn._sock  # type: ignore[attr-defined]
+    asked = conn.asked if isinstance(conn, _Opened) else b""
     try:
         with socket.socket(fileno=os.dup(sock.fileno())) as below:
             below.shutdown(socket.SHUT_RDWR)
     except (AttributeError, OSError):  # it was closed meanwhile
-        pass
+        return
+    if asked:
+        arguments = {**cast(_Opened, conn).arguments, "connect_timeout": _CONNECT_S, "read_timeout": _CONNECT_S}
+        number = conn.thread_id()  # type: ignore[no-untyped-call]
+        thread = threading.Thread(target=_kill_query, args=(arguments, number, asked), name="kill-query", daemon=True)
+        thread.start()
+        thread.join(_KILL_S)
+
+
+def _kill_query(arguments: Mapping[str, Any], number: int, asked: str | bytes) -> None:
+    """End statement *asked* of session *number*, if the server that a new connection reaches has it."""
+    text = asked if isinstance(asked, str) else asked.decode("utf-8", "replace")
+    try:
+        with closing(open_connection(arguments)) as conn:
+            running = query(conn, "SELECT INFO FROM information_schema.PROCESSLIST WHERE ID = %s", number)
+            if running and str(running[0][0])[:_COMPARED] == text.strip()[:_COMPARED]:
+                query(conn, f"KILL QUERY {int(number)}")
+    except (SourceError, pymysql.MySQLError) as exc:  # it ends when it has something to send
+        log.info("statement_not_ended", session=number, reason=type(exc).__name__)
 
 
 def query(conn: Connection, text: str, *parameters: Any) -> tuple[tuple[Any, ...], ...]:
