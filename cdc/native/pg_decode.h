@@ -1,7 +1,7 @@
 /* pgoutput frames to records: Begin, Insert, Update, Delete and Commit of transactions that are read from their start.
 
-   PostgreSQL docs, "Logical Replication Message Formats". The rules are those of cdc/sources/postgres/changes.py; what
-   needs more than these rules is refused, frame by frame, with nothing changed. */
+   PostgreSQL docs, "Logical Replication Message Formats". The rules are those of changes.py and transaction.py in
+   cdc/sources/postgres; what needs more than these rules is refused, frame by frame, with nothing changed. */
 #ifndef CDC_PG_DECODE_H
 #define CDC_PG_DECODE_H
 
@@ -45,7 +45,7 @@ typedef struct {
     cdc_counter *counters;
     uint32_t *used; /* the counters of the open transaction, as they came; there is room for all */
     uint32_t used_count, order;
-    /* the state, as in ChangeReader, Transaction and Emitter */
+    /* the state, as in Stream, Transaction and Emitter */
     uint8_t in_tx, tx_plain, tx_made, caught_up, shown;
     int32_t last_kind;
     uint32_t xid, shown_xid, tx_number;

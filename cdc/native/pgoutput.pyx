@@ -64,7 +64,7 @@ cdef enum:
 
 
 class State:
-    """What C and the Python reader share: the attributes of ChangeReader, Transaction and Emitter of the same names.
+    """What C and the Python reader share: the attributes of Stream, Transaction and Emitter of the same names.
 
     `transaction`: None, or `(final_lsn, commit_time_us, xid, changes, sequence_head, made)`; *made* is False for a
     transaction that C has begun. `window`: as `Emitter.window`. From C also `commits`, the windows that are over, and how

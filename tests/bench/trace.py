@@ -26,10 +26,11 @@ from cdc.debezium.emit import Emitter
 from cdc.debezium.naming import TopicNaming
 from cdc.debezium.schemas import make_table_schema, postgres_source_schema
 from cdc.log import configure
-from cdc.sources.postgres.changes import ChangeReader, RelationState
+from cdc.sources.postgres.changes import ChangeReader
 from cdc.sources.postgres.native_changes import native_changes
 from cdc.sources.postgres.options import parse_postgres
 from cdc.sources.postgres.protocol import Relation
+from cdc.sources.postgres.relations import RelationState
 from cdc.sources.postgres.source_block import SourceBlock
 from cdc.sources.postgres.spill import Spill
 from cdc.sources.postgres.types import TypeInfo, resolve

@@ -122,7 +122,7 @@ def test_log_that_only_other_tables_wrote_is_not_missed(base: Database) -> None:
     with running(base, None, offset) as reading:
         before = wal_end(base)
         base.server.execute("CREATE TABLE other AS SELECT repeat('y', 2000) AS s FROM generate_series(1, 100)")
-        reading.until(lambda _: reading.source._changes.end_lsn > before + 1000)
+        reading.until(lambda _: reading.source._changes.stream.end_lsn > before + 1000)
         moved = dict(reading.source._changes.position().offset())
     assert moved["shown_lsn"] == offset["shown_lsn"]
     put_back(base.server, kept)
@@ -168,7 +168,7 @@ def test_a_snapshot_beside_an_older_slot_is_told_from_a_copy(base: Database) -> 
     with running(base, {"snapshot.mode": "initial"}) as reading:
         reading.until(lambda records: len(brief(records)) >= 300)
         wait_until(lambda: reading.source.state() == "streaming", 20, "the stream")
-        offset = dict(reading.source._changes.resumed.offset())
+        offset = dict(reading.source._changes.stream.resumed.offset())
     assert "begin_ts_usec" in offset
     assert deliver(base, offset, confirm=False)[0] == []  # what the slot has is in the snapshot
     put_back(base.server, kept)

@@ -13,10 +13,10 @@ from cdc.core.errors import PositionLostError, ProtocolError
 
 from . import protocol
 from .lsn import Lsn
-from .position import PostgresPosition
 from .protocol import XLOG_HEADER
+from .relations import Relations
 from .spill import Prepared, Spill
-from .witness import Witness
+from .transaction import Stream
 
 WITH_XID = frozenset((
     protocol.LOGICAL_REP_MSG_INSERT, protocol.LOGICAL_REP_MSG_UPDATE, protocol.LOGICAL_REP_MSG_DELETE,
@@ -32,11 +32,8 @@ class Reader(Protocol):
     """The parts of a ChangeReader that transactions in progress concern."""
 
     apart: bool
-    transaction: Any
-    relations: dict[int, Any]
-    outer_relations: dict[int, Any] | None
-    resumed: PostgresPosition
-    due: Witness | None
+    stream: Stream
+    relations: Relations
     in_progress: InProgress
 
     def start_replay(self, xid: int, final_lsn: int, end_lsn: int, commit_time_us: int, lsn: int) -> None:
@@ -87,7 +84,7 @@ class InProgress:
 
 
 def on_stream_start(reader: Reader, message: protocol.StreamStart, lsn: int, live: bool) -> None:
-    if reader.transaction is not None:
+    if reader.stream.transaction is not None:
         raise ProtocolError("Stream Start within a transaction", offset=XLOG_HEADER, xid=message.xid)
     reader.apart = True
     reader.in_progress.stream_xid = message.xid
@@ -111,7 +108,7 @@ def on_stream_commit(reader: Reader, message: protocol.StreamCommit, lsn: int, l
 
 
 def on_begin_prepare(reader: Reader, message: protocol.BeginPrepare, lsn: int, live: bool) -> None:
-    if reader.transaction is not None:
+    if reader.stream.transaction is not None:
         raise ProtocolError("Begin Prepare within a transaction", offset=XLOG_HEADER, xid=message.xid)
     reader.apart = True
     reader.in_progress.preparing = message
@@ -126,25 +123,24 @@ def on_prepare(reader: Reader, message: protocol.Prepare, lsn: int, live: bool) 
     reader.apart = False
     in_progress.preparing = None
     prepared = Prepared(message.xid, message.prepare_lsn, in_progress.spill.first_lsn(message.xid),
-                        dict(reader.relations))
+                        dict(reader.relations.states))
     in_progress.spill.prepare(message.gid, prepared, message.streamed)
 
 
 def on_commit_prepared(reader: Reader, message: protocol.CommitPrepared, lsn: int, live: bool) -> None:
     prepared = reader.in_progress.spill.take_prepared(message.gid)
     if prepared is None:
-        due = reader.due
+        due = reader.stream.due
         if due is not None and (due.begins(message.commit_lsn, message.xid, message.commit_time_us)
                                 or due.ends(message.end_lsn, message.xid, message.commit_time_us)):
-            reader.due = None
-        if message.commit_lsn < reader.resumed.end_lsn:
+            reader.stream.due = None
+        if message.commit_lsn < reader.stream.resumed.end_lsn:
             return  # it was delivered before the restart
         raise PositionLostError(
             "a prepared transaction was committed whose changes were not received", lsn=str(Lsn(lsn)),
             hint="Take a new snapshot (remove this connector's offset), or use a slot created without two_phase.")
     # Its changes are read with the relations as they were when it was prepared; what follows, as they are now.
-    reader.outer_relations = reader.relations
-    reader.relations = dict(prepared.relations)
+    reader.relations.enter(prepared.relations)
     reader.start_replay(prepared.xid, message.commit_lsn, message.end_lsn, message.commit_time_us, lsn)
 
 

@@ -37,7 +37,7 @@ from cdc.sources.snapshot.copies import Copy, Key
 from cdc.sources.snapshot.requests import expand
 
 from .catalog import read_catalog, relation_of
-from .changes import ChangeReader, RelationState
+from .changes import ChangeReader
 from .chunk_marks import Marks, Shows, look
 from .chunk_query import ChunkQuery
 from .connection import Connection, connect, interrupt, query, users_search_path
@@ -48,6 +48,7 @@ from .lookup import Lookup
 from .native_copy import ChunkLines, key_of
 from .options import PostgresConfig
 from .publication import published_parts
+from .relations import RelationState
 from .source_block import LSN, SEQUENCE, XID, SourceBlock
 from .tables import TableBuilder
 
@@ -126,7 +127,7 @@ class PostgresChunks:
         part = published_parts(conn, self._config.publication_name, [oid]).get(oid)
         described = relation_of(relation)
         table = self._builder.build(described, catalog)
-        state = self._changes.relations.get(oid)
+        state = self._changes.relations.states.get(oid)
         if state is not None and state.table is not None and state.table.value_schema == table.value_schema and [
                 each.name for each in state.relation.columns] == [each.name for each in described.columns]:
             table = state.table
@@ -185,7 +186,7 @@ class PostgresChunks:
     def changed(self, plan: Plan) -> bool:
         """The log describes a table before its next change. What it describes then may be what we have read."""
         assert isinstance(plan, TablePlan)
-        state = self._changes.relations.get(plan.oid)
+        state = self._changes.relations.states.get(plan.oid)
         if state is plan.state or state is None or state.table is None:
             return False
         return bool(state.table.value_schema != plan.table.value_schema
@@ -226,15 +227,15 @@ class PostgresChunks:
             self._background.ask(self._empty_window)
 
     def context(self, plan: Plan) -> SourceContext:
-        changes = self._changes
+        stream = self._changes.stream
         id = plan.table.id
         values = list(self._events.source_values(time.time_ns() // 1000, schema=id.schema, table=id.table,
                                                  snapshot="incremental"))
         if self._closing is not None:
             values[SEQUENCE] = self._closing.source.merged(self._closing.source_values)[SEQUENCE]
         else:
-            head = f'"{changes.commit_lsn}"' if changes.commit_lsn else "null"
-            values[SEQUENCE] = f'[{head},"{changes.last_lsn}"]'
+            head = f'"{stream.commit_lsn}"' if stream.commit_lsn else "null"
+            values[SEQUENCE] = f'[{head},"{stream.last_lsn}"]'
         values[LSN] = None
         return SourceContext(self._events.source_schema, tuple(values), ())
 

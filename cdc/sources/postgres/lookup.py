@@ -15,13 +15,13 @@ from cdc.core.table import TableId, TableSchema
 from cdc.log import get_logger
 
 from .catalog import CatalogSnapshot, RelationCatalog, read_catalog, read_types_named, relation_of
-from .changes import RelationState
 from .connection import Connection, connect
 from .enums import enum_columns
 from .lost_types import lost_types
 from .merge import Doubt, MergedRelation, Moment, as_catalog_has_it, merge
 from .options import PostgresConfig
 from .protocol import Relation, Type
+from .relations import RelationState
 from .remembered import Remembered
 from .tables import TableBuilder
 

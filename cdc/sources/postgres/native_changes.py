@@ -15,10 +15,12 @@ from cdc.core.record import CREATE, DELETE, UPDATE, SourceContext
 from cdc.native import module
 
 from . import protocol
-from .changes import SKIP_ALL, ChangeReader, RelationState, Transaction
+from .changes import ChangeReader
 from .native_copy import ReadLines
 from .protocol import XLOG_HEADER
+from .relations import RelationState
 from .source_block import MESSAGES, NATIVE_FIELDS
+from .transaction import SKIP_ALL, Transaction
 
 _MOST_LABELS: Final = 256
 """C compares a value with one label after the other."""
@@ -74,7 +76,7 @@ class NativeChanges:
             tombstones=emitter.tombstones, skip_unchanged=emitter.skip_unchanged, whole_keys=emitter.whole_keys,
             null_keys=reader.null_keys, transactions=transactions, spread=java_hash_spread, by_one=(MESSAGES,))
         self._known: dict[int, tuple[RelationState, list[int], bool]] = {}
-        self._relations = reader.relations
+        self._relations = reader.relations.states
         self._xmin = reader.events.xmin
 
     def run(self, frames: Sequence[bytes], start: int, max_records: int, max_bytes: int) -> tuple[int, int, Any]:
@@ -111,20 +113,21 @@ class NativeChanges:
     def _plain(self) -> bool:
         """Whether C may be asked at all."""
         reader = self._reader
-        tx = reader.transaction
-        return (reader.due is None and not reader.apart and not reader.doubtful
+        tx = reader.stream.transaction
+        return (reader.stream.due is None and not reader.apart and not reader.relations.doubtful
                 and (tx is None or (not tx.skip and not tx.skip_before_lsn and tx.origin is None)))
 
     # -- what C does ----------------------------------------------------------------------------------------------
 
     def _decode(self, batch: Any, number: int, max_records: int, size: int, max_bytes: int) -> tuple[int, int, bool]:
-        reader, state, resumed = self._reader, self._state, self._reader.resumed
+        reader, stream, state = self._reader, self._reader.stream, self._state
+        resumed = stream.resumed
         self._decoder.resume(resumed.end_lsn, resumed.tx_lsn, (resumed.xid or 0) if resumed.skip_before_lsn else 0)
-        tx = reader.transaction
+        tx = stream.transaction
         state.transaction = None if tx is None else (
             tx.final_lsn, tx.commit_time_us, tx.xid, tx.changes, tx.sequence_head, True)
-        state.last_lsn, state.last_kind, state.last_time_us = reader.last_lsn, reader.last_kind, reader.last_time_us
-        state.end_lsn, state.commit_lsn, state.caught_up = reader.end_lsn, reader.commit_lsn, reader.caught_up
+        state.last_lsn, state.last_kind, state.last_time_us = stream.last_lsn, stream.last_kind, stream.last_time_us
+        state.end_lsn, state.commit_lsn, state.caught_up = stream.end_lsn, stream.commit_lsn, stream.caught_up
         state.window = reader.emitter.window()
         if self._metadata and tx is not None:
             state.counters = tx.counters.total, tx.counters.per_table
@@ -133,25 +136,25 @@ class NativeChanges:
         return outcome
 
     def _carry_back(self, state: Any) -> None:
-        reader = self._reader
-        reader.last_lsn, reader.last_kind, reader.last_time_us = state.last_lsn, state.last_kind, state.last_time_us
-        reader.end_lsn, reader.commit_lsn, reader.caught_up = state.end_lsn, state.commit_lsn, state.caught_up
+        reader, stream = self._reader, self._reader.stream
+        stream.last_lsn, stream.last_kind, stream.last_time_us = state.last_lsn, state.last_kind, state.last_time_us
+        stream.end_lsn, stream.commit_lsn, stream.caught_up = state.end_lsn, state.commit_lsn, state.caught_up
         if state.shown is not None:
-            reader.shown = state.shown
-        reader.transactions += state.transactions
+            stream.shown = state.shown
+        stream.transactions += state.transactions
         reader.emitter.filtered += state.filtered
         reader.emitter.set_window(state.commits, state.window)
         if state.transaction is None:
-            reader.transaction = None
+            stream.transaction = None
             return
         final_lsn, commit_time_us, xid, changes, head, made = state.transaction
         if not made:
-            reader.transaction = Transaction(final_lsn, commit_time_us, xid, 0, SKIP_ALL, 0, 0)
-            reader.transaction.sequence_head = head
-        assert reader.transaction is not None
-        reader.transaction.changes = changes
+            stream.transaction = Transaction(final_lsn, commit_time_us, xid, 0, SKIP_ALL, 0, 0)
+            stream.transaction.sequence_head = head
+        assert stream.transaction is not None
+        stream.transaction.changes = changes
         if self._metadata:
-            counters = reader.transaction.counters
+            counters = stream.transaction.counters
             counters.total, counters.per_table = state.counters
 
     # -- what the ChangeReader does -------------------------------------------------------------------------------
@@ -161,9 +164,9 @@ class NativeChanges:
         if frame[:1] == b"k":
             reader.answer_wanted = reader.keepalive(frame) or reader.answer_wanted
             return len(frame)
-        doubtful = bool(reader.doubtful)
+        doubtful = bool(reader.relations.doubtful)
         reader.feed(frame)
-        if doubtful or reader.relations is not self._relations:
+        if doubtful or reader.relations.states is not self._relations:
             self._forget()
         elif frame[XLOG_HEADER] in _OF_A_RELATION:
             self.look_at(int.from_bytes(frame[_OID]))
@@ -185,23 +188,23 @@ class NativeChanges:
 
     def _look_again(self) -> None:
         """Before a batch: begins a new list of tables if the xmin has changed, or the list has become long."""
-        if (self._xmin != self._reader.events.xmin or self._relations is not self._reader.relations
-                or len(self._decoder.tables) > 2 * len(self._reader.relations) + _SPARE_TABLES):
+        if (self._xmin != self._reader.events.xmin or self._relations is not self._reader.relations.states
+                or len(self._decoder.tables) > 2 * len(self._reader.relations.states) + _SPARE_TABLES):
             self._xmin = self._reader.events.xmin
-            self._relations = self._reader.relations
+            self._relations = self._reader.relations.states
             self._known = {}
             self._decoder.clear()
 
     def _forget(self) -> None:
         """All relations may be others now: C refuses their next changes, and `look_at` then tells it."""
-        self._relations = self._reader.relations
+        self._relations = self._reader.relations.states
         for oid in self._known:
             self._decoder.set_table(oid, None, columns=0, captured=False, native=False)
         self._known = {}
 
     def look_at(self, oid: int) -> None:
         """Tells C how the rows of relation *oid* are read, if that has changed."""
-        state = self._reader.relations.get(oid)
+        state = self._reader.relations.states.get(oid)
         if state is None:
             if self._known.pop(oid, None) is not None:
                 self._decoder.set_table(oid, None, columns=0, captured=False, native=False)

@@ -119,7 +119,7 @@ class PostgresSource(LogSource[PostgresPosition]):
 
     def _watch_table(self, oid: int, watched: bool) -> None:
         """The changes of relation *oid* are read one by one from now on, or no longer."""
-        for relations in (self._changes.relations, self._changes.outer_relations or {}):
+        for relations in (self._changes.relations.states, self._changes.relations.outer or {}):
             state = relations.get(oid)
             if state is not None and state.emitted is not None:
                 state.emitted.watched = watched or self.control.watches(state.table.id)
@@ -277,9 +277,9 @@ class PostgresSource(LogSource[PostgresPosition]):
     def _keep_read(self, wanted: Wanted[PostgresPosition], lsn: int) -> None:
         """Rows as of *lsn* go out, which the stream has yet to reach: a server without that part of the log will not
         do."""
-        changes = self._changes
-        lsn = max(lsn, changes.resumed.read_lsn)
-        changes.resumed = replace(changes.resumed, read_lsn=lsn)
+        stream = self._changes.stream
+        lsn = max(lsn, stream.resumed.read_lsn)
+        stream.resumed = replace(stream.resumed, read_lsn=lsn)
         wanted.at = replace(wanted.at, read_lsn=lsn)
 
     def _cancel_blocking(self) -> None:
@@ -392,8 +392,9 @@ class PostgresSource(LogSource[PostgresPosition]):
             following, size = changes.run(cast(list[bytes], frames), first, self.config.max_batch_size, BATCH_BYTES)
             records = self.control.passed(changes.emitter.take())
         position = replace(changes.position(), **self._remembered())
-        return following, Batch(records, position, size, changes.last_time_us if records else 0,
-                                changes.emitter.take_counts(), changes.emitter.take_commits(changes.last_time_us),
+        last_time_us = changes.stream.last_time_us
+        return following, Batch(records, position, size, last_time_us if records else 0,
+                                changes.emitter.take_counts(), changes.emitter.take_commits(last_time_us),
                                 commit_soon=changes.answer_wanted, native=native)
 
     def _remembered(self) -> dict[str, Any]:
@@ -430,7 +431,7 @@ class PostgresSource(LogSource[PostgresPosition]):
     def _numbers(self) -> dict[str, float]:
         found: dict[str, float] = {
             "cdc_events_filtered_total": self._changes.emitter.filtered,
-            "cdc_transactions_total": self._changes.transactions,
+            "cdc_transactions_total": self._changes.stream.transactions,
             "cdc_spilled_bytes": self._spill.size_bytes,
         }
         reader = self._replication

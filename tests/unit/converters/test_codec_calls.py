@@ -24,8 +24,8 @@ from cdc.debezium.emit import EmittedTable, Emitter, Origin, shown
 from cdc.runtime.tap import EventTap
 from cdc.show.plain import event_of
 from cdc.sources.mysql.tables import TableBuilder
-from cdc.sources.postgres.changes import RelationState
 from cdc.sources.postgres.protocol import Relation
+from cdc.sources.postgres.relations import RelationState
 from tests.unit.converters.tables import (
     INT,
     LEFT_OUT,

@@ -34,11 +34,12 @@ from cdc.core.table import Column, TableId
 from cdc.core.view import RecordView
 from cdc.debezium.emit import Emitter
 from cdc.debezium.schemas import make_table_schema, postgres_source_schema
-from cdc.sources.postgres.changes import ChangeReader, RelationState
+from cdc.sources.postgres.changes import ChangeReader
 from cdc.sources.postgres.enums import EnumColumn
 from cdc.sources.postgres.native_changes import native_changes
 from cdc.sources.postgres.position import PostgresPosition
 from cdc.sources.postgres.protocol import Relation
+from cdc.sources.postgres.relations import RelationState
 from cdc.sources.postgres.source_block import SourceBlock
 from cdc.sources.postgres.spill import Spill
 from cdc.sources.postgres.types import VARIABLE_SCALE_DECIMAL
@@ -233,12 +234,12 @@ class Outcome:
         return found
 
     def told(self, records: Any, following: int, size: int) -> dict[str, Any]:
-        emitter, reader = self.reader.emitter, self.reader
-        transaction = reader.transaction
+        emitter, reader, stream = self.reader.emitter, self.reader, self.reader.stream
+        transaction = stream.transaction
         return {
             "outgoings": records, "following": following, "size": size, "counts": emitter.take_counts(),
-            "commits": emitter.take_commits(reader.last_time_us), "position": reader.position(),
-            "filtered": emitter.filtered, "transactions": reader.transactions, "last_time_us": reader.last_time_us,
+            "commits": emitter.take_commits(stream.last_time_us), "position": reader.position(),
+            "filtered": emitter.filtered, "transactions": stream.transactions, "last_time_us": stream.last_time_us,
             "failed": [(each.stage, type(each.error), str(each.error), _op(each.record)) for each in self.failed],
             "tolerated": self.tolerated[:], "answer": reader.answer_wanted,
             "in": None if transaction is None else (

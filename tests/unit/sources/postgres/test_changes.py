@@ -20,10 +20,11 @@ from cdc.core.table import Column, TableId
 from cdc.debezium.emit import NEW_KEY, OLD_KEY, Emitter
 from cdc.debezium.naming import TopicNaming
 from cdc.debezium.schemas import make_table_schema, postgres_source_schema
-from cdc.sources.postgres.changes import ChangeReader, RelationState
+from cdc.sources.postgres.changes import ChangeReader
 from cdc.sources.postgres.options import parse_postgres
 from cdc.sources.postgres.position import PostgresPosition
 from cdc.sources.postgres.protocol import Relation
+from cdc.sources.postgres.relations import RelationState
 from cdc.sources.postgres.source_block import SourceBlock
 from cdc.sources.postgres.spill import Spill
 from cdc.sources.postgres.witness import Shown
@@ -273,7 +274,7 @@ def test_tables_not_captured_are_counted_and_nothing_else() -> None:
     decoder = make()
     assert feed(decoder, begin(5000, 9), RELATIONS[IGNORED], insert(IGNORED, "1", "x"), commit(5000, 5008)) == []
     assert decoder.emitter.filtered == 1
-    assert decoder.end_lsn == 5008
+    assert decoder.stream.end_lsn == 5008
 
 
 @pytest.mark.parametrize("body", [insert(OID, "1", None), update(OID, "1", "x", old=("1", None)),
@@ -352,7 +353,7 @@ def test_logical_messages_within_and_outside_of_transactions() -> None:
     decoder = make(metadata=True)
     feeder = Feeder(decoder)
     outside, = feeder(message("p", b"x", 1, transactional=False))
-    assert (outside.value[3], decoder.end_lsn) == (None, 1001)
+    assert (outside.value[3], decoder.stream.end_lsn) == (None, 1001)
     _, inside, _ = feeder(begin(5000, 9), message("p", b"y", 1, transactional=True), commit(5000, 5008))
     assert inside.value[3][1:] == (1, 1)
     assert inside.value[4] == ("p", b"y")
@@ -383,8 +384,8 @@ def test_run_ends_at_as_many_records_or_bytes_and_says_where() -> None:
     assert decoder.run(frames, 7, 100, 1 << 20) == (len(frames), sum(sizes[7:]))
     assert notes(decoder.emitter.take()) == ["2", "3", "4", "5"]
     assert decoder.position() == PostgresPosition(5008, commit_lsn=5008, last_lsn=1009, last_kind=ord("C"),
-                                                  time_us=decoder.last_time_us,
-                                                  shown=Shown(5000, 5008, 9, decoder.last_time_us))
+                                                  time_us=decoder.stream.last_time_us,
+                                                  shown=Shown(5000, 5008, 9, decoder.stream.last_time_us))
 
 
 def test_run_ends_within_a_transaction_that_was_streamed_before() -> None:
@@ -483,7 +484,7 @@ def test_another_programs_offset_drops_the_rows_that_it_delivered_at_its_lsn(row
         decoder.feed(frame)
         records: list[Any] = decoder.emitter.take()
         found += [cells(record.after)[0] for record in records]
-        assert (decoder.position() is start) is (found == [] and decoder.transaction is not None)
+        assert (decoder.position() is start) is (found == [] and decoder.stream.transaction is not None)
     for frame in [xlog(5000, commit(5000, 5008)), xlog(5008, begin(6000, 10)), xlog(5008, insert(OID, "9", "x"))]:
         decoder.feed(frame)
         records = decoder.emitter.take()
@@ -514,12 +515,12 @@ def test_streamed_transactions_come_at_their_commit_without_what_was_rolled_back
     assert feeder(stream_abort(20, 21), *streamed(20, insert(OID, "3", "a", xid=22), first=False)) == []
     between = feeder(*transaction(insert(OID, "5", "a")))
     assert notes(between) == ["5"]
-    assert decoder.end_lsn == 5008
+    assert decoder.stream.end_lsn == 5008
     found = feeder(stream_commit(20, 7000, 7008))
     assert notes(found) == ["1", "3"]
     assert {record.source.values[11] for record in found} == {20}
     assert feeder(stream_abort(30, 30)) == []
-    assert (decoder.end_lsn, decoder.in_progress.spill.size_bytes) == (7008, 0)
+    assert (decoder.stream.end_lsn, decoder.in_progress.spill.size_bytes) == (7008, 0)
 
 
 def test_a_streamed_transaction_gives_what_an_ordinary_one_gives() -> None:
@@ -581,7 +582,7 @@ def test_a_prepared_transaction_comes_when_it_is_committed() -> None:
     decoder.idle(9000)
     assert decoder.in_progress.held_lsn() == 6000
     assert notes(feeder(commit_prepared(9500, 9508, 40, "g"))) == ["1"]
-    assert (decoder.in_progress.held_lsn(), decoder.end_lsn) == (0, 9508)
+    assert (decoder.in_progress.held_lsn(), decoder.stream.end_lsn) == (0, 9508)
 
 
 def test_a_rolled_back_one_never_comes_and_holds_nothing() -> None:
@@ -630,7 +631,7 @@ def test_a_streamed_one_may_be_prepared_too() -> None:
 def test_an_empty_one_is_let_go() -> None:
     decoder = make()
     assert Feeder(decoder)(*prepared(), commit_prepared(9500, 9508, 40, "g")) == []
-    assert (decoder.in_progress.held_lsn(), decoder.end_lsn) == (0, 9508)
+    assert (decoder.in_progress.held_lsn(), decoder.stream.end_lsn) == (0, 9508)
 
 
 def test_one_that_was_never_received_is_a_lost_position_unless_it_was_delivered() -> None:
@@ -661,13 +662,13 @@ def test_a_keepalive_within_a_transaction_moves_nothing(open_with: Callable[[Fee
     decoder = make()
     open_with(Feeder(decoder))
     decoder.idle(9000)
-    assert decoder.end_lsn == 0
+    assert decoder.stream.end_lsn == 0
 
 
 def test_a_keepalive_between_transactions_moves_the_position_and_never_back() -> None:
     decoder = make()
     feed(decoder, *transaction(insert(OID, "1", "a")))
     decoder.idle(4000)
-    assert decoder.end_lsn == 5008
+    assert decoder.stream.end_lsn == 5008
     decoder.idle(9000)
-    assert decoder.end_lsn == 9000
+    assert decoder.stream.end_lsn == 9000

@@ -30,7 +30,7 @@ _BY_MAIN = ("shown_lsn", "shown_end_lsn", "shown_xid", "shown_ts_usec", "shown_c
 
 _PARTS = make()
 _PARTS.feed(xlog(0, RELATION))
-_TABLE = _PARTS.relations[OID]
+_TABLE = _PARTS.relations.states[OID]
 
 
 class Confirmations:
@@ -56,8 +56,8 @@ class Client:
         """A new one; what it shares with others does not depend on what was read."""
         _PARTS.emitter.take()
         return ChangeReader(
-            emitter=_PARTS.emitter, resolve=lambda relation, xid, final_lsn: _TABLE, relax=_PARTS.relax,
-            relabel=_PARTS.relabel, name_type=_PARTS.name_type, events=_PARTS.events, spill=Spill(),
+            emitter=_PARTS.emitter, resolve=lambda relation, xid, final_lsn: _TABLE, relax=_PARTS.relations.relax,
+            relabel=_PARTS.relations.relabel, name_type=_PARTS.name_type, events=_PARTS.events, spill=Spill(),
             transaction_metadata=False, clock_us=_PARTS.clock_us)
 
     def must_go_on(self, server: ModelServer) -> bool:
@@ -108,7 +108,7 @@ class Client:
         self.offset = json.loads(json.dumps(position.offset()))
 
     def _know(self, server: ModelServer, reader: ChangeReader, position: PostgresPosition) -> None:
-        if reader.due is not None:
+        if reader.stream.due is not None:
             return
         begun = position.begin_time_us and position.shown is None  # it is known by what the snapshot has
         before = self.known if begun else [each for each in server.log if each.shown and each.lsn < position.end_lsn]

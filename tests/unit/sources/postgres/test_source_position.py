@@ -7,9 +7,10 @@ from unittest.mock import MagicMock
 import pytest
 
 from cdc.debezium.emit import Emitter
-from cdc.sources.postgres.changes import ChangeReader, RelationState
+from cdc.sources.postgres.changes import ChangeReader
 from cdc.sources.postgres.options import parse_postgres
 from cdc.sources.postgres.position import PostgresPosition
+from cdc.sources.postgres.relations import RelationState
 from cdc.sources.postgres.source import PostgresSource
 from cdc.sources.postgres.spill import Spill
 from tests.unit.sources.postgres.pgoutput_frames import begin, commit, insert, relation, xlog

@@ -110,7 +110,7 @@ def test_what_is_dropped_need_not_be_readable_any_more(metadata: bool) -> None:
     """The type of a column, say, is gone since the rows were delivered."""
     stored = replace(STORED, end_lsn=5048)
     reader = make(metadata=metadata)
-    readable = reader.resolve
+    readable = reader.relations.resolve
     refuses = True
 
     def resolve(found: Any, xid: int, final_lsn: int) -> Any:
@@ -118,7 +118,7 @@ def test_what_is_dropped_need_not_be_readable_any_more(metadata: bool) -> None:
             raise SourceRefusedError("the type is gone")
         return readable(found, xid, final_lsn)
 
-    reader.resolve = resolve
+    reader.relations.resolve = resolve
     reader.resume(held(stored, 4000), witness_of(stored, 4000))
     reader.feed(xlog(4000, RELATIONS[OID]))
     transaction(reader, 4500, 8, "1")
@@ -126,7 +126,7 @@ def test_what_is_dropped_need_not_be_readable_any_more(metadata: bool) -> None:
     assert reader.position().shown == SHOWN
     with pytest.raises(SourceRefusedError):
         transaction(reader, 5200, 10, "3")
-    reader.transaction = None
+    reader.stream.transaction = None
     refuses = False
     reader.feed(xlog(5300, RELATIONS[OID]))
     reader.emitter.take()
