@@ -1,25 +1,14 @@
-/* Times of MySQL and MariaDB, as cdc/codecs/mysql/binary_times.py and cdc/codecs/digits.pxd compute them. */
+/* Times of MySQL and MariaDB, as cdc/codecs/mysql/binary_times.py and cdc/codecs/calendar.pxd compute them. */
 
+#include "calendar.h"
 #include "mysql_codecs.h"
-
-static int last_day(int64_t year, int64_t month) {
-    if (month == 2)
-        return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28;
-    return month == 4 || month == 6 || month == 9 || month == 11 ? 30 : 31;
-}
 
 int64_t cdc_mysql_days(int64_t year, int64_t month, int64_t day) {
     if (year == 0 || month == 0 || day == 0)
         return CDC_MYSQL_NO_TIME;
-    if (month > 12 || day > last_day(year, month))
+    if (month > 12 || day > cdc_month_days((int)year, (int)month))
         return CDC_MYSQL_BAD_TIME;
-    if (month <= 2) {
-        year -= 1;
-        month += 12;
-    }
-    int64_t era = year / 400, of_era = year - era * 400;
-    int64_t of_year = (153 * (month - 3) + 2) / 5 + day - 1;
-    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
+    return cdc_day_number((int)year, (int)month, (int)day);
 }
 
 int64_t cdc_mysql_year(int64_t year, int adjust) {
@@ -34,16 +23,11 @@ int64_t cdc_mysql_clock(int64_t hour, int64_t minute, int64_t second) {
     return (hour * 3600 + minute * 60 + second) * 1000000;
 }
 
-/* Rounded down, as Python's // does. */
-static int64_t divided(int64_t number, int64_t by) {
-    return number / by - (number % by < 0);
-}
-
 int cdc_mysql_put_unit(cdc_out *out, int64_t micros, int unit) {
     if (unit == CDC_MICROS)
         return put_long(out, micros);
     if (unit == CDC_MILLIS)
-        return put_long(out, divided(micros, 1000));
+        return put_long(out, cdc_floor_div(micros, 1000));
     if (micros > INT64_MAX / 1000 || micros < -(INT64_MAX / 1000))
         return CDC_REFUSED;
     return put_long(out, micros * 1000);

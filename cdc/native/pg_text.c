@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "pg_text.h"
+#include "calendar.h"
 #include "text.h"
 
 #include <locale.h>
@@ -190,26 +191,13 @@ static int two_digits(const uint8_t *p) {
     return (p[0] - '0') * 10 + p[1] - '0';
 }
 
-static int month_length(int year, int month) {
-    if (month == 2) return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28;
-    return month == 4 || month == 6 || month == 9 || month == 11 ? 30 : 31;
-}
-
 /* Days since 1970 of the ten bytes `YYYY-MM-DD`. */
 static int plain_days(const uint8_t *p, int64_t *days) {
     int century = two_digits(p), year = two_digits(p + 2), month = two_digits(p + 5), day = two_digits(p + 8);
-    int era, of_era, of_year;
     if (century < 0 || year < 0 || month < 1 || month > 12 || day < 1 || p[4] != '-' || p[7] != '-') return CDC_REFUSED;
     year += century * 100;
-    if (year == 0 || day > month_length(year, month)) return CDC_REFUSED;
-    if (month <= 2) {
-        year--;
-        month += 12;
-    }
-    era = year / 400;
-    of_era = year - era * 400;
-    of_year = (153 * (month - 3) + 2) / 5 + day - 1;
-    *days = (int64_t)era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
+    if (year == 0 || day > cdc_month_days(year, month)) return CDC_REFUSED;
+    *days = cdc_day_number(year, month, day);
     return CDC_WRITTEN;
 }
 
@@ -241,10 +229,6 @@ static int plain_micros(const uint8_t *p, size_t n, int64_t *micros) {
     return CDC_WRITTEN;
 }
 
-static int64_t floor_div(int64_t number, int64_t by) {
-    return number / by - (number % by < 0);
-}
-
 int pg_date(cdc_out *out, const uint8_t *p, size_t n, const cdc_colop *op) {
     int64_t days;
     (void)op;
@@ -264,7 +248,7 @@ int pg_timestamp(cdc_out *out, const uint8_t *p, size_t n, const cdc_colop *op) 
     int64_t micros;
     if (plain_micros(p, n, &micros)) return CDC_REFUSED;
     if (op->params[0] == UNIT_MILLIS) {
-        micros = floor_div(micros, 1000);
+        micros = cdc_floor_div(micros, 1000);
     } else if (op->params[0] == UNIT_NANOS) {
         if (micros > MAX_NANOS_US || micros < -MAX_NANOS_US) return CDC_REFUSED;
         micros *= 1000;

@@ -1,15 +1,13 @@
 cimport cython
 from cdc.core.avro cimport Writer
 from cdc.core.codec cimport Codec
-from cdc.codecs.digits cimport put_date, put_digits
+from cdc.codecs.calendar cimport day_number, month_days, put_instant
 from cdc.codecs.mysql.binary_numbers cimport big_endian, little_endian
 from cdc.codecs.numbers cimport LongCodec, in_unit
 
 cdef long long _DAY_US, NO_TIME, BAD_TIME
 
-@cython.locals(era="long long", of_era="long long", of_year="long long")
 cdef long long civil_days(long long year, long long month, long long day) noexcept
-cdef int last_day(long long year, long long month) noexcept
 cdef long long full_year(long long year, bint adjust) noexcept
 cdef long long clock_us(long long hour, long long minute, long long second) noexcept
 cdef long long fraction_us(long long number, int size) noexcept
@@ -43,7 +41,3 @@ cdef class Timestamp2Codec(Codec):
     @cython.locals(p="const unsigned char *", size=Py_ssize_t, seconds="long long", fraction="long long")
     cpdef long long micros(self, bytes data, Py_ssize_t start, Py_ssize_t end) except? -1
     cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
-
-@cython.locals(days="long long", rest="long long", seconds="long long", fraction="long long", width=int,
-               q="unsigned char *", to=Py_ssize_t)
-cdef int put_instant(Writer out, long long micros, int digits) except -1

@@ -14,7 +14,7 @@ from typing import Any
 import cython
 
 from cdc.codecs.numbers import LongCodec
-from cdc.codecs.time import DAY_US, clock_text, date_text, instant_text
+from cdc.codecs.time import DAY_US, clock_text, date_text, days_of, instant_text
 from cdc.core.avro import Writer
 from cdc.core.codec import Codec
 from cdc.core.errors import DecodeError, NoValue
@@ -40,25 +40,17 @@ def no_date() -> NoValue:
 
 
 def civil_days(year: int, month: int, day: int) -> int:
-    """Days since 1970-01-01, as `cdc.codecs.time.days_of`; NO_TIME if a part is zero, BAD_TIME if there is no such day.
-    """
+    """Days since 1970-01-01; NO_TIME if a part is zero, BAD_TIME if there is no such day."""
     if year == 0 or month == 0 or day == 0:
         return NO_TIME
-    if month > 12 or day > 31 or (day > 28 and day > last_day(year, month)):
+    if not cython.compiled:
+        try:
+            return days_of(year, month, day)
+        except ValueError:
+            return BAD_TIME
+    if month > 12 or day > 31 or (day > 28 and day > month_days(year, month)):
         return BAD_TIME
-    if month <= 2:
-        year -= 1
-        month += 12
-    era = year // 400
-    of_era = year - era * 400
-    of_year = (153 * (month - 3) + 2) // 5 + day - 1
-    return era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719468
-
-
-def last_day(year: int, month: int) -> int:
-    if month == 2:
-        return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
-    return 30 if month == 4 or month == 6 or month == 9 or month == 11 else 31
+    return day_number(year, month, day)
 
 
 def full_year(year: int, adjust: bool) -> int:
@@ -240,36 +232,6 @@ def fixed_instant(micros: int, digits: int) -> str:
     """A time in UTC with *digits* fraction digits; further digits are cut."""
     cut = 10 ** (6 - digits)
     return instant_text(micros // cut * cut, digits)
-
-
-def put_instant(out: Writer, micros: int, digits: int) -> None:
-    """Append µs since 1970 as an Avro string with *digits* fraction digits; in C only."""
-    days = micros // _DAY_US
-    rest = micros - days * _DAY_US
-    seconds = rest // 1000000
-    fraction = rest - seconds * 1000000
-    width = 6
-    while width > digits:
-        fraction //= 10
-        width -= 1
-    out.need(29)
-    q = out.buf
-    to = out.used
-    q[to] = 2 * (21 + digits if digits else 20)
-    put_date(q, to + 1, days + 719468)
-    q[to + 11] = 84
-    put_digits(q, to + 14, seconds // 3600, 2)
-    q[to + 14] = 58
-    put_digits(q, to + 17, seconds // 60 % 60, 2)
-    q[to + 17] = 58
-    put_digits(q, to + 20, seconds % 60, 2)
-    to += 20
-    if digits:
-        q[to] = 46
-        to += 1 + digits
-        put_digits(q, to, fraction, digits)
-    q[to] = 90
-    out.used = to + 1
 
 
 class YearCodec(Codec):

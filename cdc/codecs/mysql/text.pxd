@@ -1,8 +1,9 @@
 cimport cython
 from cdc.core.avro cimport Writer
 from cdc.core.codec cimport Codec
+from cdc.codecs.calendar cimport fraction_digits, put_instant
 from cdc.codecs.digits cimport two_digits
-from cdc.codecs.mysql.binary_times cimport BAD_TIME, NO_TIME, civil_days, clock_us, full_year, put_instant
+from cdc.codecs.mysql.binary_times cimport BAD_TIME, NO_TIME, civil_days, clock_us, full_year
 from cdc.codecs.numbers cimport LongCodec, RealCodec, in_unit
 
 cdef inline long long wrapped(unsigned long long number, bint negative) noexcept:
@@ -55,5 +56,5 @@ cdef class TextTimestampCodec(Codec):
     cdef readonly int digits
     @cython.locals(micros="long long")
     cpdef long long micros(self, bytes data, Py_ssize_t start, Py_ssize_t end) except? -1
-    @cython.locals(micros="long long", digits=int, fraction="long long")
+    @cython.locals(micros="long long")
     cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1

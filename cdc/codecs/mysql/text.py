@@ -33,7 +33,7 @@ from .binary_times import no_date
 if not cython.compiled:  # when compiled, the .pxd imports these as C
     from cdc.codecs.numbers import in_unit
 
-    from .binary_times import BAD_TIME, NO_TIME, civil_days, clock_us, full_year, put_instant
+    from .binary_times import BAD_TIME, NO_TIME, civil_days, clock_us, full_year
 
 _DAY_US = DAY_US
 _MAX_BEFORE_DIGIT = 1844674407370955161
@@ -280,12 +280,7 @@ class TextTimestampCodec(Codec):
     def encode(self, out: Writer, data: bytes, start: int, end: int) -> None:
         micros = self.micros(data, start, end)
         if cython.compiled:
-            digits = 6
-            fraction = micros % 1000000
-            while digits > self.digits and fraction % 10 == 0:
-                fraction //= 10
-                digits -= 1
-            put_instant(out, micros, digits)
+            put_instant(out, micros, fraction_digits(micros, self.digits))
         else:
             out.put_text(instant_text(micros, self.digits))
 

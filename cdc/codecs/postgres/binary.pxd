@@ -2,7 +2,7 @@ cimport cython
 from libc.string cimport memcpy
 from cdc.core.avro cimport Writer
 from cdc.core.codec cimport Codec
-from cdc.codecs.digits cimport put_date, put_digits
+from cdc.codecs.calendar cimport fraction_digits, put_instant
 from cdc.codecs.numbers cimport LongCodec, RealCodec, in_unit
 from cdc.codecs.text cimport DecimalCodec
 
@@ -78,8 +78,7 @@ cdef class BinaryTimestampCodec(LongCodec):
 
 cdef class BinaryZonedTimestampCodec(Codec):
     cdef readonly int digits
-    @cython.locals(p="const unsigned char *", micros="long long", days="long long", fraction="long long",
-                   seconds="long long", width=int, q="unsigned char *", to=Py_ssize_t)
+    @cython.locals(p="const unsigned char *", micros="long long", days="long long")
     cdef bint encode_plain(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
     cpdef int encode(self, Writer out, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
 

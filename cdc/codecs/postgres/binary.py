@@ -326,31 +326,8 @@ class BinaryZonedTimestampCodec(Codec):
         days = micros // _DAY_US + _EPOCH_DAYS
         if days < _FIRST_DAY or days > _LAST_DAY:
             return False
-        micros -= (days - _EPOCH_DAYS) * _DAY_US
-        fraction = micros % 1000000
-        seconds = micros // 1000000
-        width = 6
-        while width > self.digits and fraction % 10 == 0:
-            fraction //= 10
-            width -= 1
-        out.need(29)
-        q = out.buf
-        to = out.used
-        q[to] = 2 * (21 + width if width else 20)
-        put_date(q, to + 1, days + 719468)
-        q[to + 11] = 84
-        put_digits(q, to + 14, seconds // 3600, 2)
-        q[to + 14] = 58
-        put_digits(q, to + 17, seconds // 60 % 60, 2)
-        q[to + 17] = 58
-        put_digits(q, to + 20, seconds % 60, 2)
-        to += 20
-        if width:
-            q[to] = 46
-            to += 1 + width
-            put_digits(q, to, fraction, width)
-        q[to] = 90
-        out.used = to + 1
+        micros += _EPOCH_US
+        put_instant(out, micros, fraction_digits(micros, self.digits))
         return True
 
 

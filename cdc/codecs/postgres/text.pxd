@@ -2,6 +2,7 @@ cimport cython
 from libc.string cimport memcpy
 from cdc.core.avro cimport Writer
 from cdc.core.codec cimport Codec
+from cdc.codecs.calendar cimport day_number, month_days
 from cdc.codecs.digits cimport two_digits
 from cdc.codecs.numbers cimport LongCodec, RealCodec, in_unit
 
@@ -16,8 +17,7 @@ cdef inline double bounded_double(const unsigned char *p, Py_ssize_t start, Py_s
 
 cdef long long NOT_PLAIN, _DAY_US
 
-cdef int month_length(int year, int month) noexcept
-@cython.locals(century=int, year=int, month=int, day=int, era=int, of_era=int, of_year=int)
+@cython.locals(century=int, year=int, month=int, day=int)
 cdef long long c_days(const unsigned char *p, Py_ssize_t at) noexcept
 @cython.locals(hour="long long", minute=int, second=int, digit=int, fraction="long long", at=Py_ssize_t, width=int)
 cdef long long c_clock(const unsigned char *p, Py_ssize_t start, Py_ssize_t end) noexcept

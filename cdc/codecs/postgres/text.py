@@ -53,21 +53,9 @@ def c_days(p: bytes, at: int) -> int:
     if century < 0 or year < 0 or month < 1 or month > 12 or day < 1 or p[at + 4] != 45 or p[at + 7] != 45:
         return NOT_PLAIN
     year += century * 100
-    if year == 0 or (day > 28 and day > month_length(year, month)):
+    if year == 0 or (day > 28 and day > month_days(year, month)):
         return NOT_PLAIN
-    if month <= 2:
-        year -= 1
-        month += 12
-    era = year // 400
-    of_era = year - era * 400
-    of_year = (153 * (month - 3) + 2) // 5 + day - 1
-    return era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719468
-
-
-def month_length(year: int, month: int) -> int:
-    if month == 2:
-        return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
-    return 30 if month == 4 or month == 6 or month == 9 or month == 11 else 31
+    return day_number(year, month, day)
 
 
 def c_clock(p: bytes, start: int, end: int) -> int:
