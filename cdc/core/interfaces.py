@@ -180,8 +180,9 @@ class Resting(Protocol):
 class Pacing(Protocol):
     """What a Source may have besides: it sends only as much ahead of the commits as a restart may repeat."""
 
-    def follow_commits(self) -> None:
-        """Each position that is committed will be given to `confirm`. Called once, after `start`."""
+    def follow_commits(self, wait: Callable[[float], None]) -> None:
+        """Each position that is committed will be given to `confirm`. *wait(seconds)*, for `poll`, waits at most so
+        long until the store has answered. Called once, after `start`."""
         ...
 
 

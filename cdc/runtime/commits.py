@@ -97,6 +97,11 @@ class Commits:
         if self._asked() or self._clock() >= self._next_flush:
             self._write(position)
 
+    @property
+    def writing(self) -> Future[None] | None:
+        """The commit that runs, or whose end `settle` has not seen yet."""
+        return self._writing
+
     def finish(self, sink: Sink, timeout_s: float) -> None:
         """Wait up to *timeout_s* seconds for what is in flight, then commit and confirm the acked prefix.
 

@@ -157,7 +157,7 @@ class Task:
             self._start_source(offset)
             self._claim(offset)
             if isinstance(source, Pacing):
-                source.follow_commits()
+                source.follow_commits(self._wait_for_store)
             sink.fence()
             self.started = True
             self.parts.signals.start(source, offset)
@@ -299,6 +299,14 @@ class Task:
             return
         self.metrics.poll_ms.add(took_s * 1000)
         self._deliver(batch)
+
+    def _wait_for_store(self, seconds: float) -> None:
+        """Until the commit that runs has ended, for at most so many *seconds*; as long if none runs, or to the stop."""
+        writing = self.commits.writing
+        if writing is not None:
+            wait([writing], timeout=seconds)
+        else:
+            self.stop.wait(seconds)
 
     def _deliver(self, batch: Batch) -> None:
         self._delivering = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from cdc.core.errors import CdcError
@@ -66,7 +66,7 @@ class SnapshotReader(Rows, Protocol):
     final: Any
     """The position to stream from."""
 
-    def follow_commits(self) -> None: ...
+    def follow_commits(self, wait: Callable[[float], None]) -> None: ...
 
     def committed(self, progress: Progress | None) -> None: ...
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, cast
 
@@ -110,10 +110,10 @@ class LogSource(LogDatabase[P]):
 
     # -- Source ---------------------------------------------------------------------------------------------------
 
-    def follow_commits(self) -> None:
+    def follow_commits(self, wait: Callable[[float], None]) -> None:
         self.control.follow_commits()
         if self._snapshot is not None:
-            self._snapshot.follow_commits()
+            self._snapshot.follow_commits(wait)
 
     def confirm(self, position: Position) -> None:
         committed = cast(LogPosition, position)

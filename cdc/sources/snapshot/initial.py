@@ -38,7 +38,6 @@ _WORTH: Final = 0.25
 """The part of a chunk's size after which the end of a chunk is worth a commit."""
 MOST_AHEAD: Final = 2.0
 """From so many chunks on that were sent to be committed, no more are read before the first of them is."""
-_COMMIT_WAIT_S: Final = 0.002
 _END: Final = object()
 
 
@@ -203,7 +202,7 @@ class InitialSnapshot(Generic[P]):
         self._reached = self._progress
         self._uncommitted = 0.0
         self._chunk_ended = False
-        self._follows_commits = False
+        self._wait: Callable[[float], None] | None = None
         self._ahead: deque[tuple[Progress, float]] = deque()
         self._identity = identity
         self._parts = parts
@@ -221,8 +220,8 @@ class InitialSnapshot(Generic[P]):
         were read before it."""
         if self._failed is not None:
             raise self._failed
-        if sum(chunks for _, chunks in self._ahead) >= MOST_AHEAD:
-            time.sleep(min(timeout, _COMMIT_WAIT_S))
+        if self._wait is not None and sum(chunks for _, chunks in self._ahead) >= MOST_AHEAD:
+            self._wait(timeout)
             return None
         records: Any = [] if self._native is None else self._native.batch()
         counts: dict[tuple[str, str], int] = {}
@@ -275,7 +274,7 @@ class InitialSnapshot(Generic[P]):
         """Whether so much was read since the last commit, with *rows* of *size* bytes that go out now."""
         self._uncommitted += max(rows / CHUNK_ROWS, size / CHUNK_BYTES)
         worth = self._uncommitted >= (_WORTH if self._chunk_ended else 1)
-        if self._follows_commits and not self.done:
+        if self._wait is not None and not self.done:
             same = bool(self._ahead) and self._ahead[-1][0] is self._reached
             before = self._ahead.pop()[1] if same else 0.0
             self._ahead.append((self._reached, before + (self._uncommitted if worth else 0.0)))
@@ -283,9 +282,10 @@ class InitialSnapshot(Generic[P]):
             self._uncommitted, self._chunk_ended = 0.0, False
         return worth
 
-    def follow_commits(self) -> None:
-        """`committed` will be called for each commit: no more chunks are sent ahead than a restart may repeat."""
-        self._follows_commits = True
+    def follow_commits(self, wait: Callable[[float], None]) -> None:
+        """`committed` will be called for each commit: no more chunks are sent ahead than a restart may repeat.
+        *wait*: as of `Pacing`."""
+        self._wait = wait
 
     def committed(self, progress: Progress | None) -> None:
         """The position with *progress*, which a batch had, is committed."""

@@ -255,6 +255,39 @@ def test_a_store_that_is_away_is_not_asked_with_every_turn() -> None:
     assert store.tries <= 4
 
 
+def test_a_source_that_waits_for_a_commit_makes_no_turns() -> None:
+    """The store answers, or is away, only once the source waits for it; the next turn comes after that."""
+    asks = threading.Event()
+
+    class Store(FakeStore):
+        def commit(self, connector: str, partition: Mapping[str, Any], offset: Any) -> None:
+            asks.wait(60)
+            super().commit(connector, partition, offset)
+
+    class Source(FakeSource):
+        def follow_commits(self, wait: Callable[[float], None]) -> None:
+            self.wait = wait
+
+        def poll(self, timeout: float) -> Batch | None:
+            if self.batches:
+                return self.batches.pop(0)
+            if self.confirmed or task.metrics.commit_failure:
+                stop.set()
+                return None
+            asks.set()
+            self.wait(60)
+            return None
+
+    for error in (None, OffsetStoreError("no answer", retriable=True)):
+        asks.clear()
+        store, stop = Store(error), threading.Event()
+        source: Any = Source([batch(1, 1, commit_soon=True)], stop.set)
+        task = Task(TaskSettings("c", 3600.0), TaskParts(source, None, FakeConverter(), FakeSink()), store,
+                    TaskMetrics("c"), stop)
+        task.run()
+        assert task.metrics.turns == 3
+
+
 class FullSink(FakeSink):
     """Takes one outgoing with each call of `send`, and answers only those before *answered*."""
 

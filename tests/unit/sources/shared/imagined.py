@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -75,7 +75,7 @@ class Copy:
     def metrics(self) -> Mapping[str, float]:
         return {"cdc_snapshot_tables": self.table_count}
 
-    def follow_commits(self) -> None: ...
+    def follow_commits(self, wait: Callable[[float], None]) -> None: ...
 
     def committed(self, progress: Progress | None) -> None: ...
 

@@ -361,7 +361,8 @@ def test_no_more_is_sent_ahead_of_the_commits_than_a_restart_may_repeat() -> Non
         parts += [*[b"%d" % number] * CHUNK_ROWS, Place(str(number))]
     copying: Any = snapshot(read("a", *parts), max_records=CHUNK_ROWS // 2)
     copying._during = lambda progress: Reached("during", progress)
-    copying.follow_commits()
+    waited: list[float] = []
+    copying.follow_commits(waited.append)
     sent: list[Any] = []
 
     def polls() -> int:
@@ -373,6 +374,7 @@ def test_no_more_is_sent_ahead_of_the_commits_than_a_restart_may_repeat() -> Non
 
     rows = polls()
     assert MOST_AHEAD * CHUNK_ROWS <= rows <= (MOST_AHEAD + 1) * CHUNK_ROWS
+    assert waited == [60], "the whole time, for the store"
     assert polls() == 0
     copying.committed(Progress())
     assert polls() == 0, "that is nothing that was sent"
