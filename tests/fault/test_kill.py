@@ -79,6 +79,7 @@ def server(database: Database) -> PostgresServer:
     return database.server
 
 
+@pytest.mark.parametrize("postgres", ["postgres18"], indirect=True)
 def test_killed_anywhere_loses_nothing(server: PostgresServer, database: Database, kafka: KafkaServer,
                                        registry: RegistryServer, topic_prefix: str, tmp_path: Path) -> None:
     table = database.name

@@ -46,6 +46,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.parametrize("postgres", ["postgres18"], indirect=True)
 @pytest.mark.parametrize("while_down", [True, False], ids=["down", "streaming"])
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("identity", IDENTITIES)

@@ -45,6 +45,7 @@ UNSEEN = {
 }
 
 
+@pytest.mark.parametrize("postgres", ["postgres18"], indirect=True)
 @pytest.mark.parametrize("while_down", [False, True], ids=["streaming", "down"])
 @pytest.mark.parametrize("what", UNSEEN)
 def test_rows_that_change_as_a_whole_are_told(database: Database, what: str, while_down: bool) -> None:
