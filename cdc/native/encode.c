@@ -1,5 +1,7 @@
 #include "encode.h"
 
+#include "calendar.h"
+
 static void put(cdc_out *out, cdc_bytes bytes) { cdc_out_raw(out, bytes.data, bytes.size); }
 
 #define MOST_KEPT 128
@@ -125,8 +127,6 @@ static int is_null(const cdc_rec *rec, const cdc_tx *tx, uint8_t field) {
         || (field == CDC_FIELD_MYSQL_THREAD && tx->thread < 0);
 }
 
-static int64_t floor_div(int64_t number, int64_t by) { return number / by - (number % by < 0); }
-
 /* Whether the field differs in the records of one transaction. */
 static int is_own(uint8_t field) {
     return field == CDC_FIELD_LSN || field == CDC_FIELD_PG_SEQUENCE || field == CDC_FIELD_MYSQL_ROW
@@ -138,7 +138,7 @@ static void field(const cdc_rec *rec, const cdc_tx *tx, cdc_field which, int64_t
     if (which.optional) cdc_out_byte(out, null ? 0 : 2);
     if (null) return;
     switch (which.number) {
-    case CDC_FIELD_TS_MS: cdc_out_long(out, floor_div(tx->time_us, 1000)); break;
+    case CDC_FIELD_TS_MS: cdc_out_long(out, cdc_floor_div(tx->time_us, 1000)); break;
     case CDC_FIELD_TS_US: cdc_out_long(out, tx->time_us); break;
     case CDC_FIELD_TS_NS: cdc_out_long(out, tx->time_us * 1000); break;
     case CDC_FIELD_XID: cdc_out_long(out, tx->xid); break;
@@ -151,7 +151,7 @@ static void field(const cdc_rec *rec, const cdc_tx *tx, cdc_field which, int64_t
     case CDC_FIELD_MYSQL_ROW: cdc_out_long(out, (int64_t)rec->lsn); break;
     case CDC_FIELD_MYSQL_THREAD: cdc_out_long(out, tx->thread); break;
     case CDC_FIELD_MYSQL_QUERY: cdc_out_bytes(out, tx->query.data, tx->query.size); break;
-    case CDC_FIELD_CLOCK_MS: cdc_out_long(out, floor_div(now_us, 1000)); break;
+    case CDC_FIELD_CLOCK_MS: cdc_out_long(out, cdc_floor_div(now_us, 1000)); break;
     case CDC_FIELD_CLOCK_US: cdc_out_long(out, now_us); break;
     case CDC_FIELD_CLOCK_NS: cdc_out_long(out, now_us * 1000); break;
     case CDC_FIELD_BLOCK_ID: transaction_id(out, tx, rec->lsn); break;
@@ -281,7 +281,7 @@ static int transaction(const cdc_records *in, const cdc_rec *rec, const cdc_plan
     if (ends) cdc_out_long(out, rec->order);
     cdc_out_byte(out, ends ? 2 : 0);
     if (ends) cdc_out_raw(out, tx->counts.data, tx->counts.size);
-    cdc_out_long(out, floor_div(tx->time_us, 1000));
+    cdc_out_long(out, cdc_floor_div(tx->time_us, 1000));
     if (plan->print_value && plan->print(out, msg->val, plan->print_value)) return CDC_REFUSED;
     msg->val_len = (uint32_t)(out->size - msg->val);
     return CDC_WRITTEN;

@@ -119,7 +119,8 @@ int64_t recordsets_value_bytes(const struct recordsets *sets); /* of all values 
 /* Its records are no longer held; its bytes stay until recordset_free. The caller holds the lock; once for each set. */
 void recordset_give_back(struct recordset *set);
 
-/* Frees the bytes of its records; in their place *kept* bytes of the caller's count as held. The caller holds the lock. */
+/* Frees the bytes of its records; in their place *kept* bytes of the caller's count as held. The caller holds the
+ * lock. */
 void recordset_drop(struct recordset *set, size_t kept);
 
 /* Has the bytes again, as many as there were, from *data*. Returns 0, and changes nothing, if memory is short. The caller
@@ -134,11 +135,12 @@ struct recordset_record {
     uint32_t key_len, value_len; /* CDC_NULL: null */
 };
 
-/* Reads record *index*; returns 0 if there is none, or if they were dropped. From one to the next it does not begin again. */
+/* Reads record *index*; returns 0 if there is none, or if they were dropped. From one to the next it does not begin
+ * again. */
 int recordset_read(struct recordset *set, uint32_t index, struct recordset_record *record);
 
-/* Makes two sets of the records of *set*, which has at least two and was not dropped, and gives it back. Returns 0, and changes nothing, if
- * memory is short. The caller holds the lock. */
+/* Makes two sets of the records of *set*, which has at least two and was not dropped, and gives it back. Returns 0, and
+ * changes nothing, if memory is short. The caller holds the lock. */
 int recordset_split(struct recordset *set, struct recordset *halves[2]);
 
 /* ---- bytes ------------------------------------------------------------------------------------------------------ */
