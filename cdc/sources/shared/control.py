@@ -254,14 +254,16 @@ class Control:
         """*record* goes out next."""
         self._out.append(record)
         if isinstance(record, Record) and record.op == READ:
-            counted = str(record.table.id), READ
-            self._reads[counted] = self._reads.get(counted, 0) + 1
+            self._count(record.table.id, 1)
 
     def emit_many(self, id: TableId, reads: Sized) -> None:
         """*reads*, an item that the source's batch takes for as many read records of table *id*, go out next."""
         self._out.append(reads)
+        self._count(id, len(reads))
+
+    def _count(self, id: TableId, rows: int) -> None:
         counted = str(id), READ
-        self._reads[counted] = self._reads.get(counted, 0) + len(reads)
+        self._reads[counted] = self._reads.get(counted, 0) + rows
 
     def reads(self) -> Mapping[tuple[str, str], int]:
         """The rows of snapshots that were emitted since the last call, as `Batch.counts` has them."""
