@@ -29,10 +29,10 @@ class Fields:
         return text_row(packet, self.indexes, self.width)
 
     def key(self, row: Row) -> Key:
-        return tuple([text_of(row, index) for index in self.keys])
+        return tuple([_text(row, index) for index in self.keys])
 
 
-def text_of(row: Row, index: int) -> str | None:
+def _text(row: Row, index: int) -> str | None:
     raw = row.raw(index)
     return None if raw is None else raw.decode()
 

@@ -28,6 +28,9 @@ log = get_logger(__name__)
 
 Connection: TypeAlias = "pymysql.Connection[Any]"
 
+TEXTS_AS_STORED: Final = "SET SESSION character_set_results = NULL"
+"""Texts of results come in their columns' character sets, as in row events; else in UTF-8, as this sets again:"""
+TEXTS_AS_UTF8: Final = "SET SESSION character_set_results = utf8mb4"
 _KILL_S: Final = 1.0
 _CONNECT_S: Final = 5
 """Of a connection that only ends the statement of another one."""

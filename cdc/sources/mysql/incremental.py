@@ -60,8 +60,6 @@ _CHANGED: Final = frozenset({ER.BAD_DB_ERROR, ER.BAD_FIELD_ERROR, ER.NO_SUCH_TAB
 _EVERYTHING: Final = (1 << 62, 0)
 """A place behind every log."""
 _COUNTER: Final = re.compile(r" AUTO_INCREMENT=\d+")
-_AS_STORED: Final = "SET SESSION character_set_results = NULL"
-_AS_UTF8: Final = "SET SESSION character_set_results = utf8mb4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +318,7 @@ class MySqlChunks:
         fields = Fields(plan.indexes, plan.column_count, len(plan.chunk.key))
         rows: list[tuple[Key, Row]] = []
         size = 0
-        connection.query(conn, _AS_STORED)
+        connection.query(conn, connection.TEXTS_AS_STORED)
         connection.ask(conn, select)
         if self._text is not None:
             parts = ChunkParts(self._text, fields, plan.table)
@@ -328,7 +326,7 @@ class MySqlChunks:
                 size += parts.add(part, size_bytes - size)
                 if size > size_bytes and len(parts) < limit:
                     return parts, size, False
-            connection.query(conn, _AS_UTF8)
+            connection.query(conn, connection.TEXTS_AS_UTF8)
             return parts, size, True
         for packet in connection.rows(conn):
             row = fields.row(packet)
@@ -336,14 +334,14 @@ class MySqlChunks:
             size += len(packet)
             if size > size_bytes and len(rows) < limit:
                 return rows, size, False
-        connection.query(conn, _AS_UTF8)
+        connection.query(conn, connection.TEXTS_AS_UTF8)
         return rows, size, True
 
     def _greatest(self, conn: Connection, plan: TablePlan) -> Key | None:
         fields = Fields((), 0, len(plan.chunk.key))
-        connection.query(conn, _AS_STORED)
+        connection.query(conn, connection.TEXTS_AS_STORED)
         rows = [fields.key(fields.row(packet)) for packet in connection.packets(conn, plan.chunk.greatest())]
-        connection.query(conn, _AS_UTF8)
+        connection.query(conn, connection.TEXTS_AS_UTF8)
         return rows[0] if rows else None
 
 

@@ -86,7 +86,7 @@ class RowAgain:
     def _connect(self) -> Connection:
         conn = self._lookup.connect()
         try:
-            connection.query(conn, "SET SESSION character_set_results = NULL")
+            connection.query(conn, connection.TEXTS_AS_STORED)
         except BaseException:
             connection.close(conn)
             raise

@@ -26,7 +26,7 @@ from cdc.sources.snapshot.initial import Lines
 from cdc.sources.snapshot.progress import CHUNK_BYTES, CHUNK_ROWS, Place
 
 from . import key_ranges
-from .connection import Connection, close, interrupt, query
+from .connection import TEXTS_AS_STORED, Connection, close, interrupt, query
 from .errors import map_error
 from .flavor import Flavor
 from .key_order import KeyOrder, Order
@@ -271,7 +271,7 @@ class TextReader:
         columns' own character sets, as in row events."""
         (seconds,), = query(self._conn, "SELECT UNIX_TIMESTAMP(CURRENT_TIMESTAMP)")
         self._time_us = int(seconds) * 1_000_000
-        query(self._conn, "SET SESSION character_set_results = NULL")
+        query(self._conn, TEXTS_AS_STORED)
 
     def context(self, read: TableRead, marker: str) -> SourceContext:
         id = read.table.id
