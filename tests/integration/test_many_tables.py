@@ -131,6 +131,29 @@ def drain(source: MySqlSource) -> list[Any]:
     return records
 
 
+def copied(database: BinlogDatabase, monkeypatch: pytest.MonkeyPatch, *,
+           before_catalog: Callable[[], None] = lambda: None,
+           after_catalog: Callable[[], None] = lambda: None) -> tuple[list[str], list[Any]]:
+    """What was logged during a first copy, and its records; somebody acts around each reading of the catalog."""
+    read = catalog.read_catalog
+
+    def read_beside(*arguments: Any, **named: Any) -> Any:
+        before_catalog()
+        found = read(*arguments, **named)
+        after_catalog()
+        return found
+
+    monkeypatch.setattr(catalog, "read_catalog", read_beside)
+    logged: list[str] = []
+    monkeypatch.setattr(snapshot_plan.log, "info", lambda event, **_: logged.append(event))
+    source = mysql_source.make_source(database, {"snapshot.mode": "initial"})
+    try:
+        source.start(None)
+        return logged, drain(source)
+    finally:
+        source.stop()
+
+
 def test_a_structure_changed_while_many_are_read_is_noticed(binlog_database: BinlogDatabase,
                                                             monkeypatch: pytest.MonkeyPatch) -> None:
     """Each kind of change, in turn: the snapshot begins again until a start without one."""
@@ -142,23 +165,12 @@ def test_a_structure_changed_while_many_are_read_is_noticed(binlog_database: Bin
         "DROP TABLE t007", "CREATE TABLE u000 (id int)",
     ]
     expected = len(changes)
-    read = catalog.read_catalog
 
-    def read_and_change(*arguments: Any, **named: Any) -> Any:
-        found = read(*arguments, **named)
+    def change() -> None:
         if changes:
             binlog_database.execute(changes.pop(0))
-        return found
 
-    monkeypatch.setattr(catalog, "read_catalog", read_and_change)
-    begun: list[str] = []
-    monkeypatch.setattr(snapshot_plan.log, "info", lambda event, **_: begun.append(event))
-    source = mysql_source.make_source(binlog_database, {"snapshot.mode": "initial"})
-    try:
-        source.start(None)
-        drain(source)
-    finally:
-        source.stop()
+    begun, _ = copied(binlog_database, monkeypatch, after_catalog=change)
     assert begun.count("snapshot_begins_again") == expected
 
 
@@ -167,21 +179,12 @@ def test_rows_that_are_inserted_meanwhile_change_no_structure(binlog_database: B
     """The CREATE statements, by which few tables are compared, show the counter of AUTO_INCREMENT."""
     binlog_database.execute("CREATE TABLE counted (id int AUTO_INCREMENT PRIMARY KEY, name varchar(20))")
     binlog_database.execute("INSERT INTO counted (name) VALUES ('x')")
-    read = catalog.read_catalog
 
-    def read_and_insert(*arguments: Any, **named: Any) -> Any:
+    def insert() -> None:
         binlog_database.execute("INSERT INTO counted (name) VALUES ('y')")
-        return read(*arguments, **named)
 
-    monkeypatch.setattr(catalog, "read_catalog", read_and_insert)
-    begun: list[str] = []
-    monkeypatch.setattr(snapshot_plan.log, "info", lambda event, **_: begun.append(event))
-    source = mysql_source.make_source(binlog_database, {"snapshot.mode": "initial"})
-    try:
-        source.start(None)
-        assert len(tables_of(drain(source))) == 2
-    finally:
-        source.stop()
+    begun, records = copied(binlog_database, monkeypatch, before_catalog=insert)
+    assert len(tables_of(records)) == 2
     assert "snapshot_begins_again" not in begun
 
 
