@@ -127,6 +127,8 @@ class Binlog:
         "z": ("k VARCHAR(20) CHARACTER SET latin1 PRIMARY KEY", [r"'a\tb'", r"'\\'", "'a''b'", "'ü'", "'z'", "''"]),
         "b": ("k BIT(10), l YEAR, PRIMARY KEY (k, l DESC)",
               ["b'1', 2000", "b'1', 1999", "b'1000000000', 0", "0, 2024"]),
+        "j": ("k VARCHAR(20) CHARACTER SET cp932 COLLATE cp932_bin PRIMARY KEY",  # some codes have one character
+              ["X'ed40'", "X'fa5c'", "'a'", "X'ee50'", "X'81ca'", "X'eef9'", "X'fa54'"]),
         "s": ("k INT", ["1", "1", "1", "1", "2", "NULL", "NULL", "NULL", "NULL", "0"]),
     }
 
@@ -383,6 +385,9 @@ def test_rows_are_read_in_the_order_of_any_key(served: Postgres | Binlog) -> Non
     served.database.execute(f"CREATE TABLE wide (n int PRIMARY KEY, b {served.text})")
     for number in range(6):
         served.database.execute(f"INSERT INTO wide VALUES ({number}, repeat('x', 5000000))")
+    served.database.execute(f"CREATE TABLE lengthy (n int PRIMARY KEY, b {served.text})")
+    served.database.execute("INSERT INTO lengthy VALUES " + ", ".join(
+        f"({n}, concat(repeat('x', 3000), '{n * 5 % 9}'))" for n in range(9)))
     source = served.source({"incremental.snapshot.chunk.size": "3"})
     source.start(None)
     try:
@@ -401,6 +406,36 @@ def test_rows_are_read_in_the_order_of_any_key(served: Postgres | Binlog) -> Non
         source.signal(Signal("k", control.EXECUTE_SNAPSHOT, {
             "data-collections": [f"{served.schema}.o_s"], "surrogate-key": "k"}, "file"))
         assert numbers(finished(source, "k")) == {"o_s": wanted["o_s"]}
+        source.signal(Signal("b", control.EXECUTE_SNAPSHOT, {
+            "data-collections": [f"{served.schema}.lengthy"], "surrogate-key": "b"}, "file"))
+        assert numbers(finished(source, "b")) == {"lengthy": [*range(9)]}
+    finally:
+        source.stop()
+
+
+@pytest.mark.parametrize("postgres", ["postgres15"], indirect=True)
+def test_keys_of_an_extensions_type_are_read_in_their_own_order(database: Database) -> None:
+    """The extension is in a schema that nobody's search_path has."""
+    if not database.server.has_extension("citext"):
+        pytest.skip("this build has no contrib")
+    database.execute("CREATE SCHEMA \"Ext\"; CREATE EXTENSION citext SCHEMA \"Ext\";"
+                     " CREATE EXTENSION ltree SCHEMA \"Ext\"; CREATE DOMAIN mail AS \"Ext\".citext;"
+                     " CREATE TABLE o_c (n int, k \"Ext\".citext PRIMARY KEY);"
+                     " CREATE TABLE o_l (n int, k \"Ext\".ltree, l int, PRIMARY KEY (k, l));"
+                     " CREATE TABLE o_m (n int, k int, l mail, PRIMARY KEY (k, l))")
+    values = ["a", "B", "c", "D", "e", "Zz", "ab", "AC"]
+    for n, value in enumerate(values):
+        database.execute(f"INSERT INTO o_c VALUES ({n}, '{value}'); INSERT INTO o_l VALUES ({n}, '{value}', {n});"
+                         f" INSERT INTO o_m VALUES ({n}, {n % 2}, '{value}')")
+    served = Postgres(database)
+    source = served.source({"incremental.snapshot.chunk.size": "1"})
+    source.start(None)
+    try:
+        while source.state() != "streaming":
+            source.poll(0.2)
+        source.signal(Signal("w", control.EXECUTE_SNAPSHOT, {"data-collections": ["public.o_."]}, "file"))
+        assert numbers(finished(source, "w")) == {
+            name: [*range(len(values))] for name in ("o_c", "o_l", "o_m")}
     finally:
         source.stop()
 

@@ -5,27 +5,34 @@ PostgreSQL docs, "Row and Array Comparisons", "Sorting Rows": nulls are greater 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import field
+
 from psycopg import sql
 
 from cdc.core.dataclass import dataclass
 from cdc.sources.snapshot.copies import Key
 
+from .comparisons import Comparison
+
 
 @dataclass(frozen=True, slots=True)
 class ChunkQuery:
     """*select* gives *names* (the row's columns), *source* is FROM and WHERE so far, *where* tells whether it has a
-    WHERE. *key*: the columns to go by, each with whether it may be null. *condition*: SQL of the user."""
+    WHERE. *key*: the columns to go by, each with whether it may be null. *condition*: SQL of the user. *own*: how those
+    of the key's columns are compared that need other operators."""
 
     select: sql.Composable
     source: sql.Composable
     where: bool
     key: tuple[tuple[str, bool], ...]
     condition: str | None = None
+    own: Mapping[str, Comparison] = field(default_factory=dict)
 
     def rows(self, after: Key | None, upto: Key, limit: int) -> sql.Composed:
-        bounds = [_not_after(self.key, upto)]
+        bounds = [self._not_after(upto)]
         if after is not None:
-            bounds.append(_after(self.key, after))
+            bounds.append(self._after(after))
         return self._from(self.select, bounds) + sql.SQL(" ORDER BY {} LIMIT {}").format(
             self._columns(), sql.Literal(limit))
 
@@ -48,40 +55,53 @@ class ChunkQuery:
             return select + self.source
         return select + self.source + sql.SQL(" AND " if self.where else " WHERE ") + sql.SQL(" AND ").join(conditions)
 
+    @property
+    def _as_row(self) -> bool:
+        """Whether rows of all columns can be compared at once."""
+        return not self.own and not any(nullable for _, nullable in self.key)
+
+    def _after(self, values: Key) -> sql.Composed:
+        """Whether a row's key is greater than *values*; never null."""
+        if self._as_row:
+            return _row(self.key, values, ">")
+        parts = []
+        for index, ((name, nullable), value) in enumerate(zip(self.key, values, strict=True)):
+            equal = [self._equal(other, known) for (other, _), known in zip(
+                self.key[:index], values[:index], strict=True)]
+            greater = self._greater(name, nullable, value)
+            parts.append(sql.SQL("(") + sql.SQL(" AND ").join([*equal, greater]) + sql.SQL(")"))
+        after = sql.SQL("(") + sql.SQL(" OR ").join(parts) + sql.SQL(")")
+        (first, nullable), value = self.key[0], values[0]
+        if len(parts) == 1 or nullable or value is None:
+            return after
+        return sql.SQL("({} AND {})").format(self._compared(first, ">=", value), after)  # an index begins there
+
+    def _not_after(self, values: Key) -> sql.Composed:
+        if self._as_row:
+            return _row(self.key, values, "<=")
+        return sql.SQL("NOT ") + self._after(values)
+
+    def _equal(self, name: str, value: str | None) -> sql.Composed:
+        """Not true for nulls, as the row is not greater then by a later column either; but never null."""
+        if value is None:
+            return sql.SQL("{} IS NULL").format(sql.Identifier(name))
+        return sql.SQL("coalesce({}, false)").format(self._compared(name, "=", value))
+
+    def _greater(self, name: str, nullable: bool, value: str | None) -> sql.Composable:
+        if value is None:
+            return sql.SQL("false")
+        greater = self._compared(name, ">", value)
+        if not nullable:
+            return greater
+        return sql.SQL("({} IS NULL OR ").format(sql.Identifier(name)) + greater + sql.SQL(")")
+
+    def _compared(self, name: str, operator: str, value: str) -> sql.Composed:
+        own = self.own.get(name)
+        if own is None:
+            return sql.SQL("{} " + operator + " {}").format(sql.Identifier(name), sql.Literal(value))
+        return sql.SQL("{} {} {}").format(sql.Identifier(name), own.operators[operator], own.literal(value))
+
 
 def _row(key: tuple[tuple[str, bool], ...], values: Key, operator: str) -> sql.Composed:
     return sql.SQL("ROW({}) " + operator + " ROW({})").format(
         sql.SQL(", ").join(sql.Identifier(name) for name, _ in key), sql.SQL(", ").join(map(sql.Literal, values)))
-
-
-def _after(key: tuple[tuple[str, bool], ...], values: Key) -> sql.Composed:
-    """Whether a row's key is greater than *values*; never null."""
-    if not any(nullable for _, nullable in key):
-        return _row(key, values, ">")
-    parts = []
-    for index, ((name, nullable), value) in enumerate(zip(key, values, strict=True)):
-        equal = [_equal(other, known) for (other, _), known in zip(key[:index], values[:index], strict=True)]
-        parts.append(sql.SQL("(") + sql.SQL(" AND ").join([*equal, _greater(name, nullable, value)]) + sql.SQL(")"))
-    return sql.SQL("(") + sql.SQL(" OR ").join(parts) + sql.SQL(")")
-
-
-def _not_after(key: tuple[tuple[str, bool], ...], values: Key) -> sql.Composed:
-    if not any(nullable for _, nullable in key):
-        return _row(key, values, "<=")
-    return sql.SQL("NOT ") + _after(key, values)
-
-
-def _equal(name: str, value: str | None) -> sql.Composed:
-    """Not true for nulls, as the row is not greater then by a later column either; but never null."""
-    if value is None:
-        return sql.SQL("{} IS NULL").format(sql.Identifier(name))
-    return sql.SQL("coalesce({} = {}, false)").format(sql.Identifier(name), sql.Literal(value))
-
-
-def _greater(name: str, nullable: bool, value: str | None) -> sql.Composable:
-    if value is None:
-        return sql.SQL("false")
-    greater = sql.SQL("{} > {}").format(sql.Identifier(name), sql.Literal(value))
-    if not nullable:
-        return greater
-    return sql.SQL("({} IS NULL OR ").format(sql.Identifier(name)) + greater + sql.SQL(")")

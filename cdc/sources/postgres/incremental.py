@@ -40,6 +40,7 @@ from .catalog import read_catalog, relation_of
 from .changes import ChangeReader
 from .chunk_marks import Marks, Shows, look
 from .chunk_query import ChunkQuery
+from .comparisons import own_comparisons
 from .connection import Connection, connect, interrupt, query, users_search_path
 from .copy_lines import copy_lines
 from .copytext import copy_row
@@ -155,9 +156,10 @@ class PostgresChunks:
         own = relation.primary_key or relation.unique_key
         unique = bool(own) and set(own) <= set(names) and not any(nullable[each] for each in own)
         chunk = ChunkQuery(select, source, where is not None, tuple((name, nullable[name]) for name in names),
-                           copy.condition)
-        return TablePlan(table, unique, names, oid, chunk, indexes, tuple(columns.index(name) for name in names),
-                         len(columns), shape, state, f"{oid} {_order(conn, oid, names)}", relation.row_estimate)
+                           copy.condition, own_comparisons(conn, oid, names))
+        return TablePlan(table, unique, tuple(each.name for each in table.columns), oid, chunk, indexes,
+                         tuple(columns.index(name) for name in names), len(columns), shape, state,
+                         f"{oid} {_order(conn, oid, names)}", relation.row_estimate)
 
     def release(self, plan: Plan) -> None:
         assert isinstance(plan, TablePlan)

@@ -12,6 +12,7 @@ from psycopg import sql
 from cdc.sources.postgres import chunk_marks
 from cdc.sources.postgres.chunk_marks import Seen, wait_until_seen
 from cdc.sources.postgres.chunk_query import ChunkQuery
+from cdc.sources.postgres.comparisons import Comparison
 
 
 @pytest.mark.parametrize(("text", "xid", "sees"), [
@@ -85,3 +86,14 @@ def test_nulls_come_last() -> None:
 def test_the_greatest_key_is_not_sorted_as_text() -> None:
     assert text(query(("a", False)).greatest()) == (
         'SELECT "a"::text AS "greatest 0" FROM t ORDER BY "a" DESC LIMIT 1')
+
+
+def test_types_with_operators_of_their_own_are_compared_by_them() -> None:
+    own = {"b": Comparison(sql.SQL("ext.citext"), {
+        each: sql.SQL(f"OPERATOR(ext.{each})") for each in (">", ">=", "=")})}
+    found = ChunkQuery(sql.SQL("SELECT *"), sql.SQL(" FROM t"), False, (("b", False), ("a", False)), None, own)
+    assert text(found.rows(("x", "1"), ("z", "9"), 3)) == (
+        """SELECT * FROM t WHERE NOT ("b" OPERATOR(ext.>=) 'z'::ext.citext AND (("b" OPERATOR(ext.>) 'z'::ext.citext)"""
+        """ OR (coalesce("b" OPERATOR(ext.=) 'z'::ext.citext, false) AND "a" > '9')))"""
+        """ AND ("b" OPERATOR(ext.>=) 'x'::ext.citext AND (("b" OPERATOR(ext.>) 'x'::ext.citext)"""
+        """ OR (coalesce("b" OPERATOR(ext.=) 'x'::ext.citext, false) AND "a" > '1'))) ORDER BY "b", "a" LIMIT 3""")
