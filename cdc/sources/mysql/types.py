@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
-from ipaddress import IPv4Address, IPv6Address
+from collections.abc import Callable, Mapping, Sequence
+from ipaddress import IPv4Address
 from typing import Any, Final, NamedTuple, Protocol
 
 from cdc.codecs.mysql import binary as mysqlbin
@@ -359,12 +359,32 @@ def uuid_text(data: bytes) -> str:
     return str(uuid.UUID(bytes=data.ljust(16, b"\0")))
 
 
-def _address(size: int, kind: type[IPv4Address] | type[IPv6Address]) -> _Maker:
+def _inet4_text(data: bytes) -> str:
+    return str(IPv4Address(data))
+
+
+def inet6_text(data: bytes) -> str:
+    """As the server prints it: the first of the longest runs of zeros is left out, even if it is one word, and the end
+    of an address that stands for an IPv4 one is shown as such. MariaDB server, sql/sql_type_inet.cc, Inet6::to_string.
+    """
+    words = [data[at:at + 2].hex().lstrip("0") or "0" for at in range(0, 16, 2)]
+    length, at = max((_zeros(words, at), -at) for at in range(8))
+    begin, end = -at, length - at
+    if begin == 0 and (length == 6 or (length == 5 and words[5] == "ffff")):
+        return f"::{'ffff:' if length == 5 else ''}{IPv4Address(data[12:])}"
+    return f"{':'.join(words[:begin])}::{':'.join(words[end:])}" if length else ":".join(words)
+
+
+def _zeros(words: Sequence[str], at: int) -> int:
+    return next((number for number, word in enumerate(words[at:]) if word != "0"), len(words) - at)
+
+
+def _address(size: int, show: Callable[[bytes], str]) -> _Maker:
     """MariaDB's INET4 and INET6, as text."""
     def read(data: bytes) -> str:
         if len(data) > size:
             raise mysqlnumbers.bad_bytes("address", len(data))
-        return str(kind(data.ljust(size, b"\0")))
+        return show(data.ljust(size, b"\0"))
 
     def make(column: ColumnDef, config: TypeConfig, old: bool) -> _Found:
         return _Found(TextCodec(Schema(STRING)), ReadAsCodec(Schema(STRING), read))
@@ -411,8 +431,8 @@ _MAKERS: Final[Mapping[str, _Maker]] = {
     **dict.fromkeys(_GEOMETRIES, _geometry),
     "VECTOR": _vector,
     "UUID": _uuid,
-    "INET4": _address(4, IPv4Address),
-    "INET6": _address(16, IPv6Address),
+    "INET4": _address(4, _inet4_text),
+    "INET6": _address(16, inet6_text),
 }
 """The makers of codecs, by `ColumnDef.base`."""
 SUPPORTED: Final = frozenset(_MAKERS)
