@@ -15,6 +15,7 @@ import pytest
 from cdc.core import control
 from cdc.core.control import Signal
 from cdc.core.record import Record
+from cdc.sources.snapshot import incremental
 from tests.integration.pg_source import cells
 from tests.integration.test_incremental import Binlog, Postgres
 from tests.integration.test_incremental import served as served  # noqa: PLC0414
@@ -324,3 +325,31 @@ def test_signals_of_a_table_in_one_transaction(shop: Shop) -> None:
     shop.until(lambda: ("COMPLETED", "") in shop.told and shop.over())
     assert len(shop.rows.get("a", ())) <= 10
     assert shop.whole("b")
+
+
+@pytest.mark.parametrize("served", ["mysql"], indirect=True)
+def test_a_chunk_that_ends_for_its_size_is_of_the_structure_it_was_planned_for(
+        shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The schema stays, but the bytes are those of another character set."""
+    monkeypatch.setattr(incremental, "CHUNK_BYTES", 2000)
+    shop.served.database.execute("CREATE TABLE a (id int PRIMARY KEY, w varchar(900)) CHARACTER SET latin1")
+    shop.served.database.execute("INSERT INTO a VALUES " + ", ".join(
+        f"({id}, concat('ä', repeat('x', {899 if id > 20 else 9})))" for id in range(1, 31)))
+    shop.start()
+    shop.asks("s", "a")
+    found: dict[int, str] = {}
+    poll = shop.source.poll
+
+    def looking(timeout: float) -> Any:
+        batch = poll(timeout)
+        for each in batch.records if batch is not None else ():
+            if isinstance(each, Record) and each.op == "r":
+                row = cells(each) or {}
+                found[row["id"]] = row["w"][:2]
+        return batch
+
+    monkeypatch.setattr(shop.source, "poll", looking)
+    shop.until(lambda: len(found) >= 10)
+    shop.served.database.execute("ALTER TABLE a CONVERT TO CHARACTER SET utf8mb4")
+    shop.until(shop.over)
+    assert found == dict.fromkeys(range(1, 31), "äx")

@@ -17,6 +17,7 @@ from cdc.core.errors import SourceRefusedError
 from cdc.sources.mysql.ddl.structure import ColumnDef
 from cdc.sources.snapshot.copies import Key
 
+from .collations import not_as_unicode
 from .quoting import quoted
 
 _NUMBER: Final = re.compile(r"-?\d+(\.\d+)?([eE][-+]?\d+)?")
@@ -34,13 +35,14 @@ _TIMES: Final = frozenset({"DATE", "DATETIME", "TIMESTAMP", "TIME", "UUID", "INE
 @dataclass(frozen=True, slots=True)
 class KeyColumn:
     """A column to go by. *kind*: `number`, `bytes`, `text` or `plain`. *compared*: its SQL in comparisons; *shown*: the
-    SQL whose result is its text."""
+    SQL whose result is its text. *charset*: that of `bytes` that are a text."""
 
     name: str
     kind: str
     compared: str
     shown: str
     nullable: bool
+    charset: str = ""
 
     def literal(self, value: str) -> str:
         """Raises SourceRefusedError if *value* cannot be the column's."""
@@ -50,7 +52,7 @@ class KeyColumn:
         if not pattern.fullmatch(value):
             raise SourceRefusedError(f"The place that a copy has reached is no value of column {self.name}.",
                                      hint="Ask for the snapshot again.")
-        return form.format(value)
+        return (f"_{self.charset} " if self.charset else "") + form.format(value)
 
 
 def key_column(column: ColumnDef) -> KeyColumn:
@@ -66,6 +68,8 @@ def key_column(column: ColumnDef) -> KeyColumn:
         return KeyColumn(column.name, "bytes", name, f"HEX({name})", column.nullable)
     if base in _TIMES:
         return KeyColumn(column.name, "plain", name, name, column.nullable)
+    if charset := not_as_unicode(column):
+        return KeyColumn(column.name, "bytes", name, f"HEX({name})", column.nullable, charset)
     if column.is_character:
         return KeyColumn(column.name, "text", name, f"CONVERT({name} USING utf8mb4)", column.nullable)
     raise SourceRefusedError(f"A snapshot cannot go by column {column.name}, because its type has no order.",

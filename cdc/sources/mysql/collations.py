@@ -1,4 +1,5 @@
-"""Collations by number: the character sets of strings in the log, and of the text of its statements.
+"""Collations by number: the character sets of strings in the log, and of the text of its statements. Which character
+sets a value can be named in.
 
 The numbers are the server's (information_schema.COLLATIONS). No server release changes the meaning of a number.
 """
@@ -10,6 +11,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from cdc.codecs.mysql.charsets import UTF8, charset
+from cdc.sources.mysql.ddl.structure import ColumnDef
 
 _BINARY: Final = "binary"
 _NOT_ASCII: Final = "swe7"
@@ -19,6 +21,20 @@ _WRITTEN_BY_SERVER: Final = re.compile(
     rb"CREATE (OR REPLACE )?TABLE (IF NOT EXISTS )?(`([^`]|``)*`\.)?`([^`]|``)*` \(\n  `")
 """A statement that the server itself writes (for CREATE TABLE … SELECT, for example) is in UTF-8, whatever the client's
 character set is."""
+
+
+_THERE_AND_BACK: Final = frozenset({
+    "utf8mb4", "utf8mb3", "utf8", "ucs2", "utf16", "utf16le", "utf32", "latin1", "ascii"})
+"""Character sets all of whose strings are the same after they were converted to Unicode and back. Others have several
+codes for one character, or some that stand for none."""
+_NAME: Final = re.compile(r"\w+", re.ASCII)
+
+
+def not_as_unicode(column: ColumnDef) -> str:
+    """The character set of *column*, for `_charset X'…'`, if a value cannot be named by its text; else empty."""
+    name = (column.charset or "").lower()
+    named = column.is_character and name not in _THERE_AND_BACK and _NAME.fullmatch(name) is not None
+    return name if named else ""
 
 
 class Collation(NamedTuple):

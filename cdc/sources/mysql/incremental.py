@@ -59,6 +59,9 @@ _CHANGED: Final = frozenset({ER.BAD_DB_ERROR, ER.BAD_FIELD_ERROR, ER.NO_SUCH_TAB
 """1412: ER_TABLE_DEF_CHANGED."""
 _EVERYTHING: Final = (1 << 62, 0)
 """A place behind every log."""
+_WHOLE_KEYS: Final = "SET SESSION max_sort_length = 262144, sort_buffer_size = 16777216"
+"""A sort by a column without an index looks at whole texts, not at their first 1024 bytes. The buffer must hold some
+15 of them."""
 _COUNTER: Final = re.compile(r" AUTO_INCREMENT=\d+")
 
 
@@ -148,7 +151,7 @@ class MySqlChunks:
         fields = ", ".join(selects[index].format(quoted(structure.columns[index].name)) for index in indexes)
         unique = bool(structure.key) and set(structure.key) <= {column.name for column in columns}
         chunk = ChunkQuery(fields, quoted_table(structure.id), tuple(map(key_column, columns)), copy.condition)
-        return TablePlan(table, unique, tuple(column.name for column in columns), chunk, indexes,
+        return TablePlan(table, unique, tuple(column.name for column in table.columns), chunk, indexes,
                          len(structure.columns), shape, structures.get(structure.id), successors,
                          f"{self._made(copy, successors)} {_order(structure, columns)}", self._estimate(structure.id))
 
@@ -261,6 +264,7 @@ class MySqlChunks:
     def _connection(self) -> Connection:
         if self._conn is None or not self._conn.open:
             self._conn = self._lookup.connect(query_timeout=False)
+            connection.query(self._conn, _WHOLE_KEYS)
             self._text = native_text(self._conn) if self.native else None
         return self._conn
 
@@ -306,9 +310,9 @@ class MySqlChunks:
         if not whole:
             self._lose()  # the rest is not wanted
             conn = self._connection()
-        elif _shape_of(conn, plan.table.id) != plan.shape:
+        if _shape_of(conn, plan.table.id) != plan.shape:
             raise StructureChangedError
-        else:
+        if whole:
             connection.query(conn, "COMMIT")
         return Chunk(found, upto, whole and len(found) < rows, size, self._marks.high(conn, shows, window))
 
@@ -363,7 +367,8 @@ def _shape_of(conn: Connection, id: TableId) -> str:
 
 def _order(structure: TableStructure, columns: Sequence[ColumnDef]) -> str:
     """What the order by *columns* depends on, in short."""
+    charsets = " ".join(filter(None, [key_column(each).charset for each in columns]))  # of keys that are kept as bytes
     return digest([(each.name, each.type_name, each.length, each.scale, each.charset,
                     each.collation or (structure.collation if each.is_character else None), each.enum_values)
-                   for each in columns])
+                   for each in columns]) + (charsets and f" {charsets}")
 

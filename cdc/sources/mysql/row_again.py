@@ -22,6 +22,7 @@ from cdc.sources.shared.row_connection import RowConnection
 from cdc.sources.shared.row_key import KeyValue, key_values, several
 
 from . import connection
+from .collations import not_as_unicode
 from .connection import Connection
 from .errors import ends_connection, map_error
 from .flavor import Flavor
@@ -141,7 +142,10 @@ _TIME: Final = re.compile(r"[-+0-9:. ]+")
 
 def literal(column: ColumnDef, value: KeyValue, types: _KeyTypes, old_temporal: bool) -> str:
     """SQL that *column* equals in the row with *value*. Raises SourceRefusedError if no literal does."""
-    data, found = value.data, resolve(column, config=types, old_temporal=old_temporal)
+    data, charset = value.data, not_as_unicode(column)
+    if data is not None and charset:
+        return f"_{charset} X'{data.hex()}'"
+    found = resolve(column, config=types, old_temporal=old_temporal)
     if data is not None and found is not None and column.base not in _SINGLE:
         codec = found.binary_codec if value.kind == BINARY else found.codec
         try:

@@ -158,6 +158,11 @@ def test_values_are_compared_as_the_column_sorts(type_name: str, compared: str, 
     assert (column.compared, column.literal(value)) == (compared, literal)
 
 
+def test_texts_that_unicode_does_not_bring_back_are_compared_by_their_bytes() -> None:
+    column = key_column(ColumnDef("a", "VARCHAR", 9, charset="sjis"))
+    assert (column.shown, column.literal("815F")) == ("HEX(`a`)", "_sjis X'815F'")
+
+
 @pytest.mark.parametrize(("type_name", "value"), [("INT", "1 OR 1"), ("DATE", "1'"), ("VARBINARY", "0")])
 def test_what_is_no_value_is_refused(type_name: str, value: str) -> None:
     with pytest.raises(SourceRefusedError):
