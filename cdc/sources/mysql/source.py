@@ -121,6 +121,7 @@ class MySqlSource(LogSource[MySqlPosition]):
             watch=self._watch_table)
         return IncrementalSnapshot(chunks, self.control, chunk_rows=self.config.incremental_snapshot_chunk_size,
                                    wait_s=MARKED_WAIT_S if marked else 0.0, marked=marked,
+                                   skips=not {"c", "u"}.isdisjoint(self.config.skipped_operations),
                                    blocking=self.control.blocking)
 
     def _streaming(self) -> ChangeReader:

@@ -37,7 +37,7 @@ class Plan(Protocol):
         ...
     @property
     def identity(self) -> Sequence[str]:
-        """The columns that tell rows apart, if the table has no message key."""
+        """The columns that tell rows apart, if the table has no message key: all that are captured."""
         ...
     @property
     def made(self) -> str:

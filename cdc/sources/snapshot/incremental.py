@@ -78,16 +78,18 @@ class IncrementalSnapshot:
     """All of one source. Not for several threads, apart from `snapshots`.
 
     *chunk_rows*: rows of a chunk. *wait_s*: how long to wait for a chunk at once, in seconds; else `turn` takes it
-    later. *marked*: whether `ChunkReader.closes` tells where a chunk belongs.
+    later. *marked*: whether `ChunkReader.closes` tells where a chunk belongs. *skips*: the stream leaves out inserts or
+    updates, so a row of a chunk may be newer than all that it brings.
     """
 
     def __init__(self, reader: ChunkReader, teller: Teller, *, chunk_rows: int, wait_s: float = 0.0,
-                 marked: bool = False, clock: Callable[[], float] = time.monotonic,
+                 marked: bool = False, skips: bool = False, clock: Callable[[], float] = time.monotonic,
                  blocking: Blocking | None = None, pace: Pace | None = None) -> None:
         self._reader = reader
         self._teller = teller
         self._wait_s = wait_s
         self._marked = marked
+        self._skips = skips
         self._clock = clock
         self._blocking = blocking
         self._queue = CopyQueue(teller)
@@ -217,7 +219,7 @@ class IncrementalSnapshot:
         seen = window is not None and self._reader.sees(window.chunk, by)
         try:
             for key in self._identity.touched(record):
-                if window is not None:
+                if window is not None and not (seen and self._skips):
                     window.rows.drop(key)
                 if not seen:
                     self._touched.add(key, by)

@@ -9,13 +9,16 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
 from cdc.codecs.wrappers import unconverted
-from cdc.core.errors import DecodeError
+from cdc.core.errors import DecodeError, NoValue
 from cdc.core.record import DELETE, TOMBSTONE, TRUNCATE, UPDATE, Record
 from cdc.core.row import ABSENT, BINARY, NULL, UNCHANGED, Row
 from cdc.core.table import Column, TableSchema
+from cdc.debezium.emit import HIDDEN
 
 from .chunk import ChunkRows
 
+_JSON: Final = "io.debezium.data.Json"
+"""Its texts differ between Debezium's snapshots and streams."""
 MOST_TOUCHED: Final = 200_000
 """Keys that are remembered while a chunk is read: some 50 MB."""
 
@@ -25,21 +28,22 @@ class UnknownKeyError(Exception):
 
 
 class Identity:
-    """Tells rows of one table apart: by the message key, or by the columns *names* of a table that has none. For one
-    table; it may have several structures."""
+    """Tells rows of one table apart: by the message key, or by the columns *names* of a table that has none, which are
+    all that are captured. For one table; it may have several structures."""
 
     def __init__(self, names: Sequence[str] = ()) -> None:
         self._names = tuple(names)
         self._columns: dict[TableSchema, tuple[Column, ...]] = {}
 
-    def of(self, table: TableSchema, row: Row) -> Hashable:
-        """Raises UnknownKeyError."""
+    def of(self, table: TableSchema, row: Row, old: Row | None = None) -> Hashable:
+        """*old* has what *row* leaves out. Raises UnknownKeyError."""
         columns = self._columns.get(table)
         if columns is None:
             if len(self._columns) > 100:
                 self._columns.clear()
             columns = self._columns[table] = self._columns_of(table)
-        return tuple([_value(each, row) for each in columns])
+        return tuple([_value(each, row if old is None or row.kind(each.index) not in (ABSENT, UNCHANGED) else old)
+                      for each in columns])
 
     def _columns_of(self, table: TableSchema) -> tuple[Column, ...]:
         if not self._names:
@@ -48,10 +52,12 @@ class Identity:
         missing = [name for name in self._names if name not in found]
         if missing:
             raise UnknownKeyError(missing[0])
-        return tuple(found[name] for name in self._names)
+        columns = [found[name] for name in self._names]
+        return tuple([each for each in columns if each.key_schema.name != _JSON] or columns)
 
     def touched(self, record: Record) -> list[Hashable]:
-        """The rows that *record* changes. Raises UnknownKeyError, also for a change of all rows."""
+        """The rows of which *record* brings something newer, or that it ends. The new row of a change that is skipped
+        is none of them: nobody else brings it. Raises UnknownKeyError, also for a change of all rows."""
         if record.op == TRUNCATE:
             raise UnknownKeyError(record.op)
         if record.op == TOMBSTONE:
@@ -64,12 +70,15 @@ class Identity:
             if row is None:
                 continue
             try:
-                found.append(self.of(record.table, row))
+                found.append(self.of(record.table, row, record.before if self._names else None))
             except UnknownKeyError:
                 if row is record.key_row or self._names:
                     raise
         if not found or (self._names and record.op == UPDATE and record.before is None):
             raise UnknownKeyError(record.op)
+        if record.key_headers is HIDDEN and record.after is not None:
+            left = self.of(record.table, record.after, record.before)
+            found = [each for each in found if each != left]
         return found
 
 
@@ -81,10 +90,34 @@ def _value(column: Column, row: Row) -> Hashable:
     if kind in (ABSENT, UNCHANGED) or data is None:
         raise UnknownKeyError(column.name)
     codec = column.key_binary_codec if kind == BINARY and column.key_binary_codec else column.key_codec
+    codec = unconverted(codec)
     try:
-        return _hashable(unconverted(codec).value(data, 0, len(data)))
+        value = codec.value(data, 0, len(data))
+        same = _SHOWN_TWICE.get(codec.schema.name or "")
+        return _hashable(value if same is None else same(value))
+    except NoValue:
+        return None
     except (DecodeError, ValueError) as exc:
         raise UnknownKeyError(column.name) from exc
+
+
+def _instant(text: str) -> tuple[str, str]:
+    whole, _, fraction = text.removesuffix("Z").partition(".")
+    return whole, fraction.rstrip("0")
+
+
+def _label(text: str) -> str:
+    return text.replace("\\", "")
+
+
+_SHOWN_TWICE: Final[Mapping[str, Callable[[Any], Hashable]]] = {
+    "io.debezium.time.ZonedTimestamp": _instant,
+    "io.debezium.time.Year": lambda year: 0 if year in (1900, 2000) else year,
+    "io.debezium.data.Enum": _label,
+    "io.debezium.data.EnumSet": _label,
+}
+"""What tells values of a type apart, by the name of its schema, where Debezium's snapshots and streams differ (option
+`cdc.uniform.values`)."""
 
 
 def _hashable(value: Any) -> Hashable:

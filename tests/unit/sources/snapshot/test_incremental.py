@@ -12,6 +12,7 @@ from cdc.core import control
 from cdc.core.control import Signal
 from cdc.core.record import Message, Record
 from cdc.core.table import TableId
+from cdc.debezium.emit import HIDDEN
 from cdc.sources.snapshot.copies import Copy
 from cdc.sources.snapshot.incremental import IncrementalSnapshot
 from cdc.sources.snapshot.pace import BEHIND_S, MANY, SHARE, Pace
@@ -55,13 +56,15 @@ class Run:
     that holds once they are delivered."""
 
     def __init__(self, server: Server, offset: dict[str, Any], *, failures: float = 0.0, chunk_rows: int = 3,
-                 wait_s: float = 0.0, many: float = MANY, unread: bool = False) -> None:
+                 wait_s: float = 0.0, many: float = MANY, unread: bool = False, skipped: str = "") -> None:
         self.server = server
         self.reader = Reader(server, failures, unread=unread)
         self.teller = Teller()
         self.now = 0.0
         self.snapshot = IncrementalSnapshot(self.reader, self.teller, chunk_rows=chunk_rows, wait_s=wait_s,
-                                            clock=lambda: self.now, pace=Pace(lambda: self.now, many))
+                                            clock=lambda: self.now, pace=Pace(lambda: self.now, many),
+                                            skips=bool(skipped))
+        self.skipped = skipped
         self.idle = False
         self.at: tuple[int, int] = offset.get("at", (0, 0))
         self.reader.stream = self.at[0]
@@ -87,11 +90,14 @@ class Run:
             if change >= len(records_of(self.server, self.server.log[number])):
                 number, change = number + 1, 0
         for each in items:
+            if each.op in self.skipped:
+                each.key_headers = HIDDEN
             if self.snapshot.watches(each.table.id):
                 self.snapshot.passed(each)
             out += self.teller.out
             self.teller.out = []
-            out.append(each)
+            if each.key_headers is not HIDDEN:
+                out.append(each)
         self.at = number, change
         self.reader.stream = number
         self.idle = not items
@@ -190,6 +196,35 @@ def test_topic_is_like_the_table_whatever_happens_when(first: int) -> None:
             simulate(seed)
         except AssertionError as exc:
             raise AssertionError(f"seed {seed}: {exc}") from exc
+
+
+@pytest.mark.parametrize("skipped", ["u", "cu", "c"])
+def test_rows_whose_changes_are_skipped_go_out(skipped: str) -> None:
+    for seed in range(40):
+        server = Server(random.Random(seed), ["a"])
+        server.rows["a"] = {key: (key, 0, 0) for key in range(15)}
+        run = Run(server, {}, chunk_rows=4, unread=bool(seed % 2), skipped=skipped)
+        run.signal(control.EXECUTE_SNAPSHOT, {"data-collections": ["db.a"]})
+        for step in range(1000):
+            for _ in range(3 if step < 60 else 0):
+                server.write(15)
+            if step == 60:
+                server.settle()
+            server.show()
+            run.reader.work()
+            run.poll()
+            run.now += 0.1
+            if step > 60 and not run.snapshot.active and run.at[0] == len(server.log):
+                break
+        topic: dict[tuple[str, int], tuple[int, ...]] = {}
+        for records, _ in run.delivered:
+            for each in records:
+                apply(topic, each)
+        inserted = {change[2] for tx in server.log for change in tx.changes if change[0] == "c"}
+        kept = {("a", key) for key in server.rows["a"] if key not in inserted}
+        assert kept <= topic.keys(), f"seed {seed}"
+        if "c" not in skipped:
+            assert topic.keys() == {("a", key) for key in server.rows["a"]}, f"seed {seed}"
 
 
 @pytest.mark.parametrize("restarted", [False, True])
