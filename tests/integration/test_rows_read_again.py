@@ -236,6 +236,22 @@ def test_the_key_of_the_event_finds_rows_of_a_table_without_key(database: Databa
             rows(chain(reading.source, error_handling_mode="fail"), inserted)
 
 
+@pytest.mark.parametrize("postgres", ["postgres15"], indirect=True)
+def test_rows_are_found_by_keys_of_an_extensions_type(database: Database) -> None:
+    """By its own operators: pg_catalog has none for a ltree, and others for a citext."""
+    if not database.server.has_extension("citext"):
+        pytest.skip("this build has no contrib")
+    database.execute("CREATE SCHEMA x; CREATE EXTENSION citext SCHEMA x; CREATE EXTENSION ltree SCHEMA x;"
+                     "CREATE TABLE t (c x.citext, l x.ltree, tx text, PRIMARY KEY (c, l));"
+                     "CREATE PUBLICATION pub FOR ALL TABLES")
+    with pg_source.running(database) as reading:
+        database.execute("INSERT INTO t VALUES ('Ab', 'a.b', NULL)")
+        database.execute("UPDATE t SET tx = 'later', c = 'aB'")
+        records = [each for each in reading.to_mark(database) if each.after is not None]
+        again = rows(chain(reading.source, error_handling_mode="fail"), records)
+        assert [(row["c"], row["tx"]) for row in again] == [("Ab", "later"), ("aB", "later")]
+
+
 @pytest.mark.parametrize("via_root", ["false", "true"])
 def test_rows_of_partitions_are_found(database: Database, via_root: str) -> None:
     database.execute("CREATE TABLE t (id int PRIMARY KEY, n text) PARTITION BY RANGE (id);"
@@ -286,6 +302,7 @@ KEYS: Mapping[str, str] = {
     "timestamp(3)": "'2024-01-02 03:04:05.6'",
     "date": "'9999-12-31'", "time(3)": "'12:34:56.789'", "year": "1901", "bit(9)": "b'100000001'",
     "varchar(20) character set latin1": "'it''s é'", "char(5)": "'日本'", "varbinary(9)": "x'00ff27'",
+    "varchar(9) character set cp932 collate cp932_bin": "x'ed40'",
     "binary(4)": "x'0102'", "enum('a','it''s')": "'it''s'", "set('x','y')": "'x,y'",
 }
 

@@ -6,8 +6,8 @@ Values go to the server as the log gave them, as parameters whose types the serv
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -23,6 +23,7 @@ from cdc.sources.shared.row_key import KeyValue, key_values, several
 from cdc.sources.shared.visible import wait_until_visible
 
 from . import chunk_marks
+from .comparisons import Comparison, own_comparisons
 from .connection import Connection, connect, execute, interrupt, query, send_unchecked
 from .errors import map_error
 from .options import PostgresConfig
@@ -42,7 +43,7 @@ class RowAgain:
         self._builder = builder
         self._own = RowConnection(self._connect, is_lost=lambda conn, _: conn.closed, interrupt=interrupt,
                                   close=lambda conn: conn.close())
-        self._places: dict[int, sql.Composed] = {}
+        self._places: dict[int, _Place] = {}
         self._seen: chunk_marks.Seen | None = None
 
     def read(self, record: Record, columns: Sequence[Column], *, event_key: bool) -> Row | None:
@@ -64,7 +65,7 @@ class RowAgain:
         known = self._places.get(oid)
         found = None if known is None else self._select(conn, known, columns, key, by_old_name=True)
         if found is None:  # under that name there is another table now, or none
-            place = self._place(conn, oid)
+            place = self._place(conn, oid, key)
             found = None if place is None else self._select(conn, place, columns, key)
         return _row(found, version, columns) if found is not None else None
 
@@ -77,18 +78,18 @@ class RowAgain:
     def _look(self, conn: Connection) -> None:
         self._seen = chunk_marks.look(conn)
 
-    def _select(self, conn: Connection, place: sql.Composed, columns: Sequence[Column], key: Sequence[KeyValue], *,
+    def _select(self, conn: Connection, place: _Place, columns: Sequence[Column], key: Sequence[KeyValue], *,
                 by_old_name: bool = False) -> Any:
         """The result with the row; None if there is none. Raises SourceError."""
         text = sql.SQL("SELECT {} FROM ").format(
-            sql.SQL(", ").join(sql.Identifier(column.name) for column in columns)) + place
+            sql.SQL(", ").join(sql.Identifier(column.name) for column in columns)) + place.source
         values: list[_Value] = []
         for each in key:
             if each.data is None:
                 text += sql.SQL(" AND {} IS NULL").format(sql.Identifier(each.name))
             else:
                 values.append((_Binary if each.kind == BINARY else _Text)(each.data))
-                text += sql.SQL(" AND {} = {}").format(sql.Identifier(each.name), _parameter(len(values)))
+                text += sql.SQL(" AND ") + place.equal(each.name, _parameter(len(values)))
         try:
             found = _ask(conn, text + sql.SQL(" LIMIT 2"), values)
         except SourceRefusedError:
@@ -99,7 +100,7 @@ class RowAgain:
             raise several([each.name for each in key])
         return found if found.ntuples else None
 
-    def _place(self, conn: Connection, oid: int) -> sql.Composed | None:
+    def _place(self, conn: Connection, oid: int, key: Sequence[KeyValue]) -> _Place | None:
         """The table under its present name, and the condition that the row is in this very table; None if it does not
         exist any more."""
         rows = query(conn, _TABLE, oid)
@@ -109,7 +110,8 @@ class RowAgain:
         form = _PARTITIONED if kind == "p" else _PLAIN
         if len(self._places) >= 10_000:
             self._places.clear()
-        place = self._places[oid] = sql.SQL(form).format(sql.Identifier(schema, name), sql.Literal(oid))
+        source = sql.SQL(form).format(sql.Identifier(schema, name), sql.Literal(oid))
+        place = self._places[oid] = _Place(source, own_comparisons(conn, oid, [each.name for each in key]))
         return place
 
     def _connect(self) -> Connection:
@@ -132,6 +134,19 @@ class RowAgain:
 
     def close(self) -> None:
         self._own.close()
+
+
+class _Place(NamedTuple):
+    """A table: FROM, and the beginning of WHERE. *own*: how columns of its key are compared that need it."""
+
+    source: sql.Composed
+    own: Mapping[str, Comparison]
+
+    def equal(self, name: str, parameter: sql.SQL) -> sql.Composed:
+        own = self.own.get(name)
+        if own is None:
+            return sql.SQL("{} = {}").format(sql.Identifier(name), parameter)
+        return sql.SQL("{} {} {}::{}").format(sql.Identifier(name), own.operators["="], parameter, own.type)
 
 
 class _Value:
