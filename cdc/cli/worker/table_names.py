@@ -40,8 +40,9 @@ class Chosen:
 
     def pattern(self, table: str) -> str:
         """The name in a signal, where names are also read as regular expressions, without regard to case."""
-        escaped = re.sub(r"[^\w.\-]", lambda found: f"\\{found[0]}", table)
-        return f"(?-i:{escaped})" if table in self.twins else table if escaped == table else escaped
+        plain = r"[^\w.\-]" if table.count(".") == 1 else r"[^\w\-]"  # a single dot can stand for no other name's
+        escaped = re.sub(plain, lambda found: f"\\{found[0]}", table)
+        return f"(?-i:{escaped})" if table in self.twins or table[-1:].isspace() else escaped
 
 
 def choose(known: Sequence[str], look: Callable[[str], Tables], wanted: Sequence[str], connector: str | None,

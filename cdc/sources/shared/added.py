@@ -68,4 +68,4 @@ def request(tables: Iterable[TableId]) -> Signal:
     names = [str(id) for id in tables]
     log.info("tables_added", tables=names, effect="their present rows are copied while the stream goes on")
     return Signal(str(uuid.uuid4()), control.EXECUTE_SNAPSHOT,
-                  {"type": "incremental", "data-collections": [re.escape(name) for name in names]}, "start")
+                  {"type": "incremental", "data-collections": [f"(?-i:{re.escape(name)})" for name in names]}, "start")

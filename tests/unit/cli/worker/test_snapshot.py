@@ -194,6 +194,8 @@ def test_names_match_whole_or_by_their_end(name: str, found: list[str]) -> None:
 def test_a_name_in_a_signal_means_that_table_only() -> None:
     assert Chosen("c", {}).pattern("public.orders") == "public.orders"
     assert Chosen("c", {}).pattern("public.a$b c") == r"public.a\$b\ c"
+    assert Chosen("c", {}).pattern("public.a.b") == r"public\.a\.b", "not a_b, too"
+    assert Chosen("c", {}).pattern("public.a ") == r"(?-i:public.a\ )", "a channel may take spaces at the end away"
     assert Chosen("c", {}, frozenset({"public.T"})).pattern("public.T") == "(?-i:public.T)"
 
 

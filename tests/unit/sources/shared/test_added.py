@@ -62,4 +62,4 @@ def test_damaged_lists_are_refused(stored: str) -> None:
 
 def test_a_request_names_tables_and_not_patterns() -> None:
     signal = request([TableId("shop", "public", "a+b")])
-    assert (signal.type, signal.data["data-collections"]) == (control.EXECUTE_SNAPSHOT, [r"public\.a\+b"])
+    assert (signal.type, signal.data["data-collections"]) == (control.EXECUTE_SNAPSHOT, [r"(?-i:public\.a\+b)"])
