@@ -15,9 +15,14 @@ KAFKA_CONNECT_VERSION: Final = "4.3.1"
 
 
 def core() -> str:
-    """`compiled`, `python`, or `mixed` when only some modules of the core were built."""
-    kinds = set(core_modules().values())
-    return kinds.pop() if len(kinds) == 1 else "mixed"
+    """`compiled`: all modules that can be. `native`: those of `cdc.native`, which read and write nearly all rows; the
+    records that these refuse go through plain Python. `python`: none. `mixed`: only some, because a build failed."""
+    kinds = {*core_modules().values()}, {*native_modules().values()}
+    if kinds == ({"compiled"}, {"compiled"}):
+        return "compiled"
+    if kinds == ({"python"}, {"compiled"}):
+        return "native"
+    return "python" if kinds == ({"python"}, {"missing"}) else "mixed"
 
 
 def core_modules() -> dict[str, str]:

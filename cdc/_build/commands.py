@@ -1,7 +1,7 @@
 """setuptools' commands as this package needs them.
 
-Without a C compiler (or with CDC_SKIP_COMPILE=1) the install goes on without compiled modules; CDC_REQUIRE_COMPILED=1
-makes a failed build an error and optimises everything, for releases.
+Without a C compiler (or with CDC_SKIP_COMPILE=1) the install goes on without compiled modules. CDC_REQUIRE_COMPILED=1,
+for releases, compiles all of them and makes a failed build an error.
 """
 
 from __future__ import annotations
@@ -22,14 +22,13 @@ from setuptools.modified import newer_group
 from .modules import (
     C_FLAG,
     DIRECTIVES,
-    FLAGS_USED,
     GENERATED,
     REQUIRED,
-    SKIPPED,
     TRANSLATED,
     c_files,
     compiled_modules,
     digest_of,
+    is_installed,
     shipped_c,
 )
 from .progress import Progress
@@ -42,41 +41,40 @@ _SELDOM = (200_000, 50, 100)
 
 
 class BuildExt(build_ext):
-    """Translates and compiles on all processors. A failure leaves the plain Python modules in place."""
+    """Translates and compiles on all processors. A failure leaves the plain Python modules in place.
+
+    No binary of an earlier build stays beside a module that this one leaves plain: it would run in place of the source.
+    """
 
     def finalize_options(self) -> None:
-        self.distribution.ext_modules = [*compiled_modules(Path(), shipped_c(Path()))] if not SKIPPED else []
+        known = compiled_modules(Path(), shipped_c(Path()))
+        self.distribution.ext_modules = [each for each in known if is_installed(each.name)]
+        self._left_plain = [each for each in known if not is_installed(each.name)]
         super().finalize_options()
         self.parallel = self.parallel or PROCESSORS
+        self._trees = [Path(self.build_lib), *([Path()] if self.inplace else [])]
 
     def run(self) -> None:
+        self._remove_binaries(self._left_plain)
         if not self.extensions:
             return
         self._begun_s = time.time()
         self._translated = False
         self._compiled = self._plain = 0
-        flags = self._begin_with_flags()
         with Progress(f"compiling {len(self.extensions)} modules; CDC_SKIP_COMPILE=1 skips this", self._state):
             try:
                 translate(self.extensions)
                 self._translated = True
             except Exception as exc:
                 self._gave_up(exc)
+                self._remove_binaries(self.extensions)
                 self._plain, self.extensions = len(self.extensions), []
             super().run()
-        Path(FLAGS_USED).write_text(flags)
 
-    def _begin_with_flags(self) -> str:
-        """If the last build had other flags, or did not end, make all again: the times of files do not show it. Returns
-        the flags of this build."""
-        used = Path(FLAGS_USED)
-        flags = "".join(f"{name} {' '.join(args)}\n"
-                        for name, args in sorted((ext.name, ext.extra_compile_args) for ext in self.extensions))
-        if used.exists() and used.read_text() != flags:
-            self.force = True
-        used.parent.mkdir(parents=True, exist_ok=True)
-        used.write_text("")
-        return flags
+    def _remove_binaries(self, extensions: list[Extension]) -> None:
+        for ext in extensions:
+            for tree in self._trees:
+                (tree / str(self.get_ext_filename(ext.name))).unlink(missing_ok=True)  # type: ignore[no-untyped-call]
 
     def build_extensions(self) -> None:
         self._objects: dict[str, str] = {}
@@ -107,6 +105,7 @@ class BuildExt(build_ext):
             self._compiled += 1
         except Exception as exc:
             self._gave_up(exc)
+            self._remove_binaries([ext])
             self._plain += 1
 
     def copy_extensions_to_source(self) -> None:

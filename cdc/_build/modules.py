@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from fnmatch import fnmatch
 from pathlib import Path
 
 from setuptools import Extension
@@ -23,9 +22,6 @@ GENERATED = "generated"
 TRANSLATED = "build/cython"
 """Where a checkout gets it."""
 
-FLAGS_USED = "build/flags"
-"""The file that says with which flags the modules in a checkout were compiled; empty while a build runs."""
-
 DIRECTIVES = {
     "language_level": "3",
     "annotation_typing": False,  # types come from the .pxd; annotations are for readers and mypy
@@ -38,19 +34,15 @@ DIRECTIVES = {
     "warn.unreachable": False,
 }
 
-FLAGS = {
-    "cdc.native.*": "-O1",
-    "cdc.core.*": "-O1",
-    "cdc.converters.plan": "-O1",
-    "*": "-O0",
-}
-"""The first pattern that fits says how much the C compiler optimises what Cython makes: -O1 takes half of the time of
--O2, -O0 a quarter. The most runs only where C refuses a row, or once for many rows. So the install of a developer, or
-from a source distribution, stays short."""
+FAST = "cdc.native."
+"""The room through which nearly all rows go. An install from a checkout or a source distribution compiles only this
+room, which takes the compiler a third of the time. The other modules read and write the records that C refuses."""
+
+FLAG = "-O1"
+"""For what Cython makes: -O2 takes the compiler twice as long, and what is called for each row is in `C_FILES`."""
 
 C_FLAG = "-O2"
-"""For the files of `C_FILES`, which read and write nearly all rows; and with CDC_REQUIRE_COMPILED=1 for everything:
-wheels and images are built once and run for long."""
+"""For the files of `C_FILES`."""
 
 C_FILES: dict[str, tuple[str, ...]] = {
     "cdc.native.producer": ("kafka.c",),
@@ -68,11 +60,16 @@ C_FILES: dict[str, tuple[str, ...]] = {
 
 
 def compiled_modules(root: Path, c_folder: Path | None = None) -> list[Extension]:
-    """All of them, as extensions made from their source, or from the C that *c_folder* has; the longest first, so that
-    compilers that run side by side end together."""
+    """All that can be compiled, as extensions made from their source, or from the C that *c_folder* has; the longest
+    first, so that compilers that run side by side end together."""
     found = [path.relative_to(root) for path in _sources(root)]
     found.sort(key=lambda path: -(root / path).stat().st_size)
     return [_extension(path, c_folder) for path in found]
+
+
+def is_installed(name: str) -> bool:
+    """Whether this install compiles module *name*."""
+    return not SKIPPED and (REQUIRED or name.startswith(FAST))
 
 
 def shipped_c(root: Path) -> Path | None:
@@ -97,16 +94,11 @@ def _sources(root: Path) -> list[Path]:
     return [*(path for path in plain if path.exists()), *(root / "cdc").rglob("*.pyx")]
 
 
-def optimisation(name: str, *, release: bool = REQUIRED) -> str:
-    """The flag for what Cython makes of module *name*."""
-    return C_FLAG if release else next(flag for pattern, flag in FLAGS.items() if fnmatch(name, pattern))
-
-
 def _extension(path: Path, c_folder: Path | None) -> Extension:
     name = ".".join(path.with_suffix("").parts)
     source = c_folder / path.with_suffix(".c") if c_folder else path
     headers = sorted(each.as_posix() for each in path.parent.glob("*.h")) if path.suffix == ".pyx" else []
-    return Extension(name, [source.as_posix()], extra_compile_args=[optimisation(name), "-g0"],
+    return Extension(name, [source.as_posix()], extra_compile_args=[FLAG, "-g0"],
                      depends=[*headers, *c_files(name)],
                      include_dirs=[path.parent.as_posix()] if path.suffix == ".pyx" else [])
 

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import cython
-
 from cdc.core.avro import Writer
 from cdc.core.errors import RecordError
-from cdc.core.interfaces import AvroPrinter, Converter, Failed, Outgoing, PrefixedAvro, PrintsAvro, Transforms
+from cdc.core.interfaces import AvroPrinter, Converter, Failed, Outgoing, PrefixedAvro, Transforms
 from cdc.core.outcome import Shaped, Transformed
 from cdc.core.record import TOMBSTONE, Message, Record
 from cdc.core.row import Row
@@ -23,7 +21,7 @@ from cdc.core.table import TableSchema
 from . import native
 from .plan import AvroPlan, ColumnFailures, ValuePlan
 from .schema_headers import SchemaHeaders
-from .shaped import ShapedConverter, makes_avro
+from .shaped import ShapedConverter, makes_avro, prints_avro
 from .viewed import ViewConverter
 from .views import key_in_header
 
@@ -230,7 +228,7 @@ class RecordConverter:
         """Whether keys or values of *schema* are written as Avro, the bytes before them, and what prints them then."""
         if isinstance(converter, PrefixedAvro):
             return True, converter.wire_prefix(topic, schema) if schema else b"", None
-        if cython.compiled and isinstance(converter, PrintsAvro):  # in plain Python the values are faster
+        if prints_avro(converter):
             return True, b"", converter.printer(topic, schema) if schema else None
         return False, b"", None
 

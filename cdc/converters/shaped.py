@@ -4,9 +4,7 @@ straight from column bytes, then the values that follow the row."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
-
-import cython
+from typing import Any, TypeGuard
 
 from cdc.core.avro import Writer
 from cdc.core.interfaces import AvroPrinter, Converter, Outgoing, PrefixedAvro, PrintsAvro
@@ -14,6 +12,7 @@ from cdc.core.outcome import BLOCK, CLOCK, CONSTANT, OPERATION, Outcome, Shaped
 from cdc.core.record import Record
 from cdc.core.schema import Schema
 
+from . import native
 from .plan import AvroPlan, ColumnFailures, FieldOp, ValuePlan, put_field
 from .views import MAX_PLANS, key_in_header
 
@@ -195,7 +194,13 @@ class ShapedConverter:
 
 def makes_avro(converter: Any) -> bool:
     """Whether plans write for *converter*; see `RecordConverter.side`."""
-    return isinstance(converter, PrefixedAvro) or (cython.compiled and isinstance(converter, PrintsAvro))
+    return isinstance(converter, PrefixedAvro) or prints_avro(converter)
+
+
+def prints_avro(converter: object) -> TypeGuard[PrintsAvro]:
+    """Whether *converter*'s text is printed from the Avro bytes that plans write. Only where C does it: Python alone is
+    faster with the values."""
+    return native.records is not None and isinstance(converter, PrintsAvro)
 
 
 def key_tail(texts: tuple[str, ...]) -> bytes:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from cdc import about
+from tests import release
 from tests.conftest import Database
 from tests.integration import dockerfile
 from tests.integration.other_user import other_python
@@ -25,7 +26,7 @@ IS_ROOT = os.geteuid() == 0
 
 @pytest.fixture(scope="module")
 def image() -> Iterator[dockerfile.Build]:
-    """Built once. The compiler's work is not done again: the modules that this checkout has compiled stand in for it.
+    """Built once. The compiler's work is not done again: the modules of `tests.release` stand in for it.
     """
     root = temp_folder("image")
     root.chmod(0o755)
@@ -33,7 +34,7 @@ def image() -> Iterator[dockerfile.Build]:
     tools.mkdir()
     (tools / "python").write_text(f'#!/bin/sh\nexec {other_python() if IS_ROOT else sys.executable} "$@"\n')
     (tools / "python").chmod(0o755)
-    core = "compiled" if about.core() == "compiled" else "python"
+    core = "python" if about.core() == "python" else "compiled"
     build = dockerfile.Build(ROOT, root, {"CORE": core, "VERSION": about.VERSION}, f"{tools}:/usr/bin:/bin")
     first, last = dockerfile.stages(dockerfile.read(ROOT / "deploy" / "Dockerfile"))
 
@@ -52,13 +53,10 @@ def image() -> Iterator[dockerfile.Build]:
 
 def _stand_in_for_the_compiler(target: Path) -> None:
     """First the C, then what is compiled from it: each is newer than what it is made of, Cython's own files too."""
-    if (ROOT / "build" / "cython").is_dir():
-        shutil.copytree(ROOT / "build" / "cython", target / "cython", copy_function=shutil.copyfile)
-    built = target / f"lib.{sysconfig.get_platform()}-{sys.implementation.cache_tag}"
-    for module in (ROOT / "cdc").rglob(f"*{sysconfig.get_config_var('EXT_SUFFIX')}"):
-        file = built / module.relative_to(ROOT)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(module, file)
+    compiled = release.modules()
+    shutil.copytree(ROOT / "build" / "cython", target / "cython", copy_function=shutil.copyfile)
+    shutil.copytree(compiled, target / f"lib.{sysconfig.get_platform()}-{sys.implementation.cache_tag}",
+                    copy_function=shutil.copyfile)
 
 
 def command(image: dockerfile.Build, words: list[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """A source distribution that needs no Cython, and a wheel of it that needs no compiler.
 
-The compiler's work is not done again: the modules that this checkout has compiled stand in for it.
+The compiler's work is not done again: the modules of `tests.release` stand in for it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pathlib import Path
 import pytest
 
 from cdc import about
+from tests import release
 
 ROOT = Path(__file__).parents[2]
-SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 NEITHER = {"CC": "/bin/false", "CXX": "/bin/false", "CDC_PURE": "", "CDC_REQUIRE_COMPILED": "1"}
 
-pytestmark = pytest.mark.skipif(about.core() != "compiled", reason="the core of this checkout is not compiled")
+pytestmark = pytest.mark.skipif(about.core() == "python", reason="the core of this checkout is not compiled")
 
 
 def run(*command: str | Path, cwd: Path, **environment: str) -> str:
@@ -40,8 +40,8 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "cdc", tree / "cdc", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy2(ROOT / name, tree)
-    if (ROOT / "build" / "cython").is_dir():  # from the install: spares the translation
-        shutil.copytree(ROOT / "build" / "cython", tree / "build" / "cython")
+    release.modules()
+    shutil.copytree(ROOT / "build" / "cython", tree / "build" / "cython")  # spares the translation
     hook = "import sys; from cdc._build import build_sdist; build_sdist(sys.argv[1])"
     run(sys.executable, "-c", hook, folder, cwd=tree, PYTHONPATH=str(tree))
     archive, = folder.glob("*.tar.gz")
@@ -55,10 +55,7 @@ def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built where neither Cython nor a compiler works."""
     folder = tmp_path_factory.mktemp("wheel")
     built = sdist / "build" / f"lib.{sysconfig.get_platform()}-{sys.implementation.cache_tag}"
-    for module in (ROOT / "cdc").rglob(f"*{SUFFIX}"):
-        target = built / module.relative_to(ROOT)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(module, target)
+    shutil.copytree(release.modules(), built, copy_function=shutil.copyfile)
     no_cython = folder / "no_cython" / "Cython"
     no_cython.mkdir(parents=True)
     (no_cython / "__init__.py").write_text("raise ImportError('there is no Cython here')\n")
@@ -92,8 +89,8 @@ WRITTEN = {path.relative_to(ROOT).as_posix() for path in (ROOT / "cdc" / "native
 def test_a_wheel_has_the_packages_data(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as packed:
         names = set(packed.namelist())
-    assert SUFFIX not in ("", None)
-    for name in ("cdc/py.typed", "cdc/core/row.pxd", f"cdc/core/row{SUFFIX}", "cdc/demo/shop-postgres.sql",
+    assert release.SUFFIX not in ("", None)
+    for name in ("cdc/py.typed", "cdc/core/row.pxd", f"cdc/core/row{release.SUFFIX}", "cdc/demo/shop-postgres.sql",
                  "cdc/docs/differences.md", "cdc/docs/reference/postgres.md"):
         assert name in names
     assert {name for name in names if name.endswith(".c")} <= WRITTEN, "none that Cython has made"

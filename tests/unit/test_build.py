@@ -6,7 +6,6 @@ import ast
 import os
 import subprocess
 import sys
-from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,8 @@ from setuptools import Distribution, Extension
 
 from cdc import about
 from cdc._build.commands import BuildExt
-from cdc._build.modules import C_FILES, FLAGS, compiled_modules, digest_of, optimisation, shipped_c
+from cdc._build.modules import C_FILES, compiled_modules, digest_of, shipped_c
+from tests import release
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,42 +42,40 @@ def test_compiled_modules_count_no_index_from_the_end() -> None:
     assert not wrong
 
 
-@pytest.mark.parametrize("pattern", FLAGS)
-def test_each_pattern_of_flags_fits_a_module(pattern: str) -> None:
-    assert [name for name in (*about.core_modules(), *about.native_modules()) if fnmatch(name, pattern)]
+@pytest.mark.parametrize(("environment", "installed"), [
+    ({}, {"cdc.native.records": True, "cdc.core.row": False}),
+    ({"CDC_REQUIRE_COMPILED": "1"}, {"cdc.native.records": True, "cdc.core.row": True}),
+    ({"CDC_SKIP_COMPILE": "1"}, {"cdc.native.records": False, "cdc.core.row": False}),
+])
+def test_a_release_compiles_all_modules_and_another_install_those_of_native(environment: dict[str, str],
+                                                                            installed: dict[str, bool]) -> None:
+    program = ("import sys; from cdc._build.modules import is_installed;"
+               "print({name: is_installed(name) for name in sys.argv[1:]})")
+    done = subprocess.run([sys.executable, "-c", program, *installed], cwd=ROOT, capture_output=True, text=True,
+                          check=True, env={**os.environ, "CDC_REQUIRE_COMPILED": "", "CDC_SKIP_COMPILE": "",
+                                           **environment})
+    assert done.stdout.strip() == str(installed)
 
 
-def test_the_first_pattern_that_fits_gives_the_flag() -> None:
-    names = ("cdc.native.records", "cdc.core.row", "cdc.runtime.inflight")
-    assert [optimisation(name, release=False) for name in names] == ["-O1", "-O1", "-O0"]
-
-
-@pytest.mark.parametrize(("required", "flags"), [("1", {"-O2"}), ("", {"-O0", "-O1"})])
-def test_a_release_optimises_each_module(required: str, flags: set[str]) -> None:
-    program = ("from pathlib import Path; from cdc._build.modules import compiled_modules;"
-               "print(*{each.extra_compile_args[0] for each in compiled_modules(Path())})")
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True,
-                          env={**os.environ, "CDC_REQUIRE_COMPILED": required})
-    assert set(done.stdout.split()) == flags
-
-
-def test_other_flags_than_those_of_the_last_build_make_all_again(tmp_path: Path,
-                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("inplace", [False, True])
+def test_no_binary_stays_beside_a_module_that_is_left_plain(inplace: bool, tmp_path: Path,
+                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would run in place of the source."""
+    for name in ("a.py", "a.pxd"):
+        (tmp_path / "cdc" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "cdc" / name).write_text("")
     monkeypatch.chdir(tmp_path)
-    begun = [_begun("-O0") for _ in range(2)]
-    assert [force for force, _ in begun] == [None, True], "the first build has not ended"
-    (tmp_path / "build" / "flags").write_text(begun[1][1])
-    assert _begun("-O0")[0] is None
-    (tmp_path / "build" / "flags").write_text(begun[1][1])
-    assert _begun("-O2")[0] is True
-
-
-def _begun(flag: str) -> tuple[object, str]:
-    """`force` and the flags of a build that has begun."""
-    command = BuildExt(Distribution())
-    command.extensions = [Extension("cdc.core.row", ["row.py"], extra_compile_args=[flag])]
-    flags = command._begin_with_flags()
-    return command.force, flags
+    command = BuildExt(Distribution({"ext_modules": [Extension("cdc.a", ["cdc/a.py"])]}))
+    command.inplace = inplace
+    command.build_lib = "lib"
+    command.ensure_finalized()
+    binaries = [Path(folder, f"cdc/a{release.SUFFIX}") for folder in ("lib", "")]
+    for binary in binaries:
+        binary.parent.mkdir(parents=True, exist_ok=True)
+        binary.write_text("")
+    command.run()
+    assert [binary.exists() for binary in binaries] == [False, not inplace]
+    assert (tmp_path / "cdc" / "a.py").exists()
 
 
 def test_c_is_taken_from_a_source_distribution_that_was_not_changed(tmp_path: Path) -> None:
@@ -117,3 +115,15 @@ def test_without_compiled_modules_there_are_no_native_ones() -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env={**os.environ, "CDC_PURE": "1"},
                           capture_output=True, text=True, check=True)
     assert done.stdout == "None {'missing'}\n"
+
+
+@pytest.mark.parametrize(("core_modules", "native_modules", "core"), [
+    ({"python"}, {"missing"}, "python"), ({"python"}, {"compiled"}, "native"), ({"compiled"}, {"compiled"}, "compiled"),
+    ({"compiled", "python"}, {"compiled"}, "mixed"), ({"python"}, {"compiled", "missing"}, "mixed"),
+    ({"compiled"}, {"missing"}, "mixed"),
+])
+def test_the_core_is_named_by_what_was_compiled(core_modules: set[str], native_modules: set[str], core: str,
+                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(about, "core_modules", lambda: dict(enumerate(core_modules)))
+    monkeypatch.setattr(about, "native_modules", lambda: dict(enumerate(native_modules)))
+    assert about.core() == core

@@ -7,13 +7,13 @@ import sys
 
 import pytest
 
-from cdc import about, native
+from cdc import native
 from cdc.sources.postgres.native_changes import native_changes
 from tests.unit.sources.postgres import native_world as world
 from tests.unit.sources.postgres import pgoutput_frames as frames
 
 pytestmark = [
-    pytest.mark.skipif(native.module("pgoutput") is None or about.core() != "compiled", reason="C prints no JSON here"),
+    pytest.mark.skipif(native.module("pgoutput") is None, reason="no native modules were built"),
     pytest.mark.skipif(sys.platform != "linux", reason="needs /proc"),
 ]
 

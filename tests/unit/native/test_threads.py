@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from cdc import about, native
+from cdc import native
 from cdc.core.record import MessageKind
 from tests.unit.sources.postgres import native_world as world
 from tests.unit.sources.postgres.test_native_changes import usual_batch
@@ -30,8 +30,7 @@ class Other(threading.Thread):
             time.sleep(0)
 
 
-@pytest.mark.parametrize("json", ["", pytest.param("key value", marks=pytest.mark.skipif(
-    about.core() != "compiled", reason="plain Python makes JSON from values"))])
+@pytest.mark.parametrize("json", ["", "key value"])
 def test_other_threads_run_while_c_writes(json: str) -> None:
     batch, outcome = usual_batch(world.Settings(json=json), 2)
     other, interval = Other(), sys.getswitchinterval()
@@ -59,7 +58,6 @@ def test_only_what_needs_python_keeps_the_others_waiting() -> None:
         assert [plan.uses_python for plan in plans] == [uses_python]
 
 
-@pytest.mark.skipif(about.core() != "compiled", reason="plain Python makes JSON from values")
 @pytest.mark.parametrize("json", ["key value", "key value schemas"])
 def test_messages_of_transactions_keep_nobody_waiting(json: str) -> None:
     batch, outcome = usual_batch(world.Settings(json=json, metadata=True), 2)

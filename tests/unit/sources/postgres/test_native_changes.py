@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from cdc import about
 from cdc import native as native_room
 from cdc.sources.postgres.native_changes import native_changes
 from cdc.sources.postgres.position import PostgresPosition
@@ -58,7 +57,6 @@ def test_c_and_python_give_the_same_behind_transforms(name: str, tolerant: bool)
         compare(world.stream_of(pick), settings, pick.choice((1, 3, 17, 1000)))
 
 
-@pytest.mark.skipif(about.core() != "compiled", reason="plain Python makes JSON from values")
 @pytest.mark.parametrize("json", ["key", "value", "key value", "key value schemas", "key value schema",
                                   "key value protobuf"])
 @pytest.mark.parametrize("name", ["", "unwrap-rewrite", "logical", "unwrap-nulls", "unknown-ReplaceField$Value"])
