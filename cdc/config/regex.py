@@ -5,7 +5,8 @@ some constructs. We translate them; those that Python lacks are refused, never g
 matching ignores the case of ASCII letters only, and classes such as `\\w` contain ASCII only.
 
 The package `regex` does the matching, because it can end it after a time: whoever may create tables chooses the names,
-and some patterns (`(a|aa)+`) take years for some of them.
+and some patterns (`(a|aa)+`) take years for some of them. An expression like `public\\.orders` or `public\\..*` cannot
+take long; for those we use `re`, so that most processes do not load that package.
 """
 
 from __future__ import annotations
@@ -14,18 +15,22 @@ import functools
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from cdc.core.errors import ConfigError
 
 if TYPE_CHECKING:
     import regex
 
+    Match = re.Match[str] | regex.Match[str]
+
 _FLAGS = re.IGNORECASE | re.ASCII
 LIMIT_S: Final = 1.0
 """Far above what any name takes, and short enough that the database's connection is served meanwhile."""
 _SHOWN: Final = 100
+_NOT_SIMPLE: Final = re.compile(  # groups, classes, alternatives, or a second repetition
+    r"[()\[\]{}|?^$]|\\[a-zA-Z0-9]|[*+].*[*+]", re.DOTALL)
 
 
 class TooSlow(ConfigError):
@@ -35,27 +40,29 @@ class TooSlow(ConfigError):
 class JavaRegex:
     """A compiled expression. A match that takes longer than LIMIT_S raises TooSlow. For any thread."""
 
-    __slots__ = ("_compiled", "groupindex", "groups", "option", "pattern")
+    __slots__ = ("_compiled", "_limits", "groupindex", "groups", "option", "pattern")
 
-    def __init__(self, pattern: str, compiled: regex.Pattern[str], option: str) -> None:
-        """*pattern* is Java's form. Errors name *option*, unless it is empty."""
+    def __init__(self, pattern: str, compiled: re.Pattern[str] | regex.Pattern[str], option: str) -> None:
+        """*pattern* is Java's form. Errors name *option*, unless it is empty. One compiled by `re` has no limit."""
         self.pattern = pattern
         self.option = option
         self.groups = compiled.groups
         self.groupindex = compiled.groupindex
-        self._compiled = compiled
+        self._compiled: Any = compiled
+        self._limits: Mapping[str, Any] = {} if isinstance(compiled, re.Pattern) else {
+            "timeout": LIMIT_S, "concurrent": True}
 
-    def fullmatch(self, text: str) -> regex.Match[str] | None:
+    def fullmatch(self, text: str) -> Match | None:
         """The match of all of *text*."""
         try:
-            return self._compiled.fullmatch(text, timeout=LIMIT_S, concurrent=True)
+            return cast("Match | None", self._compiled.fullmatch(text, **self._limits))
         except TimeoutError:
             raise self._endless(text) from None
 
-    def search(self, text: str) -> regex.Match[str] | None:
+    def search(self, text: str) -> Match | None:
         """The first match in *text*."""
         try:
-            return self._compiled.search(text, timeout=LIMIT_S, concurrent=True)
+            return cast("Match | None", self._compiled.search(text, **self._limits))
         except TimeoutError:
             raise self._endless(text) from None
 
@@ -86,16 +93,22 @@ def compile_items(items: Iterable[str], option: str) -> tuple[JavaRegex, ...]:
 
 def compile_java(text: str, flags: int = _FLAGS, option: str = "") -> JavaRegex:
     """A Java regex, ready to match. *flags* are those of `re`. Raises `Invalid`."""
-    import regex  # late: 16 ms that `cdc version` need not wait for
-
     translator = _Translator(text)
     pieces = translator.run()
     translated = "".join(piece for piece, _ in pieces)
     try:
-        re.compile(translated, flags)  # stricter than `regex`, as Java is: fixed lengths in look-behinds, for example
-        return JavaRegex(text, regex.compile(translated, _flags(flags)), option)
+        strict = re.compile(translated, flags)  # than `regex`, as Java: fixed lengths in look-behinds, for example
     except re.error as exc:
         raise Invalid(exc.msg, _origin(pieces, exc.pos)) from None
+    except (OverflowError, RecursionError):
+        raise Invalid("it is too large", 0) from None
+    if flags == _FLAGS and text.isascii() and not _NOT_SIMPLE.search(text):
+        return JavaRegex(text, strict, option)
+
+    import regex  # late: it takes 10 ms
+
+    try:
+        return JavaRegex(text, regex.compile(translated, _flags(flags)), option)
     except (OverflowError, RecursionError):
         raise Invalid("it is too large", 0) from None
     except regex.error as exc:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
+import regex as matching
 
 from cdc.config import regex
 from cdc.config.regex import Invalid, compile_items, compile_java, compile_list, split_list
@@ -133,6 +135,24 @@ def test_no_text_makes_anything_but_a_pattern_or_a_refusal() -> None:
         except Invalid as exc:
             position = exc.position
         assert 0 <= position <= len(text), text
+
+
+@pytest.mark.parametrize("pattern", [
+    "public.orders", r"public\.orders", r"public\..*", "orders.+", "a b", r"\-\#x", "Aa_0", r"a\*b", "a\nb", ".*"])
+def test_an_expression_that_cannot_take_long_finds_the_same_with_both_packages(pattern: str) -> None:
+    compiled = compile_java(pattern)
+    assert isinstance(compiled._compiled, re.Pattern)
+    other = matching.compile(compiled._compiled.pattern, matching.IGNORECASE | matching.ASCII)
+    for text in ("public.orders", "PUBLIC.Orders", "publicXorders", "public.", "public.\n", "orders", "orders1", "a b",
+                 "-#x", "aA_0", "a*b", "a\nb", "\u212a", "\u017f", "", "\n"):
+        for word in (text, pattern.replace("\\", "").replace("k", "\u212a").replace("s", "\u017f")):
+            assert bool(compiled.fullmatch(word)) == bool(other.fullmatch(word)), word
+
+
+@pytest.mark.parametrize("pattern", [
+    "a*b*", "(a)", "a|b", "[ab]", "a{3}", "a?", r"\w", "é", "^a$", r"\Qa\E", ".*.*", r"\\a"])
+def test_every_other_expression_has_a_limit(pattern: str) -> None:
+    assert isinstance(compile_java(pattern)._compiled, matching.Pattern)
 
 
 @pytest.mark.parametrize("pattern", [r"(a|aa)+", r"(,|,,)+[b-c]", r"([a-z]|[a-y])*[1-3]"])
