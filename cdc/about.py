@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -54,6 +53,8 @@ def _kind(name: str) -> str:
 
 def libraries() -> dict[str, str]:
     """Versions of the libraries that do the work. Imports all of them, which is slow."""
+    from importlib import metadata
+
     import confluent_kafka
     from psycopg import pq
 

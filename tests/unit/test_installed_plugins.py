@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +20,7 @@ from tests.unit.converters.tables import NOW_US
 from tests.unit.transforms.worlds import change, converter, kept, message, one_step, problems
 
 PACKAGE = Path(__file__).parent / "example_package"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -93,3 +96,21 @@ def test_a_package_that_does_not_load_is_named(monkeypatch: pytest.MonkeyPatch) 
     plugins.installed.cache_clear()
     with pytest.raises(ConfigError, match=r"acme_broken:PLUGINS cannot be loaded: ImportError"):
         plugins.find("transform", "Label")
+
+
+def test_packages_in_an_archive_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = tmp_path / "packages.zip"
+    with zipfile.ZipFile(archive, "w") as written:
+        for file in PACKAGE.rglob("*"):
+            if file.is_file() and "__pycache__" not in file.parts:
+                written.write(file, file.relative_to(PACKAGE))
+    monkeypatch.setattr(sys, "path", [str(archive), *(each for each in sys.path if each != str(PACKAGE))])
+    assert plugins.find("transform", "label") in plugins.available("transform")
+
+
+def test_without_such_packages_their_list_is_not_loaded(tmp_path: Path) -> None:
+    """It takes longer than all that asks for it: `importlib.metadata`."""
+    script = ("import sys; from cdc import plugins; print(plugins.installed(), 'importlib.metadata' in sys.modules)")
+    done = subprocess.run([sys.executable, "-S", "-c", script], capture_output=True, text=True, cwd=tmp_path,
+                          env={"PYTHONPATH": str(ROOT)})
+    assert done.stdout.split() == ["()", "False"], done.stderr
