@@ -250,13 +250,16 @@ def connector(settings: WorkerConfig, given: Mapping[str, str], shown: Mapping[s
     control = config if isinstance(config, ControlConfig) else ControlConfig()
     notifications = Notifications(metrics, logs="log" in control.notification_enabled_channels)
 
-    def parts(stop: threading.Event) -> TaskParts:
-        made = parts_of(spec, metrics, stop)
+    def with_signals(made: TaskParts) -> TaskParts:
         made.signals = Signals(channels(control, config.topic_prefix, framework.name, given, settings),
                                notifications.add)
         return made
 
-    parts(threading.Event()).converter.close()  # so that mistakes show before anything runs
+    def parts(stop: threading.Event) -> TaskParts:
+        return with_signals(parts_of(spec, metrics, stop))
+
+    checked = build(plugin, config, framework, given, settings, metrics, spec.run_id, threading.Event())
+    with_signals(checked).converter.close()  # so that mistakes show before anything runs
     return Connector(
         framework.name, privacy.public_config(shown, plugin), task, parts, store, metrics, spec=spec,
         notifications=notifications,

@@ -8,34 +8,9 @@ from __future__ import annotations
 import math
 from typing import Final
 
-import msgspec
-
 EVERY_MS: Final = 5_000
 _MOST_BYTES: Final = 16 << 20
 """Each partition takes about a kilobyte. Beyond this the numbers stay as they were."""
-
-
-class _RoundTrip(msgspec.Struct, frozen=True):
-    p99: int = 0
-
-
-class _Broker(msgspec.Struct, frozen=True):
-    state: str = ""
-    nodeid: int = -1
-    waitresp_cnt: int = 0
-    txretries: int = 0
-    txerrs: int = 0
-    req_timeouts: int = 0
-    rtt: _RoundTrip = _RoundTrip()
-
-
-class _Statistics(msgspec.Struct):
-    tx_bytes: int = 0
-    rx_bytes: int = 0
-    brokers: dict[str, _Broker] = {}
-
-
-_DECODER: Final = msgspec.json.Decoder(_Statistics)
 
 
 class Statistics:
@@ -52,9 +27,10 @@ class Statistics:
         """librdkafka's `stats_cb`. It must not raise: an error would come out of `poll`."""
         if len(text) > _MOST_BYTES:
             return
-        try:
-            found = _DECODER.decode(text)
-        except (msgspec.MsgspecError, UnicodeError):
+        from .statistics_text import read  # the first text comes seconds after the start, and msgspec takes 4 ms
+
+        found = read(text)
+        if found is None:
             return
         self.lost = not found.brokers
         brokers = [each for each in found.brokers.values() if each.nodeid >= 0]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import http.client
 import json
 import os
 import ssl
@@ -37,6 +36,8 @@ def read(kind: str, namespace: str, name: str, *, account: Path = ACCOUNT,
         context = ssl.create_default_context(cafile=str(account / "ca.crt"))
     except (OSError, ValueError) as exc:
         raise LookupError(f"the pod's service account cannot be read: {type(exc).__name__}") from None
+    import http.client  # only references to Kubernetes need it
+
     connection = http.client.HTTPSConnection(host, int(port), timeout=_TIMEOUT_S, context=context)
     try:
         connection.request("GET", f"/api/v1/namespaces/{namespace}/{kind}/{name}",
