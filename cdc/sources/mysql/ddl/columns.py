@@ -11,7 +11,7 @@ from typing import Final
 
 from cdc.core.dataclass import dataclass
 
-from .grammar import TYPE_SCHEMAS
+from .grammar import TYPE_SCHEMAS, Grammar
 from .structure import NOW, ColumnDef
 from .tokens import BITS, CHARSET, HEX, NAME, NUMBER, STRING, SYMBOL, WORD, Cursor
 
@@ -75,6 +75,11 @@ def _skip_unknown(cursor: Cursor) -> None:
         cursor.skip_parens()
     else:
         cursor.next()
+
+
+def settled(column: ColumnDef, charset: str | None, grammar: Grammar) -> ColumnDef:
+    """*column* as a server of *grammar* keeps it in a table of *charset*. What is settled stays as it is."""
+    return with_table_charset(json_as_longtext(column) if grammar.json_is_longtext else column, charset)
 
 
 def with_table_charset(column: ColumnDef, charset: str | None) -> ColumnDef:

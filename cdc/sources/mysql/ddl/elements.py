@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from .columns import charset_name, charset_of_collation, read_definition
-from .table_editor import TableEditor
+from .table_editor import TableEditor, key_parts
 from .tokens import WORD, Cursor
 
 # -- elements --------------------------------------------------------------------------------------------------------
@@ -49,11 +49,11 @@ def read_key(item: Cursor, editor: TableEditor) -> None:
         editor.period_end = item.column()
     elif item.takes("PRIMARY", "KEY"):
         _index_head(item)
-        editor.set_primary(item)
+        editor.set_primary(key_parts(item))
     elif item.takes("UNIQUE"):
         item.takes_any("KEY", "INDEX")
         item_if_not_exists(item)
-        editor.add_unique(_index_head(item) or name, item)
+        editor.add_unique(_index_head(item) or name, key_parts(item))
 
 
 def _index_head(item: Cursor) -> str | None:

@@ -9,10 +9,13 @@ is the comma, or the parenthesis, that ends the element. Text of any other form 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Final, TypeVar
+from collections.abc import Callable, Hashable
+from dataclasses import replace
+from typing import Final, NamedTuple, TypeVar
 
-from .columns import Definition, read_definition
+from cdc.core.table import TableId
+
+from .columns import Definition, read_definition, settled
 from .elements import read_elements, read_options
 from .statements import read_shown
 from .structure import Structures, TableStructure
@@ -26,11 +29,25 @@ _LONGEST: Final = 1000
 _HEAD: Final = re.compile(r"CREATE TABLE `([^`]+)` \(")
 _COLUMN: Final = re.compile(r"  `([^`]+)`( [^.].*)", re.DOTALL)
 _PART: Final = r"`[^`]+`(?:\(\d+\))?(?: DESC)?"
+_PRIMARY: Final = re.compile(rf"  PRIMARY KEY \(({_PART}(?:,{_PART})*)\)(?: USING (?:BTREE|HASH))?(?:,|\n\))")
+_NAME: Final = re.compile(r"`([^`]+)`")
 _INDEX: Final = re.compile(
     rf"  (?:FULLTEXT |SPATIAL )?KEY `[^`]+` \({_PART}(?:,{_PART})*\)(?: USING (?:BTREE|HASH))?(?:,|\n\))")
 """An index that is not unique, which a structure does not have."""
 
+_NO_TABLE: Final = TableStructure(TableId("", "", ""), ())
+
+K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
+
+
+class _Options(NamedTuple):
+    """What follows a table's elements. `end`: of its last token. `versioned`: unless an element names the period.
+    `table`: has the others."""
+
+    end: int
+    versioned: bool
+    table: TableStructure
 
 
 class ShownTables:
@@ -39,7 +56,8 @@ class ShownTables:
     def __init__(self, structures: Structures, dialect: Dialect) -> None:
         self._structures = structures
         self._dialect = dialect
-        self._definitions: dict[str, Definition] = {}
+        self._definitions: dict[tuple[str, str], Definition] = {}
+        self._options: dict[str, _Options | None] = {}
         self._lines: dict[str, tuple[Token, ...]] = {}
 
     def read(self, text: str, database: str) -> tuple[TableStructure, str]:
@@ -56,31 +74,50 @@ class ShownTables:
         named = _HEAD.fullmatch(head)
         if named is None or '"' in text:  # Debezium repeats strings in double quotes in another way
             return None
-        id = self._structures.id_of(database, named[1])
-        editor = TableEditor(TableStructure(id, ()), self._structures.charset_of(id.catalog), self._dialect.grammar)
         elements, parenthesis, rest = body.partition("\n)")
         lines = elements.split("\n")
         if not parenthesis or not all(line.endswith(",") for line in lines[:-1]):
             return None
-        for line in (*lines[:-1], lines[-1] + "\n)"):
-            self._add(line, editor)
-        options = _kept(self._lines, rest, self._tokens)
-        if not options or options[-1].value == ";" or not read_options(self._cursor(options), editor):
+        options = _kept(self._options, rest, self._read_options)
+        if options is None:
             return None
-        return editor.finish(), text[:len(text) - len(rest) + options[-1].end]
+        id = self._structures.id_of(database, named[1])
+        inherited = self._structures.charset_of(id.catalog)
+        editor = TableEditor(replace(options.table, id=id), inherited, self._dialect.grammar)
+        lines[-1] += "\n)"
+        for line in lines:
+            self._add(line, options.table.charset or inherited, editor)
+        editor.versioned = editor.versioned or (options.versioned and editor.period_end is None)
+        return editor.finish(), text[:len(text) - len(rest) + options.end]
 
-    def _add(self, line: str, editor: TableEditor) -> None:
-        """Add the element in *line*, with what ends it. Raises NotUnderstood."""
+    def _read_options(self, text: str) -> _Options | None:
+        """None if *text* has another form. Raises NotUnderstood."""
+        tokens = self._tokens(text)
+        editor = TableEditor(_NO_TABLE, None, self._dialect.grammar)
+        if not tokens or tokens[-1].value == ";" or not read_options(self._cursor(tokens), editor):
+            return None
+        return _Options(tokens[-1].end, editor.versioned, replace(
+            _NO_TABLE, charset=editor.charset, collation=editor.collation, comment=editor.comment,
+            sequence=editor.sequence))
+
+    def _add(self, line: str, charset: str, editor: TableEditor) -> None:
+        """Add the element in *line*, with what ends it, of a table of *charset*. Raises NotUnderstood."""
         column = _COLUMN.fullmatch(line)
         if column is not None:
-            known = _kept(self._definitions, column[2], self._definition)
-            editor.add(Definition(known.column.named(column[1]), known.unique, known.primary, known.versioned,
-                                  known.place))
+            name, text = column.groups()
+            editor.add(self._definitions.get((text, charset)) or self._definition(text, charset), name)
+            return
+        primary = _PRIMARY.fullmatch(line)
+        if primary is not None:
+            editor.set_primary(tuple(_NAME.findall(primary[1])))
         elif not _INDEX.fullmatch(line):
             read_elements(self._cursor(_kept(self._lines, line, self._complete)), editor)
 
-    def _definition(self, text: str) -> Definition:
-        return read_definition(self._cursor(self._complete(text)), "")
+    def _definition(self, text: str, charset: str) -> Definition:
+        made = read_definition(self._cursor(self._complete(text)), "")
+        made.column = settled(made.column, charset, self._dialect.grammar)
+        _keep(self._definitions, (text, charset), made, len(text))
+        return made
 
     def _complete(self, text: str) -> tuple[Token, ...]:
         """The tokens of one element, without the last one, which ends it. Raises NotUnderstood if *text* is more or
@@ -108,8 +145,12 @@ def _kept(known: dict[str, T], text: str, read: Callable[[str], T]) -> T:
     found = known.get(text)
     if found is None:
         found = read(text)
-        if len(text) <= _LONGEST:
-            if len(known) >= _MOST:
-                known.clear()
-            known[text] = found
+        _keep(known, text, found, len(text))
     return found
+
+
+def _keep(known: dict[K, T], key: K, found: T, length: int) -> None:
+    if length <= _LONGEST:
+        if len(known) >= _MOST:
+            known.clear()
+        known[key] = found

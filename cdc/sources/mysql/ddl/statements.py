@@ -23,7 +23,7 @@ from .elements import read_elements, read_options
 from .row_changes import RowChange, by_alter, by_rename
 from .schema_change_text import SchemaChange, StatementText, TableChange, drop_text
 from .structure import ColumnDef, Structures, TableStructure
-from .table_editor import TableEditor
+from .table_editor import TableEditor, key_parts
 from .tokens import NAME, PLAIN, WORD, Cursor, Dialect, NotUnderstood, tokenize
 
 
@@ -294,7 +294,7 @@ def _create_index(statement: _Statement, unique: bool) -> Outcome:
     if not unique or table is None:
         return Outcome("ddl")
     editor = statement.editor(table)
-    editor.add_unique(name, cursor)
+    editor.add_unique(name, key_parts(cursor))
     return _keys_changed(statement, table, editor, made_index=True)
 
 

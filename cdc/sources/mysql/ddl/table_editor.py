@@ -9,9 +9,7 @@ import itertools
 from dataclasses import replace
 from typing import Final
 
-from cdc.core.dataclass import dataclass
-
-from .columns import Definition, json_as_longtext, with_table_charset
+from .columns import Definition, settled
 from .grammar import MYSQL, Grammar
 from .structure import ColumnDef, TableStructure, UniqueKey
 from .tokens import Cursor, NotUnderstood
@@ -19,14 +17,16 @@ from .tokens import Cursor, NotUnderstood
 _GENERATED_KEY: Final = "my_row_id"
 
 
-@dataclass(slots=True)
 class _Slot:
     """A column while its table changes. `former`: its name before the statement, None for a new column; `place` as in
     `Definition`."""
 
-    column: ColumnDef
-    former: str | None = None
-    place: str | None = None
+    __slots__ = ("column", "former", "place")
+
+    def __init__(self, column: ColumnDef, former: str | None = None, place: str | None = None) -> None:
+        self.column = column
+        self.former = former
+        self.place = place
 
 
 class TableEditor:
@@ -67,26 +67,24 @@ class TableEditor:
         if len({slot.column.name.lower() for slot in slots}) < len(slots):
             raise NotUnderstood("a column that is there already")
         self._keep_keys(slots)
-        is_longtext = self._grammar.json_is_longtext
-        columns = tuple(with_table_charset(json_as_longtext(slot.column) if is_longtext else slot.column, charset)
-                        for slot in slots)
+        columns = tuple([settled(slot.column, charset, self._grammar) for slot in slots])
         primary_key = self._primary_key if self._new_primary is None else self._key(self._new_primary, columns)
         unique_keys = list(self._unique_keys)
         for name, parts in self._new_unique:
             unique_keys.append(_unique_key(name, self._key(parts, columns), unique_keys))
         period_end = self._period_end(columns)
-        return replace(
-            self._table, primary_key=primary_key, unique_keys=tuple(unique_keys), charset=charset,
-            collation=self.collation, comment=self.comment, period_end=period_end,
-            versioned=self.versioned and period_end is None, sequence=self.sequence,
-            columns=tuple(replace(column, nullable=False) if column.nullable and column.name in primary_key else column
-                          for column in columns),
+        return TableStructure(
+            self._table.id,
+            tuple([replace(column, nullable=False) if column.nullable and column.name in primary_key else column
+                   for column in columns]),
+            primary_key, tuple(unique_keys), charset, self.collation, self.comment,
+            self.versioned and period_end is None, period_end, self.sequence,
         )
 
     def _period_end(self, columns: tuple[ColumnDef, ...]) -> str | None:
         """As the column is spelled. The server does not rename such a column."""
         wanted = (self.period_end or self._table.period_end or "").lower()
-        return next((column.name for column in columns if column.name.lower() == wanted), None)
+        return next((column.name for column in columns if column.name.lower() == wanted), None) if wanted else None
 
     def _arranged(self) -> list[_Slot]:
         """Columns that stay in place; then, one by one, columns with a place and new columns."""
@@ -149,9 +147,11 @@ class TableEditor:
         """The column that had this name, in its current form. Raises NotUnderstood."""
         return self._find(name).column
 
-    def add(self, definition: Definition) -> None:
-        self._placed.append(_Slot(definition.column, None, definition.place))
-        self._settle(definition)
+    def add(self, definition: Definition, name: str | None = None) -> None:
+        """*name*: the column's, if *definition* was read without it."""
+        column = definition.column if name is None else definition.column.named(name)
+        self._placed.append(_Slot(column, None, definition.place))
+        self._settle(definition, column.name)
 
     def change(self, name: str, definition: Definition) -> None:
         slot = self._find(name)
@@ -159,7 +159,7 @@ class TableEditor:
         if definition.place is not None:
             slot.place = definition.place
             self._placed.append(slot)
-        self._settle(definition)
+        self._settle(definition, definition.column.name)
 
     def drop(self, name: str) -> None:
         self._slots.remove(self._find(name))
@@ -171,21 +171,20 @@ class TableEditor:
         slot = self._find(of)
         slot.column = replace(slot.column, **values)  # type: ignore[arg-type]
 
-    def _settle(self, definition: Definition) -> None:
-        """Adds the keys, and the versioning, that a column's definition creates."""
-        name = definition.column.name
+    def _settle(self, definition: Definition, name: str) -> None:
+        """Adds the keys, and the versioning, that the definition of column *name* creates."""
         if definition.primary:
             self._new_primary = (name,)
         if definition.unique:
             self._new_unique.append((None, (name,)))
         self.versioned = self.versioned or definition.versioned
 
-    def set_primary(self, cursor: Cursor) -> None:
-        """Reads `(parts)`, where *cursor* is."""
-        self._new_primary = _parts(cursor)
+    def set_primary(self, columns: tuple[str, ...]) -> None:
+        """*columns*: as of `key_parts`."""
+        self._new_primary = columns
 
-    def add_unique(self, name: str | None, cursor: Cursor) -> None:
-        self._new_unique.append((name, _parts(cursor)))
+    def add_unique(self, name: str | None, columns: tuple[str, ...]) -> None:
+        self._new_unique.append((name, columns))
 
     def drop_primary(self) -> None:
         self._primary_key = ()
@@ -208,8 +207,8 @@ class TableEditor:
                 slot.column = replace(slot.column, charset=self.charset, collation=collation)
 
 
-def _parts(cursor: Cursor) -> tuple[str, ...]:
-    """Columns of a key; none if a part is an expression."""
+def key_parts(cursor: Cursor) -> tuple[str, ...]:
+    """Reads `(parts)`, where *cursor* is: the columns of a key; none if a part is an expression."""
     inside = cursor.inside()
     names = []
     while not inside.done:

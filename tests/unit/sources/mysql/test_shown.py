@@ -123,4 +123,13 @@ def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         reader.read(f"CREATE TABLE `t` (\n  `id` int DEFAULT '{number}',\n  `long` enum('{'x' * 2000}')\n)"
                     " ENGINE=InnoDB", "d")
     assert len(reader._definitions) <= 10
-    assert not any("xxx" in text for text in reader._definitions)
+    assert not any("xxx" in text for text, _ in reader._definitions)
+
+
+def test_a_definition_that_is_kept_has_the_charset_of_each_table() -> None:
+    reader = ShownTables(known(), DIALECTS[0])
+    text = "CREATE TABLE `t` (\n  `name` text,\n  PRIMARY KEY (`name`(10))\n) ENGINE=InnoDB"
+    for options, charset in ((" DEFAULT CHARSET=utf8mb4", "utf8mb4"), ("", "latin1"), (" CHARSET=utf8mb3", "utf8mb3")):
+        structure, _ = reader.read(text + options, "d")
+        assert (structure, text + options) == whole(text + options, DIALECTS[0], known())
+        assert (structure.columns[0].charset, structure.key) == (charset, ("name",))
