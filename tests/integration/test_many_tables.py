@@ -112,7 +112,8 @@ def test_mysql_asks_for_many_tables_at_once(binlog_database: BinlogDatabase, cap
     assert tables_of(records) == [name for name in filled(COUNT) for _ in range(2)]
     assert not any("TABLE_ROWS" in statement for statement in asked)
     assert len(source._builder._made) == 3
-    assert used < (COUNT if captured == "all" else 0) + 150
+    shown = 1 if binlog_database.server.flavor == "mysql" else 4  # MariaDB is asked by HANDLER as well
+    assert used < (shown * COUNT if captured == "all" else 0) + 150
 
 
 def _noted(query: Callable[..., Any], asked: list[str]) -> Callable[..., Any]:
@@ -174,6 +175,35 @@ def test_a_structure_changed_while_many_are_read_is_noticed(binlog_database: Bin
     assert begun.count("snapshot_begins_again") == expected
 
 
+def test_rows_are_found_as_of_the_point_of_the_log(binlog_database: BinlogDatabase,
+                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once that is fixed, others fill a table and empty another one."""
+    fill(binlog_database.execute, COUNT)
+    first, middle, last = filled(COUNT)
+
+    def change() -> None:
+        binlog_database.execute(f"DELETE FROM {middle}")
+        binlog_database.execute("INSERT INTO t001 VALUES (1, 'x')")
+
+    _, records = copied(binlog_database, monkeypatch, before_catalog=change)
+    assert tables_of(records) == [name for name in (first, middle, last) for _ in range(2)]
+
+
+def test_no_table_is_locked_when_it_is_known_which_have_rows(binlog_database: BinlogDatabase,
+                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(binlog_database.execute, COUNT)
+    statements = ["SET SESSION lock_wait_timeout = 1",
+                  *(f"ALTER TABLE {name} COMMENT 'new'" for name in ("t001", *filled(COUNT)))]
+
+    def alter() -> None:
+        with binlog_database.server.connect(binlog_database.name) as connection, connection.cursor() as cursor:
+            while statements:
+                cursor.execute(statements.pop(0))
+
+    begun, _ = copied(binlog_database, monkeypatch, after_catalog=alter)
+    assert begun.count("snapshot_begins_again") == 1
+
+
 def test_rows_that_are_inserted_meanwhile_change_no_structure(binlog_database: BinlogDatabase,
                                                               monkeypatch: pytest.MonkeyPatch) -> None:
     """The CREATE statements, by which few tables are compared, show the counter of AUTO_INCREMENT."""
@@ -184,7 +214,7 @@ def test_rows_that_are_inserted_meanwhile_change_no_structure(binlog_database: B
         binlog_database.execute("INSERT INTO counted (name) VALUES ('y')")
 
     begun, records = copied(binlog_database, monkeypatch, before_catalog=insert)
-    assert len(tables_of(records)) == 2
+    assert len(tables_of(records)) == 1  # the other one comes in the stream
     assert "snapshot_begins_again" not in begun
 
 

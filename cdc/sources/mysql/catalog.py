@@ -25,6 +25,7 @@ from .collations import Collation, Collations
 from .connection import Connection, close, query, query_bytes
 from .locks import LockWaits, is_locked
 from .quoting import quoted, quoted_table
+from .row_probe import RowProbe
 from .schema_changes import Database
 from .server import MySqlFacts
 from .show_create import Answer, show_tables
@@ -136,19 +137,19 @@ def _chunks(ids: Iterable[TableId]) -> Iterator[list[TableId]]:
 
 def marks(conn: Connection, wanted: Callable[[TableId], bool], needed: Callable[[TableId], bool],
           waits: LockWaits) -> dict[TableId, Any]:
-    """By table, something that differs once its structure was changed; None for one that is not *needed* and is locked.
-    Of few tables these are their CREATE statements; of many, sums over what information_schema says, because a
-    statement for each of them takes long."""
+    """By table, something that differs once its structure was changed; None for one that is not *needed* and is locked;
+    a text for a sequence, and for a table that the server does not open. Of few tables these are their CREATE
+    statements; of many, sums over what information_schema says, because a statement for each of them takes long."""
     tables, sequences = _list_tables(conn, wanted)
     if len(tables) <= _FEW:
-        return {**dict.fromkeys(sequences), **{id: _shown(conn, id, needed, waits) for id in tables}}
+        return {**dict.fromkeys(sequences, "sequence"), **{id: _shown(conn, id, needed, waits) for id in tables}}
     found: dict[TableId, list[Any]] = {id: [] for id in tables}
     for statement in _SUMS:
         for database, table, *values in query(conn, statement):
             known = found.get(TableId(_text(database), "", _text(table)))
             if known is not None:
                 known.append(tuple(values))
-    return {**dict.fromkeys(sequences), **{
+    return {**dict.fromkeys(sequences, "sequence"), **{
         id: values if len(values) >= _OPENED else _shown(conn, id, needed, waits) for id, values in found.items()}}
 
 
@@ -209,11 +210,12 @@ ORDER BY SCHEMA_NAME""")
 
 def read_catalog(conn: Connection, facts: MySqlFacts, wanted: Callable[[TableId], bool],
                  needed: Callable[[TableId], bool] | None = None, waits: LockWaits | None = None, *,
-                 counted: bool = False, helper: Callable[[], Connection] | None = None) -> Catalog:
+                 counted: bool = False, helper: Callable[[], Connection] | None = None,
+                 probe: RowProbe | None = None) -> Catalog:
     """The structures of all tables *wanted*, and if *counted* estimates of their rows. Leaves out tables that were
     dropped meanwhile, and tables that are not *needed* and that are locked or that the server does not show. *waits*:
-    as in `read_table`. *helper* opens a second connection, which is used for very many tables and closed. Raises a
-    SourceError."""
+    as in `read_table`. *helper* opens a second connection, which is used for very many tables and closed; *probe*, if
+    given, has the connections instead. Raises a SourceError."""
     databases = read_databases(conn)
     structures = Structures(facts.charset, {each.name: each.charset for each in databases}, facts.folds_names)
     estimates, sequences = _list_tables(conn, wanted, counted=counted)
@@ -222,7 +224,7 @@ def read_catalog(conn: Connection, facts: MySqlFacts, wanted: Callable[[TableId]
     shown = ShownTables(structures, dialect_of(facts))
     creates: dict[TableId, str] = {}
     alone: list[TableId] = []
-    for id, answer in _shown_all(conn, list(estimates), helper):
+    for id, answer in _shown_all(conn, list(estimates), helper, probe):
         if isinstance(answer, SourceError):
             if not _may_lack(id, answer, needed=needed is None or needed(id)):
                 alone.append(id)
@@ -243,9 +245,12 @@ def read_catalog(conn: Connection, facts: MySqlFacts, wanted: Callable[[TableId]
                    left_out)
 
 
-def _shown_all(conn: Connection, ids: Sequence[TableId],
-               helper: Callable[[], Connection] | None) -> Iterator[Answer]:
+def _shown_all(conn: Connection, ids: Sequence[TableId], helper: Callable[[], Connection] | None,
+               probe: RowProbe | None) -> Iterator[Answer]:
     """The CREATE statements of *ids*. Of few tables each is asked for by itself."""
+    if probe is not None:
+        yield from show_tables(probe.connections, ids, probe=probe)
+        return
     if helper is None or len(ids) <= _FEW:
         yield from show_tables([conn], ids, together=1)
         return

@@ -57,6 +57,8 @@ class Flavor:
     """The statement that lists the clients that registered to read the log, each by its server id first."""
     snapshot_has_position: bool
     """A consistent snapshot knows its place in the log (binlog_snapshot_file), so reading it needs no lock."""
+    savepoints_release_locks: bool
+    """ROLLBACK TO SAVEPOINT releases metadata locks also while there is a binary log."""
     lists_roles: bool
     """SHOW GRANTS includes the privileges of roles in use; MySQL lists them only USING the roles."""
     full_collation_names_since: int | None
@@ -119,7 +121,8 @@ MYSQL: Final = Flavor(
     session_timeouts=_mysql_timeouts, session_settings=_MYSQL_SETTINGS, dump_settings=lambda gtids: [],
     annotate_flag=0, query_setting="binlog_rows_query_log_events",
     replica_status="SHOW REPLICA STATUS", show_replicas="SHOW REPLICAS",
-    snapshot_has_position=False, lists_roles=False, full_collation_names_since=None, hashes_unique_keys=False,
+    snapshot_has_position=False, savepoints_release_locks=True,
+    lists_roles=False, full_collation_names_since=None, hashes_unique_keys=False,
     keeps_row_versions=False, begin_names_thread=True, json_is_text=False,
     statement_begins_transaction=False, truncate_counts=False, sees_on_update=True,
 )
@@ -130,7 +133,8 @@ MARIADB: Final = Flavor(
     session_timeouts=_mariadb_timeouts, session_settings=_MARIADB_SETTINGS, dump_settings=_mariadb_dump,
     annotate_flag=2, query_setting="binlog_annotate_row_events",
     replica_status="SHOW ALL SLAVES STATUS", show_replicas="SHOW SLAVE HOSTS",
-    snapshot_has_position=True, lists_roles=True, full_collation_names_since=101001, hashes_unique_keys=True,
+    snapshot_has_position=True, savepoints_release_locks=False,
+    lists_roles=True, full_collation_names_since=101001, hashes_unique_keys=True,
     keeps_row_versions=True, begin_names_thread=False, json_is_text=True,
     statement_begins_transaction=True, truncate_counts=True, sees_on_update=False,
 )

@@ -19,6 +19,7 @@ from . import catalog, connection, indirect, server
 from .connection import Connection
 from .locks import SHORT_WAITS, LockWaits, is_locked
 from .options import MySqlConfig
+from .row_probe import RowProbe
 from .schema_changes import Scope
 
 log = get_logger(__name__)
@@ -98,11 +99,12 @@ class Lookup:
         """The present gtid_mode, None where the server has none; `facts` stay as they are."""
         return server.read_facts(self.connection()).gtid_mode
 
-    def read_catalog(self, conn: Connection | None = None) -> catalog.Catalog:
-        """All tables that are captured, or whose changes are sent, as *conn* sees them; by default as they are now."""
+    def read_catalog(self, probe: RowProbe | None = None) -> catalog.Catalog:
+        """All tables that are captured, or whose changes are sent, as they are now. *probe* gets to know which of its
+        tables have rows."""
         with _uncollected():
-            return catalog.read_catalog(conn or self.connection(), self.facts, self._scope.table, self._filters.table,
-                                        self._waits, helper=self._open_helper,
+            return catalog.read_catalog(self.connection(), self.facts, self._scope.table, self._filters.table,
+                                        self._waits, helper=self._open_helper, probe=probe,
                                         counted=self._config.snapshot_tables_order_by_row_count != "disabled")
 
     def _open_helper(self) -> Connection:

@@ -7,7 +7,7 @@ snapshot (`extended`), or not at all (`none`). Rows come in the text protocol, o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
@@ -25,7 +25,7 @@ from cdc.sources.shared.selection import SnapshotSelection, condition_refused
 from cdc.sources.snapshot.initial import Lines
 from cdc.sources.snapshot.progress import CHUNK_BYTES, CHUNK_ROWS, Place
 
-from . import key_ranges
+from . import key_ranges, row_probe
 from .connection import TEXTS_AS_STORED, Connection, close, interrupt, query
 from .errors import map_error
 from .flavor import Flavor
@@ -43,6 +43,7 @@ from .textrow import text_row
 log = get_logger(__name__)
 
 _AGREEMENTS: Final = 20
+_JOINS: Final = 3
 _CASCADES: Final = """\
 SELECT COUNT(*) FROM information_schema.REFERENTIAL_CONSTRAINTS
 WHERE CONSTRAINT_SCHEMA = %s AND TABLE_NAME = %s AND UPDATE_RULE = 'CASCADE'"""
@@ -173,6 +174,18 @@ def _agreed(conn: Connection, flavor: Flavor, helpers: Sequence[Connection]) -> 
     return None
 
 
+def joins(conn: Connection, position: MySqlPosition) -> bool:
+    """Open a transaction on *conn*, and return whether it sees the rows at *position*. Only where a snapshot knows its
+    place in the log."""
+    query(conn, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    for _ in range(_JOINS):
+        query(conn, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
+        if snapshot_position(conn) == position:
+            return True
+        query(conn, "ROLLBACK")
+    return False
+
+
 def open_later(conn: Connection) -> MySqlPosition:
     """Open a transaction on *conn* that sees the rows at present, at the position that is returned or later."""
     query(conn, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -249,10 +262,12 @@ class TextReader:
     def __init__(self, conn: Connection, locker: Connection | None, plan: ReadPlan, block: SourceBlock,
                  position: MySqlPosition, waits: LockWaits, keys: KeyOrder, native: NativeText | None = None, *,
                  check_same: Callable[[TableId], None], fewest: Callable[[TableId], int] = lambda id: 1,
-                 gtid: str | None = None) -> None:
+                 gtid: str | None = None, has_rows: Mapping[TableId, bool] | None = None) -> None:
         """*native*: reads rows of *conn* together. *check_same*: `SnapshotPlan.check_same_table`. *fewest*: how many
-        ranges a table has at least, if there are several readers. *gtid*: what the source blocks have."""
+        ranges a table has at least, if there are several readers. *gtid*: what the source blocks have. *has_rows*: as
+        of `SnapshotPlan`."""
         self._conn = conn
+        self._has_rows = has_rows or {}
         self._check_same = check_same
         self._keys = keys
         self._native = native
@@ -296,8 +311,12 @@ class TextReader:
         interrupt(self._conn)
 
     def reads(self, tables: Sequence[TableId], *, several: bool) -> Iterator[TableRead | int | None]:
-        """One question tells which of *tables* have rows."""
-        empty = self._empty([id for id in tables if not self._plan.override(id)]) if several else set()
+        """Of many tables it is known which have rows, or one question tells."""
+        empty: set[TableId] = set()
+        if several:
+            plain = [id for id in tables if not self._plan.override(id)]
+            empty = {id for id in plain if self._has_rows.get(id) is False}
+            empty |= self._empty([id for id in plain if id not in self._has_rows])
         for id in tables:
             yield 1 if id in empty else self._plan.read(id)
 
@@ -326,19 +345,16 @@ class TextReader:
         return None if read.overridden else self._keys.order(read.table, read.indexes)
 
     def _empty(self, tables: Sequence[TableId]) -> set[TableId]:
-        """Those of *tables* that have no rows. None of them is locked afterwards: the rollback to a savepoint releases
-        the metadata locks. MySQL Reference Manual, "Metadata Locking"."""
+        """Those of *tables* that have no rows. None of them is locked afterwards."""
         if not tables:
             return set()
         try:
-            query(self._conn, "SAVEPOINT probe")
-            found = query(self._conn, " UNION ALL ".join(
-                f"SELECT {number} FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM {quoted_table(id)})"
-                for number, id in enumerate(tables)))
-            query(self._conn, "ROLLBACK TO SAVEPOINT probe")
+            query(self._conn, row_probe.BEGIN)
+            found = query(self._conn, row_probe.question(tables))
+            query(self._conn, row_probe.END)
         except SourceError as exc:
             if is_locked(exc):  # of these tables each is waited for by itself
-                query(self._conn, "ROLLBACK TO SAVEPOINT probe")
+                query(self._conn, row_probe.END)
                 return set()
             raise _changed("one of " + ", ".join(map(str, tables)), exc) from exc
         return {tables[int(number)] for number, in found}

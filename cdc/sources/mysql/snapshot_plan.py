@@ -15,11 +15,13 @@ from cdc.debezium.naming import TopicNaming
 from cdc.log import get_logger
 from cdc.sources.mysql.ddl.schema_change_text import SchemaChange
 from cdc.sources.shared.selection import SnapshotSelection, captured_tables, unmatched_entries, warn_of_missing
+from cdc.sources.snapshot.schedule import TOGETHER
 
 from . import catalog, connection, grants, schema_changes, snapshot
 from .lookup import Lookup
 from .options import MySqlConfig
 from .position import MySqlPosition
+from .row_probe import RowProbe
 from .source_block import SourceBlock
 from .tables import TableBuilder
 
@@ -41,33 +43,40 @@ class SnapshotPlan:
         self._locker: connection.Connection | None = None
         self._helpers: list[connection.Connection] = []
         self._marks: Mapping[TableId, Any] = {}
+        self.has_rows: Mapping[TableId, bool] = {}
+        """Of very many tables, whether they have rows in the snapshot's transaction, as far as that is known."""
         self._checking = threading.Lock()
         self._point: snapshot.Point | None = None
 
-    def begin(self, *, locks: bool = True,
-              helpers: int = 0) -> tuple[list[connection.Connection], snapshot.Point, catalog.Catalog]:
+    def begin(self, *, locks: bool = True, helpers: int = 0, copies: Callable[[TableId], bool] = lambda id: False,
+              ) -> tuple[list[connection.Connection], snapshot.Point, catalog.Catalog]:
         """A connection with an open transaction, and *helpers* others; the point of the log that they see, and the
-        structures at that point. Without *locks*, the point may be too early.
+        structures at that point. Without *locks*, the point may be too early. *copies*: whether the rows of a captured
+        table will be wanted.
 
-        The structures are read before the transaction opens, so that no lock is held for them; if one was changed until
-        it is open, all begins again. Raises SourceConnectionError after ten attempts.
+        The structures are read once the transaction is open, and `snapshot.locking.mode=minimal` holds no lock by then;
+        if one was changed since before it was open, all begins again. Raises SourceConnectionError after ten attempts.
         """
         for _ in range(_ATTEMPTS):
             marks = self._lookup.marks()
-            found = self._lookup.read_catalog()
-            captured = [id for id in found.creates if self._filters.table(id)]
+            captured = [id for id, mark in marks.items() if not isinstance(mark, str) and self._filters.table(id)]
+            copied = [id for id in captured if copies(id)]
             self._made_at = catalog.creation_times(self._lookup.connection(), captured)
             self._conn = conn = self._lookup.connect(query_timeout=False)
             try:
-                for _ in range(helpers):
+                for _ in range(max(helpers, self._helpers_to_probe(copied))):
                     self._helpers.append(self._lookup.connect(query_timeout=False))
                 point = self._point = snapshot.begin(
                     conn, flavor=self._config.flavor,
                     locking_mode=self._config.snapshot_locking_mode if locks else "none",
                     lock_timeout_ms=self._config.snapshot_lock_timeout_ms, tables=captured,
                     connect=self._connect_locker, helpers=self._helpers)
-                if catalog.same(marks, self._lookup.marks(conn)):
+                found = self._lookup.read_catalog(self._probe(conn, point, copied))
+                if catalog.same(marks, self._lookup.marks()):
                     self._marks = marks
+                    for each in self._helpers[helpers:]:
+                        connection.close(each)
+                    self._helpers = self._helpers[:helpers]
                     return [conn, *self._helpers], point, found
             except BaseException:
                 self.close()
@@ -76,6 +85,27 @@ class SnapshotPlan:
             log.info("snapshot_begins_again", reason="a table's structure was changed meanwhile")
         raise SourceConnectionError(
             f"The snapshot could not start: table structures changed during each of {_ATTEMPTS} attempts.")
+
+    def _helpers_to_probe(self, copied: Collection[TableId]) -> int:
+        """How many connections besides one are to open their transactions at the same point. Where that needs no lock,
+        the other one comes later."""
+        return 1 if len(copied) > TOGETHER and not self._config.flavor.snapshot_has_position else 0
+
+    def _probe(self, conn: connection.Connection, point: snapshot.Point,
+               copied: Collection[TableId]) -> RowProbe | None:
+        """Two connections, of which both see the rows if possible; None if it is not worth while."""
+        self.has_rows = {}
+        if len(copied) <= TOGETHER:
+            return None
+        sees = True
+        if not self._helpers:
+            self._helpers.append(self._lookup.connect(query_timeout=False))
+            sees = snapshot.joins(self._helpers[0], point.position)
+        both = [conn, self._helpers[0]]
+        probe = RowProbe(copied, both, both if sees else both[:1],
+                         by_handler=not self._config.flavor.savepoints_release_locks)
+        self.has_rows = probe.has_rows
+        return probe
 
     def _connect_locker(self) -> connection.Connection:
         locker = self._locker = self._lookup.connect(query_timeout=False)

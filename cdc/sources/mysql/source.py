@@ -31,6 +31,7 @@ from cdc.sources.shared.source import LogSource
 from cdc.sources.snapshot.incremental import MARKED_WAIT_S, IncrementalSnapshot
 from cdc.sources.snapshot.initial import BATCH_BYTES, InitialSnapshot
 from cdc.sources.snapshot.progress import Progress
+from cdc.sources.snapshot.requests import matches
 from cdc.sources.snapshot.told import Told
 
 from . import catalog, checks, connection, grants, proof, resume, schema_changes, server, snapshot, watched
@@ -179,7 +180,11 @@ class MySqlSource(LogSource[MySqlPosition]):
         """Structures always, rows if the mode asks for them; both as of one point of the log."""
         config, facts = self.config, self._lookup.facts
         threads = config.snapshot_max_threads if self._copies_rows else 1
-        conns, point, found = self._plan.begin(locks=begun is None, helpers=threads - 1)
+        selection = self._selection(config)
+        done = set(begun.progress.names[:begun.progress.count]) if begun is not None and begun.progress else set()
+        conns, point, found = self._plan.begin(
+            locks=begun is None, helpers=threads - 1,
+            copies=lambda id: self._copies_rows and selection.copies(id) and str(id) not in done)
         if point.locker is not None:
             log.info("locks_held", until="the snapshot ends")
         self._plan.check_lists(found)
@@ -187,7 +192,6 @@ class MySqlSource(LogSource[MySqlPosition]):
         self._structures = found.structures
         final = replace(begun, snapshot=None, progress=None, read=None) if begun else self._beginning(point.position)
         self._read_at(point.position if begun else None)
-        selection = self._selection(config)
         tables = self._plan.tables(found, selection) if self._copies_rows else []
         progress = begun.progress if begun is not None else None
         if progress is not None:
@@ -222,7 +226,7 @@ class MySqlSource(LogSource[MySqlPosition]):
             return snapshot.TextReader(
                 conn, point.locker if conn is conns[0] else None, reads, self._events, place, self._waits, keys,
                 native_text(conn) if self._prefers_native else None, check_same=self._plan.check_same_table,
-                fewest=fewest, gtid=gtid)
+                fewest=fewest, gtid=gtid, has_rows=self._plan.has_rows)
 
         made = [make(conn) for conn in conns]
         return InitialSnapshot(
@@ -254,7 +258,9 @@ class MySqlSource(LogSource[MySqlPosition]):
                 self._lookup.connection(), facts, told, wanted.ended):
             raise SourceConnectionError("A transaction is in the log that others do not see yet.",
                                         hint="The snapshot waits for it.")
-        conns, point, found = self._plan.begin(locks=locks, helpers=config.snapshot_max_threads - 1)
+        conns, point, found = self._plan.begin(
+            locks=locks, helpers=config.snapshot_max_threads - 1,
+            copies=lambda id: any(matches(each, str(id)) for each in wanted.request.patterns))
         try:
             chosen = captured_tables(found.creates, self._filters)
             selection = SnapshotSelection.of_request(wanted.request, chosen, config)

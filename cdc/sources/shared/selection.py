@@ -86,7 +86,7 @@ class SnapshotSelection:
         """The tables to copy among *captured*, whose order decides where row counts do not. *row_counts* are the
         database's estimates; a table without one counts as the smallest. Raises SourceRefusedError if a table that was
         asked for is not among them."""
-        chosen = [id for id in captured if self._is_wanted(id) and self.signals.isdisjoint(table_names(id))]
+        chosen = [id for id in captured if self.copies(id)]
         missing = sorted(map(str, self.asked.keys() - set(chosen)))
         if missing:
             raise SourceRefusedError(
@@ -105,8 +105,10 @@ class SnapshotSelection:
         asked = self.asked.get(id)
         return f"({asked}\n)" if asked else None
 
-    def _is_wanted(self, id: TableId) -> bool:
-        return id in self.asked if self.asked else self.only(*table_names(id))
+    def copies(self, id: TableId) -> bool:
+        """Whether the captured table *id* is copied."""
+        wanted = id in self.asked if self.asked else self.only(*table_names(id))
+        return wanted and self.signals.isdisjoint(table_names(id))
 
     def override(self, id: TableId) -> str | None:
         """The SELECT that was configured for the rows of *id*, without a semicolon at its end."""
