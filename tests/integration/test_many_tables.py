@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cdc.core.record import Record
-from cdc.sources.mysql import catalog, connection, snapshot_plan
+from cdc.sources.mysql import catalog, connection, grants, snapshot_plan
 from cdc.sources.mysql.source import MySqlSource
 from cdc.sources.postgres.snapshot import CopyReader
 from cdc.stores.parts import Splitter
@@ -94,7 +94,7 @@ def test_mysql_asks_for_many_tables_at_once(binlog_database: BinlogDatabase, cap
                                             monkeypatch: pytest.MonkeyPatch) -> None:
     fill(binlog_database.execute, COUNT)
     asked: list[str] = []
-    for module in (connection, catalog):
+    for module in (connection, catalog, grants):
         for name in ("query", "query_bytes"):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, _noted(getattr(module, name), asked))
@@ -111,6 +111,7 @@ def test_mysql_asks_for_many_tables_at_once(binlog_database: BinlogDatabase, cap
     used = questions(binlog_database) - before
     assert tables_of(records) == [name for name in filled(COUNT) for _ in range(2)]
     assert not any("TABLE_ROWS" in statement for statement in asked)
+    assert any("LIMIT 0" in statement for statement in asked) == (captured == "three")  # whether it may be read
     assert len(source._builder._made) == 3
     shown = 1 if binlog_database.server.flavor == "mysql" else 4  # MariaDB is asked by HANDLER as well
     assert used < (shown * COUNT if captured == "all" else 0) + 150

@@ -16,6 +16,7 @@ from cdc.sources.mysql.ddl import shown
 from cdc.sources.mysql.ddl import statements as ddl
 from cdc.sources.mysql.ddl.structure import ColumnDef, Structures, TableStructure
 from cdc.sources.mysql.options import parse_mariadb, parse_mysql
+from cdc.sources.mysql.row_probe import RowProbe
 from tests.servers.mysql import BinlogServer
 
 SCENARIO = Path(__file__).parent / "scenarios" / "mysql_ddl.txt"
@@ -175,6 +176,30 @@ def test_many_tables_are_shown_as_each_by_itself(binlog: BinlogServer, conn: con
     assert [id for id, _ in found] == ids
     assert list(map(_text_or_number, found)) == list(map(_text_or_number, again))
     assert sum(isinstance(answer, bytes) for _, answer in found) == 8
+
+
+@pytest.mark.parametrize("by_handler", [True, False])
+def test_tables_that_are_shown_are_asked_for_rows(binlog: BinlogServer, conn: connection.Connection,
+                                                  by_handler: bool) -> None:
+    """Only on the connection that sees them, and not those that are gone. Afterwards no table is locked."""
+    binlog.create_database("d")
+    for name in "abcdefgh":
+        binlog.execute(f"CREATE TABLE {name} (a int)", "d")
+    binlog.execute("INSERT INTO b VALUES (1)", "d")
+    ids = [TableId("d", "", name) for name in ("a", "gone", "b", "c", "d", "e", "f", "g", "h")]
+    second = binlog.connect("d")
+    try:
+        connection.query(conn, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
+        binlog.execute("INSERT INTO a VALUES (1)", "d")
+        probe = RowProbe(ids[:-1], [conn, second], [conn], by_handler=by_handler)
+        answers = list(show_create.show_tables([conn, second], ids, together=3, probe=probe))
+        if by_handler or binlog.flavor == "mysql":
+            for name in "bg":
+                binlog.execute(f"ALTER TABLE {name} COMMENT 'new'", "d")
+    finally:
+        second.close()
+    assert [id for id, _ in answers] == ids
+    assert {id.table: rows for id, rows in probe.has_rows.items()} == {"a": False, "b": True, "f": False, "g": False}
 
 
 def _text_or_number(answer: show_create.Answer) -> object:

@@ -128,6 +128,10 @@ class SnapshotPlan:
                 log.warning("include_list_entry_matches_nothing", option=option, entry=entry,
                             reason="there is no such name yet, or the user may not see it")
 
+    def not_asked(self, tables: Sequence[TableId]) -> Sequence[TableId]:
+        """Those of *tables* whose rows the server has not looked for yet, so that the user may lack the right to."""
+        return [id for id in tables if id not in self.has_rows]
+
     def check_same_tables(self) -> None:
         """Whether each table is still the one of the beginning, also those that looked empty: online schema changes
         swap tables. The snapshot's transaction holds the names of those that were read. Raises SourceConnectionError.

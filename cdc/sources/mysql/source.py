@@ -197,7 +197,7 @@ class MySqlSource(LogSource[MySqlPosition]):
         if progress is not None:
             progress = progress.of_same(self._plan.identities())
             tables = progress.left(tables, str)
-        grants.check_select(self._lookup.connection(), facts, tables)
+        grants.check_select(self._lookup.connection(), facts, self._plan.not_asked(tables))
         reads = self._plan.reads(found, selection)
         reads.check_conditions(self._lookup.connection(), tables)
         log.info("snapshot_started", tables=len(tables), file=final.file, pos=final.pos)
@@ -269,7 +269,7 @@ class MySqlSource(LogSource[MySqlPosition]):
             if progress is not None:
                 progress = progress.of_same(self._plan.identities())
                 tables = progress.left(tables, str)
-            grants.check_select(self._lookup.connection(), facts, tables)
+            grants.check_select(self._lookup.connection(), facts, self._plan.not_asked(tables))
             self._read_at(self._end_of_log())  # or a little before it
             at = wanted.at
             log.info("blocking_snapshot_started", id=wanted.request.id, tables=len(tables), file=at.file, pos=at.pos)
