@@ -96,17 +96,27 @@ class ChunkQuery:
         order = ", ".join(f"{name} DESC" for name in self._names())
         return self._select("", []) + f" ORDER BY {order} LIMIT 1"
 
+    def count_before(self, after: Key | None, last: Key) -> str:
+        """How many rows after the key *after* come before all of the key *last*."""
+        bounds = [f"NOT {self._after(last, or_equal=True)}"]
+        if after is not None:
+            bounds.append(self._after(after))
+        return f"SELECT COUNT(*) FROM {self.table} WHERE {' AND '.join(self._conditions(bounds))}"
+
     def _names(self) -> list[str]:
         return [quoted(each.name) for each in self.key]
 
     def _select(self, fields: str, bounds: list[str]) -> str:
-        conditions = bounds if self.condition is None else [*bounds, f"({self.condition}\n)"]  # it may end in a comment
+        conditions = self._conditions(bounds)
         shown = ", ".join(f"{each.shown} AS {quoted(f'key {number}')}" for number, each in enumerate(self.key))
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         return f"SELECT {fields}{shown} FROM {self.table}{where}"
 
-    def _after(self, values: Key) -> str:
-        """Whether a row's key is greater than *values*; never null."""
+    def _conditions(self, bounds: list[str]) -> list[str]:
+        return bounds if self.condition is None else [*bounds, f"({self.condition}\n)"]  # it may end in a comment
+
+    def _after(self, values: Key, *, or_equal: bool = False) -> str:
+        """Whether a row's key is greater than *values*, or with *or_equal* as great; never null."""
         equal: list[str] = []
         parts = []
         for column, value in zip(self.key, values, strict=True):
@@ -118,4 +128,6 @@ class ChunkQuery:
             greater = f"{column.compared} > {literal}"
             parts.append([*equal, f"IFNULL({greater}, FALSE)" if column.nullable else greater])
             equal.append(f"{column.compared} <=> {literal}" if column.nullable else f"{column.compared} = {literal}")
+        if or_equal:
+            parts.append(equal)
         return "(" + " OR ".join(f"({' AND '.join(each)})" for each in parts) + ")"

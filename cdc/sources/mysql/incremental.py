@@ -307,39 +307,50 @@ class MySqlChunks:
         window = self._marks.write_open(conn)
         shows = self._marks.open(conn, facts, low)
         found, size, whole = self._rows(conn, plan, plan.chunk.rows(copy.after, upto, rows), rows, size_bytes)
-        if not whole:
+        ended = whole and len(found) < rows
+        before_last = -1
+        if not plan.unique and not ended and found:
+            (count,), = connection.query(conn, plan.chunk.count_before(copy.after, found[len(found) - 1][0]))
+            before_last = int(count)
+        elif not whole:
             self._lose()  # the rest is not wanted
             conn = self._connection()
         if _shape_of(conn, plan.table.id) != plan.shape:
             raise StructureChangedError
-        if whole:
+        if whole or not plan.unique:
             connection.query(conn, "COMMIT")
-        return Chunk(found, upto, whole and len(found) < rows, size, self._marks.high(conn, shows, window))
+        return Chunk(found, upto, ended, size, self._marks.high(conn, shows, window), before_last)
 
     def _rows(self, conn: Connection, plan: TablePlan, select: str, limit: int,
               size_bytes: int) -> tuple[ChunkRows, int, bool]:
-        """At most *limit* rows, their bytes, and whether all were read. Texts are in their columns' character sets."""
+        """At most *limit* rows, their bytes, and whether these are all. If not, *conn* still has rows to give, but not
+        where the key is not unique: there something else is asked for. Texts are in their columns' character sets."""
         fields = Fields(plan.indexes, plan.column_count, len(plan.chunk.key))
         rows: list[tuple[Key, Row]] = []
         size = 0
         connection.query(conn, connection.TEXTS_AS_STORED)
         connection.ask(conn, select)
+        whole = True
         if self._text is not None:
             parts = ChunkParts(self._text, fields, plan.table)
             for part in self._text.blocks(fields.indexes, fields.width):
-                size += parts.add(part, size_bytes - size)
-                if size > size_bytes and len(parts) < limit:
+                if whole:
+                    size += parts.add(part, size_bytes - size)
+                    whole = size <= size_bytes or len(parts) >= limit
+                if not whole and plan.unique:
                     return parts, size, False
             connection.query(conn, connection.TEXTS_AS_UTF8)
-            return parts, size, True
+            return parts, size, whole
         for packet in connection.rows(conn):
-            row = fields.row(packet)
-            rows.append((fields.key(row), row))
-            size += len(packet)
-            if size > size_bytes and len(rows) < limit:
+            if whole:
+                row = fields.row(packet)
+                rows.append((fields.key(row), row))
+                size += len(packet)
+                whole = size <= size_bytes or len(rows) >= limit
+            if not whole and plan.unique:
                 return rows, size, False
         connection.query(conn, connection.TEXTS_AS_UTF8)
-        return rows, size, True
+        return rows, size, whole
 
     def _greatest(self, conn: Connection, plan: TablePlan) -> Key | None:
         fields = Fields((), 0, len(plan.chunk.key))

@@ -36,6 +36,13 @@ class ChunkQuery:
         return self._from(self.select, bounds) + sql.SQL(" ORDER BY {} LIMIT {}").format(
             self._columns(), sql.Literal(limit))
 
+    def count_before(self, after: Key | None, last: Key) -> sql.Composed:
+        """How many rows after the key *after* come before all of the key *last*."""
+        bounds = [sql.SQL("NOT ") + self._after(last, or_equal=True)]
+        if after is not None:
+            bounds.append(self._after(after))
+        return self._from(sql.SQL("SELECT pg_catalog.count(*)"), bounds)
+
     def greatest(self) -> sql.Composed:
         """The greatest key, as text."""
         keys = sql.SQL(", ").join(  # not under the columns' names, which would sort by the texts
@@ -60,19 +67,22 @@ class ChunkQuery:
         """Whether rows of all columns can be compared at once."""
         return not self.own and not any(nullable for _, nullable in self.key)
 
-    def _after(self, values: Key) -> sql.Composed:
-        """Whether a row's key is greater than *values*; never null."""
+    def _after(self, values: Key, *, or_equal: bool = False) -> sql.Composed:
+        """Whether a row's key is greater than *values*, or with *or_equal* as great; never null."""
         if self._as_row:
-            return _row(self.key, values, ">")
+            return _row(self.key, values, ">=" if or_equal else ">")
         parts = []
         for index, ((name, nullable), value) in enumerate(zip(self.key, values, strict=True)):
             equal = [self._equal(other, known) for (other, _), known in zip(
                 self.key[:index], values[:index], strict=True)]
             greater = self._greater(name, nullable, value)
             parts.append(sql.SQL("(") + sql.SQL(" AND ").join([*equal, greater]) + sql.SQL(")"))
+        if or_equal:
+            parts.append(sql.SQL("(") + sql.SQL(" AND ").join(
+                [self._equal(name, value) for (name, _), value in zip(self.key, values, strict=True)]) + sql.SQL(")"))
         after = sql.SQL("(") + sql.SQL(" OR ").join(parts) + sql.SQL(")")
         (first, nullable), value = self.key[0], values[0]
-        if len(parts) == 1 or nullable or value is None:
+        if len(self.key) == 1 or nullable or value is None:
             return after
         return sql.SQL("({} AND {})").format(self._compared(first, ">=", value), after)  # an index begins there
 

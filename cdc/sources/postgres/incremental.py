@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from psycopg import sql
@@ -296,24 +296,32 @@ class PostgresChunks:
             conn.execute("ROLLBACK")
             raise StructureChangedError
         found, size, whole = self._copy(conn, plan, copy, plan.chunk.rows(copy.after, upto, rows), size_bytes)
+        ended = whole and len(found) < rows
+        before_last = -1
+        if not plan.unique and not ended and found:
+            (count,), = self._asked(conn, plan, plan.chunk.count_before(copy.after, found[len(found) - 1][0]))
+            before_last = int(count)
         conn = self._connection()  # the other one was closed if the rest of the rows was not wanted
-        if whole:
+        if whole or not plan.unique:
             conn.execute("COMMIT")
         high_lsn = self._marks.close(conn, window)
         joined = self._marks.joined(seen, copy.name)
-        return Chunk(found, upto, whole and len(found) < rows, size, Shows(seen, joined, high_lsn, window))
+        return Chunk(found, upto, ended, size, Shows(seen, joined, high_lsn, window), before_last)
 
     def _greatest(self, conn: Connection, plan: TablePlan) -> Key | None:
-        if plan.chunk.condition is None:
-            found = query(conn, plan.chunk.greatest())
-        else:
-            with users_search_path(conn):
-                found = query(conn, plan.chunk.greatest())
+        found = self._asked(conn, plan, plan.chunk.greatest())
         return tuple(None if each is None else str(each) for each in found[0]) if found else None
+
+    def _asked(self, conn: Connection, plan: TablePlan, text: sql.Composed) -> list[tuple[Any, ...]]:
+        if plan.chunk.condition is None:
+            return query(conn, text)
+        with users_search_path(conn):
+            return query(conn, text)
 
     def _copy(self, conn: Connection, plan: TablePlan, copy: Copy, select: sql.Composed,
               size_bytes: int) -> tuple[ChunkRows, int, bool]:
-        """The rows, their bytes, and whether all were read."""
+        """The rows, their bytes, and whether these are all. If not, *conn* is closed, but not where the key is not
+        unique: there something else is asked for."""
         if copy.condition is None:
             return self._copied(conn, plan, select, size_bytes)
         with users_search_path(conn):
@@ -325,15 +333,17 @@ class PostgresChunks:
         rows: list[tuple[Key, Row]] = []
         size, whole = 0, True
         for line in copy_lines(conn, select):
+            if not whole:
+                continue
             if self.native:
                 lines.append(line)
             else:
                 row = copy_row(line, plan.indexes, plan.column_count)
                 rows.append((key_of(plan, row), row))
             size += len(line)
-            if size > size_bytes:
+            whole = size <= size_bytes
+            if not whole and plan.unique:
                 conn.close()
-                whole = False
                 break
         return ChunkLines(lines, plan) if self.native else rows, size, whole
 

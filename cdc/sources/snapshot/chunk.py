@@ -75,13 +75,16 @@ class UnreadRows(ABC):
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """*upto*: the greatest key of the table; None if it has no rows. *ended*: nothing
-    follows them. *shows*: the database's own: which transactions the chunk shows, and where the log was."""
+    follows them. *shows*: the database's own: which transactions the chunk shows, and where the log was. *before_last*:
+    how many rows come before those that have the last one's key, as the server compares keys; only where keys are not
+    unique, and more follows."""
 
     rows: ChunkRows
     upto: Key | None
     ended: bool
     size_bytes: int
     shows: Any
+    before_last: int = -1
 
 
 def digest(what: object) -> str:

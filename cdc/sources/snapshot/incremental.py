@@ -34,7 +34,6 @@ from .chunk import (
     SUCCEEDED,
     Chunk,
     ChunkReader,
-    ChunkRows,
     Plan,
     StructureChangedError,
     UnreadRows,
@@ -348,7 +347,7 @@ class IncrementalSnapshot:
 
     def _open(self, copy: Copy, plan: Plan, chunk: Chunk) -> None:
         rows, ended = chunk.rows, chunk.ended
-        count = len(rows) if ended or plan.unique else _before_last_key(rows)
+        count = len(rows) if ended or plan.unique else chunk.before_last
         if not count:  # all have one key, so where the chunk ends cannot be told
             if chunk.size_bytes > CHUNK_BYTES:
                 log.warning("incremental_snapshot_failed", table=copy.name, rows=len(chunk.rows),
@@ -455,12 +454,3 @@ class IncrementalSnapshot:
     def _later(self) -> None:
         self._pause_s = min(_MOST_PAUSE_S, max(_FIRST_PAUSE_S, self._pause_s * 2))
         self._again_at = self._clock() + self._pause_s
-
-
-def _before_last_key(rows: ChunkRows) -> int:
-    """How many rows come before those with the last row's key."""
-    count = len(rows)
-    last = rows[count - 1][0]
-    while count and rows[count - 1][0] == last:
-        count -= 1
-    return count

@@ -142,6 +142,14 @@ def test_a_chunk_begins_after_a_key() -> None:
         " AND ((`a` > 1) OR (`a` = 1 AND `b` > _utf8mb4 X'c3bc')) AND (x -- y\n) ORDER BY `a`, `b` LIMIT 3")
 
 
+def test_the_server_counts_what_comes_before_a_key_that_several_rows_have() -> None:
+    found = query(ColumnDef("a", "INT", nullable=False), ColumnDef("b", "INT"), condition="x")
+    assert found.count_before(("1", None), ("2", "3")) == (
+        "SELECT COUNT(*) FROM `d`.`t`"
+        " WHERE NOT ((`a` > 2) OR (`a` = 2 AND IFNULL(`b` > 3, FALSE)) OR (`a` = 2 AND `b` <=> 3))"
+        " AND ((`a` > 1) OR (`a` = 1 AND `b` IS NOT NULL)) AND (x\n)")
+
+
 def test_nulls_come_first() -> None:
     found = query(ColumnDef("a", "INT"))
     assert "AND ((`a` IS NOT NULL))" in found.rows((None,), ("9",), 3)

@@ -77,6 +77,14 @@ def test_later_chunks_begin_after_a_key() -> None:
         """ AND (x -- y\n) ORDER BY "a", "b" LIMIT 3""")
 
 
+def test_the_server_counts_what_comes_before_a_key_that_several_rows_have() -> None:
+    assert text(query(("a", False)).count_before(("1",), ("2",))) == (
+        """SELECT pg_catalog.count(*) FROM t WHERE NOT ROW("a") >= ROW('2') AND ROW("a") > ROW('1')""")
+    assert text(query(("a", True)).count_before(None, ("2",))) == (
+        "SELECT pg_catalog.count(*) FROM t"
+        """ WHERE NOT ((("a" IS NULL OR "a" > '2')) OR (coalesce("a" = '2', false)))""")
+
+
 def test_nulls_come_last() -> None:
     after = text(query(("a", True)).rows((None,), (None,), 3))
     assert "WHERE NOT ((false)) AND ((false))" in after

@@ -267,7 +267,8 @@ class Reader:
         chosen = [(plan.key(row), text_row(row)) for row in rows[:limit]]
         shows = Shows(len(server.log), frozenset(tx.number for tx in server.invisible), len(server.log))
         found = Unread(chosen, plan.table) if self.unread else chosen
-        self.found = Chunk(found, upto, len(rows) <= limit, 100 * len(chosen), shows)
+        before_last = sum(key < chosen[-1][0] for key, _ in chosen) if chosen else -1
+        self.found = Chunk(found, upto, len(rows) <= limit, 100 * len(chosen), shows, before_last)
 
     def answer(self, wait_s: float) -> Chunk | None:
         if wait_s:
