@@ -6,6 +6,7 @@ The tests count, with few tables; `tests/bench/many_tables.py` measures, with 20
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -147,7 +148,8 @@ def copied(database: BinlogDatabase, monkeypatch: pytest.MonkeyPatch, *,
 
     monkeypatch.setattr(catalog, "read_catalog", read_beside)
     logged: list[str] = []
-    monkeypatch.setattr(snapshot_plan.log, "info", lambda event, **_: logged.append(event))
+    told = SimpleNamespace(info=lambda event, **_: logged.append(event), warning=lambda event, **_: None)
+    monkeypatch.setattr(snapshot_plan, "log", told)
     source = mysql_source.make_source(database, {"snapshot.mode": "initial"})
     try:
         source.start(None)
@@ -203,6 +205,21 @@ def test_no_table_is_locked_when_it_is_known_which_have_rows(binlog_database: Bi
 
     begun, _ = copied(binlog_database, monkeypatch, after_catalog=alter)
     assert begun.count("snapshot_begins_again") == 1
+
+
+def test_a_table_that_is_locked_meanwhile_is_read_all_the_same(binlog_database: BinlogDatabase,
+                                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its structure is shown, but not whether it has rows."""
+    fill(binlog_database.execute, COUNT)
+    other = binlog_database.server.connect(binlog_database.name)
+    try:
+        _, records = copied(
+            binlog_database, monkeypatch,
+            before_catalog=lambda: other.query(f"LOCK TABLES {filled(COUNT)[1]} WRITE, t007 WRITE") and None,
+            after_catalog=lambda: other.query("UNLOCK TABLES") and None)
+    finally:
+        other.close()
+    assert tables_of(records) == [name for name in filled(COUNT) for _ in range(2)]
 
 
 def test_rows_that_are_inserted_meanwhile_change_no_structure(binlog_database: BinlogDatabase,
