@@ -164,12 +164,12 @@ _REPEATED: Final = ("type_name", "charset", "collation")
 """The same few texts for very many columns, which share them in memory."""
 _TABLE_FLAGS: Final = ("versioned", "sequence")
 _COLUMN_DEFAULTS: Final = {each.name: each.default for each in fields(ColumnDef)}
+_ALL: Final = attrgetter(*_COLUMN_DEFAULTS)
 
 
 def _sparse(column: ColumnDef) -> dict[str, Any]:
-    values = ((name, getattr(column, name)) for name in _COLUMN_DEFAULTS)
-    return {name: list(value) if isinstance(value, tuple) else value
-            for name, value in values if value != _COLUMN_DEFAULTS[name]}
+    return {name: value for (name, default), value in zip(_COLUMN_DEFAULTS.items(), _ALL(column), strict=True)
+            if value != default}
 
 
 def _column(data: Mapping[str, Any]) -> ColumnDef:
@@ -326,4 +326,6 @@ def _listed(tables: Iterable[TableStructure]) -> list[dict[str, Any]]:
 
 
 def _json(data: Any) -> str:
-    return json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    import msgspec  # several times as fast as json; it takes 4 ms to load, and no start needs it
+
+    return msgspec.json.encode(data, order="sorted").decode()
