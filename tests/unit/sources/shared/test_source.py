@@ -328,5 +328,5 @@ def test_rows_of_added_tables_are_asked_for_before_anything_is_read(
     handler = source.control.handler = Mock(**{"offset.return_value": {}})
     source.start({"number": 3, **({"captured_lists": lists} if lists is not None else {})})
     assert [call.args[0].data["data-collections"] for call in handler.handle.call_args_list] == (
-        [["shop\\.items"]] if asked else [])
+        [["(?-i:shop\\.items)"]] if asked else [])
     assert source.calls[-1] == "stream from 3"
