@@ -212,11 +212,15 @@ def test_a_table_that_is_locked_meanwhile_is_read_all_the_same(binlog_database: 
     """Its structure is shown, but not whether it has rows."""
     fill(binlog_database.execute, COUNT)
     other = binlog_database.server.connect(binlog_database.name)
+
+    def lock() -> None:
+        other.query(f"LOCK TABLES {filled(COUNT)[1]} WRITE, t007 WRITE")
+
+    def unlock() -> None:
+        other.query("UNLOCK TABLES")
+
     try:
-        _, records = copied(
-            binlog_database, monkeypatch,
-            before_catalog=lambda: other.query(f"LOCK TABLES {filled(COUNT)[1]} WRITE, t007 WRITE") and None,
-            after_catalog=lambda: other.query("UNLOCK TABLES") and None)
+        _, records = copied(binlog_database, monkeypatch, before_catalog=lock, after_catalog=unlock)
     finally:
         other.close()
     assert tables_of(records) == [name for name in filled(COUNT) for _ in range(2)]
