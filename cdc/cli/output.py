@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -47,6 +46,8 @@ def require_files(files: Sequence[str], flags: Sequence[str]) -> None:
 
 def terminal_width() -> int:
     """Columns of the terminal, between 40 and 100."""
+    import shutil  # for text alone: `cdc run` need not wait for it
+
     return min(100, max(40, shutil.get_terminal_size((100, 24)).columns))
 
 

@@ -6,7 +6,6 @@ Kafka documentation, "Security": "Encryption and Authentication using SSL"; KIP-
 from __future__ import annotations
 
 import ssl
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -49,6 +48,8 @@ def _load_key(context: ssl.SSLContext, own: Mapping[str, str], prefix: str) -> N
     else:
         raise ConfigError(f"{key} is required for an https listener.", option=key,
                           hint="Name a PEM file with the key and the certificates, or a PKCS12 file.")
+    import tempfile  # for https only; it takes 5 ms
+
     with tempfile.NamedTemporaryFile(prefix="cdc-") as file:  # OpenSSL reads files only; this one is its owner's
         file.write(pem)
         file.flush()

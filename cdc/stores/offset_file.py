@@ -8,7 +8,6 @@ import json
 import os
 import sqlite3
 import stat
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -68,6 +67,8 @@ def has_table(connection: sqlite3.Connection, name: str) -> bool:
 def create(path: Path) -> None:
     """A new offset file, for its owner only. It appears at *path* complete; if another process made one meanwhile, that
     one stays. Raises ConfigError, sqlite3.Error."""
+    import tempfile  # the first start alone makes a file; it takes 5 ms
+
     try:
         folder = tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as exc:

@@ -16,7 +16,6 @@ import os
 import random
 import re
 import ssl
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -298,6 +297,8 @@ def _load_identity(context: ssl.SSLContext, settings: RegistrySettings) -> None:
     if settings.ssl_keystore_location:
         context.load_cert_chain(settings.ssl_keystore_location, password=lambda: password)
     elif settings.ssl_keystore_key and settings.ssl_keystore_certificate_chain:
+        import tempfile  # seldom needed, and it takes 5 ms
+
         # OpenSSL can load only files; only we can read this one, and it is deleted at once.
         handle, path = tempfile.mkstemp(suffix=".pem")
         try:
