@@ -60,7 +60,7 @@ class Option:
     @property
     def attribute(self) -> str:
         """The name of the settings attribute: `slot.name` is `slot_name`."""
-        return re.sub(r"[.\-]", "_", self.key)
+        return self.key.replace(".", "_").replace("-", "_")
 
     @property
     def hidden(self) -> bool:
