@@ -87,8 +87,9 @@ def test_only_classes_of_many_objects_are_dataclasses_of_the_standard_library(so
     """Those take a millisecond each to make: `cdc.core.dataclass`."""
     found = built(source, tmp_path, """
 for module in list(sys.modules.values()):
-    for made in list(vars(module).values()) if module.__name__.startswith("cdc") else ():
-        if isinstance(made, type) and made.__module__ == module.__name__ and "__dataclass_fields__" in vars(made):
+    name = getattr(module, "__name__", "")  # Cython's stand-in for its own modules has none
+    for made in list(vars(module).values()) if name.startswith("cdc") else ():
+        if isinstance(made, type) and made.__module__ == name and "__dataclass_fields__" in vars(made):
             if getattr(made.__init__, "__code__", None) and made.__init__.__code__.co_filename == "<string>":
                 print(made.__name__)
 """)
