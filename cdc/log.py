@@ -11,6 +11,7 @@ A CdcError is logged as message, hint and context; stack traces are for bugs, an
 
 from __future__ import annotations
 
+import contextvars
 import json
 import logging
 import os
@@ -18,11 +19,12 @@ import re
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
-from contextvars import ContextVar, copy_context
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import AbstractContextManager
 from typing import Any, Final, TextIO, cast
+
+import structlog
+from structlog.stdlib import ProcessorFormatter
 
 from cdc.config.secrets import HIDDEN, Secret, is_secret_key, scrub
 from cdc.core.errors import CdcError, ConfigError
@@ -37,97 +39,26 @@ _DIM, _BOLD, _RESET = "\x1b[2m", "\x1b[1m", "\x1b[0m"
 _PLAIN = re.compile(r"[^\s\"=\x00-\x20\x7f-\x9f]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
+Logger = structlog.stdlib.BoundLogger
 EventDict = MutableMapping[str, Any]
-_BOUND: Final[ContextVar[Mapping[str, Any]]] = ContextVar("bound", default={})  # noqa: B039  never changed
 
 
-class Logger:
-    """Writes lines of the module *name*: an event, and what it is about by names."""
-
-    __slots__ = ("_under", "name")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._under: logging.Logger | None = None
-
-    def debug(self, event: str, /, **about: Any) -> None:
-        self.write(logging.DEBUG, event, about)
-
-    def info(self, event: str, /, **about: Any) -> None:
-        self.write(logging.INFO, event, about)
-
-    def warning(self, event: str, /, **about: Any) -> None:
-        self.write(logging.WARNING, event, about)
-
-    def error(self, event: str, /, **about: Any) -> None:
-        self.write(logging.ERROR, event, about)
-
-    def exception(self, event: str, /, **about: Any) -> None:
-        """As `error`, in an `except` block, with the exception."""
-        self.write(logging.ERROR, event, {"exc_info": True, **about})
-
-    def write(self, level: int, event: str, about: Mapping[str, Any]) -> None:
-        under = self._under
-        if under is None:  # made now, so that only modules that log are listed
-            under = self._under = logging.getLogger(self.name)
-        if under.isEnabledFor(level):
-            line = _Line(_dated({**about, "event": event}, level, self.name))
-            under.handle(logging.LogRecord(self.name, level, "", 0, line, (), None))
-
-
-class _Line:
-    """The message of our records. Its text is what is printed before `configure`."""
-
-    def __init__(self, event: EventDict) -> None:
-        self.event = event
-
-    def __str__(self) -> str:
-        return _rendered(dict(self.event), render_text)
-
-
-class _Formatter(logging.Formatter):
-    def __init__(self, renderer: Callable[[EventDict], str]) -> None:
-        super().__init__()
-        self._renderer = renderer
-
-    def format(self, record: logging.LogRecord) -> str:
-        if isinstance(record.msg, _Line):
-            return _rendered(dict(record.msg.event), self._renderer)
-        event = {"event": record.getMessage(), **({"exc_info": record.exc_info} if record.exc_info else {})}
-        return _rendered(_dated(event, record.levelno, record.name), self._renderer)
-
-
-def _dated(event: Mapping[str, Any], level: int, name: str) -> dict[str, Any]:
-    """*event* with what is bound in this thread, where it comes from, and the time."""
-    return {**_BOUND.get(), **event, "level": logging.getLevelName(level).lower(), "logger": name,
-            "timestamp": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")}
-
-
-def _rendered(event: EventDict, renderer: Callable[[EventDict], str]) -> str:
-    return renderer(redact(_exceptions(event)))
-
-
-def get_logger(name: str) -> Logger:
+def get_logger(name: str | None = None) -> Logger:
     """The logger of module *name* (`__name__`). May be called at import, before `configure`.
 
     Until then warnings alone are printed, as text. What a command prints on standard output is what it was asked for.
     """
-    return Logger(name)
+    return structlog.stdlib.get_logger(name)
 
 
-@contextmanager
-def bound(**names: Any) -> Iterator[None]:
+def bound(**names: Any) -> AbstractContextManager[Any]:
     """Adds *names* (connector, task) to every line of this thread, or coroutine, while the block runs."""
-    token = _BOUND.set({**_BOUND.get(), **names})
-    try:
-        yield
-    finally:
-        _BOUND.reset(token)
+    return structlog.contextvars.bound_contextvars(**names)
 
 
 def carry(run: Callable[..., Any]) -> Callable[..., Any]:
     """A function for a new thread: *run* with the names that are bound in this thread now."""
-    context = copy_context()
+    context = contextvars.copy_context()
     return lambda *args, **kwargs: context.run(run, *args, **kwargs)
 
 
@@ -138,8 +69,18 @@ def configure(level: str | None = None, form: str | None = None, stream: TextIO 
     out = stream or sys.stderr
     threshold = _level(os.environ.get("CDC_LOG_LEVEL") or level or "info")
     renderer = _renderer(os.environ.get("CDC_LOG_FORMAT") or form or ("text" if out.isatty() else "json"), out)
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *_shared(), ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(ignore_frame_names=["cdc.log"]),
+        cache_logger_on_first_use=True,
+    )
     handler = logging.StreamHandler(out)
-    handler.setFormatter(_Formatter(renderer))
+    handler.setFormatter(ProcessorFormatter(
+        processors=[ProcessorFormatter.remove_processors_meta, _exceptions, redact, renderer],
+        foreign_pre_chain=_shared(),
+        use_get_message=True,
+    ))
     handler.addFilter(_ours_or_serious)
     handler.addFilter(_Repeats())
     root = logging.getLogger()
@@ -147,6 +88,15 @@ def configure(level: str | None = None, form: str | None = None, stream: TextIO 
     root.setLevel(threshold)
     logging.captureWarnings(True)
     threading.excepthook = _thread_crashed
+
+
+def _shared() -> list[Any]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
 
 
 def _level(name: str) -> int:
@@ -157,7 +107,7 @@ def _level(name: str) -> int:
                           hint=f"Use one of {', '.join(LEVELS)}.") from None
 
 
-def _renderer(form: str, stream: TextIO) -> Callable[[EventDict], str]:
+def _renderer(form: str, stream: TextIO) -> Callable[[Any, str, EventDict], str]:
     if form not in FORMATS:
         raise ConfigError(f"There is no log format {form!r}.", option="CDC_LOG_FORMAT",
                           hint=f"Use one of {', '.join(FORMATS)}.")
@@ -168,7 +118,7 @@ def _renderer(form: str, stream: TextIO) -> Callable[[EventDict], str]:
 
 def _ours_or_serious(record: logging.LogRecord) -> bool:
     """Libraries log from level warning up: below it, some of them print headers and payloads."""
-    return record.levelno >= logging.WARNING or isinstance(record.msg, _Line) or record.name.split(".")[0] == "cdc"
+    return record.levelno >= logging.WARNING or hasattr(record, "_logger") or record.name.split(".")[0] == "cdc"
 
 
 class _Repeats:
@@ -179,7 +129,7 @@ class _Repeats:
         self._said: dict[tuple[str, str], tuple[float, int]] = {}
 
     def __call__(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.msg, _Line):
+        if hasattr(record, "_logger"):
             return True
         key = (record.name, record.getMessage())
         since, count = self._said.get(key, (0.0, 0))
@@ -194,7 +144,7 @@ class _Repeats:
         return True
 
 
-def redact(event: EventDict) -> EventDict:
+def redact(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """Hides secrets by key at any depth, and inside text."""
     for key, value in event.items():
         event[key] = _redacted(key, value)
@@ -215,7 +165,7 @@ def _redacted(key: str, value: Any) -> Any:
     return value if isinstance(value, int | float | type(None)) else scrub(str(value))
 
 
-def _exceptions(event: EventDict) -> EventDict:
+def _exceptions(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """Turns `exc_info` into `error`, `hint` and `context`, and for bugs or level debug into a stack trace."""
     exc = _exception(event.pop("exc_info", None))
     if exc is None:
@@ -249,17 +199,17 @@ def _ordered(event: EventDict) -> dict[str, Any]:
     return first | {key: value for key, value in event.items() if key not in first}
 
 
-def render_json(event: EventDict) -> str:
+def render_json(_logger: Any, _method: str, event: EventDict) -> str:
     """One JSON object on one line; control characters are escaped by JSON itself."""
     return json.dumps(_ordered(event), ensure_ascii=False, default=str)
 
 
-def render_text(event: EventDict) -> str:
+def render_text(_logger: Any, _method: str, event: EventDict) -> str:
     """`12:03:11.482 info    slot_created slot=orders lsn=0/16B3748`"""
     return _line(event, "", "", "", "")
 
 
-def render_color(event: EventDict) -> str:
+def render_color(_logger: Any, _method: str, event: EventDict) -> str:
     return _line(event, _COLORS.get(event.get("level", ""), ""), _BOLD, _DIM, _RESET)
 
 
@@ -290,3 +240,11 @@ def _thread_crashed(args: threading.ExceptHookArgs) -> None:
         return
     name = args.thread.name if args.thread else "?"
     get_logger("cdc").error("thread_crashed", thread=name, exc_info=args.exc_value)
+
+
+if not structlog.is_configured():  # else structlog would print every line on standard output
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *_shared(), _exceptions, redact, render_text],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(ignore_frame_names=["cdc.log"]),
+    )

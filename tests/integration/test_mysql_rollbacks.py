@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.conftest import BinlogDatabase
 from tests.integration.mysql_source import running
-from tests.logs import capture_logs
 
 
 def run(database: BinlogDatabase, *statements: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from cdc import plugins
 from cdc.converters.json import JsonConverter
@@ -24,7 +25,6 @@ from tests.conftest import BinlogDatabase, Database
 from tests.integration import mysql_source, pg_source
 from tests.integration.test_golden_mysql import GOLDEN, statements
 from tests.integration.test_golden_postgres import _run as run_script
-from tests.logs import capture_logs
 
 PLACEHOLDER = "__debezium_unavailable_value"
 

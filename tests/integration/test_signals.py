@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Producer
+from structlog.testing import capture_logs
 
 from cdc.core.record import Message
 from tests.conftest import BinlogDatabase, Database
@@ -17,7 +18,6 @@ from tests.integration.mysql_source import Reading, make_source
 from tests.integration.pg_source import make_source as make_postgres
 from tests.integration.test_pipeline import LINES
 from tests.integration.test_rest_service import Service
-from tests.logs import capture_logs
 from tests.servers.kafka import KafkaServer, create_topic, wait_for_messages
 from tests.servers.process import wait_until
 

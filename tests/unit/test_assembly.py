@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from cdc import assembly
 from cdc.config.secrets import mask
@@ -21,7 +22,6 @@ from cdc.sinks.kafka import KafkaSink
 from cdc.sinks.stdout import StdoutSink
 from cdc.stores.file_offsets import FileOffsetStore
 from cdc.stores.kafka_offsets import KafkaOffsetStore
-from tests.logs import capture_logs
 
 AVRO = {"value.converter": "avro", "value.converter.schema.registry.url": "mock://r"}
 CONNECTOR = {"name": "shop", "connector.class": "postgres"}

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import structlog
 
 from cdc import log
 from cdc.config.secrets import Secret
@@ -30,12 +31,14 @@ def _restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("CDC_LOG_LEVEL", "CDC_LOG_FORMAT", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     root = logging.getLogger()
-    handlers, level, hook = root.handlers[:], root.level, threading.excepthook
+    handlers, level, hook, before = root.handlers[:], root.level, threading.excepthook, structlog.get_config()
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
     threading.excepthook = hook
     logging.captureWarnings(False)
+    structlog.configure(**before)
+    structlog.contextvars.clear_contextvars()
 
 
 def lines(out: io.StringIO) -> list[dict[str, Any]]:
@@ -86,9 +89,8 @@ def test_hostile_names_do_not_reach_the_terminal_raw() -> None:
 @pytest.mark.parametrize("level", ["debug", "info"])
 def test_secrets_never_appear(form: str, level: str) -> None:
     out = configured(level, form)
-    logger = log.get_logger("cdc.x")
-    logger.info("a", database_password=SECRET, password=SECRET)
-    logger.info("a", config={"database.password": SECRET, "deep": [{"ssl.key.password": SECRET}]})
+    logger = log.get_logger("cdc.x").bind(database_password=SECRET)
+    logger.info("a", password=SECRET, config={"database.password": SECRET, "deep": [{"ssl.key.password": SECRET}]})
     logger.info("b", url=f"http://u:{SECRET}@h/", dsn=f"host=h password={SECRET}", token=SECRET.encode())
     logger.info("b", anything=Secret(SECRET), nested=[Secret(SECRET)])
     logger.info(f"free text http://u:{SECRET}@h")

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from cdc import plugins, privacy
 from cdc.config.secrets import HIDDEN, mask
-from tests.logs import capture_logs
 
 HIDDEN_KEYS = {
     "database.password": "S0",

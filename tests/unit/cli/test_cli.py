@@ -19,7 +19,7 @@ from cdc.cli.tail import pipeline
 from cdc.cli.tail.printer import Dropped, Event
 from cdc.core.errors import CdcError, ConfigError, SourceRefusedError
 
-HEAVY = ("psycopg", "confluent_kafka", "rich", "starlette", "prometheus_client", "fastavro", "yaml",
+HEAVY = ("psycopg", "confluent_kafka", "rich", "starlette", "structlog", "prometheus_client", "fastavro", "yaml",
          "uvicorn", "msgspec", "asyncio", "json", "http.client")
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import click
 import pytest
 from click.shell_completion import ShellComplete
+from structlog.testing import capture_logs
 
 from cdc import plugins
 from cdc.cli import direct as command
@@ -24,7 +25,6 @@ from cdc.sinks.kafka import KafkaSink
 from cdc.sources.snapshot.progress import Progress
 from cdc.stores.file_offsets import FileOffsetStore
 from cdc.stores.memory_offsets import MemoryOffsetStore
-from tests.logs import capture_logs
 from tests.servers.process import wait_until
 from tests.unit.rest.file_source import PLUGIN as OTHER
 

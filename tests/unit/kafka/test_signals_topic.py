@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, OFFSET_STORED, KafkaError, KafkaException, TopicPartition
+from structlog.testing import capture_logs
 
 from cdc.core.control import Signal
 from cdc.core.errors import ConfigError
 from cdc.kafka.signals import KafkaSignals, consumer_settings
-from tests.logs import capture_logs
 
 
 def channel() -> KafkaSignals:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from cdc.core.control import Notification, Signal, SnapshotStatus
 from cdc.core.errors import StateError
@@ -16,7 +17,6 @@ from cdc.metrics.task import TaskMetrics
 from cdc.runtime.notifications import KEPT, Notifications
 from cdc.runtime.signal_file import FileSignals
 from cdc.runtime.signals import Signals
-from tests.logs import capture_logs
 
 
 class Source:

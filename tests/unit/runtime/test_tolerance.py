@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from cdc.core.errors import ConvertError, TransformError
 from cdc.core.interfaces import DeadLetters, Failed
@@ -12,7 +13,6 @@ from cdc.core.record import Message
 from cdc.core.schema import STRING, Schema
 from cdc.metrics.task import TaskMetrics
 from cdc.runtime.tolerance import Tolerance
-from tests.logs import capture_logs
 
 MESSAGE = Message("topic", None, None, Schema(STRING, name="text"), "geheim")
 LETTERS = DeadLetters("dead", 1)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from structlog.testing import capture_logs
 
 from cdc import assembly, plugins
 from cdc.cli.main import main
 from cdc.config.providers import Providers
 from cdc.runtime.connectors import Connectors
-from tests.logs import capture_logs
 from tests.servers.process import wait_until
 from tests.unit.rest.file_source import PLUGIN
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pytest
+from structlog.testing import capture_logs
 
 from cdc.core.errors import SourceRefusedError
 from cdc.core.record import Record
@@ -32,7 +33,6 @@ from cdc.sources.mysql.source_block import SourceBlock
 from cdc.sources.mysql.tables import TableBuilder
 from cdc.sources.mysql.unlogged import Channel, Coverage, Filter
 from cdc.sources.shared.warnings import Warnings
-from tests.logs import capture_logs
 from tests.unit.sources.mysql.made_log import MadeLog
 from tests.unit.sources.mysql.test_changes import NoLog, Utf8, fed
 from tests.unit.sources.mysql.test_watched import FACTS

@@ -6,11 +6,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from cdc.core.errors import SourceRefusedError
 from cdc.sources.postgres import connection
 from cdc.sources.postgres.options import PostgresConfig
-from tests.logs import capture_logs
 
 
 @pytest.mark.parametrize(("version", "idle_session", "transaction"), [

@@ -8,12 +8,12 @@ import psycopg
 import pytest
 from psycopg.errors import Diagnostic
 from psycopg.pq import DiagnosticField
+from structlog.testing import capture_logs
 
 from cdc.core.errors import PositionLostError
 from cdc.log import get_logger
 from cdc.sources.postgres import notices
 from cdc.sources.postgres.notices import Notices, StreamNotices, publication_missing, tells_of_missing_publication
-from tests.logs import capture_logs
 
 
 def told(text: str, state: str = "01000", function: str | None = None, severity: str = "WARNING") -> Diagnostic:

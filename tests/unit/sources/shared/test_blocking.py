@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from cdc.core import control
 from cdc.core.errors import CdcError, SourceConnectionError, SourceRefusedError
@@ -20,7 +21,6 @@ from cdc.sources.snapshot.initial import InitialSnapshot
 from cdc.sources.snapshot.progress import Place
 from cdc.sources.snapshot.requests import Request, Stop
 from cdc.sources.snapshot.told import Told
-from tests.logs import capture_logs
 from tests.unit.sources.snapshot.simulated import (
     EMPTY_SCHEMA,
     Server,

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from cdc.codecs.text import TextCodec
 from cdc.core.codec import Codec
@@ -18,7 +19,6 @@ from cdc.debezium.filters import Filters
 from cdc.debezium.mappers import ColumnSource, mapper_rules
 from cdc.debezium.naming import TopicNaming
 from cdc.sources.shared.columns import ColumnBuilder, ColumnParts, Default
-from tests.logs import capture_logs
 
 ID = TableId("db", "s", "t")
 SOURCE = Schema(INT64)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from cdc.codecs.text import TextCodec
 from cdc.core.control import Notification, Signal, SnapshotStatus, parse_signal
@@ -19,7 +20,6 @@ from cdc.debezium.emit import EmittedTable, Emitter, Origin
 from cdc.debezium.naming import TopicNaming
 from cdc.sources.shared.control import Control
 from cdc.sources.shared.source_block import SourceBlockBase
-from tests.logs import capture_logs
 
 SIGNALS = TableId("", "s", "signals")
 OTHER = TableId("", "s", "a")

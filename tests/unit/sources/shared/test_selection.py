@@ -6,13 +6,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from cdc.core.errors import ConfigError, SourceRefusedError
 from cdc.core.table import TableId
 from cdc.debezium.filters import Filters
 from cdc.sources.shared.selection import RangeCounts, SnapshotSelection, captured_tables, unmatched_entries
 from cdc.sources.snapshot.requests import Request
-from tests.logs import capture_logs
 
 
 def table(name: str) -> TableId:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
 from cdc.config.regex import compile_java
 from cdc.core.errors import ConfigError
 from cdc.core.table import TableId
 from cdc.debezium.naming import STRATEGIES, Route, TopicNaming
 from cdc.sources.shared.topics import TopicOwners
-from tests.logs import capture_logs
 
 DOLLAR, HASH = TableId("db", "public", "c$d"), TableId("db", "public", "c#d")
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from cdc.sources.shared import warnings
 from cdc.sources.shared.warnings import LOGGED_AT_ONCE, Warnings
-from tests.logs import capture_logs
 
 
 @pytest.fixture

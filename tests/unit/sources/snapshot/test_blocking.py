@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
 from cdc.core.control import TableCopy
 from cdc.core.errors import PositionLostError
@@ -10,7 +11,6 @@ from cdc.sources.snapshot.blocking import KEY, BlockingQueue
 from cdc.sources.snapshot.progress import Place, Progress
 from cdc.sources.snapshot.requests import Request, Stop
 from cdc.sources.snapshot.told import Told
-from tests.logs import capture_logs
 
 A = Request("a", ("db.a",), True, (("db.a", "SELECT 1"),))
 B = Request("b", ("db.b", "db.c"), True)

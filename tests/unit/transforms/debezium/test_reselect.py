@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from cdc.converters.plan import ColumnFailures
 from cdc.converters.views import Views
@@ -16,7 +17,6 @@ from cdc.core.row import NULL, TEXT, Row, row_of
 from cdc.core.table import Column, TableSchema
 from cdc.transforms.chain import Chain
 from cdc.transforms.debezium import reselect
-from tests.logs import capture_logs
 from tests.unit.converters.tables import INT, LEFT_OUT, STR, column, record, row, table
 from tests.unit.transforms.worlds import message, problems, steps
 
