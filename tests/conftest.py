@@ -25,7 +25,7 @@ from tests.servers.kafka import KafkaServer
 from tests.servers.mariadb import MariaDbServer
 from tests.servers.mysql import BinlogServer, MySqlServer
 from tests.servers.postgres import PostgresServer
-from tests.servers.process import ServerUnavailableError
+from tests.servers.process import ServerUnavailableError, temp_folder
 from tests.servers.proxy import Proxy
 from tests.servers.registry import RegistryServer
 from tests.servers.server import Server
@@ -46,6 +46,14 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 def pytest_configure() -> None:
     fetch.terminal = os.fdopen(os.dup(2), "w")  # capture is off at this moment
+    _keep_bytecode()
+
+
+def _keep_bytecode() -> None:
+    """Where Python is told to write none, each of the many processes that tests start would compile all sources again,
+    which takes it longer than all else. So it is kept as long as the tests run, outside of the checkout."""
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        os.environ["PYTHONPYCACHEPREFIX"] = str(temp_folder("bytecode"))
 
 
 def pytest_report_header() -> list[str]:

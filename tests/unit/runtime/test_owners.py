@@ -11,7 +11,7 @@ import pytest
 
 from .owners_world import World
 
-HISTORIES = {"topic": 700, "file": 300}
+HISTORIES = {"topic": 300, "file": 150}
 
 
 @pytest.fixture(autouse=True)
