@@ -118,11 +118,14 @@ class Bench:
             print(f"  {timing.latency(self.sinks, self.database, self._name(kind, 0), self.seconds, _PER_SECOND)}")
         else:
             timing.start(self.sinks, self.database, self._name(kind, "warmup"))  # writes the bytecode
-            took = [timing.start(self.sinks, self.database, self._name(kind, pair)) for pair in range(self.pairs)]
+            names = [self._name(kind, pair) for pair in range(self.pairs)]
+            took = [timing.start(self.sinks, self.database, name) for name in names]
             server = [self.database.first_s() for _ in range(self.pairs)]
+            asked = [timing.requests_s(self.sinks, self.database, name) for name in names]
             print(f"  `cdc run` to the first record, s: {timing.median([each.seconds for each in took])}; "
                   f"CPU-s: {timing.median([each.cpu_s for each in took])}\n"
-                  f"  the server's own program to the first bytes, s: {timing.median(server)}", flush=True)
+                  f"  the server's own program to the first bytes, s: {timing.median(server)}\n"
+                  f"  registry and broker for a bare client, s: {timing.median(asked)}", flush=True)
 
     def _drains(self, kind: str, workload: Workload, rows: int) -> None:
         self.database.prepare(workload, rows)

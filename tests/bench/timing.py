@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import statistics
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+from urllib.request import Request, urlopen
+
+from confluent_kafka import Producer
 
 from tests.servers.kafka import consume_all, create_topic
 
@@ -67,6 +71,32 @@ def start(sinks: Sinks, database: Database, name: str) -> Measured:
             with sinks.run(Path(folder), {"name": name, **connector}) as process:
                 _until(end, min(1, written), 0.005)
                 return Measured(1, time.monotonic() - began, cpu_seconds(process.pid))
+
+
+def requests_s(sinks: Sinks, database: Database, name: str) -> float:
+    """Seconds that registry and broker take for the first record of `start`, from a client that does nothing else: two
+    new subjects, and the record."""
+    topic = database.topic(name).replace("orders", "ticks")
+    with contextlib.closing(End(sinks.kafka, topic)) as end:
+        key, value = end.last_message()
+    assert key is not None
+    assert value is not None
+    schemas = [_asked(f"{sinks.registry.url}/schemas/ids/{int.from_bytes(each[1:5], 'big')}")["schema"]
+               for each in (key, value)]
+    began = time.monotonic()
+    for part, schema in zip(("key", "value"), schemas, strict=True):
+        _asked(f"{sinks.registry.url}/subjects/{name}_bare-{part}/versions", schema.replace(name, f"{name}_bare"))
+    producer = Producer({"bootstrap.servers": sinks.kafka.bootstrap, "enable.idempotence": True, "linger.ms": 0})
+    producer.produce(topic, value, key)
+    assert producer.flush(30) == 0
+    return time.monotonic() - began
+
+
+def _asked(url: str, schema: str | None = None) -> Any:
+    """What the registry answers; it registers *schema*, if one is given."""
+    body = None if schema is None else json.dumps({"schema": schema}).encode()
+    with urlopen(Request(url, body, {"Content-Type": "application/json"}), timeout=30) as answer:
+        return json.load(answer)
 
 
 def _await(sinks: Sinks, topic: str, count: int) -> None:
