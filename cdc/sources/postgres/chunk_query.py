@@ -13,7 +13,7 @@ from psycopg import sql
 from cdc.core.dataclass import dataclass
 from cdc.sources.snapshot.copies import Key
 
-from .comparisons import Comparison
+from .comparisons import Comparison, compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +106,7 @@ class ChunkQuery:
         return sql.SQL("({} IS NULL OR ").format(sql.Identifier(name)) + greater + sql.SQL(")")
 
     def _compared(self, name: str, operator: str, value: str) -> sql.Composed:
-        own = self.own.get(name)
-        if own is None:
-            return sql.SQL("{} " + operator + " {}").format(sql.Identifier(name), sql.Literal(value))
-        return sql.SQL("{} {} {}").format(sql.Identifier(name), own.operators[operator], own.literal(value))
+        return compared(self.own, name, operator, sql.Literal(value))
 
 
 def _row(key: tuple[tuple[str, bool], ...], values: Key, operator: str) -> sql.Composed:

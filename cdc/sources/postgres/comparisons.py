@@ -26,8 +26,13 @@ class Comparison:
     type: sql.SQL
     operators: dict[str, sql.SQL]
 
-    def literal(self, value: str) -> sql.Composed:
-        return sql.Literal(value) + sql.SQL("::") + self.type
+
+def compared(own: Mapping[str, Comparison], name: str, operator: str, value: sql.Composable) -> sql.Composed:
+    """SQL that compares column *name* with *value*, as *own* has it."""
+    found = own.get(name)
+    if found is None:
+        return sql.SQL("{} {} {}").format(sql.Identifier(name), sql.SQL(operator), value)
+    return sql.SQL("{} {} {}::{}").format(sql.Identifier(name), found.operators[operator], value, found.type)
 
 
 def own_comparisons(conn: Connection, oid: int, names: Sequence[str]) -> Mapping[str, Comparison]:

@@ -23,7 +23,7 @@ from cdc.sources.shared.row_key import KeyValue, key_values, several
 from cdc.sources.shared.visible import wait_until_visible
 
 from . import chunk_marks
-from .comparisons import Comparison, own_comparisons
+from .comparisons import Comparison, compared, own_comparisons
 from .connection import Connection, connect, execute, interrupt, query, send_unchecked
 from .errors import map_error
 from .options import PostgresConfig
@@ -89,7 +89,7 @@ class RowAgain:
                 text += sql.SQL(" AND {} IS NULL").format(sql.Identifier(each.name))
             else:
                 values.append((_Binary if each.kind == BINARY else _Text)(each.data))
-                text += sql.SQL(" AND ") + place.equal(each.name, _parameter(len(values)))
+                text += sql.SQL(" AND ") + compared(place.own, each.name, "=", _parameter(len(values)))
         try:
             found = _ask(conn, text + sql.SQL(" LIMIT 2"), values)
         except SourceRefusedError:
@@ -141,12 +141,6 @@ class _Place(NamedTuple):
 
     source: sql.Composed
     own: Mapping[str, Comparison]
-
-    def equal(self, name: str, parameter: sql.SQL) -> sql.Composed:
-        own = self.own.get(name)
-        if own is None:
-            return sql.SQL("{} = {}").format(sql.Identifier(name), parameter)
-        return sql.SQL("{} {} {}::{}").format(sql.Identifier(name), own.operators["="], parameter, own.type)
 
 
 class _Value:
