@@ -31,7 +31,6 @@ from cdc.sources.shared.source import LogSource
 from cdc.sources.snapshot.incremental import MARKED_WAIT_S, IncrementalSnapshot
 from cdc.sources.snapshot.initial import BATCH_BYTES, InitialSnapshot
 from cdc.sources.snapshot.progress import Progress
-from cdc.sources.snapshot.requests import matches
 from cdc.sources.snapshot.told import Told
 
 from . import catalog, checks, connection, grants, proof, resume, schema_changes, server, snapshot, watched
@@ -260,7 +259,7 @@ class MySqlSource(LogSource[MySqlPosition]):
                                         hint="The snapshot waits for it.")
         conns, point, found = self._plan.begin(
             locks=locks, helpers=config.snapshot_max_threads - 1,
-            copies=lambda id: any(matches(each, str(id)) for each in wanted.request.patterns))
+            copies=lambda id: wanted.request.chooses(str(id)))
         try:
             chosen = captured_tables(found.creates, self._filters)
             selection = SnapshotSelection.of_request(wanted.request, chosen, config)

@@ -76,7 +76,7 @@ class SnapshotSelection:
         if unknown:
             log.warning("snapshot_tables_unknown", id=request.id, tables=unknown,
                         hint="No captured table has such a name; names are schema.table or database.table.")
-        chosen = [name for name in names if any(matches(each, name) for each in request.patterns)]
+        chosen = [name for name in names if request.chooses(name)]
         overrides = {name: text for name in chosen if (text := request.condition(name)) is not None}
         only = frozenset(chosen)
         return cls(lambda *of_table: not only.isdisjoint(of_table), config.snapshot_tables_order_by_row_count,

@@ -28,6 +28,10 @@ class Request:
     conditions: tuple[tuple[str, str], ...] = ()
     surrogate: str | None = None
 
+    def chooses(self, name: str) -> bool:
+        """Whether the table *name* is asked for."""
+        return any(matches(each, name) for each in self.patterns)
+
     def condition(self, name: str) -> str | None:
         """The filter for table *name*."""
         return next((text for pattern, text in self.conditions if matches(pattern, name)), None)
