@@ -28,7 +28,7 @@ from cdc.sources.shared.control import refusal
 from cdc.sources.shared.parts import Reader, SnapshotReader
 from cdc.sources.shared.selection import RangeCounts, SnapshotSelection, captured_tables
 from cdc.sources.shared.source import LogSource
-from cdc.sources.snapshot.incremental import MARKED_WAIT_S, IncrementalSnapshot
+from cdc.sources.snapshot.incremental import IncrementalSnapshot
 from cdc.sources.snapshot.initial import BATCH_BYTES, InitialSnapshot
 from cdc.sources.snapshot.progress import Progress
 from cdc.sources.snapshot.told import Told
@@ -113,16 +113,12 @@ class MySqlSource(LogSource[MySqlPosition]):
         self._rows_read_at: tuple[str, int, str | None, str | None] | None = None
 
     def _make_incremental(self) -> IncrementalSnapshot:
-        marked = signal_table(self.config) is not None
         chunks = self._chunks = MySqlChunks(
             self.config, self._lookup, self._builder, self._filters, self._events, changes=self._streaming,
             structures=lambda: self._structures,
             position=lambda: self._reached if isinstance(self._reached, MySqlPosition) else None,
             watch=self._watch_table)
-        return IncrementalSnapshot(chunks, self.control, chunk_rows=self.config.incremental_snapshot_chunk_size,
-                                   wait_s=MARKED_WAIT_S if marked else 0.0, marked=marked,
-                                   skips=not {"c", "u"}.isdisjoint(self.config.skipped_operations),
-                                   blocking=self.control.blocking)
+        return self._incremental(chunks, self.config, marked=signal_table(self.config) is not None)
 
     def _streaming(self) -> ChangeReader:
         assert self._changes is not None

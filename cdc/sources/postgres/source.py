@@ -30,7 +30,7 @@ from cdc.sources.shared.blocking import Rows, Wanted
 from cdc.sources.shared.parts import Reader, SnapshotReader
 from cdc.sources.shared.selection import SnapshotSelection
 from cdc.sources.shared.source import LogSource
-from cdc.sources.snapshot.incremental import MARKED_WAIT_S, IncrementalSnapshot
+from cdc.sources.snapshot.incremental import IncrementalSnapshot
 from cdc.sources.snapshot.initial import BATCH_BYTES
 
 from . import checks, chunk_marks, connection, publication, resume, server, slots
@@ -108,15 +108,11 @@ class PostgresSource(LogSource[PostgresPosition]):
             clock_us=lambda: time.time_ns() // 1000, null_keys=config.cdc_debezium_faults)
 
     def _make_incremental(self) -> IncrementalSnapshot:
-        marked = signal_table(self.config) is not None
         chunks = self._chunks = PostgresChunks(
             self.config, self._lookup, self._builder, self._filters, self._changes, self._events,
             position=lambda: self._reached.end_lsn if isinstance(self._reached, PostgresPosition) else 0,
             watch=self._watch_table)
-        return IncrementalSnapshot(chunks, self.control, chunk_rows=self.config.incremental_snapshot_chunk_size,
-                                   wait_s=MARKED_WAIT_S if marked else 0.0, marked=marked,
-                                   skips=not {"c", "u"}.isdisjoint(self.config.skipped_operations),
-                                   blocking=self.control.blocking)
+        return self._incremental(chunks, self.config, marked=signal_table(self.config) is not None)
 
     def _watch_table(self, oid: int, watched: bool) -> None:
         """The changes of relation *oid* are read one by one from now on, or no longer."""

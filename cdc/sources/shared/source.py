@@ -20,6 +20,8 @@ from cdc.core.table import TableId
 from cdc.debezium.emit import Emitter
 from cdc.debezium.filters import Filters
 from cdc.log import get_logger
+from cdc.sources.snapshot.chunk import ChunkReader
+from cdc.sources.snapshot.incremental import MARKED_WAIT_S, IncrementalSnapshot
 from cdc.sources.snapshot.requests import Request
 from cdc.sources.snapshot.told import Told
 
@@ -83,6 +85,13 @@ class LogSource(LogDatabase[P]):
         return Control(settings.topic_prefix, emitter, filters.is_signal_table if reads else lambda id: False,
                        message=(lambda told: block.notification(topic, told)) if topic else None,
                        position=self._offset, lists=added.lists_of(settings))
+
+    def _incremental(self, chunks: ChunkReader, config: SourceConfig, *, marked: bool) -> IncrementalSnapshot:
+        """*marked*: as in IncrementalSnapshot."""
+        return IncrementalSnapshot(chunks, self.control, chunk_rows=config.incremental_snapshot_chunk_size,
+                                   wait_s=MARKED_WAIT_S if marked else 0.0, marked=marked,
+                                   skips=not {"c", "u"}.isdisjoint(config.skipped_operations),
+                                   blocking=self.control.blocking)
 
     def copy_once(self, tables: Mapping[TableId, str | None]) -> None:
         self._once = dict(tables)
