@@ -41,7 +41,7 @@ class Latency:
 
 def latency(sinks: Sinks, database: Database, name: str, seconds: float, per_second: int) -> Latency:
     """All rows that were written must arrive, each once."""
-    topic = database.topic(name).replace("orders", "ticks")
+    topic = _topic(database, name)
     create_topic(sinks.kafka.bootstrap, topic, config={"message.timestamp.type": "LogAppendTime"})
     with tempfile.TemporaryDirectory() as folder, database.draining(name, _PLAIN) as connector:
         database.offsets(Path(folder, "offsets"), name)
@@ -60,7 +60,7 @@ def latency(sinks: Sinks, database: Database, name: str, seconds: float, per_sec
 def start(sinks: Sinks, database: Database, name: str) -> Measured:
     """From the start of the process to the first record, which is in a topic that exists. A row or two are in the
     log."""
-    topic = database.topic(name).replace("orders", "ticks")
+    topic = _topic(database, name)
     create_topic(sinks.kafka.bootstrap, topic)
     with tempfile.TemporaryDirectory() as folder, database.draining(name, _PLAIN) as connector:
         database.offsets(Path(folder, "offsets"), name)
@@ -76,7 +76,7 @@ def start(sinks: Sinks, database: Database, name: str) -> Measured:
 def requests_s(sinks: Sinks, database: Database, name: str) -> float:
     """Seconds that registry and broker take for the first record of `start`, from a client that does nothing else: two
     new subjects, and the record."""
-    topic = database.topic(name).replace("orders", "ticks")
+    topic = _topic(database, name)
     with contextlib.closing(End(sinks.kafka, topic)) as end:
         key, value = end.last_message()
     assert key is not None
@@ -91,6 +91,11 @@ def requests_s(sinks: Sinks, database: Database, name: str) -> float:
     producer.produce(topic, value, key)
     assert producer.flush(30) == 0
     return time.monotonic() - began
+
+
+def _topic(database: Database, name: str) -> str:
+    """Of the table that `Database.write` fills."""
+    return database.topic(name).replace("orders", "ticks")
 
 
 def _asked(url: str, schema: str | None = None) -> Any:
