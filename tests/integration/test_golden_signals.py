@@ -141,8 +141,7 @@ def all_of(source: Any, database: str, wanted: Sequence[Any] = ()) -> list[Any]:
 @pytest.mark.parametrize("deletes", [False, True], ids=["insert-insert", "insert-delete"])
 def test_signals_give_what_debezium_gives(served: Database | BinlogDatabase, deletes: bool,
                                           monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind in ("postgres", "mysql"):
-        monkeypatch.setattr(f"cdc.sources.{kind}.source.MARKED_WAIT_S", 20.0)  # however slow the machine is
+    monkeypatch.setattr("cdc.sources.shared.source.MARKED_WAIT_S", 20.0)  # however slow the machine is
     postgres = isinstance(served, Database)
     database = "sig" if postgres else served.name
     name = f"signals-{'postgres' if postgres else 'mysql'}{'-insert-delete' if deletes else ''}.jsonl.gz"

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
@@ -227,6 +228,16 @@ def test_files_that_a_text_names_exist() -> None:
         named = re.findall(r"`((?:\w+/)*[a-z_]\w*\.(?:py|pxd|pyx))`", path.read_text(encoding="utf-8"))
         missing = [name for name in named if not any(each.endswith(f"/{name}") for each in known)]
         assert missing == [], path.relative_to(ROOT)
+
+
+def test_names_that_tests_replace_exist() -> None:
+    """Such as `monkeypatch.setattr("cdc.log.configure", …)`: names move, and no type checker reads a string."""
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "setattr":
+                name = call.args[0]
+                if isinstance(name, ast.Constant) and str(name.value).startswith("cdc."):
+                    assert resolve_name(str(name.value)), f"{path.relative_to(ROOT)}:{call.lineno}"
 
 
 def test_rooms_say_what_they_are_for() -> None:
