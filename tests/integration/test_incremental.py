@@ -492,6 +492,26 @@ def test_a_table_is_altered_emptied_and_dropped_meanwhile(served: Postgres | Bin
         source.stop()
 
 
+@pytest.mark.parametrize("condition", ["id < 3) OR (id < 3", "nothing = 1"])
+def test_a_condition_that_is_no_expression_is_refused(served: Postgres | Binlog, condition: str) -> None:
+    """Within parentheses, the first would be one: the bounds of a chunk would then limit only its second half."""
+    fill(served)
+    source = served.source({})
+    source.start(None)
+    try:
+        while source.state() != "streaming":
+            source.poll(0.2)
+        name = f"{served.schema}.t"
+        source.signal(Signal("s", control.EXECUTE_SNAPSHOT, {
+            "data-collections": [name], "additional-conditions": [{"data-collection": name, "filter": condition}]},
+            "file"))
+        finished(source, "s")
+        copied = next(each for each in source.snapshots() if each.id == "s").tables[0]
+        assert (copied.state, copied.rows) == ("SQL_EXCEPTION", 0)
+    finally:
+        source.stop()
+
+
 def test_helpers_that_end_are_replaced_and_the_copy_goes_on(served: Postgres | Binlog) -> None:
     fill(served)
     source = served.source({"incremental.snapshot.chunk.size": "50"})

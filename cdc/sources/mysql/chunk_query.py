@@ -15,6 +15,7 @@ from typing import Final
 from cdc.core.dataclass import dataclass
 from cdc.core.errors import SourceRefusedError
 from cdc.sources.mysql.ddl.structure import ColumnDef
+from cdc.sources.shared.selection import alone
 from cdc.sources.snapshot.copies import Key
 
 from .collations import not_as_unicode
@@ -91,6 +92,10 @@ class ChunkQuery:
         if after is not None:
             bounds.append(self._after(after))
         return self._select(self.fields + ", ", bounds) + f" ORDER BY {', '.join(self._names())} LIMIT {int(limit)}"
+
+    def check(self, condition: str) -> str:
+        """A SELECT that the server refuses if *condition* is no expression by itself."""
+        return f"SELECT 1 FROM {self.table} WHERE {alone(condition)}"
 
     def greatest(self) -> str:
         order = ", ".join(f"{name} DESC" for name in self._names())

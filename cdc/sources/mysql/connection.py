@@ -19,6 +19,7 @@ from pymysql.constants import COMMAND
 
 from cdc.core.errors import SourceError, SourceRefusedError
 from cdc.log import get_logger
+from cdc.sources.shared.selection import condition_refused
 
 from .errors import map_error
 from .flavor import Flavor, flavor_of
@@ -188,6 +189,15 @@ def query(conn: Connection, text: str, *parameters: Any) -> tuple[tuple[Any, ...
             return tuple(cursor.fetchall())
     except pymysql.MySQLError as exc:
         raise map_error(exc) from exc
+
+
+def check_condition(conn: Connection, table: str, select: str) -> None:
+    """Raises SourceRefusedError if the server does not take *select*, which has a condition of the user for the rows of
+    *table*."""
+    try:
+        query(conn, f"{select} LIMIT 0")
+    except SourceRefusedError as exc:
+        raise condition_refused(table, exc) from exc
 
 
 def query_named(conn: Connection, text: str) -> list[dict[str, Any]]:

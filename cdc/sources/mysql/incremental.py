@@ -151,6 +151,8 @@ class MySqlChunks:
         fields = ", ".join(selects[index].format(quoted(structure.columns[index].name)) for index in indexes)
         unique = bool(structure.key) and set(structure.key) <= {column.name for column in columns}
         chunk = ChunkQuery(fields, quoted_table(structure.id), tuple(map(key_column, columns)), copy.condition)
+        if copy.condition is not None:
+            connection.check_condition(self._lookup.connection(), copy.name, chunk.check(copy.condition))
         return TablePlan(table, unique, tuple(column.name for column in table.columns), chunk, indexes,
                          len(structure.columns), shape, structures.get(structure.id), successors,
                          f"{self._made(copy, successors)} {_order(structure, columns)}", self._estimate(structure.id))

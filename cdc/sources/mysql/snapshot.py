@@ -21,12 +21,12 @@ from cdc.core.row import Row
 from cdc.core.table import TableId, TableSchema
 from cdc.log import get_logger
 from cdc.sources.mysql.ddl.structure import Structures
-from cdc.sources.shared.selection import SnapshotSelection, condition_refused
+from cdc.sources.shared.selection import SnapshotSelection
 from cdc.sources.snapshot.initial import Lines
 from cdc.sources.snapshot.progress import CHUNK_BYTES, CHUNK_ROWS, Place
 
 from . import key_ranges, row_probe
-from .connection import TEXTS_AS_STORED, Connection, close, interrupt, query
+from .connection import TEXTS_AS_STORED, Connection, check_condition, close, interrupt, query
 from .errors import map_error
 from .flavor import Flavor
 from .key_order import KeyOrder, Order
@@ -101,17 +101,13 @@ class ReadPlan:
     def check_conditions(self, conn: Connection, ids: Sequence[TableId]) -> None:
         """Now, before any row is sent. Raises SourceRefusedError."""
         for id in ids:
-            condition = self._selection.condition(id)
-            if condition is None:
-                continue
-            try:
-                query(conn, f"SELECT 1 FROM {self._source(id)} WHERE {condition} LIMIT 0")
-            except SourceRefusedError as exc:
-                raise condition_refused(str(id), exc) from exc
+            for condition in (self._selection.condition_alone(id), self._selection.condition(id)):
+                if condition is not None:
+                    check_condition(conn, str(id), f"SELECT 1 FROM {self._source(id)} WHERE {condition}")
 
     def _source(self, id: TableId) -> str:
         override = self.override(id)
-        return f"({override}) AS q" if override else quoted_table(id)
+        return f"({override}\n) AS q" if override else quoted_table(id)  # it may end in a comment
 
 
 @dataclass(frozen=True, slots=True)

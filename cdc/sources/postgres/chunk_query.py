@@ -11,6 +11,7 @@ from dataclasses import field
 from psycopg import sql
 
 from cdc.core.dataclass import dataclass
+from cdc.sources.shared.selection import alone
 from cdc.sources.snapshot.copies import Key
 
 from .comparisons import Comparison, compared
@@ -50,6 +51,11 @@ class ChunkQuery:
             for number, (name, _) in enumerate(self.key))
         order = sql.SQL(", ").join(sql.SQL("{} DESC").format(sql.Identifier(name)) for name, _ in self.key)
         return self._from(sql.SQL("SELECT ") + keys, []) + sql.SQL(" ORDER BY {} LIMIT 1").format(order)
+
+    def check(self, condition: str) -> sql.Composed:
+        """A SELECT that the server refuses if *condition* is no expression by itself."""
+        return sql.SQL("SELECT") + self.source + sql.SQL(" AND " if self.where else " WHERE ") + sql.SQL(
+            alone(condition))
 
     def _columns(self) -> sql.Composed:
         return sql.SQL(", ").join(sql.Identifier(name) for name, _ in self.key)

@@ -19,6 +19,7 @@ from psycopg.pq import TransactionStatus
 
 from cdc.core.errors import SourceRefusedError
 from cdc.log import get_logger
+from cdc.sources.shared.selection import condition_refused
 
 from .errors import map_error
 from .notices import Notices
@@ -176,6 +177,17 @@ def query(conn: Connection, text: LiteralString | sql.SQL | sql.Composed, *param
             return cursor.fetchall() if cursor.description else []
     except psycopg.Error as exc:
         raise map_error(exc) from exc
+
+
+def check_condition(conn: Connection, table: str, select: sql.Composed) -> None:
+    """Raises SourceRefusedError if the server does not take *select*, which has a condition of the user for the rows of
+    *table*. It goes by the extended protocol, where the server takes no second statement."""
+    with users_search_path(conn):
+        try:
+            conn.execute(select + sql.SQL(" LIMIT 0"), binary=True)
+        except psycopg.Error as exc:
+            error = map_error(exc)
+            raise condition_refused(table, error) if isinstance(error, SourceRefusedError) else error from exc
 
 
 def execute(conn: Connection, text: LiteralString) -> None:

@@ -41,7 +41,7 @@ from .changes import ChangeReader
 from .chunk_marks import Marks, Shows, look
 from .chunk_query import ChunkQuery
 from .comparisons import own_comparisons
-from .connection import Connection, connect, interrupt, query, users_search_path
+from .connection import Connection, check_condition, connect, interrupt, query, users_search_path
 from .copy_lines import copy_lines
 from .copytext import copy_row
 from .errors import map_error
@@ -157,6 +157,8 @@ class PostgresChunks:
         unique = bool(own) and set(own) <= set(names) and not any(nullable[each] for each in own)
         chunk = ChunkQuery(select, source, where is not None, tuple((name, nullable[name]) for name in names),
                            copy.condition, own_comparisons(conn, oid, names))
+        if copy.condition is not None:
+            check_condition(conn, copy.name, chunk.check(copy.condition))
         return TablePlan(table, unique, tuple(each.name for each in table.columns), oid, chunk, indexes,
                          tuple(columns.index(name) for name in names), len(columns), shape, state,
                          f"{oid} {_order(conn, oid, names)}", relation.row_estimate)

@@ -131,7 +131,14 @@ class CopyReader:
         id = read.table.id
         lock = read.select + read.more + _NOTHING
         renamed = renamed_among([(read.oid, id.schema, id.table)])
-        if (yield from self._ask(sql.SQL("; ").join([_SAVEPOINT, lock, renamed]))):
+        if read.users_sql:  # the savepoint keeps our own path
+            yield from self._ask(_SAVEPOINT)
+            with users_search_path(self._conn):
+                yield from self._ask(lock)
+            found = yield from self._ask(renamed)
+        else:
+            found = yield from self._ask(sql.SQL("; ").join([_SAVEPOINT, lock, renamed]))
+        if found:
             raise _renamed(str(id))
         if file and (yield from self._ask(self._chunks.question(read.oid)))[0][0] != str(file).encode():
             raise _rewritten(str(id))
@@ -147,8 +154,9 @@ class CopyReader:
         if not tables:
             return set()
         one = sql.SQL("SELECT {} WHERE NOT EXISTS (SELECT{})")
-        rows = yield from self._ask(sql.SQL(" UNION ALL ").join(
-            one.format(sql.Literal(each.oid), self._plan.rows_of(each)) for each in tables))
+        with users_search_path(self._conn) if self._plan.has_conditions() else nullcontext():
+            rows = yield from self._ask(sql.SQL(" UNION ALL ").join(
+                one.format(sql.Literal(each.oid), self._plan.rows_of(each)) for each in tables))
         empty = {int(oid) for oid, in rows}
         lost = yield from self._ask(rewritten_among(empty))
         if lost:
@@ -193,12 +201,12 @@ class CopyReader:
         """Raises SourceConnectionError when the table was rewritten or altered since our point of the log."""
         yield from self._enter(read, range.file)
         if read.more is None:
-            with nullcontext() if read.names else users_search_path(self._conn):
-                found_rows = yield from self._copy(read, read.select)
+            select = read.select
         else:
             condition = range.condition()
-            found_rows = yield from self._copy(
-                read, read.select if condition is None else read.select + read.more + condition)
+            select = read.select if condition is None else read.select + read.more + condition
+        with users_search_path(self._conn) if read.users_sql else nullcontext():
+            found_rows = yield from self._copy(read, select)
         if not found_rows or read.partitioned:
             self._check_kept(read)
         id = read.table.id

@@ -13,10 +13,10 @@ from cdc.core.dataclass import dataclass
 from cdc.core.errors import SourceRefusedError
 from cdc.core.table import TableId, TableSchema
 from cdc.log import get_logger
-from cdc.sources.shared.selection import SnapshotSelection, condition_refused
+from cdc.sources.shared.selection import SnapshotSelection
 
 from .catalog import CatalogSnapshot, RelationCatalog, relation_of
-from .connection import connect, users_search_path
+from .connection import check_condition, connect, users_search_path
 from .errors import map_error
 from .options import PostgresConfig
 from .protocol import Relation
@@ -42,6 +42,8 @@ class TableRead:
     partitioned: bool
     more: sql.SQL | None = None
     """What stands between the SELECT and a further condition; None if it must not have one."""
+    users_sql: bool = False
+    """Whether a part of it is SQL of the user (see `users_search_path`)."""
 
 
 def snapshot_connection(config: PostgresConfig, snapshot: str | None) -> psycopg.Connection[Any]:
@@ -108,8 +110,7 @@ class Plan:
             _check_names(each)
             if self.override(each):  # a SELECT that the server does not understand is an error now, not in an hour
                 self._overridden[each.oid] = self._read(each)
-            elif self._condition(each):
-                self._check_condition(each)
+            self._check_condition(each)
             part = parts.get(each.oid)
             if part is not None:
                 log.info("snapshot_follows_publication", table=f"{each.namespace}.{each.name}",
@@ -122,11 +123,17 @@ class Plan:
     def rows_of(self, table: RelationCatalog) -> sql.Composed:
         """FROM and WHERE of the rows to read. The rows of tables that inherit from it come in the stream under their
         own names, so they are only read with Debezium's faults."""
-        inherited = self._builder.config.cdc_debezium_faults
-        source = sql.SQL(" FROM {}" if table.kind == "p" or inherited else " FROM ONLY {}").format(
-            sql.Identifier(table.namespace, table.name))
-        conditions = self._conditions(table)
+        source, conditions = self._source(table), self._conditions(table)
         return source + sql.SQL(" WHERE ") + sql.SQL(" AND ".join(conditions)) if conditions else source
+
+    def _source(self, table: RelationCatalog) -> sql.Composed:
+        inherited = self._builder.config.cdc_debezium_faults
+        return sql.SQL(" FROM {}" if table.kind == "p" or inherited else " FROM ONLY {}").format(
+            sql.Identifier(table.namespace, table.name))
+
+    def has_conditions(self) -> bool:
+        """Whether rows are asked for by a condition of the user."""
+        return any(self._condition(each) is not None for each in self.tables)
 
     def _conditions(self, table: RelationCatalog) -> list[str]:
         """Of the rows to read: that of the publication, and the one that was asked for."""
@@ -138,13 +145,13 @@ class Plan:
 
     def _check_condition(self, table: RelationCatalog) -> None:
         """Now, before any row is sent. Raises SourceRefusedError."""
-        try:
-            self._conn.execute(sql.SQL("SELECT") + self.rows_of(table) + sql.SQL(" LIMIT 0"))
-        except psycopg.Error as exc:
-            error = map_error(exc)
-            if not isinstance(error, SourceRefusedError):
-                raise error from exc
-            raise condition_refused(f"{table.namespace}.{table.name}", error) from exc
+        id = TableId(self._builder.database, table.namespace, table.name)
+        override = self.override(table)
+        source = sql.SQL(" FROM ") + _as_table(override) if override else self._source(table)
+        for condition in (self._selection.condition_alone(id), self._selection.condition(id)):
+            if condition is not None:
+                check_condition(self._conn, f"{table.namespace}.{table.name}",
+                                sql.SQL("SELECT") + source + sql.SQL(f" WHERE {condition}"))
 
     def read(self, table: RelationCatalog) -> TableRead:
         """From any thread, but only from one at a time."""
@@ -165,7 +172,8 @@ class Plan:
         names = tuple(each.columns[index].name for index in indexes)
         select = sql.SQL("SELECT ") + sql.SQL(", ").join(map(sql.Identifier, names)) + self.rows_of(each)
         return TableRead(schema, select, indexes, len(each.columns), names, each.oid, each.kind == "p",
-                         sql.SQL(" AND " if self._conditions(table) else " WHERE ") if each.kind == "r" else None)
+                         sql.SQL(" AND " if self._conditions(table) else " WHERE ") if each.kind == "r" else None,
+                         self._condition(table) is not None)
 
 
 _WHOLE: Final = Part((), None)
@@ -184,8 +192,7 @@ def _override_read(table: TableSchema, relation: Relation, catalog: RelationCata
                     conn: psycopg.Connection[Any], condition: str | None = None) -> TableRead:
     """A read of the configured SELECT *override*, of those of its rows that fulfil *condition*. Its columns are matched
     by name with those of the table; others are left out."""
-    inner = sql.SQL("(") + sql.SQL(override) + sql.SQL(") AS q") + sql.SQL(
-        f" WHERE {condition}" if condition else "")
+    inner = _as_table(override) + sql.SQL(f" WHERE {condition}" if condition else "")
     try:
         with users_search_path(conn):
             cursor = conn.execute(sql.SQL("SELECT * FROM {} LIMIT 0").format(inner))
@@ -195,4 +202,8 @@ def _override_read(table: TableSchema, relation: Relation, catalog: RelationCata
     names = [each.name for each in cursor.description or () if each.name in places]
     select = sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(map(sql.Identifier, names)), inner)
     return TableRead(table, select, tuple(places[name] for name in names), len(relation.columns), (),
-                 catalog.oid, catalog.kind == "p")
+                     catalog.oid, catalog.kind == "p", users_sql=True)
+
+
+def _as_table(override: str) -> sql.Composed:
+    return sql.SQL("(") + sql.SQL(override) + sql.SQL("\n) AS q")  # it may end in a comment

@@ -105,6 +105,11 @@ class SnapshotSelection:
         asked = self.asked.get(id)
         return f"({asked}\n)" if asked else None
 
+    def condition_alone(self, id: TableId) -> str | None:
+        """The same for a check, as `alone` gives it."""
+        asked = self.asked.get(id)
+        return alone(asked) if asked else None
+
     def copies(self, id: TableId) -> bool:
         """Whether the captured table *id* is copied."""
         wanted = id in self.asked if self.asked else self.only(*table_names(id))
@@ -114,6 +119,12 @@ class SnapshotSelection:
         """The SELECT that was configured for the rows of *id*, without a semicolon at its end."""
         statement = next((self.overrides[name] for name in table_names(id) if self.overrides.get(name)), None)
         return statement.strip().rstrip(";") if statement else None
+
+
+def alone(condition: str) -> str:
+    """SQL that a server takes only if *condition* is an expression by itself. `id = 1) OR (id = 2` is none, but within
+    parentheses it becomes two, and what stands beside them then limits only one of the two."""
+    return f"(CASE WHEN {condition}\nTHEN TRUE END)"
 
 
 def condition_refused(table: str, error: SourceRefusedError) -> SourceRefusedError:
