@@ -9,6 +9,7 @@ PAYLOAD: int
 INNER: int
 
 def crc32(data: bytes) -> int: ...
+def split(room: bytearray, at: int, filled: int, sequence: int, events: list[bytes]) -> tuple[int, int]: ...
 
 class State:
     commits: list[tuple[int, int]]

@@ -1,6 +1,7 @@
 """Whole transactions of the binary log, read by C (mysql_log.h). `cdc.sources.mysql.native_log` tells it what it knows."""
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
@@ -78,6 +79,26 @@ cdef enum:
 def crc32(bytes data):
     """As `zlib.crc32`."""
     return cdc_crc32(<const uint8_t *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+
+
+def split(bytearray room, Py_ssize_t at, Py_ssize_t filled, int sequence, list events):
+    """Appends the events of the packets that begin at *at* of *room*, which is filled up to *filled*, while each is
+    whole, is all of its event, and has the *sequence* that is due. Returns the place of the first other one and the
+    sequence due there. A packet is as `cdc.sources.mysql.binlog.packets` says."""
+    cdef const uint8_t *bytes = <const uint8_t *>PyByteArray_AS_STRING(room)
+    cdef Py_ssize_t length
+    if not 0 <= at <= filled <= PyByteArray_GET_SIZE(room):
+        raise ValueError("the packets are not within the buffer")
+    while filled - at > 4:
+        length = bytes[at] | bytes[at + 1] << 8 | bytes[at + 2] << 16
+        if length == 0 or length == 0xFFFFFF or length > filled - at - 4:
+            break
+        if bytes[at + 3] != sequence or bytes[at + 4] != 0:
+            break
+        events.append(PyBytes_FromStringAndSize(<const char *>bytes + at + 5, length - 1))
+        at += 4 + length
+        sequence = (sequence + 1) & 0xFF
+    return at, sequence
 
 
 class State:

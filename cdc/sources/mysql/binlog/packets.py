@@ -1,6 +1,3 @@
-# ruff: noqa: F821
-# mypy: disable-error-code="name-defined, no-any-return"
-# Under `cython.compiled` this calls C functions that only its .pxd declares.
 """Splits the replication stream's bytes into events. No I/O.
 
 MySQL Source Code Documentation, "MySQL Packets" and "Binlog Event": three bytes of length, one of sequence. A packet
@@ -10,11 +7,9 @@ of the highest length continues in the next one. The payload is 0 and an event, 
 from __future__ import annotations
 
 import io
-from typing import Any
-
-import cython
 
 from cdc.core.errors import ProtocolError
+from cdc.native import module
 
 OK, EOF, ERR = 0x00, 0xFE, 0xFF
 READ_BYTES = 1 << 18
@@ -33,6 +28,8 @@ class PacketReader:
         self._long: io.BytesIO | None = None
         self._missing = 0
         self._last = True
+        native = module("binlog")
+        self._split = native.split if native is not None else None
 
     def wanted(self) -> memoryview:
         """The free part of the buffer, for the next bytes."""
@@ -42,12 +39,15 @@ class PacketReader:
         """Take *count* bytes that were put there, and append complete events to *events*. If a payload is no event (an
         error, the end, or an unknown kind), it is returned, and nothing more must be received. Raises ProtocolError."""
         filled = self._filled + count
-        room = self._room
-        p: Any = room
+        p = room = self._room
         at = 0
         if self._missing:
             at = self._continue(0, filled, events)
         while filled - at >= _HEAD:
+            if self._split is not None and self._long is None:
+                at, self._sequence = self._split(room, at, filled, self._sequence, events)
+                if filled - at < _HEAD:
+                    break
             length = p[at] | p[at + 1] << 8 | p[at + 2] << 16
             start = at + _HEAD
             goes_on = length == _MAX_PACKET
@@ -65,7 +65,7 @@ class PacketReader:
                 length -= 1
             if whole and self._long is None and not goes_on:
                 at = start + length
-                events.append(p[start:at] if cython.compiled else bytes(room[start:at]))
+                events.append(bytes(room[start:at]))
                 continue
             if self._long is None:
                 self._long = io.BytesIO()

@@ -7,9 +7,23 @@ import random
 import pytest
 
 from cdc.core.errors import ProtocolError
+from cdc.native import module
 from cdc.sources.mysql.binlog.packets import READ_BYTES, PacketReader
 
 MAX_PACKET = 0xFFFFFF
+
+
+@pytest.fixture(autouse=True, params=["native", "plain"])
+def reads_fixture(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the packets that C takes, and without."""
+    if request.param == "plain":
+        without(monkeypatch)
+    elif module("binlog") is None:
+        pytest.skip("there are no native modules")
+
+
+def without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cdc.sources.mysql.binlog.packets.module", lambda name: None)
 
 
 def packets(payloads: list[bytes], sequence: int = 1) -> bytes:
@@ -77,3 +91,25 @@ def test_mariadbs_last_word_has_a_sequence_of_its_own() -> None:
 def test_a_packet_out_of_order_is_refused() -> None:
     with pytest.raises(ProtocolError, match="out of order"):
         received(PacketReader(), packets([b"\0one"]) + packets([b"\0two"], sequence=3))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_damaged_packets_give_the_same_with_c_and_without(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = random.Random(seed)
+    stream = bytearray(packets([b"\0" + chance.randbytes(chance.randint(0, 40)) for _ in range(60)]))
+    for _ in range(chance.randint(1, 4)):
+        stream[chance.randrange(len(stream))] = chance.choice((0, 1, 0xFE, 0xFF, chance.randrange(256)))
+    del stream[len(stream) - chance.randint(0, 9):]
+
+    def outcome() -> object:
+        events: list[bytes] = []
+        reader = PacketReader()
+        reader.wanted()[:len(stream)] = stream
+        try:
+            return reader.received(len(stream), events), events
+        except ProtocolError as exc:
+            return str(exc), events
+
+    first = outcome()
+    without(monkeypatch)
+    assert outcome() == first
