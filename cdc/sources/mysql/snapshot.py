@@ -101,9 +101,8 @@ class ReadPlan:
     def check_conditions(self, conn: Connection, ids: Sequence[TableId]) -> None:
         """Now, before any row is sent. Raises SourceRefusedError."""
         for id in ids:
-            for condition in (self._selection.condition_alone(id), self._selection.condition(id)):
-                if condition is not None:
-                    check_condition(conn, str(id), f"SELECT 1 FROM {self._source(id)} WHERE {condition}")
+            for condition in self._selection.checks(id):
+                check_condition(conn, str(id), f"SELECT 1 FROM {self._source(id)} WHERE {condition}")
 
     def _source(self, id: TableId) -> str:
         override = self.override(id)

@@ -118,7 +118,7 @@ class Plan:
 
     def override(self, table: RelationCatalog) -> str | None:
         """The SELECT that is configured for the table's rows."""
-        return self._selection.override(TableId(self._builder.database, table.namespace, table.name))
+        return self._selection.override(self._id(table))
 
     def rows_of(self, table: RelationCatalog) -> sql.Composed:
         """FROM and WHERE of the rows to read. The rows of tables that inherit from it come in the stream under their
@@ -133,7 +133,7 @@ class Plan:
 
     def has_conditions(self) -> bool:
         """Whether rows are asked for by a condition of the user."""
-        return any(self._condition(each) is not None for each in self.tables)
+        return any(self._selection.asked.values())
 
     def _conditions(self, table: RelationCatalog) -> list[str]:
         """Of the rows to read: that of the publication, and the one that was asked for."""
@@ -141,17 +141,18 @@ class Plan:
         return [*([] if published is None else [f"({published})"]), *([] if asked is None else [asked])]
 
     def _condition(self, table: RelationCatalog) -> str | None:
-        return self._selection.condition(TableId(self._builder.database, table.namespace, table.name))
+        return self._selection.condition(self._id(table))
+
+    def _id(self, table: RelationCatalog) -> TableId:
+        return TableId(self._builder.database, table.namespace, table.name)
 
     def _check_condition(self, table: RelationCatalog) -> None:
         """Now, before any row is sent. Raises SourceRefusedError."""
-        id = TableId(self._builder.database, table.namespace, table.name)
-        override = self.override(table)
-        source = sql.SQL(" FROM ") + _as_table(override) if override else self._source(table)
-        for condition in (self._selection.condition_alone(id), self._selection.condition(id)):
-            if condition is not None:
-                check_condition(self._conn, f"{table.namespace}.{table.name}",
-                                sql.SQL("SELECT") + source + sql.SQL(f" WHERE {condition}"))
+        for condition in self._selection.checks(self._id(table)):
+            override = self.override(table)
+            source = sql.SQL(" FROM ") + _as_table(override) if override else self._source(table)
+            check_condition(self._conn, f"{table.namespace}.{table.name}",
+                            sql.SQL("SELECT") + source + sql.SQL(f" WHERE {condition}"))
 
     def read(self, table: RelationCatalog) -> TableRead:
         """From any thread, but only from one at a time."""

@@ -105,10 +105,10 @@ class SnapshotSelection:
         asked = self.asked.get(id)
         return f"({asked}\n)" if asked else None
 
-    def condition_alone(self, id: TableId) -> str | None:
-        """The same for a check, as `alone` gives it."""
-        asked = self.asked.get(id)
-        return alone(asked) if asked else None
+    def checks(self, id: TableId) -> tuple[str, ...]:
+        """The forms of that condition that the server must take before any row is read; none without a condition."""
+        asked, condition = self.asked.get(id), self.condition(id)
+        return (alone(asked), condition) if asked and condition else ()
 
     def copies(self, id: TableId) -> bool:
         """Whether the captured table *id* is copied."""

@@ -39,7 +39,7 @@ class PacketReader:
         """Take *count* bytes that were put there, and append complete events to *events*. If a payload is no event (an
         error, the end, or an unknown kind), it is returned, and nothing more must be received. Raises ProtocolError."""
         filled = self._filled + count
-        p = room = self._room
+        room = self._room
         at = 0
         if self._missing:
             at = self._continue(0, filled, events)
@@ -48,18 +48,18 @@ class PacketReader:
                 at, self._sequence = self._split(room, at, filled, self._sequence, events)
                 if filled - at < _HEAD:
                     break
-            length = p[at] | p[at + 1] << 8 | p[at + 2] << 16
+            length = room[at] | room[at + 1] << 8 | room[at + 2] << 16
             start = at + _HEAD
             goes_on = length == _MAX_PACKET
             whole = filled - start >= length
             if not whole and (_HEAD + length <= READ_BYTES or filled == start):
                 break
-            last_word = p[at + 3] == 0 and length > 0 and p[start] == ERR  # sent by MariaDB when it shuts down
-            if p[at + 3] != self._sequence and not last_word:
-                raise ProtocolError("packet out of order", offset=3, wanted=self._sequence, got=p[at + 3])
+            last_word = room[at + 3] == 0 and length > 0 and room[start] == ERR  # sent by MariaDB when it shuts down
+            if room[at + 3] != self._sequence and not last_word:
+                raise ProtocolError("packet out of order", offset=3, wanted=self._sequence, got=room[at + 3])
             self._sequence = (self._sequence + 1) & 0xFF
             if self._long is None:
-                if length == 0 or p[start] != OK:
+                if length == 0 or room[start] != OK:
                     return bytes(room[start:min(start + length, filled)])
                 start += 1
                 length -= 1
