@@ -47,8 +47,8 @@ C_FLAG = "-O2"
 C_FILES: dict[str, tuple[str, ...]] = {
     "cdc.native.producer": ("kafka.c",),
     "cdc.native.recordsets": ("recordset.c", "recordset_memory.c", "recordset_format.c", "crc32c.c"),
-    "cdc.native.records": ("arrays.c", "encode.c", "codecs.c", "json.c", "text.c", "pg_text.c", "mysql_binary.c",
-                           "mysql_text.c", "mysql_time.c"),
+    "cdc.native.records": ("arrays.c", "encode.c", "codecs.c", "json.c", "json_text.c", "text.c", "pg_text.c",
+                           "mysql_binary.c", "mysql_text.c", "mysql_time.c"),
     "cdc.native.frames": ("block.c",),
     "cdc.native.libpq": ("block.c", "pg_read.c"),
     "cdc.native.pgoutput": ("arrays.c", "pg_decode.c"),

@@ -196,7 +196,7 @@ static int fields(const cdc_records *in, const cdc_rec *rec, const cdc_plan *pla
     }
     put(out, plan->pieces[at]);
     share(kept, own, start, out);
-    if (tx == NULL || own > MOST_SHARED || plan->field_count > UINT8_MAX || plan->print_value) return CDC_WRITTEN;
+    if (tx == NULL || own > MOST_SHARED || plan->field_count > UINT8_MAX) return CDC_WRITTEN;
     kept->plan = plan;
     kept->tx = rec->tx;
     kept->count = own;
@@ -263,65 +263,83 @@ static int envelope(const cdc_records *in, const cdc_rec *rec, const cdc_plan *p
     return CDC_WRITTEN;
 }
 
+/* Adds what *printer* makes of what *avro* has from *start* on, if there is a printer. */
+static int print(cdc_out *out, const cdc_plan *plan, void *printer, const cdc_out *avro, size_t start) {
+    if (printer == NULL) return CDC_WRITTEN;
+    if (avro->error || avro->size == start) return CDC_REFUSED;
+    return plan->print(out, avro->data + start, avro->size - start, printer);
+}
+
 /* Key and value of CDC_TX_BEGIN and CDC_TX_END: `transaction_key_schema` and `transaction_value_schema` of
    cdc/debezium/schemas.py. */
-static int transaction(const cdc_records *in, const cdc_rec *rec, const cdc_plan *plan, cdc_out *out, cdc_msg *msg) {
+static int transaction(const cdc_records *in, const cdc_rec *rec, const cdc_plan *plan, cdc_out *out, cdc_out *avro,
+                       cdc_msg *msg) {
     const cdc_tx *tx = in->txs + rec->tx;
+    cdc_out *to = plan->print_key ? avro : out;
+    size_t start = to->size;
     int ends = rec->op == CDC_TX_END;
     if (plan->image != CDC_IMAGE_TRANSACTION || rec->tx >= in->tx_count) return CDC_REFUSED;
-    put(out, plan->key_prefix);
-    transaction_id(out, tx, rec->lsn);
-    if (plan->print_key && plan->print(out, msg->key, plan->print_key)) return CDC_REFUSED;
+    put(to, plan->key_prefix);
+    transaction_id(to, tx, rec->lsn);
+    if (print(out, plan, plan->print_key, avro, start)) return CDC_REFUSED;
     msg->key_len = (uint32_t)(out->size - msg->key);
     msg->val = (uint32_t)out->size;
-    put(out, plan->value_prefix);
-    cdc_out_bytes(out, ends ? "END" : "BEGIN", ends ? 3 : 5);
-    transaction_id(out, tx, rec->lsn);
-    cdc_out_byte(out, ends ? 2 : 0);
-    if (ends) cdc_out_long(out, rec->order);
-    cdc_out_byte(out, ends ? 2 : 0);
-    if (ends) cdc_out_raw(out, tx->counts.data, tx->counts.size);
-    cdc_out_long(out, cdc_floor_div(tx->time_us, 1000));
-    if (plan->print_value && plan->print(out, msg->val, plan->print_value)) return CDC_REFUSED;
+    to = plan->print_value ? avro : out;
+    start = to->size;
+    put(to, plan->value_prefix);
+    cdc_out_bytes(to, ends ? "END" : "BEGIN", ends ? 3 : 5);
+    transaction_id(to, tx, rec->lsn);
+    cdc_out_byte(to, ends ? 2 : 0);
+    if (ends) cdc_out_long(to, rec->order);
+    cdc_out_byte(to, ends ? 2 : 0);
+    if (ends) cdc_out_raw(to, tx->counts.data, tx->counts.size);
+    cdc_out_long(to, cdc_floor_div(tx->time_us, 1000));
+    if (print(out, plan, plan->print_value, avro, start)) return CDC_REFUSED;
     msg->val_len = (uint32_t)(out->size - msg->val);
     return CDC_WRITTEN;
 }
 
 /* The message of one record, which the plan does not drop. */
 static int message(const cdc_records *in, const cdc_rec *rec, const cdc_plan *plan, const cdc_clock *clock,
-                   shared_fields *shared, cdc_out *out, cdc_msg *msg) {
+                   shared_fields *shared, cdc_out *out, cdc_out *avro, cdc_msg *msg) {
+    cdc_out *to = plan->print_key ? avro : out;
+    size_t start = to->size;
     msg->route = plan->route;
     msg->partition = -1;
     msg->timestamp_ms = -1;
     msg->key = (uint32_t)out->size;
     msg->key_len = msg->val_len = CDC_NULL;
-    if (rec->op == CDC_TX_BEGIN || rec->op == CDC_TX_END) return transaction(in, rec, plan, out, msg);
+    if (rec->op == CDC_TX_BEGIN || rec->op == CDC_TX_END) return transaction(in, rec, plan, out, avro, msg);
     if (plan->image == CDC_IMAGE_TRANSACTION) return CDC_REFUSED;
     if (plan->has_key) {
-        if (key(in, rec, plan, out)) return CDC_REFUSED;
-        if (plan->print_key && plan->print(out, msg->key, plan->print_key)) return CDC_REFUSED;
+        if (key(in, rec, plan, to) || print(out, plan, plan->print_key, avro, start)) return CDC_REFUSED;
         msg->key_len = (uint32_t)(out->size - msg->key);
     }
     msg->val = (uint32_t)out->size;
+    to = plan->print_value ? avro : out;
+    start = to->size;
     if (plan->image == CDC_IMAGE_NULL) {
         if (!plan->has_null) return CDC_WRITTEN;
         put(out, plan->null);
     } else if (rec->op == CDC_TOMBSTONE) {
         return plan->image == CDC_IMAGE_ENVELOPE ? CDC_WRITTEN : CDC_REFUSED;
-    } else if (plan->image == CDC_IMAGE_ENVELOPE ? envelope(in, rec, plan, clock->ending, shared, out)
-                                                 : row_value(in, rec, plan, clock->now_us, shared, out)) {
+    } else if (plan->image == CDC_IMAGE_ENVELOPE ? envelope(in, rec, plan, clock->ending, shared, to)
+                                                 : row_value(in, rec, plan, clock->now_us, shared, to)) {
         return CDC_REFUSED;
-    } else if (plan->print_value && plan->print(out, msg->val, plan->print_value)) {
+    } else if (print(out, plan, plan->print_value, avro, start)) {
         return CDC_REFUSED;
     }
     msg->val_len = (uint32_t)(out->size - msg->val);
     return CDC_WRITTEN;
 }
 
+#define MOST_AVRO 65536
+
 int cdc_encode(const cdc_records *in, cdc_plan *const *plans, uint64_t batch, cdc_clock clock, cdc_out *out,
-               cdc_msg *msgs, uint32_t *next, uint32_t *made) {
+               cdc_out *avro, cdc_msg *msgs, uint32_t *next, uint32_t *made) {
     shared_fields shared;
     shared.plan = NULL;
+    avro->size = 0;
     for (; *next < in->rec_count; ++*next) {
         const cdc_rec *rec = in->recs + *next;
         const cdc_plan *plan;
@@ -332,7 +350,12 @@ int cdc_encode(const cdc_records *in, cdc_plan *const *plans, uint64_t batch, cd
         if (plan == NULL || plan->batch != batch) return CDC_NEEDS_PLAN;
         if (plan->none) return CDC_NEEDS_PYTHON;
         if (plan->dropped) continue;
-        refused = message(in, rec, plan, &clock, &shared, out, msgs + *made);
+        if (avro->size > MOST_AVRO) {
+            avro->size = 0;
+            shared.plan = NULL;
+        }
+        refused = message(in, rec, plan, &clock, &shared, out, avro, msgs + *made);
+        if (avro->error && !out->error) out->error = avro->error;
         if (out->error) return CDC_NEEDS_MEMORY;
         if (refused) {
             shared.plan = NULL; /* what it has written goes */

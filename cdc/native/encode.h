@@ -44,8 +44,8 @@ typedef struct {
     uint8_t number, optional;
 } cdc_field;
 
-/* Replaces what is in *out* from *start* on, which is Avro, by what *printer* makes of it. Refuses if that fails. */
-typedef int (*cdc_print)(cdc_out *out, size_t start, void *printer);
+/* Adds what *printer* makes of avro[0..size), one value. Refuses, and adds nothing, if that fails. */
+typedef int (*cdc_print)(cdc_out *out, const uint8_t *avro, size_t size, void *printer);
 
 typedef struct {
     uint64_t batch; /* the encoding for which `route` holds */
@@ -84,9 +84,9 @@ static inline uint32_t cdc_slot(uint8_t op) {
 }
 
 /* Writes records from *next* on; each adds one message at *made*, for which *msgs* has room, unless it is dropped.
-   *plans*: CDC_SLOTS for each table. Returns CDC_NEEDS_PYTHON if record *next* is one for the other code, and
+   *plans*: CDC_SLOTS for each table. *avro*: room for what is printed. Returns CDC_NEEDS_PYTHON if record *next* is one for the other code, and
    CDC_NEEDS_PLAN if there is no plan yet for its table and op, or if its route is not known yet in encoding *batch*. */
 int cdc_encode(const cdc_records *in, cdc_plan *const *plans, uint64_t batch, cdc_clock clock, cdc_out *out,
-               cdc_msg *msgs, uint32_t *next, uint32_t *made);
+               cdc_out *avro, cdc_msg *msgs, uint32_t *next, uint32_t *made);
 
 #endif

@@ -1,6 +1,6 @@
 #include "json.h"
 
-#include <math.h>
+#include "json_text.h"
 
 typedef struct {
     const uint8_t *at, *end;
@@ -28,48 +28,6 @@ static int length(avro_t *in, size_t *size) {
     return CDC_WRITTEN;
 }
 
-static void put_number(cdc_out *out, int64_t value) {
-    uint8_t digits[20];
-    int at = 20;
-    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-    do digits[--at] = (uint8_t)('0' + left % 10);
-    while (left /= 10);
-    if (value < 0) digits[--at] = '-';
-    cdc_out_raw(out, digits + at, (size_t)(20 - at));
-}
-
-#define MOST_FRACTION 12
-#define EXACT 1125899906842624.0 /* 2^50: within it, no other whole number can stand for the same value */
-
-/* As `double_text` and `float_text` of cdc/codecs/java.py: the decimal with the fewest digits that reads back as *value*.
-   The first power of ten by which it becomes a whole number that, divided again, is *value*, gives these digits. */
-static int put_float(cdc_out *out, double value, int single) {
-    static const double powers[MOST_FRACTION + 1] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12};
-    double size = fabs(value), whole = 0;
-    int64_t digits = 0;
-    uint8_t text[24];
-    int fraction, at = 24;
-    if (!(size == 0 || (size >= 1e-3 && size < 1e7))) return CDC_REFUSED;
-    for (fraction = 0; fraction <= MOST_FRACTION; fraction++) {
-        double scaled = size * powers[fraction], more;
-        if (scaled >= EXACT) return CDC_REFUSED;
-        digits = (int64_t)scaled;
-        more = scaled - (double)digits;
-        if (more > 0.5 || (more == 0.5 && digits & 1)) digits++;
-        whole = (double)digits;
-        if (single ? (float)(whole / powers[fraction]) == (float)size : whole / powers[fraction] == size) break;
-    }
-    if (fraction > MOST_FRACTION || whole / powers[fraction] >= 1e7) return CDC_REFUSED;
-    if (fraction == 0) text[--at] = '0';
-    for (; fraction > 0; fraction--, digits /= 10) text[--at] = (uint8_t)('0' + digits % 10);
-    text[--at] = '.';
-    do text[--at] = (uint8_t)('0' + digits % 10);
-    while (digits /= 10);
-    if (signbit(value)) text[--at] = '-';
-    cdc_out_raw(out, text + at, (size_t)(24 - at));
-    return CDC_WRITTEN;
-}
-
 static int floating(cdc_out *out, avro_t *in, int single) {
     double value;
     float narrow;
@@ -85,62 +43,7 @@ static int floating(cdc_out *out, avro_t *in, int single) {
         memcpy(&value, &bits, 8);
     }
     in->at += single ? 4 : 8;
-    return put_float(out, value, single);
-}
-
-static void put_escape(cdc_out *out, uint8_t byte) {
-    static const uint8_t plain[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt", hex[] = "0123456789ABCDEF";
-    uint8_t text[6] = {'\\', 'u', '0', '0', hex[byte >> 4], hex[byte & 15]};
-    int at;
-    for (at = 0; plain[at] && plain[at] != byte; at++) continue;
-    text[1] = plain[at] ? letters[at] : 'u';
-    cdc_out_raw(out, text, plain[at] ? 2 : 6);
-}
-
-/* Whether none of eight bytes is a control character, a quote or a backslash. */
-static int eight_plain(const uint8_t *p) {
-    static const uint64_t ones = 0x0101010101010101ULL, high = 0x8080808080808080ULL;
-    uint64_t word, quote, backslash;
-    memcpy(&word, p, 8);
-    quote = word ^ ones * '"';
-    backslash = word ^ ones * '\\';
-    return (((word - ones * 32) & ~word) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash)) & high ? 0 : 1;
-}
-
-static void put_string(cdc_out *out, const uint8_t *p, size_t size) {
-    size_t start = 0, at;
-    cdc_out_byte(out, '"');
-    for (at = 0; at < size; at++) {
-        while (size - at >= 8 && eight_plain(p + at)) at += 8;
-        if (at == size) break;
-        if (p[at] >= 32 && p[at] != '"' && p[at] != '\\') continue;
-        cdc_out_raw(out, p + start, at - start);
-        put_escape(out, p[at]);
-        start = at + 1;
-    }
-    cdc_out_raw(out, p + start, size - start);
-    cdc_out_byte(out, '"');
-}
-
-static void put_base64(cdc_out *out, const uint8_t *p, size_t size) {
-    static const uint8_t letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    uint8_t *q;
-    if (size > UINT32_MAX / 2) {
-        out->error = CDC_TOO_LARGE;
-        return;
-    }
-    q = cdc_out_take(out, (size + 2) / 3 * 4 + 2);
-    if (q == NULL) return;
-    *q++ = '"';
-    for (; size > 0; p += 3, q += 4) {
-        uint32_t bits = (uint32_t)p[0] << 16 | (size > 1 ? (uint32_t)p[1] << 8 : 0) | (size > 2 ? p[2] : 0);
-        q[0] = letters[bits >> 18];
-        q[1] = letters[bits >> 12 & 63];
-        q[2] = size > 1 ? letters[bits >> 6 & 63] : '=';
-        q[3] = size > 2 ? letters[bits & 63] : '=';
-        size -= size < 3 ? size : 3;
-    }
-    *q = '"';
+    return cdc_json_float(out, value, single);
 }
 
 static int put(cdc_out *out, avro_t *in, const cdc_json_op *ops, uint32_t at);
@@ -161,6 +64,72 @@ static int put_items(cdc_out *out, avro_t *in, const cdc_json_op *ops, uint32_t 
     return CDC_WRITTEN;
 }
 
+/* How many bytes *a* and *b*, of which there are *most*, have in common at their begin. */
+static size_t in_common(const uint8_t *a, const uint8_t *b, size_t most) {
+    size_t at = 0;
+    while (most - at >= 8 && memcmp(a + at, b + at, 8) == 0) at += 8;
+    while (at < most && a[at] == b[at]) at++;
+    return at;
+}
+
+/* Puts *size* bytes of *data* in place of kept[start..end), and moves what is behind it, up to *all*. */
+static void replace(uint8_t *kept, size_t start, size_t end, size_t all, const uint8_t *data, size_t size) {
+    if (size != end - start) memmove(kept + start + size, kept + end, all - end);
+    memcpy(kept + start, data, size);
+}
+
+/* Keeps field *index*, which was read from *avro* and printed as *json*, if there is room. Those behind it stay kept. */
+static void keep(cdc_json_kept *kept, uint32_t index, const uint8_t *avro, size_t size, const uint8_t *json,
+                 size_t length) {
+    cdc_json_end none = {0, 0}, *ends = kept->ends;
+    cdc_json_end start = index ? ends[index - 1] : none, end = index < kept->count ? ends[index] : start;
+    cdc_json_end all = kept->count ? ends[kept->count - 1] : none;
+    uint32_t at;
+    if (index == CDC_JSON_FIELDS || size > sizeof kept->avro || length > sizeof kept->json
+        || all.avro - (end.avro - start.avro) + size > sizeof kept->avro
+        || all.json - (end.json - start.json) + length > sizeof kept->json) {
+        kept->count = index;
+        return;
+    }
+    replace(kept->avro, start.avro, end.avro, all.avro, avro, size);
+    replace(kept->json, start.json, end.json, all.json, json, length);
+    if (index == kept->count) ends[kept->count++] = end;
+    for (at = index; at < kept->count; at++) {
+        ends[at].avro = (uint16_t)(ends[at].avro + size - (end.avro - start.avro));
+        ends[at].json = (uint16_t)(ends[at].json + length - (end.json - start.json));
+    }
+}
+
+/* The fields from `kept->first` on, up to *following*. Those with the same bytes as in the last value are copied: where
+   a field ends, its bytes say. */
+static int put_again(cdc_out *out, avro_t *in, const cdc_json_op *ops, uint32_t following, cdc_json_kept *kept) {
+    uint32_t at = kept->first, index = 0;
+    while (at < following) {
+        const uint8_t *avro;
+        size_t json;
+        if (index < kept->count) {
+            cdc_json_end none = {0, 0}, start = index ? kept->ends[index - 1] : none, end = start;
+            size_t left = (size_t)(in->end - in->at), most = kept->ends[kept->count - 1].avro - start.avro;
+            size_t same = in_common(in->at, kept->avro + start.avro, most < left ? most : left);
+            while (index < kept->count && (size_t)(kept->ends[index].avro - start.avro) <= same) {
+                end = kept->ends[index++];
+                at = ops[at].following;
+            }
+            cdc_out_raw(out, kept->json + start.json, end.json - start.json);
+            in->at += end.avro - start.avro;
+            if (at == following) break;
+        }
+        avro = in->at;
+        json = out->size;
+        cdc_out_raw(out, ops[at].before, ops[at].before_len);
+        if (put(out, in, ops, at) || out->error) return CDC_REFUSED;
+        if (index <= kept->count) keep(kept, index, avro, (size_t)(in->at - avro), out->data + json, out->size - json);
+        index++;
+        at = ops[at].following;
+    }
+    return CDC_WRITTEN;
+}
+
 static int put(cdc_out *out, avro_t *in, const cdc_json_op *ops, uint32_t at) {
     const cdc_json_op *op = ops + at;
     int64_t value;
@@ -175,12 +144,12 @@ static int put(cdc_out *out, avro_t *in, const cdc_json_op *ops, uint32_t at) {
     switch (op->kind) {
     case CDC_JSON_LONG:
         if (number(in, &value)) return CDC_REFUSED;
-        put_number(out, value);
+        cdc_json_number(out, value);
         return CDC_WRITTEN;
     case CDC_JSON_TEXT:
     case CDC_JSON_BYTES:
         if (length(in, &size)) return CDC_REFUSED;
-        (op->kind == CDC_JSON_TEXT ? put_string : put_base64)(out, in->at, size);
+        (op->kind == CDC_JSON_TEXT ? cdc_json_string : cdc_json_base64)(out, in->at, size);
         in->at += size;
         return CDC_WRITTEN;
     case CDC_JSON_BOOLEAN:
@@ -190,10 +159,11 @@ static int put(cdc_out *out, avro_t *in, const cdc_json_op *ops, uint32_t at) {
         return CDC_WRITTEN;
     case CDC_JSON_STRUCT:
         cdc_out_byte(out, '{');
-        for (at++; at < op->following; at = ops[at].following) {
+        for (at++; at < (op->kept ? op->kept->first : op->following); at = ops[at].following) {
             cdc_out_raw(out, ops[at].before, ops[at].before_len);
             if (put(out, in, ops, at)) return CDC_REFUSED;
         }
+        if (op->kept && put_again(out, in, ops, op->following, op->kept)) return CDC_REFUSED;
         cdc_out_byte(out, '}');
         return CDC_WRITTEN;
     case CDC_JSON_DOUBLE: return floating(out, in, 0);
@@ -203,25 +173,16 @@ static int put(cdc_out *out, avro_t *in, const cdc_json_op *ops, uint32_t at) {
     }
 }
 
-int cdc_json(cdc_out *out, size_t start, const cdc_json_form *form, cdc_out *avro) {
+int cdc_json(cdc_out *out, const uint8_t *avro, size_t size, const cdc_json_form *form) {
+    size_t start = out->size;
     avro_t in;
-    if (out->error || start > out->size) return CDC_REFUSED;
-    avro->size = 0;
-    cdc_out_raw(avro, out->data + start, out->size - start);
-    if (avro->error) {
-        out->error = avro->error;
-        return CDC_REFUSED;
-    }
-    in.at = avro->data;
-    in.end = avro->data + avro->size;
-    out->size = start;
+    in.at = avro;
+    in.end = avro + size;
     cdc_out_raw(out, form->before, form->before_len);
-    if (avro->size && put(out, &in, form->ops, 0) == CDC_WRITTEN && in.at == in.end) {
+    if (put(out, &in, form->ops, 0) == CDC_WRITTEN && in.at == in.end) {
         cdc_out_raw(out, form->after, form->after_len);
         return CDC_WRITTEN;
     }
-    if (out->error) return CDC_REFUSED;
     out->size = start;
-    cdc_out_raw(out, avro->data, avro->size);
     return CDC_REFUSED;
 }

@@ -75,17 +75,20 @@ cdef extern from "json.h" nogil:
         CDC_JSON_DOUBLE
         CDC_JSON_FLOAT
         CDC_JSON_ARRAY
+    ctypedef struct cdc_json_kept:
+        uint32_t first
     ctypedef struct cdc_json_op:
         uint8_t kind, null_branch
         uint32_t following, before_len, null_len
         const uint8_t *before
         const uint8_t *null_data
+        cdc_json_kept *kept
     ctypedef struct cdc_json_form:
         const cdc_json_op *ops
         const uint8_t *before
         const uint8_t *after
         uint32_t before_len, after_len
-    int cdc_json(cdc_out *out, size_t start, const cdc_json_form *form, cdc_out *avro)
+    int cdc_json(cdc_out *out, const uint8_t *avro, size_t size, const cdc_json_form *form)
 
 cdef extern from "arrays.h" nogil:
     enum:
@@ -180,7 +183,7 @@ cdef extern from "encode.h" nogil:
         cdc_colop *key_binary
         cdc_bytes *pieces
         cdc_field *fields
-        int (*print)(cdc_out *out, size_t start, void *printer) noexcept nogil
+        int (*print)(cdc_out *out, const uint8_t *avro, size_t size, void *printer) noexcept nogil
         void *print_key
         void *print_value
     ctypedef struct cdc_clock:
@@ -188,7 +191,7 @@ cdef extern from "encode.h" nogil:
         cdc_bytes ending
     uint32_t cdc_slot(uint8_t op)
     int cdc_encode(const cdc_records *records, cdc_plan **plans, uint64_t batch, cdc_clock clock, cdc_out *out,
-                   cdc_msg *msgs, uint32_t *next, uint32_t *made)
+                   cdc_out *avro, cdc_msg *msgs, uint32_t *next, uint32_t *made)
 
 cdef class Plan:
     cdef cdc_plan c

@@ -53,7 +53,6 @@ IMAGES = {"envelope": CDC_IMAGE_ENVELOPE, "before": CDC_IMAGE_BEFORE, "after": C
 cdef enum:
     TEXT_FORM = 4
     BINARY_FORM = 5
-    KEPT_BYTES = 4 * 1024 * 1024  # a buffer of a printer that a huge row made larger is released; each table has one
 
 cdef list _writers = []  # those that no call uses now; several tasks of a process may encode at once
 cdef uint64_t _batches = 0
@@ -82,7 +81,6 @@ KINDS = {"": CDC_JSON_OTHER, "long": CDC_JSON_LONG, "text": CDC_JSON_TEXT, "bool
 
 cdef struct printer_t:
     cdc_json_form form  # without `ops`: it is not C that prints
-    cdc_out avro
     void *other         # the AvroPrinter
 
 
@@ -95,6 +93,7 @@ cdef class Printer:
     cdef printer_t c
     cdef list kept
     cdef cdc_json_op *ops
+    cdef Py_ssize_t count
     cdef readonly bint uses_python
 
     def __init__(self, other):
@@ -110,6 +109,7 @@ cdef class Printer:
         self.ops = <cdc_json_op *>calloc(len(ops), sizeof(cdc_json_op))
         if self.ops == NULL:
             raise MemoryError
+        self.count = len(ops)
         for at, (kind, field, branch, null, following) in enumerate(ops):
             op = self.ops + <Py_ssize_t>at
             op.kind, op.following = KINDS[kind], following
@@ -122,33 +122,49 @@ cdef class Printer:
         self.c.form.before_len = PyBytes_GET_SIZE(before)
         self.c.form.after, self.c.form.after_len = <const uint8_t *>PyBytes_AS_STRING(after), PyBytes_GET_SIZE(after)
         self.c.form.ops = self.ops
+        if self.ops.kind == CDC_JSON_STRUCT:
+            self.keep_fields()
+
+    cdef keep_fields(self):
+        """Has the fields kept that differ little from value to value: those of the struct that each value has, which is
+        an envelope's `source`, and those behind it."""
+        cdef uint32_t at = 1
+        while at < self.ops.following:
+            if self.ops[at].kind == CDC_JSON_STRUCT and self.ops[at].null_branch == CDC_NO_BRANCH:
+                self.ops[at].kept = kept_from(at + 1)
+                self.ops.kept = kept_from(self.ops[at].following)
+                return
+            at = self.ops[at].following
 
     def __dealloc__(self):
+        for at in range(self.count):
+            free(self.ops[at].kept)
         free(self.ops)
-        free(self.c.avro.data)
 
 
-cdef int printed(cdc_out *out, size_t start, void *printer) noexcept nogil:
-    """Has what is written from *start* on printed. Refuses if the printer raises."""
+cdef cdc_json_kept *kept_from(uint32_t first) except NULL:
+    cdef cdc_json_kept *found = <cdc_json_kept *>calloc(1, sizeof(cdc_json_kept))
+    if found == NULL:
+        raise MemoryError
+    found.first = first
+    return found
+
+
+cdef int printed(cdc_out *out, const uint8_t *avro, size_t size, void *printer) noexcept nogil:
+    """Adds what the printer makes of one value. Refuses if it raises."""
     cdef printer_t *c = <printer_t *>printer
-    cdef int outcome = CDC_REFUSED
-    if c.form.ops != NULL:
-        outcome = cdc_json(out, start, &c.form, &c.avro)
-        if c.avro.capacity > KEPT_BYTES or c.avro.error != CDC_OK:
-            free(c.avro.data)
-            memset(&c.avro, 0, sizeof(cdc_out))
-    if outcome == CDC_WRITTEN or out.error != CDC_OK:
-        return outcome
-    return printed_in_python(out, start, c.other)
+    if c.form.ops != NULL and cdc_json(out, avro, size, &c.form) == CDC_WRITTEN:
+        return CDC_WRITTEN
+    if out.error != CDC_OK:
+        return CDC_REFUSED
+    return printed_in_python(out, avro, size, c.other)
 
 
-cdef int printed_in_python(cdc_out *out, size_t start, void *printer) noexcept with gil:
+cdef int printed_in_python(cdc_out *out, const uint8_t *avro, size_t size, void *printer) noexcept with gil:
     try:
-        made = <bytes>(<object>printer).printed(
-            PyBytes_FromStringAndSize(<const char *>out.data + start, out.size - start))
+        made = <bytes>(<object>printer).printed(PyBytes_FromStringAndSize(<const char *>avro, size))
     except Exception:
         return CDC_REFUSED
-    out.size = start
     cdc_out_raw(out, PyBytes_AS_STRING(made), PyBytes_GET_SIZE(made))
     return CDC_WRITTEN
 
@@ -275,18 +291,24 @@ def written(tuple codec, bytes data):
         free(out.data)
 
 
-def printed_json(printer, bytes avro):
-    """The JSON of *avro* as C prints it in place of *printer*, an `avro_json.JsonPrinter`; None if it refuses."""
+def printed_json(printer, *values):
+    """The JSON of each of *values* as C prints it in place of *printer*, an `avro_json.JsonPrinter`; None where it
+    refuses."""
     cdef Printer made = Printer(printer)
     cdef cdc_out out
     memset(&out, 0, sizeof(out))
-    cdc_out_raw(&out, PyBytes_AS_STRING(avro), PyBytes_GET_SIZE(avro))
+    found = []
     try:
-        if made.c.form.ops != NULL and cdc_json(&out, 0, &made.c.form, &made.c.avro) == CDC_WRITTEN:
-            return PyBytes_FromStringAndSize(<const char *>out.data, out.size)
-        if out.error != CDC_OK or out.size != <size_t>PyBytes_GET_SIZE(avro):
-            raise MemoryError
-        return None
+        for avro in values:
+            out.size = 0
+            if made.c.form.ops != NULL and cdc_json(&out, <const uint8_t *>PyBytes_AS_STRING(avro),
+                                                    PyBytes_GET_SIZE(avro), &made.c.form) == CDC_WRITTEN:
+                found.append(PyBytes_FromStringAndSize(<const char *>out.data, out.size))
+            else:
+                found.append(None)
+            if out.error != CDC_OK:
+                raise MemoryError
+        return found
     finally:
         free(out.data)
 
@@ -556,6 +578,7 @@ def encode(RecordBatch batch, plan_of, convert, bytes ending, long long now_us, 
     """
     global _batches
     cdef OutBatch out = OutBatch()
+    cdef OutBatch avro = OutBatch()  # what is printed passes through its arena
     cdef Tables tables = batch.tables
     cdef uint32_t following = 0, made
     cdef cdc_rec *rec
@@ -572,11 +595,12 @@ def encode(RecordBatch batch, plan_of, convert, bytes ending, long long now_us, 
     while True:
         made = out.count
         if uses_python:
-            outcome = cdc_encode(&batch.records, tables.plans, this_batch, clock, &out.arena, out.msgs, &following, &made)
+            outcome = cdc_encode(&batch.records, tables.plans, this_batch, clock, &out.arena, &avro.arena, out.msgs,
+                                 &following, &made)
         else:
             with nogil:
-                outcome = cdc_encode(&batch.records, tables.plans, this_batch, clock, &out.arena, out.msgs, &following,
-                                     &made)
+                outcome = cdc_encode(&batch.records, tables.plans, this_batch, clock, &out.arena, &avro.arena, out.msgs,
+                                     &following, &made)
         out.count = made
         if outcome == CDC_ENCODED:
             return out

@@ -50,7 +50,7 @@ WORKLOADS: Final[Mapping[str, Workload]] = {
     "W4Z": Workload("one transaction of all rows, compressed by the server", fill="at_once", compressed=True),
     "W5": Workload("initial snapshot", fill="at_once", snapshot=True),
     "W6": Workload("rows with 100 KB of text", fill="at_once", table="wide", share=0.01),
-    "W9": Workload("inserts as JSON without schemas, 1000 in a transaction", settings=JSON),
+    "W9": Workload("inserts as JSON without schemas, 1000 in a transaction", settings=JSON, against="W1"),
     "W10": Workload("inserts, unwrapped and routed, 1000 in a transaction", settings=TRANSFORMS, against="W1"),
     "W11": Workload("inserts, 1000 in a transaction, beside an incremental snapshot of another table",
                     beside="archive", against="W1"),

@@ -24,6 +24,7 @@ from cdc.core.schema import (
     INT64,
     MAP,
     STRING,
+    STRUCT,
     Schema,
     optional,
     struct,
@@ -59,7 +60,7 @@ def avro(schema: Schema, value: Any, null_is_default: bool = True) -> bytes:
 def in_c(made: JsonConverter, schema: Schema, written: bytes) -> bytes | None:
     """What C prints; None if it leaves that to Python, or was not built."""
     records = native.module("records")
-    return None if records is None else records.printed_json(made.printer("t", schema), written)
+    return None if records is None else records.printed_json(made.printer("t", schema), written)[0]
 
 
 @pytest.mark.parametrize("path", golden_files(), ids=lambda path: path.name)
@@ -119,6 +120,44 @@ def test_c_prints_frequent_types() -> None:
                 printed = in_c(made, schema, avro(schema, (value, other)))
                 if printed is not None or kind.type not in (FLOAT32, FLOAT64):
                     assert printed == made.from_connect("t", schema, (value, other))
+
+
+@pytest.mark.skipif(native.module("records") is None, reason="no native modules were built")
+@pytest.mark.parametrize("long", [5, 60, 3000])
+def test_c_prints_what_follows_another_value(long: int) -> None:
+    """C copies the fields of `source`, and those behind it, that are as in the value before."""
+    rng = random.Random(SEED)
+    made = converter({"schemas.enable": "false"})
+    kinds = [Schema(STRING), Schema(INT64), optional(INT64), optional(STRING), Schema(BOOLEAN), struct("none", [])]
+    for count in (0, 1, 7, 32, 40):
+        source = struct("source", [(f"f{at}", rng.choice(kinds)) for at in range(count)])
+        row = replace(struct("row", [("id", Schema(INT64))]), optional=True)
+        schema = struct("envelope", [("before", row), ("after", row), ("source", source), ("op", Schema(STRING)),
+                                     ("ts_ms", optional(INT64))])
+        value: list[Any] = [None, (1,), tuple(_any_of(field.schema, rng, long) for field in source.fields), "c", None]
+        written, wanted = [], []
+        for number in range(300):
+            value[1] = (number,)
+            if rng.random() < 0.1:
+                value[4] = rng.choice([None, *LONGEST])
+            value[2] = tuple(_any_of(field.schema, rng, long) if rng.random() < 0.05 else old
+                             for field, old in zip(source.fields, value[2], strict=True))
+            written.append(avro(schema, tuple(value)))
+            wanted.append(made.from_connect("t", schema, tuple(value)))
+            if rng.random() < 0.1:
+                written.append(written[-1][:rng.randrange(len(written[-1]))])
+                wanted.append(None)
+        assert native.module("records").printed_json(made.printer("t", schema), *written) == wanted
+
+
+def _any_of(schema: Schema, rng: random.Random, long: int) -> Any:
+    if schema.optional and rng.random() < 0.3:
+        return None
+    if schema.type == STRING:
+        return rng.choice('abé"') * rng.randrange(long)
+    if schema.type == STRUCT:
+        return ()
+    return rng.random() < 0.5 if schema.type == BOOLEAN else rng.randrange(1 << rng.randrange(60))
 
 
 @pytest.mark.skipif(native.module("records") is None, reason="no native modules were built")

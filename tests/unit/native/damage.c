@@ -114,8 +114,10 @@ static cdc_clock the_clock(void) {
 /* Makes the messages of all *records*, but of those that are refused. */
 static void encoded(const cdc_records *records, cdc_plan **plans, cdc_msg *msgs, cdc_out *out) {
     uint32_t next = 0, made = 0;
+    cdc_out avro = {0};
     while (next < records->rec_count)
-        if (cdc_encode(records, plans, 1, the_clock(), out, msgs, &next, &made)) next++;
+        if (cdc_encode(records, plans, 1, the_clock(), out, &avro, msgs, &next, &made)) next++;
+    free(avro.data);
 }
 
 static void codecs(void) {
@@ -233,34 +235,44 @@ static const uint8_t json_name[] = ",\"name\":", json_null[] = "null";
 /* Prints *avro*, mostly damaged, by the ops of its schema. */
 static void printed(const uint8_t *avro, uint32_t size, const cdc_json_op *ops) {
     cdc_json_form form = {ops, json_name, json_name, 8, 8};
-    cdc_out out = {0}, copy = {0};
+    cdc_out out = {0};
     uint8_t *data = pick(4) ? damaged(avro, &size) : copied(avro, size);
     cdc_out_raw(&out, "before", 6);
-    cdc_out_raw(&out, data, size);
-    cdc_json(&out, 6, &form, &copy);
+    cdc_json(&out, data, size, &form);
     free(data);
     free(out.data);
-    free(copy.data);
+}
+
+/* The same again and again, so that fields are kept from value to value. */
+static void printed_often(const uint8_t *avro, uint32_t size, cdc_json_op *ops) {
+    cdc_json_kept *kept = (cdc_json_kept *)calloc(1, sizeof *kept);
+    int times = 4;
+    kept->first = 1 + pick(2);
+    ops->kept = kept;
+    while (times--) printed(avro, size, ops);
+    ops->kept = NULL;
+    free(kept);
 }
 
 /* Values of a struct with a field of each kind, and one within it; of one with numbers; of an array of structs. */
 static void jsons(void) {
     static const uint8_t avro[] = "\2\2\x80\1\2\x0ana\"\n\1\2\1\2\x0a" "12345" "\2\x9f\xff\xff\xff\xff\xff\xff\xff\xff\1";
     static const uint8_t numbers[] = "\2\2\0\0\0\0\0\0\xf8\x3f\2\0\0\xc0\x3f", tables[] = "\2\4\2\4ab\x0e\2\2c\2\0";
-    static const cdc_json_op floats[] = {{CDC_JSON_STRUCT, 0, 3, 0, 4, json_name, json_null},
-                                         {CDC_JSON_DOUBLE, 0, 2, 8, 4, json_name, json_null},
-                                         {CDC_JSON_FLOAT, 0, 3, 8, 4, json_name, json_null}};
-    static const cdc_json_op items[] = {{CDC_JSON_ARRAY, 0, 4, 0, 4, json_name, json_null},
-                                        {CDC_JSON_STRUCT, 0, 4, 0, 4, json_name, json_null},
-                                        {CDC_JSON_TEXT, CDC_NO_BRANCH, 3, 8, 4, json_name, json_null},
-                                        {CDC_JSON_LONG, CDC_NO_BRANCH, 4, 8, 4, json_name, json_null}};
-    cdc_json_op ops[7] = {{CDC_JSON_STRUCT, 0, 7, 0, 4, json_name, json_null}};
+    static const cdc_json_op floats[] = {{CDC_JSON_STRUCT, 0, 3, 0, 4, json_name, json_null, NULL},
+                                         {CDC_JSON_DOUBLE, 0, 2, 8, 4, json_name, json_null, NULL},
+                                         {CDC_JSON_FLOAT, 0, 3, 8, 4, json_name, json_null, NULL}};
+    static const cdc_json_op items[] = {{CDC_JSON_ARRAY, 0, 4, 0, 4, json_name, json_null, NULL},
+                                        {CDC_JSON_STRUCT, 0, 4, 0, 4, json_name, json_null, NULL},
+                                        {CDC_JSON_TEXT, CDC_NO_BRANCH, 3, 8, 4, json_name, json_null, NULL},
+                                        {CDC_JSON_LONG, CDC_NO_BRANCH, 4, 8, 4, json_name, json_null, NULL}};
+    cdc_json_op ops[7] = {{CDC_JSON_STRUCT, 0, 7, 0, 4, json_name, json_null, NULL}};
     uint32_t at;
     for (at = 1; at < 7; at++)
-        ops[at] = (cdc_json_op){(uint8_t)at, 0, at + 1, 8, 4, json_name, json_null};
+        ops[at] = (cdc_json_op){(uint8_t)at, 0, at + 1, 8, 4, json_name, json_null, NULL};
     ops[5].following = 7; /* a struct with one field */
     ops[6].kind = (uint8_t)(pick(2) ? CDC_JSON_LONG : CDC_JSON_OTHER);
     printed(avro, sizeof avro - 1, ops);
+    printed_often(avro, sizeof avro - 1, ops);
     printed(numbers, sizeof numbers - 1, floats);
     printed(tables, sizeof tables - 1, items);
 }
