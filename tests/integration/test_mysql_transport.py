@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +22,7 @@ from cdc.sources.mysql.binlog.rows import RowsEvent
 from cdc.sources.mysql.flavor import flavor_of
 from cdc.sources.mysql.transport import BinlogReader, DumpFrom
 from tests.servers.mysql import BinlogServer
+from tests.servers.process import wait_until
 from tests.servers.proxy import Proxy
 
 DATABASE = "transport"
@@ -309,6 +312,42 @@ def test_stopping_ends_the_thread(server: BinlogServer) -> None:
     stream.reader.stop()
     assert thread is not None
     assert not thread.is_alive()
+
+
+class Held:
+    """A socket that does not read the stream until `goes_on` is set."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self.goes_on = threading.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def recv_into(self, view: memoryview) -> int:
+        self.goes_on.wait(WAIT_S)
+        return self._sock.recv_into(view)
+
+
+def test_the_server_lets_go_of_the_log_when_we_stop_in_the_middle_of_it(server: BinlogServer) -> None:
+    """Also while it waits until it can send more, and we still read what has arrived: nothing else tells it then."""
+    begin = here(server)
+    filled(server, 16, width=1 << 20)
+    small = socket.socket()
+    small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 12)  # so that one read empties it
+    small.connect((server.host, server.port))
+    stream = Stream(server, begin, defer_connect=True, ssl_disabled=True)
+    conn: Any = stream.reader._conn
+    conn.connect(small)
+    number = conn.thread_id()
+    conn._sock = held = Held(small)
+    stream.reader.start()
+    thread = stream.reader._thread
+    assert thread is not None
+    stream.reader.stop(timeout=0)
+    assert thread.is_alive()
+    held.goes_on.set()
+    wait_until(lambda: (number,) not in server.execute(DUMPS), 10, "the server to end its side")
 
 
 def test_compression_may_change_in_mid_stream(server: BinlogServer) -> None:

@@ -19,6 +19,7 @@ from pymysql.constants import COMMAND
 
 from cdc.core.errors import SourceError, SourceRefusedError
 from cdc.log import get_logger
+from cdc.sources.shared.hangup import hang_up
 from cdc.sources.shared.selection import condition_refused
 
 from .errors import map_error
@@ -158,7 +159,7 @@ def interrupt(conn: Connection) -> None:
     asked = conn.asked if isinstance(conn, _Opened) else b""
     try:
         with socket.socket(fileno=os.dup(sock.fileno())) as below:
-            below.shutdown(socket.SHUT_RDWR)
+            hang_up(below)
     except (AttributeError, OSError):  # it was closed meanwhile
         return
     if asked:

@@ -29,6 +29,7 @@ from cdc.core.errors import ProtocolError, SourceConnectionError, SourceError, S
 from cdc.sources.mysql.binlog.gtid import GtidSet
 from cdc.sources.mysql.binlog.packets import EOF, ERR, PacketReader
 from cdc.sources.shared.handoff import ITEM_OVERHEAD_BYTES, Handoff
+from cdc.sources.shared.hangup import hang_up
 
 from .connection import Connection, close, query
 from .errors import map_error
@@ -126,7 +127,7 @@ class BinlogReader:
         self._queue.close()
         if self._below is not None:
             try:
-                self._below.shutdown(socket.SHUT_RDWR)  # wakes the thread out of its read
+                hang_up(self._below)  # wakes the thread out of its read
             except OSError:
                 pass
         if self._thread is not None:

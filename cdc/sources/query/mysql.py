@@ -16,6 +16,7 @@ from pymysql.constants import CLIENT, FIELD_TYPE, FLAG
 from cdc.codecs.postgres.time import parse_micros
 from cdc.codecs.time import DAY_US, clock_text, date_of
 from cdc.core.errors import SourceConnectionError, SourceError, SourceRefusedError
+from cdc.sources.shared.hangup import hang_up
 
 from .columns import MOMENTS, ZERO_TIME, ColumnInfo, domain_us
 from .database import Login, TableName
@@ -191,7 +192,7 @@ class Database:
         sock: Any = getattr(conn, "_sock", None)
         try:
             with socket.socket(fileno=os.dup(sock.fileno())) as below:  # TLS is not for two threads
-                below.shutdown(socket.SHUT_RDWR)
+                hang_up(below)
         except (AttributeError, OSError):  # there is none, or it was closed meanwhile
             pass
 
