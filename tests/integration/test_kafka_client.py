@@ -211,7 +211,7 @@ def test_what_is_given_up_fails_message_by_message(make: Make, owner: Recorder) 
     assert client.send([outgoing("t", 3)], 0, second) == 1
     client.purge()
     until(client, lambda: first.remaining == second.remaining == 0)
-    assert len(client) == 0
+    until(client, lambda: len(client) == 0)  # it counts what librdkafka still tells, too: that no broker answers
     assert first.error is not None
     assert second.error is not None
     assert {code for code, _ in owner.failures} == {KafkaError._PURGE_QUEUE}
