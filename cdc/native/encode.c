@@ -1,6 +1,7 @@
 #include "encode.h"
 
 #include "calendar.h"
+#include "digits.h"
 
 static void put(cdc_out *out, cdc_bytes bytes) { cdc_out_raw(out, bytes.data, bytes.size); }
 
@@ -88,36 +89,27 @@ static int row(const cdc_records *in, const cdc_rec *rec, const cdc_colop *text,
     return CDC_WRITTEN;
 }
 
-static int decimal(char *to, uint64_t number) {
-    char digits[20];
-    int count = 0, at;
-    do digits[count++] = (char)('0' + number % 10);
-    while (number /= 10);
-    for (at = 0; at < count; at++) to[at] = digits[count - 1 - at];
-    return count;
-}
-
 static void sequence(cdc_out *out, const cdc_tx *tx, uint64_t lsn) {
     char text[22];
-    int count = decimal(text, lsn);
+    uint32_t count = cdc_put_digits(text, lsn);
     text[count++] = '"';
     text[count++] = ']';
     cdc_out_long(out, (int64_t)tx->head_len + count);
     cdc_out_raw(out, tx->head, tx->head_len);
-    cdc_out_raw(out, text, (size_t)count);
+    cdc_out_raw(out, text, count);
 }
 
 static void transaction_id(cdc_out *out, const cdc_tx *tx, uint64_t lsn) {
     char text[41];
-    int count;
+    uint32_t count;
     if (tx->id.data != NULL) {
         cdc_out_bytes(out, tx->id.data, tx->id.size);
         return;
     }
-    count = decimal(text, tx->xid);
+    count = cdc_put_digits(text, tx->xid);
     text[count++] = ':';
-    count += decimal(text + count, lsn);
-    cdc_out_bytes(out, text, (size_t)count);
+    count += cdc_put_digits(text + count, lsn);
+    cdc_out_bytes(out, text, count);
 }
 
 static int is_null(const cdc_rec *rec, const cdc_tx *tx, uint8_t field) {

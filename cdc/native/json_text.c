@@ -2,21 +2,14 @@
 
 #include <math.h>
 
-/* 00 to 99. */
-static const char pairs[] =
-    "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748"
-    "4950515253545556575859606162636465666768697071727374757677787980818283848586878889909192939495969798"
-    "99";
+#include "digits.h"
 
 void cdc_json_number(cdc_out *out, int64_t value) {
-    uint8_t digits[20];
-    int at = 20;
-    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-    for (; left >= 100; left /= 100) memcpy(digits + (at -= 2), pairs + left % 100 * 2, 2);
-    digits[--at] = (uint8_t)pairs[left * 2 + 1];
-    if (left >= 10) digits[--at] = (uint8_t)pairs[left * 2];
-    if (value < 0) digits[--at] = '-';
-    cdc_out_raw(out, digits + at, (size_t)(20 - at));
+    uint8_t text[1 + CDC_MOST_DIGITS];
+    uint32_t count = 0;
+    if (value < 0) text[count++] = '-';
+    count += cdc_put_digits(text + count, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
+    cdc_out_raw(out, text, count);
 }
 
 #define MOST_FRACTION 12

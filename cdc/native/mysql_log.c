@@ -1,5 +1,7 @@
 #include "mysql_log.h"
 
+#include "digits.h"
+
 enum {
     QUERY = 2, XID = 16, TABLE_MAP = 19, WRITE_ROWS_V1 = 23, UPDATE_ROWS_V1 = 24, DELETE_ROWS_V1 = 25, ROWS_QUERY = 29,
     WRITE_ROWS = 30, UPDATE_ROWS = 31, DELETE_ROWS = 32, GTID = 33, ANONYMOUS_GTID = 34, ANNOTATE_ROWS = 160,
@@ -227,17 +229,15 @@ static uint32_t set_bits(const uint8_t *bits, uint32_t width) {
 }
 
 static int put_gtid(tx_t *tx, cdc_records *out) {
-    char digits[20];
-    uint32_t count = 0, at;
-    uint64_t number = tx->number;
+    char digits[CDC_MOST_DIGITS];
+    uint32_t count;
     uint8_t *p;
     if (tx->source == NULL || tx->gtid.data != NULL) return CDC_OK;
-    do digits[count++] = (char)('0' + number % 10);
-    while (number /= 10);
+    count = cdc_put_digits(digits, tx->number);
     p = cdc_records_block(out, tx->source->size + count);
     if (p == NULL) return CDC_NO_MEMORY;
     memcpy(p, tx->source->text, tx->source->size);
-    for (at = 0; at < count; at++) p[tx->source->size + at] = (uint8_t)digits[count - 1 - at];
+    memcpy(p + tx->source->size, digits, count);
     tx->gtid.data = p;
     tx->gtid.size = tx->source->size + count;
     return CDC_OK;
@@ -246,14 +246,13 @@ static int put_gtid(tx_t *tx, cdc_records *out) {
 /* Has the transaction's id, which is where it is if it has no GTID; *start*: where its BEGIN is. */
 static int put_id(const cdc_log *log, uint64_t start, tx_t *tx, cdc_records *out) {
     static const char file[] = "file=", pos[] = ",pos=";
-    char digits[20];
-    uint32_t count = 0, at;
+    char digits[CDC_MOST_DIGITS];
+    uint32_t count;
     uint8_t *p;
     if (put_gtid(tx, out)) return CDC_NO_MEMORY;
     tx->id = tx->gtid;
     if (tx->source != NULL) return CDC_OK;
-    do digits[count++] = (char)('0' + start % 10);
-    while (start /= 10);
+    count = cdc_put_digits(digits, start);
     p = cdc_records_block(out, sizeof file + log->file.size + sizeof pos + count);
     if (p == NULL) return CDC_NO_MEMORY;
     tx->id.data = p;
@@ -263,7 +262,8 @@ static int put_id(const cdc_log *log, uint64_t start, tx_t *tx, cdc_records *out
     p += log->file.size;
     memcpy(p, pos, sizeof pos - 1);
     p += sizeof pos - 1;
-    for (at = 0; at < count; at++) *p++ = (uint8_t)digits[count - 1 - at];
+    memcpy(p, digits, count);
+    p += count;
     tx->id.size = (uint32_t)(p - tx->id.data);
     return CDC_OK;
 }

@@ -1,5 +1,7 @@
 #include "pg_decode.h"
 
+#include "digits.h"
+
 #define HEADER 25 /* XLogData: `w`, two LSNs, a time */
 #define EPOCH_US INT64_C(946684800000000) /* 2000-01-01 */
 #define MAX_TIME_US INT64_C(9200000000000000)
@@ -20,15 +22,6 @@ static int server_time(const uint8_t *p, int64_t *time_us) {
     if (value < -MAX_TIME_US || value > MAX_TIME_US - EPOCH_US) return PG_REFUSED;
     *time_us = value + EPOCH_US;
     return PG_DONE;
-}
-
-static uint32_t put_decimal(char *to, uint64_t number) {
-    char digits[20];
-    uint32_t count = 0, at;
-    do digits[count++] = (char)('0' + number % 10);
-    while (number /= 10);
-    for (at = 0; at < count; at++) to[at] = digits[count - 1 - at];
-    return count;
 }
 
 /* Forgets what was counted. */
@@ -84,7 +77,7 @@ static int begin(pg_reader *r, cdc_records *out, uint64_t lsn, uint32_t frame, c
     r->last_lsn = lsn;
     if (r->commit_lsn) {
         memcpy(r->head, "[\"", 2);
-        r->head_len = 2 + put_decimal(r->head + 2, r->commit_lsn);
+        r->head_len = 2 + cdc_put_digits(r->head + 2, r->commit_lsn);
         memcpy(r->head + r->head_len, "\",\"", 3);
         r->head_len += 3;
     } else {
