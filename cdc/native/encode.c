@@ -325,7 +325,7 @@ static int message(const cdc_records *in, const cdc_rec *rec, const cdc_plan *pl
     return CDC_WRITTEN;
 }
 
-#define MOST_AVRO 65536
+#define MOST_AVRO 65536 /* bytes that were printed and are kept, so that later records copy what they share with them */
 
 int cdc_encode(const cdc_records *in, cdc_plan *const *plans, uint64_t batch, cdc_clock clock, cdc_out *out,
                cdc_out *avro, cdc_msg *msgs, uint32_t *next, uint32_t *made) {

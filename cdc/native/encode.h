@@ -84,8 +84,9 @@ static inline uint32_t cdc_slot(uint8_t op) {
 }
 
 /* Writes records from *next* on; each adds one message at *made*, for which *msgs* has room, unless it is dropped.
-   *plans*: CDC_SLOTS for each table. *avro*: room for what is printed. Returns CDC_NEEDS_PYTHON if record *next* is one for the other code, and
-   CDC_NEEDS_PLAN if there is no plan yet for its table and op, or if its route is not known yet in encoding *batch*. */
+   *plans*: CDC_SLOTS for each table. *avro*: room for what is printed. Returns CDC_NEEDS_PYTHON if record *next* is one
+   for the other code, and CDC_NEEDS_PLAN if there is no plan yet for its table and op, or if its route is not known yet
+   in encoding *batch*. */
 int cdc_encode(const cdc_records *in, cdc_plan *const *plans, uint64_t batch, cdc_clock clock, cdc_out *out,
                cdc_out *avro, cdc_msg *msgs, uint32_t *next, uint32_t *made);
 

@@ -64,12 +64,18 @@ static int put_items(cdc_out *out, avro_t *in, const cdc_json_op *ops, uint32_t 
     return CDC_WRITTEN;
 }
 
-/* How many bytes *a* and *b*, of which there are *most*, have in common at their begin. */
+/* How many bytes *a* and *b*, of which there are *most*, have in common from the first on. */
 static size_t in_common(const uint8_t *a, const uint8_t *b, size_t most) {
     size_t at = 0;
     while (most - at >= 8 && memcmp(a + at, b + at, 8) == 0) at += 8;
     while (at < most && a[at] == b[at]) at++;
     return at;
+}
+
+/* Where field *index* begins. */
+static cdc_json_end begin_of(const cdc_json_kept *kept, uint32_t index) {
+    static const cdc_json_end none = {0, 0};
+    return index ? kept->ends[index - 1] : none;
 }
 
 /* Puts *size* bytes of *data* in place of kept[start..end), and moves what is behind it, up to *all*. */
@@ -78,13 +84,16 @@ static void replace(uint8_t *kept, size_t start, size_t end, size_t all, const u
     memcpy(kept + start, data, size);
 }
 
-/* Keeps field *index*, which was read from *avro* and printed as *json*, if there is room. Those behind it stay kept. */
+/* Keeps field *index*, which was read from *avro* and printed as *json*, if there is room and those before it are kept.
+   Those behind it stay kept. */
 static void keep(cdc_json_kept *kept, uint32_t index, const uint8_t *avro, size_t size, const uint8_t *json,
                  size_t length) {
-    cdc_json_end none = {0, 0}, *ends = kept->ends;
-    cdc_json_end start = index ? ends[index - 1] : none, end = index < kept->count ? ends[index] : start;
-    cdc_json_end all = kept->count ? ends[kept->count - 1] : none;
+    cdc_json_end *ends = kept->ends, start, end, all;
     uint32_t at;
+    if (index > kept->count) return;
+    start = begin_of(kept, index);
+    end = index < kept->count ? ends[index] : start;
+    all = begin_of(kept, kept->count);
     if (index == CDC_JSON_FIELDS || size > sizeof kept->avro || length > sizeof kept->json
         || all.avro - (end.avro - start.avro) + size > sizeof kept->avro
         || all.json - (end.json - start.json) + length > sizeof kept->json) {
@@ -108,8 +117,8 @@ static int put_again(cdc_out *out, avro_t *in, const cdc_json_op *ops, uint32_t 
         const uint8_t *avro;
         size_t json;
         if (index < kept->count) {
-            cdc_json_end none = {0, 0}, start = index ? kept->ends[index - 1] : none, end = start;
-            size_t left = (size_t)(in->end - in->at), most = kept->ends[kept->count - 1].avro - start.avro;
+            cdc_json_end start = begin_of(kept, index), end = start;
+            size_t left = (size_t)(in->end - in->at), most = begin_of(kept, kept->count).avro - start.avro;
             size_t same = in_common(in->at, kept->avro + start.avro, most < left ? most : left);
             while (index < kept->count && (size_t)(kept->ends[index].avro - start.avro) <= same) {
                 end = kept->ends[index++];
@@ -123,8 +132,7 @@ static int put_again(cdc_out *out, avro_t *in, const cdc_json_op *ops, uint32_t 
         json = out->size;
         cdc_out_raw(out, ops[at].before, ops[at].before_len);
         if (put(out, in, ops, at) || out->error) return CDC_REFUSED;
-        if (index <= kept->count) keep(kept, index, avro, (size_t)(in->at - avro), out->data + json, out->size - json);
-        index++;
+        keep(kept, index++, avro, (size_t)(in->at - avro), out->data + json, out->size - json);
         at = ops[at].following;
     }
     return CDC_WRITTEN;

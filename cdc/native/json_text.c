@@ -60,7 +60,7 @@ static int eight_plain(uint64_t word) {
     return (((word - ones * 32) & ~word) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash)) & high ? 0 : 1;
 }
 
-/* How many bytes at the begin of p[0..size) are of groups of eight that need no escape; all, if none does. */
+/* How many bytes of p[0..size), from the first on, are in groups of eight that need no escape; all, if none does. */
 static size_t plain(const uint8_t *p, size_t size) {
     uint64_t word = 0x2020202020202020ULL;
     size_t at;
