@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 
 __version__ = "0.1.0"
 
-if "cython" not in sys.modules and importlib.util.find_spec("cython") is None:
+if "cython" not in sys.modules:
     from cdc._pure import stand_in_for_cython
 
     stand_in_for_cython()

@@ -1,16 +1,16 @@
-"""Runs the core uncompiled: imports the package's modules from their .py files, and replaces `cython` if it is not
-installed."""
+"""Runs the core uncompiled: imports the package's modules from their .py files, and stands in for `cython`."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.machinery
 import sys
 from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
 from types import ModuleType
+from typing import Any
 
 
-class _SourceFinder(MetaPathFinder):
+class _SourceFinder:
     def find_spec(self, fullname: str, path: Sequence[str] | None,
                   target: ModuleType | None = None) -> importlib.machinery.ModuleSpec | None:
         if path is None or not fullname.startswith("cdc."):
@@ -31,7 +31,18 @@ def prefer_sources() -> None:
 
 
 def stand_in_for_cython() -> None:
-    """Puts a module in the place of `cython`, of which our sources read only `compiled`."""
+    """Puts a module in the place of `cython`, of which our sources read only `compiled`. The real one takes five
+    milliseconds to load; it is loaded when somebody asks for something else of it."""
     module = ModuleType("cython")
     module.compiled = False  # type: ignore[attr-defined]
+    module.__getattr__ = _of_cython  # type: ignore[method-assign]
     sys.modules["cython"] = module
+
+
+def _of_cython(name: str) -> Any:
+    if not name.startswith("__"):
+        try:
+            return getattr(importlib.import_module("Cython.Shadow"), name)
+        except ModuleNotFoundError:
+            pass
+    raise AttributeError(f"module 'cython' has no attribute {name!r}", name=name)
