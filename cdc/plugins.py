@@ -28,7 +28,7 @@ _SUFFIXES: Final = ("HeaderConverter", "Connector", "Converter", "Transformation
 """What Kafka Connect cuts off a class name to make an alias (`PluginUtils.prunedName`)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plugin:
     """Something that a configuration can name. References are written `module:attribute`.
 

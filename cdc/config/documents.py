@@ -20,7 +20,7 @@ from .files import Config, flat, parse_file, shaped
 Role = Literal["", "worker", "connector"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Document:
     """The keys of one worker or connector. An empty *role*: the file does not say which, its place does."""
 

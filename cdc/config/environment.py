@@ -73,7 +73,7 @@ def candidates(environment: Mapping[str, str], texts: Iterable[str]) -> tuple[di
     return ours, services
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Spelled:
     """The key that a word stands for, and whether the word's value is the name of a file with the key's value."""
 

@@ -17,7 +17,7 @@ from .regex import split_list
 from .secrets import is_reference
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Former:
     """One key of an earlier release, or all keys that fully match *pattern*, which *now* then is a template for.
 

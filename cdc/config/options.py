@@ -24,7 +24,7 @@ Importance = Literal["HIGH", "MEDIUM", "LOW"]
 Effect = Literal["normal", "inert", "later"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Option:
     """One configuration key, or with `pattern` a family of keys.
 
@@ -145,8 +145,8 @@ C = TypeVar("C")
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(option, dataclasses.field))
 def settings(cls: type[C]) -> type[C]:
-    """Make a settings class: a frozen, slotted, keyword-only dataclass of `option` attributes."""
-    made = dataclass(frozen=True, slots=True, kw_only=True)(cls)
+    """Make a settings class: a frozen, keyword-only dataclass of `option` attributes."""
+    made = dataclass(frozen=True, kw_only=True)(cls)
     for field in dataclasses.fields(made):  # type: ignore[arg-type]
         declared = field.metadata.get("option")
         assert declared is None or declared.attribute == field.name, f"{field.name} is not {declared.attribute}"

@@ -38,7 +38,7 @@ Resources = Callable[[str, str, str], Mapping[str, str]]
 and its name. Raises LookupError with the reason."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Provider:
     """Looks up values: `file` in a properties file, `dir` in the files of a directory, `env` in the environment,
     `secrets` and `configmaps` in those of Kubernetes, through `resources`.
@@ -103,7 +103,7 @@ class Provider:
             raise LookupError(f"the file cannot be read: {exc.strerror}") from exc
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Providers:
     """The config providers, by their name in references. The usual ones, `_NAMES`, need no declaration."""
 

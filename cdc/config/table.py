@@ -20,7 +20,7 @@ UNKNOWN_LIMIT: Final = (
     "unknown key. It looks like one that limits what is captured, so we do not ignore it.")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Problem:
     """A fault of one key. `text` is a sentence without the key; `hint` says what to do."""
 
@@ -29,7 +29,7 @@ class Problem:
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Note:
     """A remark on a key that is no error.
 
@@ -46,7 +46,7 @@ class Note:
         return self.kind != "inert"
 
 
-@dataclass(slots=True)
+@dataclass
 class Parsed:
     """A configuration taken apart: `values` by attribute, `families` by the pattern option's key.
 

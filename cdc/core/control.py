@@ -27,7 +27,7 @@ INCREMENTAL: Final = "Incremental Snapshot"
 """The aggregate types of notifications. A blocking snapshot has that of an initial one."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Signal:
     """A wish of an operator. *id* may be empty. *channel* is where it came from: `source` (the signal table), `kafka`,
     `file` or `rest`.
@@ -43,7 +43,7 @@ class Signal:
     mark: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Notification:
     """Something that happened. *aggregate_type* and *type* are Debezium's names; all values are text."""
 
@@ -54,7 +54,7 @@ class Notification:
     timestamp_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TableCopy:
     """How far the copy of one table is. *name* is `schema.table` or `database.table`. *state*: `waiting`, `running`,
     `done`, `stopped`, or why it could not be read, as in Debezium's notifications (`NO_PRIMARY_KEY`, …).
@@ -71,7 +71,7 @@ class TableCopy:
     maximum_key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SnapshotStatus:
     """How far a snapshot is. *id* is that of the signal that asked for it, empty for the initial one. *kind*:
     `initial`, `incremental` or `blocking`. *state*: `waiting`, `running`, `paused`, `completed` or `stopped`."""

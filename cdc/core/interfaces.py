@@ -380,7 +380,7 @@ class PrintsAvro(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DeadLetters:
     """`errors.deadletterqueue.*`: where records go that cannot be sent. *headers*: with headers that say why."""
 
@@ -389,7 +389,7 @@ class DeadLetters:
     headers: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SinkSettings:
     """What a sink builds itself from: one connector's keys, as the configuration has them."""
 

@@ -19,7 +19,7 @@ OF_TABLE: Final = {"protocol": "1", "table": "*"}
 there). One task has many of them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Owner:
     """A process, as others are told about it. *run* differs for each process, *since* is its start in UTC."""
 
@@ -44,7 +44,7 @@ class Owner:
             return None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Claim:
     """The right to commit an offset, until another process claims it."""
 

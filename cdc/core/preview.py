@@ -11,7 +11,7 @@ from .errors import CdcError
 from .table import TableId, TableSchema
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class TablePreview:
     """A table that would be captured, with the schemas of its events. `rows`: the server's estimate; None without one.
     """
@@ -20,7 +20,7 @@ class TablePreview:
     rows: int | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Preview:
     """`server`: product and version. `problems` would stop the connector, and each has a hint; `notes` are sentences on
     what it would create, and what its events would lack. `topics`: those beside the tables' own, and what is in each.
@@ -33,7 +33,7 @@ class Preview:
     topics: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TableNames:
     """The tables of a server that a connector captures, and the others that it could, both sorted. `rows`: the server's
     estimates for captured ones, as far as it has any. `copied`: the captured ones that a first copy reads."""

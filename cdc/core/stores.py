@@ -12,7 +12,7 @@ from .owner import Claim, Owner
 from .position import Offset
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StoreSettings:
     """What an offset store builds itself from."""
 

@@ -38,7 +38,7 @@ _HASH_V2: Final = re.compile(r"column\.mask\.hash\.v2\.([^.]+)\.with\.salt\.(.+)
 _BEYOND_BMP: Final = re.compile("[\U00010000-\U0010ffff]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ColumnSource:
     """A column as its database describes it, in Debezium's terms.
 
@@ -68,7 +68,7 @@ class Mapper(Protocol):
         """Whether the option is meant to hide values, so that a column it cannot hide deserves a warning."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Truncate:
     """Text cut to *limit* UTF-16 units, bytes to *limit* bytes; columns known to be no longer are left alone."""
 
@@ -91,7 +91,7 @@ class Truncate:
         return column.length is None or column.length < 0 or column.length > self.limit
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Mask:
     """A text, null or not, replaced by *mask*."""
 
@@ -105,7 +105,7 @@ class Mask:
         return (lambda _: self.mask) if _is_text(column, schema) else None
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class Hash:
     """A text replaced by the hexadecimal digest of salt and text, cut to the column's length.
 
@@ -132,7 +132,7 @@ class Hash:
         return digest.hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Propagate:
     """The column's name and source type noted in the schema; values stay as they are."""
 
@@ -149,7 +149,7 @@ class Propagate:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rule:
     """*mapper* is for the columns whose qualified name, or with *by_type* whose table and type name, any of
     *patterns* matches in full."""

@@ -20,7 +20,7 @@ Role = Literal["producer", "consumer", "admin"]
 _INT_MAX = 2**31 - 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ClientSettings:
     """*settings* by librdkafka's names, secrets among them, so never to be logged; *notes* are for information,
     *warnings* for somebody to act on. Neither holds a value."""

@@ -26,7 +26,7 @@ _FINE: Final = frozenset({KafkaError.TOPIC_ALREADY_EXISTS})
 _NOT_FOR_US: Final = UNAUTHORIZED | {KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TopicGroup:
     """How the topics of one group are created. -1 leaves the number of partitions, or the replication factor, to the
     broker."""

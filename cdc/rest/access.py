@@ -43,7 +43,7 @@ def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Access:
     """`users` are SHA-256 digests of `name:password`, `tokens` of tokens. `origins` may hold `*` and `*.domain`;
     `methods` empty allows those of CORS that need no permission. `headers` are added to every answer."""

@@ -28,7 +28,7 @@ _COMMANDS: Final = ThreadPoolExecutor(16, "rest-command")
 _REASONS = {404: "Not Found", 405: "Method Not Allowed", 406: "Not Acceptable", 415: "Unsupported Media Type"}
 
 
-@dataclass(slots=True)
+@dataclass
 class Service:
     """What handlers work with."""
 

@@ -38,7 +38,7 @@ PAUSE_WAIT_S = 1.0
 Config = Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Builder:
     """How a configuration becomes a connector (`assembly`). References in it are resolved each time.
 
@@ -54,7 +54,7 @@ class Builder:
     tables: Callable[[Config, bool], TableNames]
 
 
-@dataclass(slots=True)
+@dataclass
 class _Entry:
     """`error`: why it could not be built."""
 

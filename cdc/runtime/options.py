@@ -193,7 +193,7 @@ class WorkerConfig:
         return {key: text for key, text in self.raw.items() if _CLIENT_KEY.fullmatch(key)} | servers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ConverterConfig:
     """Which converter serialises keys, values or headers, and its settings, prefix taken off."""
 
@@ -207,7 +207,7 @@ class ConverterConfig:
         return self.role == "key"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ConnectorConfig:
     """The framework's part of a connector's configuration, the worker's defaults filled in.
 

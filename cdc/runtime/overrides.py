@@ -33,7 +33,7 @@ ENVIRONMENT = "the environment"
 _SEE = "`cdc docs environment` says how keys are spelled."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Override:
     """One key that was set over the files: the connector's name, empty for the worker; and the variable or flag."""
 
@@ -42,7 +42,7 @@ class Override:
     by: str
 
 
-@dataclass(slots=True)
+@dataclass
 class Overrides:
     """The variables and flags of one process. `apply` puts them over the files' configurations.
 

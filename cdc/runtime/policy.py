@@ -50,7 +50,7 @@ def stage_of(error: BaseException) -> str:
     return next((stage for kind, stage in _STAGES if isinstance(error, kind)), "internal")
 
 
-@dataclass(slots=True)
+@dataclass
 class Backoff:
     """Pauses between retries, in seconds: exponential, half of each random (AWS Architecture Blog, "Exponential Backoff
     And Jitter": equal jitter).
@@ -75,7 +75,7 @@ class Backoff:
         self.tries = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BusyRetries:
     """How a source that somebody else reads is tried again, as far as the configuration says so."""
 
@@ -88,7 +88,7 @@ FENCED_MOST: Final = 5
 """So often in a row may brokers give our place in a sink to another process while our offsets are still ours."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Patience:
     """Decides how long a task that ended with an error waits before its next start, or that it does not start again.
 

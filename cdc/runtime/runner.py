@@ -41,7 +41,7 @@ Pause = Callable[[threading.Event, float], object]
 """Waits until the event is set, at most for that many seconds."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Connector:
     """One configured connector, ready to run.
 
@@ -71,7 +71,7 @@ class Connector:
     """Those of its sources; None if they are not fetched."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Surroundings:
     """What the runners of a worker share. `changed` is called when one has ended."""
 

@@ -87,7 +87,7 @@ class Judge(Protocol):
     def judge(self, failed: Sequence[Failed]) -> tuple[list[Outgoing], RecordError | None]: ...
 
 
-@dataclass(slots=True)
+@dataclass
 class TaskParts:
     """The parts of one run of a task. They are built again for each start."""
 
@@ -99,7 +99,7 @@ class TaskParts:
     signals: Signals = field(default_factory=Signals)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TaskSettings:
     connector: str
     offset_flush_interval_s: float = 60.0

@@ -11,7 +11,7 @@ from cdc.config.secrets import Secret
 from cdc.core.dataclass import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TaskSpec:
     """`config` and `worker` are the connector's and the worker's configurations with their references resolved, so
     that they hold secrets. `run_id` names the connector's run in headers."""

@@ -30,7 +30,7 @@ _REFERENCE: Final = re.compile(rf"{_MARK}1:([0-9a-f]{{32}}):(0|[1-9][0-9]{{0,9}}
 DAMAGED: Final = "Restore it from a backup, or delete the connector's offset to start with a new snapshot."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reference:
     """A value that is kept apart: its checksum, its length in bytes, and what its parts' names begin with."""
 
@@ -46,7 +46,7 @@ class Reference:
         return f"{_MARK}1:{self.checksum}:{self.size}:{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Split:
     """An offset, split. `record`: the offset with references in the place of large values. `new`: the parts that are
     to be written before it. `kept`: the parts it refers to that are stored already."""

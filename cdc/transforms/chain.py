@@ -51,7 +51,7 @@ Find = Callable[[Kind, str, str], Plugin]
 """Takes kind, class or short name, and the key that has it. Raises ConfigError."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Step:
     """One transform, and the predicate it depends on."""
 

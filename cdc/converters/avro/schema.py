@@ -60,7 +60,7 @@ _LOGICAL: Final = {
 _TYPE_NAMES: Final = frozenset((*_PRIMITIVES.values(), "null", "record", "enum", "array", "map", "union", "fixed"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AvroOptions:
     """The converter options that change the text (Confluent's `AvroDataConfig`)."""
 

@@ -49,7 +49,7 @@ class TlsConnection(http.client.HTTPSConnection):
         self.sock.do_handshake()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Limits:
     """Seconds for the connection, its TLS handshake included, and then for the whole answer; bytes of the answer."""
 

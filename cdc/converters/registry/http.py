@@ -36,7 +36,7 @@ CONTENT_TYPE: Final = "application/vnd.schemaregistry.v1+json"
 _TO_PEM: Final = "Convert it to PEM: keytool -importkeystore to PKCS12, then openssl pkcs12 -in a.p12 -out a.pem."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Endpoint:
     """One address of the registry. `user_info` goes into the Authorization header and is never shown."""
 

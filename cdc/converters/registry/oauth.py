@@ -26,7 +26,7 @@ UNKNOWN_LIFE_S: Final = 60.0
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Client:
     """What we say to the OAuth server. *buffer_s*: how long before its end a token is replaced."""
 

@@ -173,7 +173,7 @@ def tls_context(given: Mapping[str, str]) -> ssl.SSLContext:
     return context
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class WireSettings:
     """Durations in seconds, sizes in bytes. *linger_s* is None unless it is set: see `producing.py`. *delivery_s* and
     *idle_s*: 0 is no limit. *refresh_s*: 0 is never."""

@@ -40,7 +40,7 @@ class TinyIntOptions:
 OPTIONS: Final = OptionTable.of(TinyIntOptions)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TinyIntToBoolean:
     """The columns that become booleans; every number except 0 is true. Without *selector*, all columns do."""
 

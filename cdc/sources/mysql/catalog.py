@@ -42,7 +42,7 @@ _COUNTER: Final = re.compile(rb" AUTO_INCREMENT=\d+")
 _NO_SUCH_TABLE: Final = (1146, 1049, 1932)  # ER_NO_SUCH_TABLE, ER_BAD_DB_ERROR, ER_NO_SUCH_TABLE_IN_ENGINE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Catalog:
     """All tables at one time. `creates`: their CREATE statements, as the schema change topic repeats them."""
 

@@ -51,7 +51,7 @@ def place_of(file: str, pos: int) -> Place:
     return file_number(file), pos
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class By:
     """The transaction of a change: its GTID, where its rows are, and when they were read (monotonic)."""
 
@@ -65,7 +65,7 @@ def by(record: Record) -> By:
     return By(values[GTID], place_of(str(values[_FILE]), int(values[_FILE + 1])), time.monotonic())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shows:
     """What a chunk shows: the transactions *gtids*, or those before *place*, or those read before *settled_at*. *high*:
     GTIDs or a place; the stream has told all that the chunk shows when it has come there. *window*: its rows in the
@@ -94,7 +94,7 @@ class Shows:
         return place_of(position.file, position.pos) >= self.high_place
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Began:
     """Where the stream was, the transaction that it was reading included, when somebody began to look at a table."""
 

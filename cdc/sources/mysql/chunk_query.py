@@ -33,7 +33,7 @@ _BYTES: Final = frozenset({"BINARY", "VARBINARY", "TINYBLOB", "BLOB", "MEDIUMBLO
 _TIMES: Final = frozenset({"DATE", "DATETIME", "TIMESTAMP", "TIME", "UUID", "INET4", "INET6"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class KeyColumn:
     """A column to go by. *kind*: `number`, `bytes`, `text` or `plain`. *compared*: its SQL in comparisons; *shown*: the
     SQL whose result is its text. *charset*: that of `bytes` that are a text."""
@@ -77,7 +77,7 @@ def key_column(column: ColumnDef) -> KeyColumn:
                              type=column.type_name, hint="Name another column as surrogate-key.")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ChunkQuery:
     """*fields*: the SELECT list of the row's columns. *condition*: SQL of the user."""
 

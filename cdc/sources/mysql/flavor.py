@@ -16,7 +16,7 @@ from cdc.sources.mysql.ddl.grammar import Grammar
 Gtids: TypeAlias = GtidSet | MariaGtidSet
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Flavor:
     """One of the two servers, and Debezium's connector for it."""
 

@@ -65,7 +65,7 @@ _WHOLE_KEYS: Final = "SET SESSION max_sort_length = 262144, sort_buffer_size = 1
 _COUNTER: Final = re.compile(r" AUTO_INCREMENT=\d+")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TablePlan:
     """How a table is read. *indexes*: the places of the fields in a row of *column_count*; the key's texts follow.
     *shape*: the CREATE statement. *known*: the structure by the stream. *successors*: as in `Structures`, when the plan

@@ -36,7 +36,7 @@ _BYTES: Final = frozenset({"BINARY", "VARBINARY"})
 """Types whose values order as their literals do. Not so ENUM, floating point numbers and MariaDB's own types."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Order:
     """By the primary key's *columns*, which are at *indexes* of a row. *collation*: the table's, which columns without
     one of their own have."""

@@ -48,7 +48,7 @@ class Log(Protocol):
         """Whole events from *begin* to the present end of the log. Closing the generator ends the connection."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Claim:
     """What the log must show.
 
@@ -190,7 +190,7 @@ def _prove_seen(log_: Log, begin: DumpFrom, wanted: dict[str, Seen]) -> set[str]
     return missing
 
 
-@dataclass(slots=True)
+@dataclass
 class _Shown:
     """A transaction in the log. `statement_us`, `rows_us`: times of its first statement, of its first rows; on MySQL
     both are the time of its commit on the first server."""

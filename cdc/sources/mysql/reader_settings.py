@@ -16,7 +16,7 @@ from .flavor import Flavor
 from .schema_changes import SchemaChangeSchemas, Scope
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ReaderSettings:
     """For one `ChangeReader`."""
 

@@ -32,7 +32,7 @@ _RESET_HINT: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Resumption:
     """`position`: the stored one, without what does not hold on this server. `begin`: what we ask the server for.
     `claim`: what its log must show, before anything of that is delivered."""

@@ -25,7 +25,7 @@ TEXT = "the table is in no snapshot, and its creation is not in the log: it may 
 HINT = "Copy its rows with cdc snapshot --table NAME, or leave the table out."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Listed:
     """The captured tables that are there at a place of the log: number of the file, and byte."""
 

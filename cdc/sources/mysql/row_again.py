@@ -122,7 +122,7 @@ def _checked(row: Row, columns: Sequence[Column]) -> Row:
     return row
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _KeyTypes:
     """The options with which a codec's value has all that a literal needs (`types.TypeConfig`)."""
 

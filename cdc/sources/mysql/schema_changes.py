@@ -50,7 +50,7 @@ _JDBC_TYPES: Final[Mapping[str, int]] = {
 """java.sql.Types by `ColumnDef.base`; all others are `OTHER`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SchemaChangeSchemas:
     """Key and value schema of the topic, made once per connector."""
 
@@ -182,7 +182,7 @@ def touched(each: SchemaChange, together: Iterable[SchemaChange]) -> str | None:
 # -- snapshots -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Database:
     """A database, and the character set and collation that its tables inherit."""
 

@@ -18,7 +18,7 @@ from .flavor import Flavor, flavor_of
 DAY_S: Final = 86_400
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MySqlFacts:
     """What the server says, as it prints it; settings that are words are in upper case.
 

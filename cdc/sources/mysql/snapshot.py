@@ -51,7 +51,7 @@ T = TypeVar("T")
 _CHANGED: Final = frozenset({ER.BAD_DB_ERROR, ER.BAD_FIELD_ERROR, ER.NO_SUCH_TABLE})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TableRead:
     """A table and the SELECT that gives its rows. The fields are the row image's columns *indexes*."""
 
@@ -109,7 +109,7 @@ class ReadPlan:
         return f"({override}\n) AS q" if override else quoted_table(id)  # it may end in a comment
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Point:
     """The point of the log that an open transaction sees."""
 

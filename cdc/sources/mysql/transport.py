@@ -56,7 +56,7 @@ class LogEndError(SourceConnectionError):
     """The server has sent the whole log, and ended a stream that does not wait for more."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DumpFrom:
     """Where to begin: after *gtids* if they are given, else at *position* of *file*, where an event must start."""
 

@@ -42,7 +42,7 @@ from cdc.sources.mysql.ddl.structure import ColumnDef
 from .flavor import Flavor
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ColumnType:
     """How columns of a type appear in events.
 

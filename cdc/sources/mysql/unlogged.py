@@ -32,7 +32,7 @@ _SHOWS_REPLICA_STATUS: Final = 80022
 _WAY_OUT: Final = "cdc.unlogged.changes=warn starts without them."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Filter:
     """Lists of databases, as binlog_do_db and replicate_do_db work (sql/rpl_filter.cc, `db_ok`)."""
 
@@ -48,7 +48,7 @@ class Filter:
         return name in self.only if self.only else name not in self.never
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Channel:
     """What the server replicates from one other server, as far as it shows its filters."""
 
@@ -141,7 +141,7 @@ def log_filter(conn: Connection) -> Filter:
     return Filter.of(*row[2:4]) if len(row) >= 4 else Filter()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Unlogged:
     """Databases or tables whose changes are not logged; without names, tables that are still to come."""
 

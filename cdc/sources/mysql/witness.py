@@ -41,7 +41,7 @@ class Seen(NamedTuple):
         return uuid if mysql else int(self.gtid.partition("-")[0])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Witness:
     """The last event before the position, and the last transaction of each source.
 

@@ -27,7 +27,7 @@ FIRST_USER_OID: Final = 16384
 """Types with a lower oid are built in and never change (src/include/access/transam.h, FirstNormalObjectId)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ColumnCatalog:
     """One column that is not dropped.
 
@@ -46,7 +46,7 @@ class ColumnCatalog:
     generated: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RelationCatalog:
     """One table as it is now.
 
@@ -93,7 +93,7 @@ class RelationCatalog:
         return next((column for column in self.columns if column.name == name), None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Unlogged:
     """A relation whose rows can be read, but whose changes are not in the log. `why` says what it is."""
 
@@ -102,7 +102,7 @@ class Unlogged:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CatalogSnapshot:
     """The result of one reading. It contains nothing that was committed after `lsn`."""
 
@@ -221,7 +221,7 @@ _NO_OLD_ROWS: Final = frozenset({"d", "n"})
 """With these replica identities, the server refuses UPDATE and DELETE on tables without an immediate primary key."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Index:
     primary: bool
     replica_identity: bool

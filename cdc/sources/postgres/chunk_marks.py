@@ -39,7 +39,7 @@ _READ_ONLY: Final = "25006"
 """SQLSTATE of a statement that a standby refuses."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Seen:
     """A snapshot: transactions from *xmax* on are not visible, nor are *running*. *standby*: all that the log has told
     is visible."""
@@ -65,7 +65,7 @@ class Seen:
         return wide < self.xmax and wide not in self.running
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shows:
     """What a chunk shows. *joined*: also all that the stream had told before it began to look at the table. *high_lsn*:
     the log before this place has told all that it shows. *window*: its rows in the signal table."""

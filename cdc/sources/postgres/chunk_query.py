@@ -17,7 +17,7 @@ from cdc.sources.snapshot.copies import Key
 from .comparisons import Comparison, compared
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ChunkQuery:
     """*select* gives *names* (the row's columns), *source* is FROM and WHERE so far, *where* tells whether it has a
     WHERE. *key*: the columns to go by, each with whether it may be null. *condition*: SQL of the user. *own*: how those

@@ -52,7 +52,7 @@ class Blocks(NamedTuple):
         return _from(self.first) + sql.SQL(" AND ") + below
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Extent:
     """A table's heap. `file`: the number of its file, which changes when the table is rewritten. `step`: the blocks
     of a range; 0 if the table cannot be divided. `whole`: whether updates in the stream tell all values."""

@@ -19,7 +19,7 @@ from cdc.core.dataclass import dataclass
 from .connection import Connection, query
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Comparison:
     """Of the columns of one type. *type* is its name. *operators*: those that take the place of `>`, `>=` and `=`."""
 

@@ -22,7 +22,7 @@ _MOST_KNOWN: Final = 4096
 """So many different arrays of one column are remembered."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EnumColumn:
     """Column *index* of a row image, an enum or an array of one.
 

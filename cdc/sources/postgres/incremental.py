@@ -58,7 +58,7 @@ _CHANGED: Final = frozenset({"42703", "42P01", "3F000"})
 """SQLSTATEs of an undefined column, table and schema."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TablePlan:
     """How a table is read. *indexes*: the places of the SELECT's columns in a row of *column_count*; *key_indexes*:
     those of the columns to go by. *shape*: what differs after the structure was changed. *state*: what the stream knew

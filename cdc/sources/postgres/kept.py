@@ -17,7 +17,7 @@ from cdc.core.packing import pack, unpack
 from .published import EVERY_TABLE, Seen
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Kept:
     """`tables`: the memberships of each captured table by its oid, as `SeenTable.members`. The other fields are those
     of `SeenPublication`."""

@@ -18,7 +18,7 @@ from .catalog import RelationCatalog
 from .protocol import Relation
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MergedColumn:
     """A column as the log describes it, completed. `known`: the catalog has such a column, or had it once."""
 
@@ -30,7 +30,7 @@ class MergedColumn:
     known: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MergedRelation:
     """Columns in the order of the log's row images, and the names of the key columns in key order.
 
@@ -48,7 +48,7 @@ class MergedRelation:
     doubtful: bool = field(default=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Moment:
     """When the log described the table.
 
@@ -67,7 +67,7 @@ class Moment:
 UNKNOWN = Moment()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Doubt:
     """Rows of transactions that were committed before `lsn` may be older than the catalog's key, which transaction
     `xid` made; 0 if unknown."""

@@ -58,7 +58,7 @@ _COLUMN_TEXT = ord("t")
 _COLUMN_BINARY = ord("b")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Begin:
     final_lsn: int
     """Where the commit record starts. It identifies the transaction."""
@@ -67,20 +67,20 @@ class Begin:
     xid: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Commit:
     commit_lsn: int
     end_lsn: int
     commit_time_us: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Origin:
     commit_lsn: int
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RelationColumn:
     name: str
     type_oid: int
@@ -89,7 +89,7 @@ class RelationColumn:
     """Part of the replica identity."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Relation:
     oid: int
     namespace: str
@@ -99,21 +99,21 @@ class Relation:
     columns: tuple[RelationColumn, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Type:
     oid: int
     namespace: str
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Truncate:
     cascade: bool
     restart_identity: bool
     relation_oids: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LogicalMessage:
     transactional: bool
     lsn: int
@@ -121,18 +121,18 @@ class LogicalMessage:
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StreamStart:
     xid: int
     first: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StreamStop:
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StreamCommit:
     xid: int
     commit_lsn: int
@@ -140,13 +140,13 @@ class StreamCommit:
     commit_time_us: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StreamAbort:
     xid: int
     subxid: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BeginPrepare:
     prepare_lsn: int
     end_lsn: int
@@ -155,7 +155,7 @@ class BeginPrepare:
     gid: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Prepare:
     """The end of a prepared transaction's changes. `streamed`: they were sent in blocks before (Stream Prepare)."""
 
@@ -167,7 +167,7 @@ class Prepare:
     streamed: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CommitPrepared:
     commit_lsn: int
     end_lsn: int
@@ -176,7 +176,7 @@ class CommitPrepared:
     gid: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RollbackPrepared:
     prepare_end_lsn: int
     end_lsn: int

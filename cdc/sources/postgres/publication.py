@@ -34,7 +34,7 @@ _AT_ONCE: Final = 1000
 _IDENTITY_LETTERS: Final = {"DEFAULT": "d", "FULL": "f", "NOTHING": "n", "INDEX": "i"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Publication:
     """A row of pg_publication.
 
@@ -263,7 +263,7 @@ FROM pg_catalog.pg_publication p JOIN pg_catalog.pg_publication_namespace s ON s
 JOIN pg_catalog.pg_namespace n ON n.oid = s.pnnspid WHERE p.pubname = %s""", name)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Part:
     """What a publication has of a table: `columns`, or all if it is empty; the rows of the condition `where`."""
 

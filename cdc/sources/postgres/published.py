@@ -24,7 +24,7 @@ EVERY_TABLE: Final = "a"
 """The membership of each table in a publication FOR ALL TABLES."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SeenPublication:
     """A row of pg_publication. `row`: changes with each ALTER of the row (its xmin). `operations`: of c, u, d and t."""
 
@@ -37,7 +37,7 @@ class SeenPublication:
     via_root: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SeenTable:
     """A captured table as it is now.
 
@@ -65,7 +65,7 @@ class SeenTable:
     missing: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Seen:
     """The publication, None if there is none; the captured tables by name; and the present names of tables that were
     captured under another one."""
@@ -123,7 +123,7 @@ def read_seen(conn: Connection, publication: SeenPublication | None, names: Coll
     return Seen(publication, tables, moved)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Node:
     oid: int
     name: Name

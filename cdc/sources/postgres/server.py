@@ -17,7 +17,7 @@ _OTHER_CLOCK_US: Final = 600_000_000
 """How much later the clock of a standby's primary, which wrote the commits, may be."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ServerFacts:
     """What a server says of itself.
 

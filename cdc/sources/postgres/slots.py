@@ -27,7 +27,7 @@ _CANCEL_S: Final = 10.0
 """So long the server may take to be told that we do not wait any longer: nothing else ends the command."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Slot:
     """A row of pg_replication_slots. `lost`: why the server removed WAL that the slot needs; None if it did not."""
 
@@ -46,7 +46,7 @@ class Slot:
     lost: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CreatedSlot:
     """`snapshot` can be imported until the next command on the connection that created the slot."""
 
@@ -55,7 +55,7 @@ class CreatedSlot:
     snapshot: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SlotLag:
     """How far the slot is behind the server. Fields are None if the server does not tell.
 

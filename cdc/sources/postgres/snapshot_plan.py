@@ -28,7 +28,7 @@ log = get_logger(__name__)
 _TOGETHER: Final = 100
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TableRead:
     """A table and the SELECT that gives its rows. The fields are the row image's columns *indexes*."""
 

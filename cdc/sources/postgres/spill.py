@@ -34,7 +34,7 @@ class _Spooled:
         self.first_lsn = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Prepared:
     """A prepared transaction that is not decided. `relations`: by oid, the relations of its changes."""
 

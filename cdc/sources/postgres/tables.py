@@ -37,7 +37,7 @@ from .types import ColumnType, TypeInfo, WithheldCodec, resolve
 log = get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Version:
     """What a TableSchema was made from. The types are in the order of the merged columns."""
 

@@ -41,7 +41,7 @@ from cdc.sources.shared.conversions import placeholder_bytes
 from . import jdbc
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TypeInfo:
     """A row of pg_type. `kind` is typtype: b base, c composite, d domain, e enum, r range, m multirange, p pseudo.
 
@@ -60,7 +60,7 @@ class TypeInfo:
     labels: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ColumnType:
     """How columns of a type appear in events.
 

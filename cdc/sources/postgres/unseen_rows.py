@@ -31,7 +31,7 @@ _HINT: Final = (
 _TRUNCATE_HINT: Final = "With skipped.operations=none the connector sends an event for it."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Table:
     """A captured table, by what changes when its rows change as a whole.
 

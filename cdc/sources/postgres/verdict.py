@@ -28,7 +28,7 @@ _AGAIN: Final = ("To go on, reset the connector's offset and drop the slot: a ne
 _SNAPSHOT: Final = "If it had rows before, take a new snapshot of it (reset the connector's offset)."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Loss:
     """`gap`: changes are gone. Otherwise changes go by from now on, until somebody mends it."""
 
@@ -38,7 +38,7 @@ class Loss:
     gap: bool = True
 
 
-@dataclass(slots=True)
+@dataclass
 class Verdict:
     """`warnings`: a text and a hint by kind and by what it is about."""
 
@@ -124,7 +124,7 @@ def _named(operations: frozenset[str]) -> str:
     return ", ".join(name for letter, name in OPERATIONS.items() if letter in operations)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Table:
     """One captured table, and what came before."""
 

@@ -36,7 +36,7 @@ class Default(NamedTuple):
     """False for a text or expression that no value could be read from, although the type could have one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ColumnParts:
     """How a column is read, before its mapper. Attributes not described here are those of `Column`."""
 

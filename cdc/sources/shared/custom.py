@@ -41,7 +41,7 @@ _BITS: Final = {INT8: 7, INT16: 15, INT32: 31, INT64: 63}
 _PLAIN: Final = {BOOLEAN: bool, STRING: str, BYTES: bytes, FLOAT32: float, FLOAT64: float}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class NamedConverter:
     """A converter as the connector calls it, and the columns that it is offered: all, or those of *selector*, regexes
     of `table.column`."""
@@ -83,7 +83,7 @@ class NamedConverter:
         return run
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Converted:
     """What a converter makes of a column."""
 

@@ -16,7 +16,7 @@ _STREAM: Final = "start.stream"
 _ON_LOSS: Final = "snapshot.on.data.error"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SnapshotMode:
     """`first`: rows are copied at the first start, and until that is complete. `always`: at each start. `streams`: a
     stream follows. `when_lost`: they are copied, too, when the stored position is lost. `recovers`: the tables'

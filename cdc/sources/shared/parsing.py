@@ -37,7 +37,7 @@ _OVERRIDES: Final = "snapshot.select.statement.overrides"
 _KEY_STORES: Final = ("p12", "pfx", "jks")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SourceOptions(Generic[C]):
     """The options of one source, and how its configuration is read."""
 

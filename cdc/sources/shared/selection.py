@@ -47,7 +47,7 @@ def warn_of_missing(signal_tables: Sequence[str]) -> None:
             "Create it, with the text columns id, type and data, and restart the connector."))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SnapshotSelection:
     """Which captured tables a snapshot copies, in what order, and which with a SELECT of the user's own."""
 
@@ -133,7 +133,7 @@ def condition_refused(table: str, error: SourceRefusedError) -> SourceRefusedErr
                               hint="It is SQL as after WHERE, over the columns of that table.")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RangeCounts:
     """How many ranges a table is divided into at least, if it is not small (`snapshot.max.threads.multiplier`)."""
 

@@ -18,7 +18,7 @@ from cdc.core.record import CREATE, DELETE, Record
 from cdc.core.row import BINARY
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class WindowRows:
     """The two rows of one chunk. `id`: a random UUID."""
 

@@ -72,7 +72,7 @@ class UnreadRows(ABC):
         batch (`Teller.emit_many`). To be called once, and nothing else after that."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Chunk:
     """*upto*: the greatest key of the table; None if it has no rows. *ended*: nothing
     follows them. *shows*: the database's own: which transactions the chunk shows, and where the log was. *before_last*:

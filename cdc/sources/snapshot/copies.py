@@ -28,7 +28,7 @@ Key = tuple[str | None, ...]
 """The columns that a copy goes by, of one row, as the server writes them; None is null."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Copy:
     """One table to copy, named `schema.table` or `database.table`, for the signal *id*.
 
@@ -51,7 +51,7 @@ class Copy:
         return self.id, self.name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Copies:
     """Those that are not complete, in order; the first one is being read. *stopping*: those that end once the chunk
     that is being read has gone out."""

@@ -54,7 +54,7 @@ _FIRST_PAUSE_S: Final = 0.05
 _MOST_PAUSE_S: Final = 5.0
 _MOST_CHANGES: Final = 100
 
-@dataclass(slots=True)
+@dataclass
 class _Window:
     """A chunk that was read: those of its `rows` up to the key `last` that are still the newest. `ended`: nothing
     follows."""

@@ -36,7 +36,7 @@ class Place(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Progress:
     """The first `count` of `names` are the tables that were read whole. `names` only grows, and is shared.
 

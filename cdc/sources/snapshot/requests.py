@@ -17,7 +17,7 @@ class RequestError(ValueError):
     """The signal's data is not understood; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Request:
     """`execute-snapshot`. *patterns*: names of tables, or regular expressions for them. *conditions*: pairs of such a
     pattern and a filter: for a blocking snapshot the whole SELECT, else a condition."""
@@ -101,7 +101,7 @@ def parse_request(signal: Signal) -> Request:
     return Request(signal.id, patterns, kind == "blocking", tuple(_conditions(data)), surrogate or None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Stop:
     """`stop-snapshot`. *patterns*: as in Request; none of them for all tables. *blocking*: which kind is to end."""
 

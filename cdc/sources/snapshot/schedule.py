@@ -19,7 +19,7 @@ TOGETHER: Final = 100
 """Of so many tables one question finds those that have rows."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Unit:
     """A range of a table, which one reader reads. `read` and `range` are the reader's own. `share`: how much of the
     table is read with it, as far as the ranges tell. `only`: the table has no other range."""
@@ -30,7 +30,7 @@ class Unit:
     only: bool = True
 
 
-@dataclass(slots=True)
+@dataclass
 class _Part:
     """A part of a table, in *ranges* of which `given` had their turn. Each is *share* of the table."""
 
@@ -43,7 +43,7 @@ class _Part:
         return self.given == len(self.ranges)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TableEnd:
     """All ranges of the table were given out before."""
 

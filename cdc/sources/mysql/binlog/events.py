@@ -22,7 +22,7 @@ _INFLATE_CHUNK = 1 << 16
 _LONG_EVENT = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FormatDescription:
     server_version: str
     checksum: bool
@@ -35,7 +35,7 @@ class FormatDescription:
         return "MariaDB" in self.server_version
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rotate:
     """The events that follow come from *file*, from *position* on."""
 
@@ -43,7 +43,7 @@ class Rotate:
     position: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Query:
     """A statement as text: BEGIN, COMMIT, ROLLBACK, XA …, SAVEPOINT, DDL; and row changes if binlog_format is not
     ROW."""
@@ -72,7 +72,7 @@ class Xid(NamedTuple):
     xid: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class XaPrepare:
     """The events before it are a prepared transaction, whose outcome is open until XA COMMIT or ROLLBACK. With
     *one_phase* it is committed at once."""
@@ -124,21 +124,21 @@ class MariaGtid(NamedTuple):
         return f"{self.domain}-{self.server_id}-{self.sequence}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PreviousGtids:
     """All transactions of the files before this one (MySQL)."""
 
     gtids: GtidSet
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class GtidList:
     """All transactions before this place (MariaDB)."""
 
     gtids: MariaGtidSet
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TableMap:
     """The columns of a table, for the rows events with its id until the statement ends. Equal by content. As long as a
     table does not change, the decoder returns the same object, so that it can be a key.
@@ -173,14 +173,14 @@ class TableMap:
         return hash((self.table_id, self.database, self.table, self.types))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RowsQuery:
     """The statement that made the rows that follow (ROWS_QUERY, MariaDB's ANNOTATE_ROWS)."""
 
     sql: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Incident:
     """The server failed to log something (1: LOST_EVENTS), so the log has a gap here."""
 
@@ -188,7 +188,7 @@ class Incident:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Heartbeat:
     """The server has nothing to send; its log ends at *file*, *position*."""
 
@@ -196,19 +196,19 @@ class Heartbeat:
     position: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Stop:
     """The server was shut down in order; the next events come from the next file."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StatementPart:
     """A part of a statement that was logged as text: INTVAR, RAND, USER_VAR, and the file blocks of LOAD DATA."""
 
     type: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Ignored:
     """An event without data of tables: events of group replication, MariaDB's checkpoints and announcements of keys,
     and unknown events that the server marked as ignorable."""

@@ -25,7 +25,7 @@ Scalar = tuple[int, bytes]
 Node = Scalar | list["Node"] | dict[bytes, "Node"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FromEnd:
     """`[last-N]`: a cell of an array, counted back from its last one, which is N = 0."""
 

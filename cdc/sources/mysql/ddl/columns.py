@@ -43,7 +43,7 @@ _TO_BINARY: Final = {
 """The type that a character type with charset binary becomes (sql/sql_yacc.yy: the server makes the same change)."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Definition:
     """A column, and the rest of its definition. `place`: None to stay in place, `""` to become the first column,
     otherwise the column before it."""

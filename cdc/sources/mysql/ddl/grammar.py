@@ -25,7 +25,7 @@ TYPE_SCHEMAS: Final[Mapping[str, Mapping[str, str]]] = {
 """Qualifiers of types, such as `oracle_schema.DATE`, which choose a mode's meaning whatever the session's mode is."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Grammar:
     """One server's. Each attribute is one difference."""
 

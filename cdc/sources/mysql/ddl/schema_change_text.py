@@ -16,7 +16,7 @@ from .structure import TableStructure
 from .tokens import PLAIN, STRING, Cursor, Dialect, Token, scan
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TableChange:
     """`structure` is None for a DROP, and for a table whose structure must first be read from the server."""
 
@@ -26,7 +26,7 @@ class TableChange:
     previous_id: TableId | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SchemaChange:
     """One record of the schema change topic.
 

@@ -27,7 +27,7 @@ from .table_editor import TableEditor, key_parts
 from .tokens import NAME, PLAIN, WORD, Cursor, Dialect, NotUnderstood, tokenize
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Outcome:
     """What a statement did.
 

@@ -41,7 +41,7 @@ def _base(type_name: str) -> str:
     return " ".join(words)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ColumnDef:
     """One column. `type_name`: the declared type in upper case, with its modifiers and without parentheses:
     `INT UNSIGNED ZEROFILL`, `CHAR BINARY`, `DOUBLE PRECISION`, `BOOLEAN`."""
@@ -95,7 +95,7 @@ class ColumnDef:
 _BUT_NAME: Final = attrgetter(*(each.name for each in fields(ColumnDef)[1:]))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class UniqueKey:
     """The columns, in key order; empty if a part of the key is an expression."""
 
@@ -103,7 +103,7 @@ class UniqueKey:
     columns: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TableStructure:
     """One table. `id.catalog` is the database; `id.schema` is empty. The columns are in the order of row images."""
 
@@ -185,7 +185,7 @@ BUCKETS: Final = 256
 _Bucket = dict[tuple[str, str], TableStructure]
 
 
-@dataclass(slots=True)
+@dataclass
 class Structures:
     """The known tables at one position, and the charsets that new tables inherit. `statements.py` changes them.
 

@@ -53,7 +53,7 @@ class Token(NamedTuple):
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Dialect:
     """The rules for reading text: the kind of server that wrote it, and its sql_mode at that time. `version` is written
     as in versioned comments (80036, 101119); if it is 0 (unknown), every versioned comment is read."""

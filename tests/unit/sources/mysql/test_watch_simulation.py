@@ -7,7 +7,7 @@ import functools
 import random
 import re
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import pytest
@@ -212,8 +212,7 @@ def made(id: TableId) -> TableStructure:
 
 
 DIALECT: Final = Dialect()
-FACTS_OF_A_REPLICA: Final = type(FACTS)(**{
-    name: getattr(FACTS, name) for name in FACTS.__slots__ if name != "logs_replicated"}, logs_replicated=False)
+FACTS_OF_A_REPLICA: Final = replace(FACTS, logs_replicated=False)
 
 
 def step(action: str, server: Server, connector: Connector, dice: random.Random) -> None:
