@@ -15,7 +15,6 @@ import contextvars
 import json
 import logging
 import os
-import re
 import sys
 import threading
 import traceback
@@ -28,6 +27,7 @@ from structlog.stdlib import ProcessorFormatter
 
 from cdc.config.secrets import HIDDEN, Secret, is_secret_key, scrub
 from cdc.core.errors import CdcError, ConfigError
+from cdc.core.late_regex import late_regex
 
 LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 FORMATS: Final = ("json", "text")
@@ -36,8 +36,8 @@ _REMEMBERED: Final = 1000
 _FIRST: Final = ("timestamp", "level", "event", "connector", "task")
 _COLORS: Final = {"debug": "\x1b[2m", "info": "\x1b[32m", "warning": "\x1b[33m", "error": "\x1b[31m"}
 _DIM, _BOLD, _RESET = "\x1b[2m", "\x1b[1m", "\x1b[0m"
-_PLAIN = re.compile(r"[^\s\"=\x00-\x20\x7f-\x9f]+")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_PLAIN = late_regex(r"[^\s\"=\x00-\x20\x7f-\x9f]+")
+_CONTROL = late_regex(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 Logger = structlog.stdlib.BoundLogger
 EventDict = MutableMapping[str, Any]

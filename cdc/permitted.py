@@ -16,21 +16,22 @@ from urllib.parse import unquote, urlsplit
 
 from cdc.config.secrets import is_reference, shown_key
 from cdc.config.table import Problem
+from cdc.core.late_regex import late_regex
 
 PATHS: Final = "cdc.rest.allowed.paths"
-_FILES: Final = re.compile(
+_FILES: Final = late_regex(
     r"(?!(schema|database)\.history\.).*\.(location|keytab|file|filename|path|directory|passfile)"
     r"|database\.(ssl(cert|key|rootcert|crl|crldir)|ssl\.(key|trust)store)", re.IGNORECASE)
-_RUNS: Final = re.compile(
+_RUNS: Final = late_regex(
     r".*\.(plugin\.library\.paths|sasl\.kerberos\.kinit\.cmd|ssl\.engine\.location|ssl\.engine\.id|ssl\.providers"
     r"|opaque|.*_cb)", re.IGNORECASE)
-_URL: Final = re.compile(r".*\.(url|urls)", re.IGNORECASE)
-_JDBC_FILES: Final = re.compile(r"ssl(cert|key|rootcert|ca)|servercertificate|passfile|service", re.IGNORECASE)
-_JAAS_FILE: Final = re.compile(r"""\b(?:keyTab|file|ticketCache)\s*=\s*["']?([^"';\s]+)""", re.IGNORECASE)
+_URL: Final = late_regex(r".*\.(url|urls)", re.IGNORECASE)
+_JDBC_FILES: Final = late_regex(r"ssl(cert|key|rootcert|ca)|servercertificate|passfile|service", re.IGNORECASE)
+_JAAS_FILE: Final = late_regex(r"""\b(?:keyTab|file|ticketCache)\s*=\s*["']?([^"';\s]+)""", re.IGNORECASE)
 
-_KERBEROS: Final = re.compile(r".*\.sasl\.kerberos\.(principal|service\.name|keytab)", re.IGNORECASE)
-_JAAS_VALUE: Final = re.compile(r"""=\s*(?:"([^"]*)"|'([^']*)'|([^"'\s;]*))""")
-_NO_SHELL: Final = re.compile(r"[\w.@/:=+-]*", re.ASCII)
+_KERBEROS: Final = late_regex(r".*\.sasl\.kerberos\.(principal|service\.name|keytab)", re.IGNORECASE)
+_JAAS_VALUE: Final = late_regex(r"""=\s*(?:"([^"]*)"|'([^']*)'|([^"'\s;]*))""")
+_NO_SHELL: Final = late_regex(r"[\w.@/:=+-]*", re.ASCII)
 """librdkafka puts these into a line for the shell: CONFIGURATION.md, sasl.kerberos.kinit.cmd."""
 
 

@@ -11,16 +11,17 @@ from urllib.parse import urlsplit
 from cdc.config.framework import FRAMEWORK_OPTIONS
 from cdc.config.secrets import is_secret_key, sealed
 from cdc.config.table import OptionTable
+from cdc.core.late_regex import late_regex
 from cdc.kafka.settings import is_client_key
 from cdc.log import get_logger
 from cdc.plugins import Plugin, converter_options
 
 log = get_logger(__name__)
 
-_CLIENT: Final = re.compile(
+_CLIENT: Final = late_regex(
     r"(?:(?:producer|consumer|admin)\.override|(?:schema|database)\.history\.internal\.(?:producer|consumer))\.(.+)")
-_HISTORY: Final = re.compile(r"(?:schema|database)\.history\.(?:internal\.)?kafka\.(?:topic|bootstrap\.servers)")
-_CONVERTER: Final = re.compile(r"(?:key|value|header)\.converter\.(?:schema\.registry\.(?!url$))?(.+)")
+_HISTORY: Final = late_regex(r"(?:schema|database)\.history\.(?:internal\.)?kafka\.(?:topic|bootstrap\.servers)")
+_CONVERTER: Final = late_regex(r"(?:key|value|header)\.converter\.(?:schema\.registry\.(?!url$))?(.+)")
 _FLAGS: Final = ("true", "false")
 _FRAMEWORK: Final = OptionTable(FRAMEWORK_OPTIONS)
 

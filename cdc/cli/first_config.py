@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from cdc.core.errors import CdcError, ConfigError
+from cdc.core.late_regex import late_regex
 
 _KINDS: Final[Mapping[str, tuple[str, int]]] = {
     "postgresql": ("io.debezium.connector.postgresql.PostgresConnector", 5432),
@@ -22,7 +23,7 @@ _PARAMETERS: Final = {"sslmode": "database.sslmode", "sslrootcert": "database.ss
                       "sslcert": "database.sslcert", "sslkey": "database.sslkey"}
 """Parameters of libpq's URLs, and their keys."""
 _MOST_TABLES: Final = 50
-_SPECIAL: Final = re.compile(r"[\\^$|?*+()\[\]{}]")
+_SPECIAL: Final = late_regex(r"[\\^$|?*+()\[\]{}]")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from cdc.core.errors import DecodeError
+from cdc.core.late_regex import late_regex
 
-_DECIMAL = re.compile(rb"(-?)(\d+)(?:\.(\d*))?")
+_DECIMAL = late_regex(rb"(-?)(\d+)(?:\.(\d*))?")
 
 
 def unscaled_bytes(number: int) -> bytes:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import struct
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
 
-_CONTROL = re.compile(r'\\(u00[0-9a-f]{2}|.)')
+from cdc.core.late_regex import late_regex
+
+_CONTROL = late_regex(r'\\(u00[0-9a-f]{2}|.)')
 _EXACT = Context(prec=200_000)
 _DAY_MS = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

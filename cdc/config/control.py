@@ -6,8 +6,9 @@ defaults are those of release 3.6. Times are in milliseconds.
 
 from __future__ import annotations
 
-import re
 from typing import Final
+
+from cdc.core.late_regex import late_regex
 
 from .checks import at_least
 from .options import Option, option, settings
@@ -65,5 +66,5 @@ class ControlConfig:
 
 
 CONSUMER_OPTIONS: Final = Option(
-    key="signal.consumer.*", pattern=re.compile(r"signal\.consumer\.(.+)"), group=GROUP, private=True, dotted=True,
+    key="signal.consumer.*", pattern=late_regex(r"signal\.consumer\.(.+)"), group=GROUP, private=True, dotted=True,
     doc="Properties of the channel kafka's consumer, by the names of Java's client.")

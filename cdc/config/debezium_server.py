@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from cdc.core.errors import ConfigError
+from cdc.core.late_regex import late_regex
 
 from .environment import of_a_service
 from .files import Config
@@ -35,11 +36,11 @@ _OTHER_SINKS: Final = (
     r"|rabbitmq|rabbitmqstream|rocketmq|milvus|qdrant|instructlab|iceberg|jdbc")
 _STORES: Final = ("", "org.apache.kafka.connect.storage.FileOffsetBackingStore",
                   "org.apache.kafka.connect.storage.KafkaOffsetBackingStore")
-_EXPRESSION: Final = re.compile(r"([\\$])?\$\{([A-Za-z_][\w.\-]*)(?::([^}]*))?\}")
+_EXPRESSION: Final = late_regex(r"([\\$])?\$\{([A-Za-z_][\w.\-]*)(?::([^}]*))?\}")
 """With a backslash or a second dollar sign before it, it is no expression."""
-_OVER_THE_FILE: Final = re.compile(r"debezium[._](source|sink|format|transforms|predicates)([._].*)?", re.IGNORECASE)
+_OVER_THE_FILE: Final = late_regex(r"debezium[._](source|sink|format|transforms|predicates)([._].*)?", re.IGNORECASE)
 """SmallRye Config documentation, "Environment Variables"."""
-_VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
+_VARIABLE: Final = late_regex(r"[A-Z_][A-Z0-9_]*")
 _PROVIDERS: Final = ("env", "file", "dir", "directory", "secrets", "configmaps", "strimzienv", "strimzifile",
                      "strimzidir")
 

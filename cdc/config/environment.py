@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from cdc.core.dataclass import dataclass
+from cdc.core.late_regex import late_regex
 
 from .files import read_properties, text_of
 from .secrets import Secret
@@ -30,9 +31,9 @@ _NOT_KEYS: Final = ("CDC_LOG_LEVEL", "CDC_LOG_FORMAT", "CDC_PURE", "CDC_SKIP_COM
 _NOT_KEYS_EITHER: Final = ("CDC_TEST_", "CDC_DEMO_", "CDC_CLI_")
 """Variables of the process, the tests, the demo and the commands that ask a worker, which are no configuration keys."""
 
-_SERVICE: Final = re.compile(r"((?:CDC|DEBEZIUM)(?:_\w+)?)_SERVICE_(?:HOST|PORT(?:_\w+)?)")
-_SERVICE_PORT: Final = re.compile(r"(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?")
-_PORT_URL: Final = re.compile(r"(?:tcp|udp|sctp)://.*")
+_SERVICE: Final = late_regex(r"((?:CDC|DEBEZIUM)(?:_\w+)?)_SERVICE_(?:HOST|PORT(?:_\w+)?)")
+_SERVICE_PORT: Final = late_regex(r"(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?")
+_PORT_URL: Final = late_regex(r"(?:tcp|udp|sctp)://.*")
 
 
 def variable_of(name: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cdc.core.errors import ConfigError
+from cdc.core.late_regex import late_regex
 
 from .secrets import is_secret_key
 
@@ -41,7 +42,7 @@ def parse_file(path: Path) -> list[Any]:
     return [read_properties(text, str(path))]
 
 
-_PROPERTY: Final = re.compile(r"\s*(?![#!])(?:\\.|[^\\=: \t\f])+[ \t\f]*=")
+_PROPERTY: Final = late_regex(r"\s*(?![#!])(?:\\.|[^\\=: \t\f])+[ \t\f]*=")
 
 
 def parse_text(text: str, source: str) -> list[Any]:

@@ -7,15 +7,16 @@ KIP-618 (exactly once).
 
 from __future__ import annotations
 
-import re
 from typing import Final
+
+from cdc.core.late_regex import late_regex
 
 from .checks import at_least, matching
 from .options import Option
 
 
 def _family(key: str, pattern: str, doc: str, *, private: bool = True, dotted: bool = True) -> Option:
-    return Option(key=key, pattern=re.compile(pattern), doc=doc, importance="LOW", private=private, dotted=dotted)
+    return Option(key=key, pattern=late_regex(pattern), doc=doc, importance="LOW", private=private, dotted=dotted)
 
 
 _topic = matching(r"[a-zA-Z0-9._-]{0,249}", "a topic's name has letters, digits, dots, hyphens and underscores only")

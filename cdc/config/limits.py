@@ -12,20 +12,22 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import Final
 
+from cdc.core.late_regex import late_regex
+
 _WORDS: Final = (
     "include", "includes", "included", "includelist", "exclude", "excludes", "excluded", "excludelist", "whitelist",
     "blacklist", "allowlist", "denylist", "mask", "masked", "truncate", "salt", "filter", "filters",
 )
 _LONG_WORDS: Final = tuple(word for word in _WORDS if len(word) >= 6 and not word.startswith("filter"))
-_BARE: Final = re.compile(
+_BARE: Final = late_regex(
     r"(table|column|schema|database|collection|field)s?(\.(lists?|regex|patterns?|names?))?|database\.dbname")
 _MORE: Final = ("skipped.operations", "skip.messages.without.change", "snapshot.select.statement.overrides")
-_ADDS: Final = re.compile(r"include\.(schema|query|unknown|transaction|before|source)\b.*|errors\..*")
+_ADDS: Final = late_regex(r"include\.(schema|query|unknown|transaction|before|source)\b.*|errors\..*")
 """Here `include` is a verb: such a key adds something to events, and leaving it out publishes no more rows."""
 _SIMILAR: Final = 0.8
 
-_INCLUDE: Final = re.compile(r"(white|allow|include)\.?list|\bincludes?(?!\.list|\.collection)$")
-_EXCLUDE: Final = re.compile(r"(black|deny|exclude)\.?list|\bexcludes?(?!\.list)$")
+_INCLUDE: Final = late_regex(r"(white|allow|include)\.?list|\bincludes?(?!\.list|\.collection)$")
+_EXCLUDE: Final = late_regex(r"(black|deny|exclude)\.?list|\bexcludes?(?!\.list)$")
 _OTHER_WORDS: Final = {"collection": "table", "collections": "table", "tables": "table", "field": "column",
                        "fields": "column", "columns": "column", "schemas": "schema", "databases": "database"}
 _SWAPPED: Final = {"schema": "database", "database": "schema"}

@@ -14,13 +14,14 @@ from pathlib import Path
 
 from cdc.core.dataclass import dataclass
 from cdc.core.errors import ConfigError
+from cdc.core.late_regex import late_regex
 
 from .files import Config, read_properties, text_of
 from .regex import Invalid, JavaRegex, compile_java
 from .secrets import Secret, is_secret_key, shown_key
 
-_OPEN = re.compile(r"\$\{([^}:]*):[^}]*\Z")
-_REFERENCE = re.compile(r"\$\{([^}]*?):(?:([^}]*?):)?([^}]*?)\}")
+_OPEN = late_regex(r"\$\{([^}:]*):[^}]*\Z")
+_REFERENCE = late_regex(r"\$\{([^}]*?):(?:([^}]*?):)?([^}]*?)\}")
 _KAFKA = "org.apache.kafka.common.config.provider."
 _STRIMZI = "io.strimzi.kafka."
 _CLASSES = {

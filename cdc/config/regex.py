@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from cdc.core.errors import ConfigError
+from cdc.core.late_regex import late_regex
 
 if TYPE_CHECKING:
     import regex
@@ -29,7 +30,7 @@ _FLAGS = re.IGNORECASE | re.ASCII
 LIMIT_S: Final = 1.0
 """Far above what any name takes, and short enough that the database's connection is served meanwhile."""
 _SHOWN: Final = 100
-_NOT_SIMPLE: Final = re.compile(  # groups, classes, alternatives, or a second repetition
+_NOT_SIMPLE: Final = late_regex(  # groups, classes, alternatives, or a second repetition
     r"[()\[\]{}|?^$]|\\[a-zA-Z0-9]|[*+].*[*+]", re.DOTALL)
 
 
@@ -165,7 +166,7 @@ _JAVA_CLASSES = {
     "javaLetterOrDigit": "L Nd", "IsAlphabetic": "L Nl", "IsLetter": "L", "IsDigit": "Nd", "IsUppercase": "Lu",
     "IsLowercase": "Ll", "IsPunctuation": "P", "IsControl": "Cc",
 }  # fmt: skip
-_CATEGORY = re.compile(r"[LMNPSZC]|L[ultmo]|M[nce]|N[dlo]|P[cdseifo]|S[mcko]|Z[slp]|C[cfson]")
+_CATEGORY = late_regex(r"[LMNPSZC]|L[ultmo]|M[nce]|N[dlo]|P[cdseifo]|S[mcko]|Z[slp]|C[cfson]")
 _HORIZONTAL = r" \t\xa0\u1680\u180e\u2000-\u200a\u202f\u205f\u3000"
 _VERTICAL = r"\n\x0b\f\r\x85\u2028\u2029"
 _ALL = (0, sys.maxunicode)
@@ -201,9 +202,9 @@ _SIMPLE_ESCAPES = {"z": r"\Z", "Z": r"(?=\n?\Z)", "R": r"(?:\r\n|[" + _VERTICAL 
 _SETS = {
     "d": "0-9", "w": "a-zA-Z0-9_", "s": r" \t\n\x0b\f\r", "h": _HORIZONTAL, "v": _VERTICAL,
 }  # fmt: skip
-_FLAG_GROUP = re.compile(r"\?([idmsuxU]*)(?:-([idmsuxU]*))?([:)])")
-_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9]*")
-_REPEAT = re.compile(r"\{\d+(?:,\d*)?\}")
+_FLAG_GROUP = late_regex(r"\?([idmsuxU]*)(?:-([idmsuxU]*))?([:)])")
+_NAME = late_regex(r"[a-zA-Z][a-zA-Z0-9]*")
+_REPEAT = late_regex(r"\{\d+(?:,\d*)?\}")
 
 
 class _Translator:
@@ -410,11 +411,11 @@ class _Translator:
 
 
 _CODES = (
-    (re.compile(r"\\x\{([0-9a-fA-F]{1,8})\}"), 16),
-    (re.compile(r"\\x([0-9a-fA-F]{2})"), 16),
-    (re.compile(r"\\u([0-9a-fA-F]{4})"), 16),
-    (re.compile(r"\\0([0-3][0-7]{2}|[0-7]{1,2})"), 8),
-    (re.compile(r"\\c([\x20-\x7e])"), 0),
+    (late_regex(r"\\x\{([0-9a-fA-F]{1,8})\}"), 16),
+    (late_regex(r"\\x([0-9a-fA-F]{2})"), 16),
+    (late_regex(r"\\u([0-9a-fA-F]{4})"), 16),
+    (late_regex(r"\\0([0-3][0-7]{2}|[0-7]{1,2})"), 8),
+    (late_regex(r"\\c([\x20-\x7e])"), 0),
 )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 
 from cdc.core.errors import ConfigError
+from cdc.core.late_regex import late_regex
 
 from .regex import Invalid, JavaRegex, compile_java
 
@@ -18,7 +19,7 @@ def compile_for(option: str, regex: str) -> JavaRegex:
         raise ConfigError(f"Not a regular expression: {exc}.", option=option) from exc
 
 
-_REFERENCE = re.compile(r"\\(?P<literal>.)|\$(?P<number>\d+)|\$\{(?P<name>[a-zA-Z][a-zA-Z0-9]*)\}|\$", re.DOTALL)
+_REFERENCE = late_regex(r"\\(?P<literal>.)|\$(?P<number>\d+)|\$\{(?P<name>[a-zA-Z][a-zA-Z0-9]*)\}|\$", re.DOTALL)
 
 
 def rewrite(pattern: JavaRegex, replacement: str, text: str) -> str:

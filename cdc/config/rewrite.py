@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from cdc.core.errors import ConfigError
+from cdc.core.late_regex import late_regex
 
 from .debezium_server import SOURCE
 from .files import Config, read_json, read_properties
@@ -33,7 +34,7 @@ def rewritten(text: str, source: str, ask: Ask) -> str:
 
 # Properties
 
-_KEY: Final = re.compile(r"(\s*)((?:\\.|[^\\=: \t\f\r\n])*)([ \t\f]*[=:]?[ \t\f]*)(.*)", re.DOTALL)
+_KEY: Final = late_regex(r"(\s*)((?:\\.|[^\\=: \t\f\r\n])*)([ \t\f]*[=:]?[ \t\f]*)(.*)", re.DOTALL)
 
 
 def _properties(text: str, source: str, ask: Ask) -> str:
@@ -44,7 +45,7 @@ def _properties(text: str, source: str, ask: Ask) -> str:
     return "".join(_property(block, prefix, by_key, source) for block in _blocks(text))
 
 
-_LINE: Final = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+_LINE: Final = late_regex(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 """As `files` and Java end lines: str.splitlines also ends them at form feeds and others, which may be in a value."""
 
 

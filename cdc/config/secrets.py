@@ -12,41 +12,43 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from cdc.core.late_regex import late_regex
+
 HIDDEN = "[hidden]"
 
-_HASH_KEY = re.compile(r".*(mask\.hash|\bsalt\b).*|colum.*\.([^.]+\.){4}.+", re.IGNORECASE | re.DOTALL)
+_HASH_KEY = late_regex(r".*(mask\.hash|\bsalt\b).*|colum.*\.([^.]+\.){4}.+", re.IGNORECASE | re.DOTALL)
 """Debezium's column.mask.hash options carry their salt within the key."""
-_HASH_WORDS = re.compile(r"column|mask|hash|v2|with|salt|MD5|SHA3?(-[\d/]+)?", re.IGNORECASE)
-_KEY = re.compile(
+_HASH_WORDS = late_regex(r"column|mask|hash|v2|with|salt|MD5|SHA3?(-[\d/]+)?", re.IGNORECASE)
+_KEY = late_regex(
     r"pass(word|wd|phrase|code)|secret|token(?!iz)|jaas|credential(?!s[._]source)|private.?key|api.?key|access.?key"
     r"|auth.*user.?info|authorization|bearer|keystore[._]key$|connection.?string|\bsalt\b|\.pem$|request\.header\."
     r"|basic\.auth(?!\.credentials\.source)|\bpwd\b|cookie|kinit\.cmd|oauthbearer\.(config|extensions)",
     re.IGNORECASE,
 )
 _REFERENCE = r"\$\{[^}]*\}"
-_REFERENCES = re.compile(rf"(?:{_REFERENCE})+")
-_USERINFO = re.compile(
+_REFERENCES = late_regex(rf"(?:{_REFERENCE})+")
+_USERINFO = late_regex(
     r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]{0,40}://)"
     r"(?P<userinfo>[^\s/?#@:'\"<>]*:(?:(?!,\w+://)[^\s'\"<>])*|[^\s/?#@:'\"<>]*)@")
 """A password that is not escaped may contain slashes, so after a colon everything up to the last @ belongs to it."""
-_WORD: Final = re.compile(r"[^\s'\"<>]+")
+_WORD: Final = late_regex(r"[^\s'\"<>]+")
 """What a URL is within. One word at a time is searched, up to its last @: so the time grows with the length only."""
 _QUOTED = r"'(?:[^'\\]|\\.|'')*(?:'|\Z)|\"(?:[^\"\\]|\\.|\"\")*(?:\"|\Z)"
-_ASSIGNED = re.compile(
+_ASSIGNED = late_regex(
     r"(?P<key>(?:pass(?:word|wd|phrase|code)|secret|api[_-]?key|access[_-]?key|private[_-]?key|\bpwd)[\w.-]{0,200}"
     r"\\?[\"']?\s*[=:]\s*\\?)"
     rf"(?P<value>{_REFERENCE}|{_QUOTED}|[^\s;,&'\"]+)",
     re.IGNORECASE | re.DOTALL,
 )
-_IN_SQL = re.compile(
+_IN_SQL = late_regex(
     r"(?P<key>\b(?:identified\s+(?:by(?:\s+password)?|(?:with|via)\s+\S+\s+(?:by|as|using))|(?<![\"'\w.-])password(?:\s+for\s+\S+\s*=)?)"
     rf"\s*(?:\(\s*)?[EN]?)(?P<value>{_QUOTED}|\$(?P<tag>\w*)\$.*?(?:\$(?P=tag)\$|\Z))",
     re.IGNORECASE | re.DOTALL,
 )
-_HEADER = re.compile(
+_HEADER = late_regex(
     r"(?P<key>\b(?:(?:proxy-)?authorization|(?:set-)?cookie)\\?[\"']?\s*[:=]\s*\\?[\"']?)(?P<value>[^\r\n\"'\\]+)",
     re.IGNORECASE)
-_PEM = re.compile(r"(?P<key>-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----)(?P<value>.*?)(?=-----END|\Z)", re.DOTALL)
+_PEM = late_regex(r"(?P<key>-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----)(?P<value>.*?)(?=-----END|\Z)", re.DOTALL)
 
 
 class Secret(str):

@@ -6,7 +6,6 @@ Source: debezium/debezium, `BinaryDataConverter`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ from cdc.config.options import Option, option, settings
 from cdc.config.table import OptionTable
 from cdc.core.errors import ConvertError
 from cdc.core.interfaces import Converter, PrefixedAvro, PrintsAvro, ReadsHeaders, WritesHeaders
+from cdc.core.late_regex import late_regex
 from cdc.core.schema import BYTES, DECIMAL, Schema
 from cdc.core.view import Header
 
@@ -27,7 +27,7 @@ class BinaryDataSettings:
         doc="Class of the converter for what is not bytes. Without it, such a value is an error.")
 
 
-DELEGATE: Final = Option(key="delegate.converter.type.*", pattern=re.compile(r"delegate\.converter\.type\.(.+)"),
+DELEGATE: Final = Option(key="delegate.converter.type.*", pattern=late_regex(r"delegate\.converter\.type\.(.+)"),
                          private=True, doc="A key of that converter.")
 OPTIONS: Final = OptionTable.of(BinaryDataSettings, DELEGATE)
 

@@ -35,7 +35,9 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-_RESET: Final = re.compile(r"\breset (the connector's|its) offsets?\b", re.IGNORECASE)
+from .late_regex import late_regex
+
+_RESET: Final = late_regex(r"\breset (the connector's|its) offsets?\b", re.IGNORECASE)
 
 
 class CdcError(Exception):

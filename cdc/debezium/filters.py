@@ -14,6 +14,7 @@ from typing import Any
 
 from cdc.config.regex import JavaRegex, compile_items
 from cdc.core.errors import ConfigError
+from cdc.core.late_regex import late_regex
 from cdc.core.table import TableId
 
 Patterns = tuple[JavaRegex, ...]
@@ -140,7 +141,7 @@ def column_names(id: TableId, column: str) -> tuple[str, ...]:
     return tuple(f"{name}.{column}" for name in table_names(id))
 
 
-_KEY_ENTRY = re.compile(r"\s*([^:]+):([^:,]+(?:,[^:,]+)*)\s*")
+_KEY_ENTRY = late_regex(r"\s*([^:]+):([^:,]+(?:,[^:,]+)*)\s*")
 
 
 def parse_key_columns(text: str | None) -> KeyColumns:

@@ -22,6 +22,7 @@ from cdc.config.regex import JavaRegex, compile_list
 from cdc.core.codec import Codec
 from cdc.core.dataclass import dataclass
 from cdc.core.errors import ConfigError
+from cdc.core.late_regex import late_regex
 from cdc.core.schema import BYTES, STRING, Schema
 from cdc.core.table import TableId
 
@@ -29,13 +30,13 @@ ValueMapping = Callable[[Any], Any]
 Parameters = tuple[tuple[str, str], ...]
 
 _SOURCE: Final = "__debezium.source.column."
-_TRUNCATE: Final = re.compile(r"column\.truncate\.to\.([0-9]+)\.chars")
-_MASK: Final = re.compile(r"column\.mask\.with\.([0-9]+)\.chars")
-_PROPAGATE: Final = re.compile(r"column\.propagate\.source\.type")
-_PROPAGATE_BY_TYPE: Final = re.compile(r"datatype\.propagate\.source\.type")
-_HASH: Final = re.compile(r"column\.mask\.hash\.([^.]+)\.with\.salt\.(.+)", re.DOTALL)
-_HASH_V2: Final = re.compile(r"column\.mask\.hash\.v2\.([^.]+)\.with\.salt\.(.+)", re.DOTALL)
-_BEYOND_BMP: Final = re.compile("[\U00010000-\U0010ffff]")
+_TRUNCATE: Final = late_regex(r"column\.truncate\.to\.([0-9]+)\.chars")
+_MASK: Final = late_regex(r"column\.mask\.with\.([0-9]+)\.chars")
+_PROPAGATE: Final = late_regex(r"column\.propagate\.source\.type")
+_PROPAGATE_BY_TYPE: Final = late_regex(r"datatype\.propagate\.source\.type")
+_HASH: Final = late_regex(r"column\.mask\.hash\.([^.]+)\.with\.salt\.(.+)", re.DOTALL)
+_HASH_V2: Final = late_regex(r"column\.mask\.hash\.v2\.([^.]+)\.with\.salt\.(.+)", re.DOTALL)
+_BEYOND_BMP: Final = late_regex("[\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ SchemaNameAdjuster. Java replaces UTF-16 code units, so a character beyond U+FFF
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +14,7 @@ from typing import Any, Final
 from cdc.config.regex import JavaRegex
 from cdc.config.replacement import check_replacement, compile_for, rewrite
 from cdc.core.errors import ConfigError
+from cdc.core.late_regex import late_regex
 from cdc.core.table import TableId
 
 Adjuster = Callable[[str], str]
@@ -24,7 +24,7 @@ MAX_TOPIC_LENGTH: Final = 249
 
 DEFAULT_KEY_FIELD: Final = "__dbz__physicalTableIdentifier"
 
-_TOPIC_NAME = re.compile(r"[a-zA-Z0-9_.\-]+")
+_TOPIC_NAME = late_regex(r"[a-zA-Z0-9_.\-]+")
 _AVRO_CONVERTERS = frozenset({
     "io.confluent.connect.avro.AvroConverter",
     "io.apicurio.registry.utils.converter.AvroConverter",

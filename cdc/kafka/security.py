@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping, MutableMapping
 from typing import Final
 
 from cdc.core.errors import ConfigError
+from cdc.core.late_regex import late_regex
 
 JAAS: Final = "sasl.jaas.config"
-_JAAS_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|[^\s=;"\']+|[=;]', re.DOTALL)
+_JAAS_TOKEN = late_regex(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|[^\s=;"\']+|[=;]', re.DOTALL)
 _JAAS_FLAGS = {"required", "requisite", "sufficient", "optional"}
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
+_ESCAPE = late_regex(r"\\(.)", re.DOTALL)
+_PEM_BLOCK = late_regex(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
 _TRUST_HINT = (
     'Convert it with "keytool -list -rfc -keystore {path} > ca.pem", then set ssl.truststore.type=PEM and '
     "ssl.truststore.location=ca.pem."

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from cdc.core.dataclass import dataclass
 from cdc.core.errors import ConfigError
+from cdc.core.late_regex import late_regex
 
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
@@ -30,7 +31,7 @@ _READING: Final = ("GET", "HEAD", "OPTIONS")
 _LOCAL_CLIENTS: Final = ("127.", "::1", "::ffff:127.")
 _LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]")
 _PROXIED: Final = ("forwarded", "x-forwarded-for", "x-real-ip")
-_RULE: Final = re.compile(r"(set|add)\s+([A-Za-z0-9-]+):\s*(.*)", re.IGNORECASE | re.DOTALL)
+_RULE: Final = late_regex(r"(set|add)\s+([A-Za-z0-9-]+):\s*(.*)", re.IGNORECASE | re.DOTALL)
 
 
 def _headers(scope: Scope) -> Headers:

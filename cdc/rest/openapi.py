@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import inspect
 import json
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
 from cdc import about
+from cdc.core.late_regex import late_regex
 
 from .app import ROUTES
 from .observe import DESCRIPTION
 from .resource import Route
 
 HERE: Final = Path(__file__).parent
-_PARAMETER: Final = re.compile(r"\{(\w+)(:int)?\}")
+_PARAMETER: Final = late_regex(r"\{(\w+)(:int)?\}")
 _TEXT: Final = {"Metrics": "text/plain", "Events": "text/event-stream"}
 """Schemas of answers that are no JSON, and their media types."""
 _FLAGS: Final = ("includeTasks", "onlyFailed", "connectorsOnly", "readable")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import re
 import selectors
 import socket
 import ssl
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cdc.core.errors import ConfigError
+from cdc.core.late_regex import late_regex
 from cdc.log import get_logger
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 DEFAULT_LISTENERS = "http://127.0.0.1:8083"
-_LISTENER = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*)://(?:\[(?P<ipv6>[^\]]*)\]|(?P<host>[^:/\[\]]*)):(?P<port>\d{1,5})/?")
+_LISTENER = late_regex(r"(?P<scheme>[A-Za-z][\w+.-]*)://(?:\[(?P<ipv6>[^\]]*)\]|(?P<host>[^:/\[\]]*)):(?P<port>\d{1,5})/?")
 _ANY = ("", "0.0.0.0", "::")
 
 QUIET_S: Final = 2.0

@@ -21,9 +21,10 @@ from cdc.config.options import Effect, Option, option, settings
 from cdc.config.table import Note, OptionTable, Parsed
 from cdc.core.dataclass import dataclass
 from cdc.core.interfaces import DeadLetters
+from cdc.core.late_regex import late_regex
 from cdc.metrics.names import MIRRORED, MOST_TABLES
 
-_CLIENT_KEY = re.compile(
+_CLIENT_KEY = late_regex(
     r"(security\.protocol|sasl\..+|ssl\..+|client\.(id|dns\.lookup)|request\.timeout\.ms|retry\.backoff(\.max)?\.ms"
     r"|reconnect\.backoff(\.max)?\.ms|metadata\.(max\.age\.ms|recovery\..+)|connections\.max\.idle\.ms"
     r"|(send|receive)\.buffer\.bytes|socket\.connection\.setup\.timeout(\.max)?\.ms)"
@@ -241,7 +242,7 @@ def prefixed(config: Mapping[str, str], prefix: str) -> dict[str, str]:
 
 
 def _family(key: str, pattern: str, doc: str, effect: Effect = "normal", why: str = "") -> Option:
-    return Option(key=key, pattern=re.compile(pattern), doc=doc, effect=effect, why=why, importance="LOW", dotted=True)
+    return Option(key=key, pattern=late_regex(pattern), doc=doc, effect=effect, why=why, importance="LOW", dotted=True)
 
 
 _DISTRIBUTED = "only workers that share connectors need it"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from cdc.config.table import OptionTable
+from cdc.core.late_regex import late_regex
 
 from .options import CONNECTOR_OPTIONS
 
-CONVERTER: Final = re.compile(r"(key|value|header)\.converter(\..+)?")
+CONVERTER: Final = late_regex(r"(key|value|header)\.converter(\..+)?")
 """Keys that the worker and a connector both have, with the same meaning."""
 _MEANT_FOR_CONNECTOR: Final = frozenset({"heartbeat.interval.ms"})
 """Keys that a worker and a connector may both have, with different meanings. We take them as the connector's."""

@@ -8,7 +8,6 @@ such a file: they are left out, with a warning.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from urllib.parse import quote
 
 from cdc.core.errors import SinkRefusedError
 from cdc.core.interfaces import Outgoing
+from cdc.core.late_regex import late_regex
 from cdc.log import get_logger
 
 from .durable import SchemaLookup, append, cut_torn, locked, sync_folder
@@ -27,7 +27,7 @@ _MAGIC: Final = b"Obj\x01"
 _SYNC_BYTES: Final = 16
 _BLOCK_BYTES: Final = 64 << 10
 _FRAME_BYTES: Final = 5
-_NUMBERED = re.compile(r"-(\d{4,})\.avro")
+_NUMBERED = late_regex(r"-(\d{4,})\.avro")
 
 
 @dataclass(slots=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from cdc.config.options import Option, option, settings
 from cdc.config.table import OptionTable, Parsed
+from cdc.core.late_regex import late_regex
 
 TOPIC: Final = "offset.storage.topic"
 CONFIG_TOPIC: Final = "config.storage.topic"
@@ -46,7 +46,7 @@ class KafkaOffsetConfig:
 
 
 OPTIONS = OptionTable.of(KafkaOffsetConfig, Option(
-    key="offset.storage.<topic setting>", pattern=re.compile(rf"offset\.storage\.({_TOPIC_SETTING})"),
+    key="offset.storage.<topic setting>", pattern=late_regex(rf"offset\.storage\.({_TOPIC_SETTING})"),
     importance="LOW", doc="Settings of the offset topic if it must be created.", dotted=True,
 ))
 

@@ -11,12 +11,12 @@ refers to. A reference has the value's checksum and length: with a part missing 
 from __future__ import annotations
 
 import hashlib
-import re
 import secrets
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any, Final
 
 from cdc.core.dataclass import dataclass
+from cdc.core.late_regex import late_regex
 from cdc.core.position import Offset
 
 WHOLE_LENGTH: Final = 16 << 10
@@ -26,7 +26,7 @@ _LARGE_LENGTH: Final = 1 << 10
 PART_BYTES: Final = 256 << 10
 """Well below the size at which brokers refuse a record; 1 MiB unless configured."""
 _MARK: Final = "cdc-parts:"
-_REFERENCE: Final = re.compile(rf"{_MARK}1:([0-9a-f]{{32}}):(0|[1-9][0-9]{{0,9}}):([0-9a-f]{{16}})")
+_REFERENCE: Final = late_regex(rf"{_MARK}1:([0-9a-f]{{32}}):(0|[1-9][0-9]{{0,9}}):([0-9a-f]{{16}})")
 DAMAGED: Final = "Restore it from a backup, or delete the connector's offset to start with a new snapshot."
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Context, Decimal
@@ -14,6 +13,7 @@ from cdc.codecs.java import date_text, decimal_text, double_text, float32, float
 from cdc.config.checks import to_list
 from cdc.config.options import option, settings
 from cdc.config.table import OptionTable
+from cdc.core.late_regex import late_regex
 from cdc.core.schema import BOOLEAN, BYTES, DECIMAL, FLOAT32, FLOAT64, INT8, INT16, INT32, INT64, STRING, Field, Schema
 from cdc.core.view import PerSchema, RecordView
 
@@ -37,8 +37,8 @@ OUTPUTS: Final = INPUTS[:-1]
 _TYPES: Final = (*INPUTS, "ARRAY", "MAP", "STRUCT")
 _BITS: Final = {INT8: 8, INT16: 16, INT32: 32, INT64: 64}
 _DAY_MS: Final = 86_400_000
-_INTEGER: Final = re.compile(r"[+-]?\d{1,40}")
-_FLOAT: Final = re.compile(r"[+-]?(NaN|Infinity|([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?[fFdD]?)")
+_INTEGER: Final = late_regex(r"[+-]?\d{1,40}")
+_FLOAT: Final = late_regex(r"[+-]?(NaN|Infinity|([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?[fFdD]?)")
 _PURPOSE: Final = "cast types"
 _EXACT: Final = Context(prec=200_000)
 

@@ -10,6 +10,8 @@ import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
+from cdc.core.late_regex import late_regex
+
 _MONTHS: Final = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
                   "November", "December")
 _DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -17,7 +19,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LETTERS: Final = frozenset("GyYMLwWDdFEuaHkKhmsSzZX")
 _PARSED: Final = frozenset("GyMLDdEuaHkKhmsSzZX")
 _NUMERIC: Final = frozenset("yDdHkKhmsSu")
-_OFFSET: Final = re.compile(r"([+-])([0-9]{1,2})(?::?([0-9]{2}))?")
+_OFFSET: Final = late_regex(r"([+-])([0-9]{1,2})(?::?([0-9]{2}))?")
 
 
 class DateFormat:

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from cdc.codecs.decimals import unscaled_bytes
 from cdc.codecs.java import float32
+from cdc.core.late_regex import late_regex
 from cdc.core.schema import (
     ARRAY,
     BOOLEAN,
@@ -47,7 +48,7 @@ _TEMPORAL: Final = {
 """By the length of the text: the schema, the format, and the milliseconds in one unit."""
 _RANGES: Final = ((INT8, 2**7), (INT16, 2**15), (INT32, 2**31), (INT64, 2**63))
 _NUMBERS: Final = (INT8, INT16, INT32, INT64, FLOAT32, FLOAT64)
-_TOKEN: Final = re.compile(r'[:,{}\[\]"]|(?:\\.|[^:,{}\[\]"\\]|\\$)+', re.DOTALL)
+_TOKEN: Final = late_regex(r'[:,{}\[\]"]|(?:\\.|[^:,{}\[\]"\\]|\\$)+', re.DOTALL)
 _EXACT: Final = Context(prec=1000, traps=[InvalidOperation])
 
 

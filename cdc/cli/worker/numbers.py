@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from cdc.core.late_regex import late_regex
+
 if TYPE_CHECKING:
     from cdc.client.rest import Client
 
-_LINE: Final = re.compile(
+_LINE: Final = late_regex(
     r'(?P<name>[A-Za-z_:][\w:]*)(?:\{(?P<labels>(?:[^"}]|"(?:[^"\\]|\\.)*")*)\})?\s+(?P<value>\S+)')
-_LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_LABEL: Final = late_regex(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _ESCAPED: Final = {"n": "\n"}
 
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import base64
 import math
-import re
 import struct
 from collections.abc import Callable
 from decimal import Decimal
@@ -25,6 +24,7 @@ from typing import Final, NamedTuple
 
 from cdc.core.codec import Codec
 from cdc.core.errors import DecodeError, NoValue
+from cdc.core.late_regex import late_regex
 from cdc.core.schema import BYTES, Schema
 
 from .binary_numbers import BinDecimalCodec, decimal_text
@@ -63,7 +63,7 @@ class Form(NamedTuple):
     opaque: Callable[[int, bytes], str]
 
 
-_UPPER: Final = re.compile(r"\\\\|\\u([0-9a-f]{4})")
+_UPPER: Final = late_regex(r"\\\\|\\u([0-9a-f]{4})")
 
 
 def _quoted_upper(text: str) -> str:

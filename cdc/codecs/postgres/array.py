@@ -9,14 +9,15 @@ from typing import Any
 
 from cdc.core.codec import Codec
 from cdc.core.errors import DecodeError
+from cdc.core.late_regex import late_regex
 from cdc.core.schema import Schema
 
 from .time import bad_text
 
-_BOUNDS = re.compile(rb"(?:\[-?\d+:-?\d+\])+=")
+_BOUNDS = late_regex(rb"(?:\[-?\d+:-?\d+\])+=")
 _LONGEST_BOUNDS = 200
 """Enough bytes for the bounds of six dimensions and the braces after them."""
-_ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
+_ESCAPED = late_regex(rb"\\(.)", re.DOTALL)
 _QUOTED = rb'"([^"\\]*(?:\\.[^"\\]*)*)"'
 
 
@@ -63,7 +64,7 @@ def _split_quoted(body: bytes, delimiter: bytes, length: int) -> list[bytes | No
     return items
 
 
-_QUOTED_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_QUOTED_TEXT = late_regex(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
 def outer_length(text: bytes) -> int:

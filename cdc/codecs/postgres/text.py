@@ -23,6 +23,7 @@ from cdc.codecs.time import DAY_US, instant_text
 from cdc.core.avro import Writer
 from cdc.core.codec import Codec
 from cdc.core.errors import DecodeError
+from cdc.core.late_regex import late_regex
 from cdc.core.schema import Schema
 
 from .time import bad_text, parse_clock, parse_days, parse_micros
@@ -256,7 +257,7 @@ def bytea(text: bytes) -> bytes:
         raise bad_text("bytea", len(text)) from None
 
 
-_ESCAPE = re.compile(rb"\\(?:\\|([0-3][0-7]{2}))?")
+_ESCAPE = late_regex(rb"\\(?:\\|([0-3][0-7]{2}))?")
 
 
 def _unescape(found: re.Match[bytes]) -> bytes:

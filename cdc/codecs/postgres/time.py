@@ -7,18 +7,18 @@
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 from cdc.codecs.time import DAY_US, days_of
 from cdc.core.errors import DecodeError
+from cdc.core.late_regex import late_regex
 
-_DATE = re.compile(rb"(\d{4,7})-(\d\d)-(\d\d)( BC)?")
-_TIMESTAMP = re.compile(
+_DATE = late_regex(rb"(\d{4,7})-(\d\d)-(\d\d)( BC)?")
+_TIMESTAMP = late_regex(
     rb"(\d{4,7}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d{1,6})?)([+-]\d\d(?::\d\d(?::\d\d)?)?)?( BC)?")
-_CLOCK = re.compile(rb"(\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?")
-_OFFSET = re.compile(rb"([+-])(\d\d)(?::(\d\d))?(?::(\d\d))?")
-_ZONED_CLOCK = re.compile(rb"(\d\d:\d\d:\d\d(?:\.\d{1,6})?)([+-]\d\d(?::\d\d(?::\d\d)?)?)")
+_CLOCK = late_regex(rb"(\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?")
+_OFFSET = late_regex(rb"([+-])(\d\d)(?::(\d\d))?(?::(\d\d))?")
+_ZONED_CLOCK = late_regex(rb"(\d\d:\d\d:\d\d(?:\.\d{1,6})?)([+-]\d\d(?::\d\d(?::\d\d)?)?)")
 
 
 def bad_text(what: str, length: int) -> DecodeError:
@@ -88,8 +88,8 @@ class Interval(NamedTuple):
     micros: int
 
 
-_PART = re.compile(rb"([+-]?\d{1,10}) (year|mon|day)s?(?: |$)")
-_SPAN = re.compile(rb"([+-]?)(\d{2,10}):(\d\d):(\d\d)(?:\.(\d{1,6}))?")
+_PART = late_regex(rb"([+-]?\d{1,10}) (year|mon|day)s?(?: |$)")
+_SPAN = late_regex(rb"([+-]?)(\d{2,10}):(\d\d):(\d\d)(?:\.(\d{1,6}))?")
 _MONTHS = {b"year": 12, b"mon": 1, b"day": 0}
 
 

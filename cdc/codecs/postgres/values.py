@@ -20,12 +20,13 @@ from cdc.codecs.text import BINARY_TEXT
 from cdc.codecs.time import DAY_US, clock_text, date_text, instant_text
 from cdc.core.codec import Codec
 from cdc.core.errors import DecodeError
+from cdc.core.late_regex import late_regex
 from cdc.core.schema import Schema
 
 from .text import DateCodec, bytea
 from .time import bad_text, parse_clock, parse_interval, parse_micros, parse_zoned_clock
 
-_NUMERIC = re.compile(rb"(-?)(\d+)(?:\.(\d+))?")
+_NUMERIC = late_regex(rb"(-?)(\d+)(?:\.(\d+))?")
 _SPECIAL: Final[Mapping[bytes, str]] = {
     b"NaN": "NAN", b"Infinity": "POSITIVE_INFINITY", b"-Infinity": "NEGATIVE_INFINITY",
 }
@@ -67,7 +68,7 @@ class NumericDoubleCodec(Codec):
         return float(text)
 
 
-_MONEY_KEPT = re.compile(rb"[^0-9.,]+")
+_MONEY_KEPT = late_regex(rb"[^0-9.,]+")
 
 
 def money(text: bytes, digits: int) -> Decimal:
@@ -135,7 +136,7 @@ class MoneyDoubleCodec(_Money):
 
 MONEY: Final = (MoneyCodec, MoneyTextCodec, MoneyDoubleCodec)
 
-_NUMBER: Final = re.compile(rb"-?(?:[0-9][0-9.]*(?:e[+-]?[0-9]+)?|Infinity)|NaN")
+_NUMBER: Final = late_regex(rb"-?(?:[0-9][0-9.]*(?:e[+-]?[0-9]+)?|Infinity)|NaN")
 
 
 def java_double(number: float) -> str:
@@ -296,8 +297,8 @@ class RawCodec(Codec):
         return data[start:end]
 
 
-_HSTORE_PAIR = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"=>(?:"([^"\\]*(?:\\.[^"\\]*)*)"|NULL)(?:, |\Z)', re.DOTALL)
-_ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
+_HSTORE_PAIR = late_regex(rb'"([^"\\]*(?:\\.[^"\\]*)*)"=>(?:"([^"\\]*(?:\\.[^"\\]*)*)"|NULL)(?:, |\Z)', re.DOTALL)
+_ESCAPED = late_regex(rb"\\(.)", re.DOTALL)
 
 
 def hstore(text: bytes) -> dict[str, str | None]:
@@ -358,7 +359,7 @@ class PointCodec(Codec):
         return point[0], point[1], b"\x01\x01\x00\x00\x00" + struct.pack("<dd", *point), None
 
 
-_FLOAT = re.compile(rb"-?(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|Infinity)|NaN")
+_FLOAT = late_regex(rb"-?(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|Infinity)|NaN")
 
 
 def _floats(texts: tuple[bytes, ...] | list[bytes], what: str, length: int) -> list[float]:
@@ -398,7 +399,7 @@ class VectorCodec(Codec):
         return _floats(text[1:-1].split(b",") if len(text) > 2 else [], "vector", len(text))
 
 
-_SPARSE = re.compile(rb"\{((?:\d+:[^,}]+(?:,|(?=\})))*)\}/(\d{1,10})")
+_SPARSE = late_regex(rb"\{((?:\d+:[^,}]+(?:,|(?=\})))*)\}/(\d{1,10})")
 
 
 class SparseVectorCodec(Codec):

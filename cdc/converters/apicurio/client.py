@@ -7,7 +7,6 @@ Source: Apicurio Registry, "Core REST API"; Apicurio/apicurio-registry, `Registr
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import quote, urlsplit
@@ -19,11 +18,12 @@ from cdc.converters.registry.http import RegistryHttp
 from cdc.converters.registry.oauth import Client, OauthTokens
 from cdc.converters.registry.settings import RegistrySettings
 from cdc.core.errors import ConfigError, RegistryConnectionError, RegistryRefusedError
+from cdc.core.late_regex import late_regex
 
 from .settings import ApicurioSettings
 
 JSON_TYPE: Final = "application/json"
-_API: Final = re.compile(r"/apis/registry/v[23]/?$")
+_API: Final = late_regex(r"/apis/registry/v[23]/?$")
 _MAX_ID: Final = (1 << 63) - 1
 
 

@@ -5,11 +5,11 @@ Source: Debezium documentation, "Configuration of the Debezium CloudEvents conve
 
 from __future__ import annotations
 
-import re
 from typing import Final, NamedTuple
 
 from cdc.config.options import Option, option, settings
 from cdc.config.table import OptionTable
+from cdc.core.late_regex import late_regex
 
 HEADER: Final = "header"
 VALUE: Final = "value"
@@ -74,8 +74,8 @@ class CloudEventsSettings:
         doc="Where metadata comes from, value or header; then a source for id, type, traceparent, dataSchemaName.")
 
 
-JSON: Final = Option(key="json.*", pattern=re.compile(r"json\.(.+)"), doc="A key of the JsonConverter.")
-AVRO: Final = Option(key="avro.*", pattern=re.compile(r"avro\.(.+)"), private=True,
+JSON: Final = Option(key="json.*", pattern=late_regex(r"json\.(.+)"), doc="A key of the JsonConverter.")
+AVRO: Final = Option(key="avro.*", pattern=late_regex(r"avro\.(.+)"), private=True,
                      doc="A key of the AvroConverter, Confluent's (avro.schema.registry.url) or Apicurio's"
                          " (avro.apicurio.registry.url).")
 OPTIONS: Final = OptionTable.of(CloudEventsSettings, JSON, AVRO)

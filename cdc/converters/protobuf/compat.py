@@ -12,9 +12,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from cdc.core.late_regex import late_regex
+
 MAX_SHOWN: Final = 3
 """How many differences a message names."""
-_TOKEN: Final = re.compile(
+_TOKEN: Final = late_regex(
     r'\s+|//[^\n]*|/\*.*?\*/|("(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|[A-Za-z0-9_.+-]+|[{}\[\]()<>=;:,])', re.DOTALL)
 _LABELS: Final = frozenset(("optional", "required", "repeated"))
 

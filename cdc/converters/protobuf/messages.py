@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import quote_plus
 
 from cdc.core.errors import ConvertError
+from cdc.core.late_regex import late_regex
 from cdc.core.schema import (
     ARRAY,
     BOOLEAN,
@@ -49,7 +50,7 @@ _FILES: Final = {"confluent.type.Decimal": "confluent/type/decimal.proto", "goog
 WRAPPERS_FILE: Final = "google/protobuf/wrappers.proto"
 _CONNECT_TYPES: Final = {INT8: "int8", INT16: "int16"}
 _DEFAULT_NAME: Final = "ConnectDefault"
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME: Final = late_regex(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
@@ -10,9 +9,10 @@ from urllib.parse import urlsplit
 from cdc.config.checks import at_least
 from cdc.config.options import Option, option, settings
 from cdc.config.table import OptionTable
+from cdc.core.late_regex import late_regex
 
 PREFIX: Final = "schema.registry."
-_HEADERS: Final = Option(key="request.header.*", pattern=re.compile(r"request\.header\.(.+)"), importance="LOW",
+_HEADERS: Final = Option(key="request.header.*", pattern=late_regex(r"request\.header\.(.+)"), importance="LOW",
                          doc="A header to send with every request to the registry.", private=True)
 
 

@@ -16,6 +16,7 @@ from cdc.config.checks import at_least
 from cdc.config.framework import FRAMEWORK_OPTIONS
 from cdc.config.options import option, settings
 from cdc.config.table import OptionTable, Parsed
+from cdc.core.late_regex import late_regex
 from cdc.sources.shared.conversions import TOPIC_PART
 from cdc.sources.shared.polled import PolledConfig, PolledOptions
 
@@ -25,7 +26,7 @@ from .values import Made, Node
 FOLDER: Final = Path(__file__).parent / "quickstarts"
 _SOURCES: Final = ("schema.string", "schema.filename", "quickstart")
 _MOST_BYTES: Final = 4 << 20
-_COMMENT: Final = re.compile(r'("(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
+_COMMENT: Final = late_regex(r'("(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
 
 QUICKSTARTS: Final[Mapping[str, tuple[str, str]]] = {
     "clickstream_codes": ("clickstream_codes_schema", "code"), "clickstream": ("clickstream_schema", "ip"),

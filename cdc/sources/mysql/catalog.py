@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from cdc.core.dataclass import dataclass
 from cdc.core.errors import SourceError, SourceRefusedError
+from cdc.core.late_regex import late_regex
 from cdc.core.table import TableId
 from cdc.log import get_logger
 from cdc.sources.mysql.ddl import statements as ddl
@@ -37,7 +38,7 @@ _TOGETHER: Final = 50
 _UNKNOWN_COUNT: Final = (1 << 32) - 1
 """What MySQL says of a table that is locked."""
 _TABLES: Final = ("BASE TABLE", "SYSTEM VERSIONED")
-_COUNTER: Final = re.compile(rb" AUTO_INCREMENT=\d+")
+_COUNTER: Final = late_regex(rb" AUTO_INCREMENT=\d+")
 """Of a table's next row: each insert changes it."""
 _NO_SUCH_TABLE: Final = (1146, 1049, 1932)  # ER_NO_SUCH_TABLE, ER_BAD_DB_ERROR, ER_NO_SUCH_TABLE_IN_ENGINE
 

@@ -9,11 +9,11 @@ by its number, but compares with a text as a text). Nulls sort first.
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from cdc.core.dataclass import dataclass
 from cdc.core.errors import SourceRefusedError
+from cdc.core.late_regex import late_regex
 from cdc.sources.mysql.ddl.structure import ColumnDef
 from cdc.sources.shared.selection import alone
 from cdc.sources.snapshot.copies import Key
@@ -21,9 +21,9 @@ from cdc.sources.snapshot.copies import Key
 from .collations import not_as_unicode
 from .quoting import quoted
 
-_NUMBER: Final = re.compile(r"-?\d+(\.\d+)?([eE][-+]?\d+)?")
-_HEX: Final = re.compile(r"([0-9A-F]{2})*")
-_PLAIN: Final = re.compile(r"[-0-9A-Za-z:. ]+")
+_NUMBER: Final = late_regex(r"-?\d+(\.\d+)?([eE][-+]?\d+)?")
+_HEX: Final = late_regex(r"([0-9A-F]{2})*")
+_PLAIN: Final = late_regex(r"[-0-9A-Za-z:. ]+")
 _NUMBERS: Final = frozenset({
     "TINYINT", "SMALLINT", "MEDIUMINT", "INT", "INTEGER", "BIGINT", "DECIMAL", "DEC", "NUMERIC", "FIXED", "YEAR",
     "BOOL", "BOOLEAN", "SERIAL", "INT1", "INT2", "INT3", "INT4", "INT8", "MIDDLEINT"})

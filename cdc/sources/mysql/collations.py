@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from cdc.codecs.mysql.charsets import UTF8, charset
+from cdc.core.late_regex import late_regex
 from cdc.sources.mysql.ddl.structure import ColumnDef
 
 _BINARY: Final = "binary"
 _NOT_ASCII: Final = "swe7"
 """The only character set of a client in which bytes below 128 are not ASCII."""
 
-_WRITTEN_BY_SERVER: Final = re.compile(
+_WRITTEN_BY_SERVER: Final = late_regex(
     rb"CREATE (OR REPLACE )?TABLE (IF NOT EXISTS )?(`([^`]|``)*`\.)?`([^`]|``)*` \(\n  `")
 """A statement that the server itself writes (for CREATE TABLE … SELECT, for example) is in UTF-8, whatever the client's
 character set is."""
@@ -27,7 +28,7 @@ _THERE_AND_BACK: Final = frozenset({
     "utf8mb4", "utf8mb3", "utf8", "ucs2", "utf16", "utf16le", "utf32", "latin1", "ascii"})
 """Character sets all of whose strings are the same after they were converted to Unicode and back. Others have several
 codes for one character, or some that stand for none."""
-_NAME: Final = re.compile(r"\w+", re.ASCII)
+_NAME: Final = late_regex(r"\w+", re.ASCII)
 
 
 def not_as_unicode(column: ColumnDef) -> str:

@@ -20,22 +20,23 @@ from cdc.codecs.mysql.text import TextDatetimeCodec
 from cdc.codecs.time import MICROS
 from cdc.core.codec import Codec
 from cdc.core.errors import DecodeError, NoValue
+from cdc.core.late_regex import late_regex
 from cdc.core.schema import BOOLEAN, BYTES, DECIMAL, FLOAT32, FLOAT64, INT64, STRING, STRUCT, Schema
 from cdc.sources.mysql.ddl.structure import ColumnDef
 from cdc.sources.shared.columns import Default
 
 from .types import ColumnType
 
-_INTRODUCER: Final = re.compile(r"_[A-Za-z0-9]+'(.*)'")
-_ZERO_DATE: Final = re.compile(r"\d{4}-\d{2}-00|\d{4}-00-\d{2}|0000-\d{2}-\d{2}", re.ASCII)
-_ZERO_MOMENT: Final = re.compile(
+_INTRODUCER: Final = late_regex(r"_[A-Za-z0-9]+'(.*)'")
+_ZERO_DATE: Final = late_regex(r"\d{4}-\d{2}-00|\d{4}-00-\d{2}|0000-\d{2}-\d{2}", re.ASCII)
+_ZERO_MOMENT: Final = late_regex(
     r"(?:\d{4}-\d{2}-00|\d{4}-00-\d{2}|0000-\d{2}-\d{2}) 00:00:00(?:\.\d{1,6})?", re.ASCII)
-_DATE: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?: \d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)?", re.ASCII)
-_MOMENT: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?: (\d\d:\d\d)(:\d\d)?(\.\d{1,9})?)?", re.ASCII)
-_LOOSE_MOMENT: Final = re.compile(
+_DATE: Final = late_regex(r"(\d{4}-\d\d-\d\d)(?: \d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)?", re.ASCII)
+_MOMENT: Final = late_regex(r"(\d{4}-\d\d-\d\d)(?: (\d\d:\d\d)(:\d\d)?(\.\d{1,9})?)?", re.ASCII)
+_LOOSE_MOMENT: Final = late_regex(
     r"(\d+)\D+(\d+)\D+(\d+)(?:\D+(\d+)(?:\D+(\d+)(?:\D+(\d+)(?:\.(\d{1,9}))?)?)?)?", re.ASCII)
-_TIME: Final = re.compile(r"(-?)(\d+):(\d+)(?::(\d+)(?:\.(\d{1,6}))?)?", re.ASCII)
-_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
+_TIME: Final = late_regex(r"(-?)(\d+):(\d+)(?::(\d+)(?:\.(\d{1,6}))?)?", re.ASCII)
+_NUMBER: Final = late_regex(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _EPOCH_DATE: Final = "1970-01-01"
 _EPOCH: Final = "1970-01-01 00:00:00"
 _EXACT: Final = Context(prec=200)

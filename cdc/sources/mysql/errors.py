@@ -16,6 +16,7 @@ from pymysql.constants import CR, ER
 
 from cdc.config.secrets import HIDDEN
 from cdc.core.errors import PositionLostError, SourceConnectionError, SourceError, SourceRefusedError
+from cdc.core.late_regex import late_regex
 
 _RETRIABLE: Final = frozenset({
     CR.CR_CONNECTION_ERROR, CR.CR_CONN_HOST_ERROR, CR.CR_UNKNOWN_HOST, CR.CR_SERVER_GONE_ERROR, CR.CR_SERVER_LOST,
@@ -100,7 +101,7 @@ _DUMP_ERRORS: Final[tuple[tuple[str, type[SourceError], str], ...]] = (
 which one it is; the server writes it in English, whatever lc_messages is."""
 
 
-_VALUE: Final = re.compile(
+_VALUE: Final = late_regex(
     r"((?:entry|value:?|near) )(?:'.*'(?= for key '[^']*'\.?$)|'.*'(?= for column .* at row \d+\.?$)"
     r"|'.*'(?= at (?:row|line) \d+\.?$)|'.*'(?=\.?$))", re.IGNORECASE)
 """Where the server's text quotes a row's value, or a statement."""

@@ -7,7 +7,6 @@ since, and what the table is then, is asked for while the read still keeps it fr
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -17,6 +16,7 @@ from pymysql.constants import ER
 
 from cdc.core.dataclass import dataclass
 from cdc.core.errors import SourceConnectionError, SourceError, SourceRefusedError
+from cdc.core.late_regex import late_regex
 from cdc.core.record import Record, SourceContext
 from cdc.core.row import Row
 from cdc.core.table import TableId, TableSchema
@@ -62,7 +62,7 @@ _EVERYTHING: Final = (1 << 62, 0)
 _WHOLE_KEYS: Final = "SET SESSION max_sort_length = 262144, sort_buffer_size = 16777216"
 """A sort by a column without an index looks at whole texts, not at their first 1024 bytes. The buffer must hold some
 15 of them."""
-_COUNTER: Final = re.compile(r" AUTO_INCREMENT=\d+")
+_COUNTER: Final = late_regex(r" AUTO_INCREMENT=\d+")
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ Asked only for changes that were logged as statements. MySQL Reference Manual, "
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
 from typing import Final
 
+from cdc.core.late_regex import late_regex
 from cdc.core.table import TableId
 
 from .connection import Connection, query
@@ -18,8 +18,8 @@ _VIEW: Final = """\
 SELECT VIEW_DEFINITION FROM information_schema.VIEWS WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s"""
 _TRIGGERS: Final = """\
 SELECT ACTION_STATEMENT FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = %s AND EVENT_OBJECT_TABLE = %s"""
-_QUALIFIED: Final = re.compile(r"`((?:[^`]|``)+)`\.`((?:[^`]|``)+)`")
-_WORD: Final = re.compile(r"[\w$]+")
+_QUALIFIED: Final = late_regex(r"`((?:[^`]|``)+)`\.`((?:[^`]|``)+)`")
+_WORD: Final = late_regex(r"[\w$]+")
 
 
 def changed_besides(conn: Connection, id: TableId, captured: Collection[TableId]) -> str | None:

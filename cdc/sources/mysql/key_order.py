@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from cdc.core.dataclass import dataclass
+from cdc.core.late_regex import late_regex
 from cdc.core.row import Row
 from cdc.core.table import TableId, TableSchema
 from cdc.sources.snapshot.progress import Place
@@ -23,12 +24,12 @@ from .ddl.structure import ColumnDef, Structures
 from .options import MySqlConfig
 from .quoting import quoted
 
-_NUMBER: Final = re.compile(rb"-?\d+(\.\d+)?")
-_TIME: Final = re.compile(rb"[-0-9:. ]+")
-_KEY: Final = re.compile(r"^  PRIMARY KEY \((.+)\)", re.MULTILINE)
-_PART: Final = re.compile(r"`\(\d+\)")
-_CLUSTERED: Final = re.compile(r"^\) ENGINE=(?:InnoDB|ROCKSDB)\b", re.MULTILINE)
-_NAME: Final = re.compile(r"\w+", re.ASCII)
+_NUMBER: Final = late_regex(rb"-?\d+(\.\d+)?")
+_TIME: Final = late_regex(rb"[-0-9:. ]+")
+_KEY: Final = late_regex(r"^  PRIMARY KEY \((.+)\)", re.MULTILINE)
+_PART: Final = late_regex(r"`\(\d+\)")
+_CLUSTERED: Final = late_regex(r"^\) ENGINE=(?:InnoDB|ROCKSDB)\b", re.MULTILINE)
+_NAME: Final = late_regex(r"\w+", re.ASCII)
 NUMBERS: Final = frozenset({"TINYINT", "SMALLINT", "MEDIUMINT", "INT", "INTEGER", "BIGINT", "DECIMAL", "NUMERIC"})
 _TIMES: Final = frozenset({"DATE", "DATETIME", "TIMESTAMP"})
 _TEXTS: Final = frozenset({"CHAR", "VARCHAR"})

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import field
 from typing import ClassVar, Final
@@ -12,6 +11,7 @@ from typing import ClassVar, Final
 from cdc.config.checks import at_least, between
 from cdc.config.options import Option, option, settings
 from cdc.config.table import Parsed, Problem
+from cdc.core.late_regex import late_regex
 from cdc.sources.shared import foreign_keys
 from cdc.sources.shared.accepted_options import JDBC, JVM_CLASS
 from cdc.sources.shared.conversions import regexes
@@ -275,7 +275,7 @@ _MORE: Final = (
            doc="Names of post-processors of other packages, applied before all transforms; <name>.type is the class."),
     Option(
         key=_PROPERTY, effect="inert", why=JDBC, doc="Connection properties of the JDBC driver.", group="MySQL",
-        pattern=re.compile(
+        pattern=late_regex(
             r"database\.(useSSL|requireSSL|verifyServerCertificate|sslMode|serverSslCert|allowPublicKeyRetrieval"
             r"|connectionTimeZone|serverTimezone|useLegacyDatetimeCode|characterEncoding|connectionCollation"
             r"|useUnicode|zeroDateTimeBehavior|tinyInt1isBit|yearIsDateType|sessionVariables|connectTimeout"

@@ -6,7 +6,6 @@ its column compares with exactly.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ import pymysql
 
 from cdc.core.dataclass import dataclass
 from cdc.core.errors import DecodeError, NoValue, SourceConnectionError, SourceRefusedError
+from cdc.core.late_regex import late_regex
 from cdc.core.record import Record
 from cdc.core.row import BINARY, Row
 from cdc.core.table import Column
@@ -137,7 +137,7 @@ class _KeyTypes:
 
 _SINGLE: Final = ("FLOAT", "FLOAT4")
 _TIMES: Final = ("DATE", "DATETIME", "TIMESTAMP", "TIME")
-_TIME: Final = re.compile(r"[-+0-9:. ]+")
+_TIME: Final = late_regex(r"[-+0-9:. ]+")
 
 
 def literal(column: ColumnDef, value: KeyValue, types: _KeyTypes, old_temporal: bool) -> str:
@@ -176,7 +176,7 @@ def _literal(base: str, value: Any) -> str | None:
 
 
 _DECIMALS: Final = ("DECIMAL", "DEC", "NUMERIC", "FIXED")
-_DECIMAL: Final = re.compile(r"-?\d+(\.\d+)?")
+_DECIMAL: Final = late_regex(r"-?\d+(\.\d+)?")
 
 
 def _big(value: bytes) -> str:

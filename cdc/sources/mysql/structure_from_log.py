@@ -8,11 +8,11 @@ MySQL libs/mysql/binlog/event/rows_event.h, `Table_map_event`.
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import Final
 
 from cdc.core.errors import ProtocolError
+from cdc.core.late_regex import late_regex
 from cdc.core.table import TableId
 from cdc.sources.mysql.binlog import const
 from cdc.sources.mysql.binlog.events import TableMap
@@ -25,7 +25,7 @@ from .types import SUPPORTED
 
 _PERIOD: Final = ("row_start", "row_end")
 """Hidden columns of MariaDB's implicit system versioning; they follow the others in row images."""
-_HASHED: Final = re.compile(r"DB_ROW_HASH_\d+")
+_HASHED: Final = late_regex(r"DB_ROW_HASH_\d+")
 """Hidden columns of MariaDB's unique keys that are stored as hashes (on TEXT, for example). They come last in row
 images (sql/sql_table.cc, `add_hash_field`)."""
 

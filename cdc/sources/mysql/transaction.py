@@ -16,6 +16,7 @@ from typing import Any, Final
 import cython  # noqa: F401
 
 from cdc.core.errors import PositionLostError
+from cdc.core.late_regex import late_regex
 from cdc.core.record import SourceContext
 from cdc.core.table import TableId
 from cdc.debezium.emit import Counters, EmittedTable, Emitter, Origin
@@ -37,7 +38,7 @@ _WAITING_BYTES = 1 << 20
 _OTHER_LOG_HINT: Final = (
     "The server's logs were reset, or it is another server. Point the connector back, or reset its offset to start with"
     " a new snapshot.")
-_SAVEPOINT: Final = re.compile(r"(?P<back>ROLLBACK\s+(WORK\s+)?TO\s+)?(SAVEPOINT\s+)?(?P<name>\S.*)",
+_SAVEPOINT: Final = late_regex(r"(?P<back>ROLLBACK\s+(WORK\s+)?TO\s+)?(SAVEPOINT\s+)?(?P<name>\S.*)",
                                re.IGNORECASE | re.DOTALL)
 """RELEASE SAVEPOINT is not logged; if it were, it would set a savepoint that nothing returns to."""
 

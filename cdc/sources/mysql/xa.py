@@ -13,12 +13,13 @@ from contextlib import closing
 from typing import Any, Final, Protocol
 
 from cdc.core.errors import PositionLostError
+from cdc.core.late_regex import late_regex
 from cdc.sources.mysql.binlog import const
 from cdc.sources.mysql.binlog.decoder import BinlogDecoder
 from cdc.sources.mysql.binlog.events import Gtid, MariaGtid, Rotate, TransactionPayload, XaPrepare
 from cdc.sources.mysql.binlog.header import Header
 
-_STATEMENT: Final = re.compile(r"XA\s+(START|BEGIN|END|PREPARE|COMMIT|ROLLBACK)\s+(.*)", re.IGNORECASE | re.DOTALL)
+_STATEMENT: Final = late_regex(r"XA\s+(START|BEGIN|END|PREPARE|COMMIT|ROLLBACK)\s+(.*)", re.IGNORECASE | re.DOTALL)
 _FIRST_POSITION: Final = 4
 
 

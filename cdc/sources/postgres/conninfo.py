@@ -11,6 +11,7 @@ from psycopg.conninfo import make_conninfo
 
 from cdc.config.options import Option
 from cdc.config.table import Parsed
+from cdc.core.late_regex import late_regex
 from cdc.sources.shared.accepted_options import JDBC
 from cdc.sources.shared.parsing import refuse_key_stores
 
@@ -38,7 +39,7 @@ _TARGETS: Final = {
 }
 
 DATABASE_PROPERTIES: Final = Option(
-    key="database.<jdbc property>", pattern=re.compile(rf"database\.({'|'.join(_PGJDBC_TO_LIBPQ)})"),
+    key="database.<jdbc property>", pattern=late_regex(rf"database\.({'|'.join(_PGJDBC_TO_LIBPQ)})"),
     doc="Connection properties of the JDBC driver that libpq has as well.",
 )
 

@@ -11,9 +11,10 @@ import re
 import cython  # noqa: F401
 
 from cdc.core.errors import ProtocolError
+from cdc.core.late_regex import late_regex
 from cdc.core.row import NULL, TEXT, Row
 
-_ESCAPE = re.compile(rb"\\(?:([bfnrtv])|([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|(.))", re.DOTALL)
+_ESCAPE = late_regex(rb"\\(?:([bfnrtv])|([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|(.))", re.DOTALL)
 _LETTERS = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
 
 

@@ -21,14 +21,15 @@ from typing import Any, Final
 from cdc.codecs.postgres.render import float4
 from cdc.core.codec import Codec
 from cdc.core.errors import DecodeError
+from cdc.core.late_regex import late_regex
 from cdc.core.schema import BOOLEAN, DECIMAL, FLOAT32, STRUCT
 from cdc.sources.shared.columns import Default
 
-_LITERAL: Final = re.compile(r"'([^']*(?:''[^']*)*)'")
-_CALL: Final = re.compile(r"\(?[A-Za-z0-9_.]+\([^\n\r\u0085\u2028\u2029]*\)")
+_LITERAL: Final = late_regex(r"'([^']*(?:''[^']*)*)'")
+_CALL: Final = late_regex(r"\(?[A-Za-z0-9_.]+\([^\n\r\u0085\u2028\u2029]*\)")
 _CURRENT: Final = frozenset({"current_timestamp", "current_time", "current_date", "localtime", "localtimestamp"})
-_INTEGER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
-_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
+_INTEGER: Final = late_regex(r"[+-]?[0-9]+", re.ASCII)
+_NUMBER: Final = late_regex(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _UNTRIMMED: Final = frozenset({"bpchar", "varchar", "text", "json", "jsonb", "xml"})
 _EXACT: Final = Context(prec=150_000, Emax=999_999, Emin=-999_999, traps=[Inexact, InvalidOperation])
 """Holds any numeric of PostgreSQL (131072 digits before the point, 16383 after), and never rounds."""

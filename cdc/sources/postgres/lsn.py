@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
+from cdc.core.late_regex import late_regex
 
-_TEXT = re.compile(r"([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})")
+_TEXT = late_regex(r"([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})")
 
 
 class Lsn(int):

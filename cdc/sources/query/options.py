@@ -14,6 +14,7 @@ from cdc.config.checks import at_least
 from cdc.config.framework import FRAMEWORK_OPTIONS
 from cdc.config.options import Option, option, settings
 from cdc.config.table import OptionTable, Parsed
+from cdc.core.late_regex import late_regex
 from cdc.sources.shared.conversions import regexes
 from cdc.sources.shared.polled import PolledConfig, PolledOptions
 
@@ -24,8 +25,8 @@ from .zones import zone_of
 
 MODES: Final = ("bulk", "incrementing", "timestamp", "timestamp+incrementing")
 _NUMERIC: Final = ("none", "precision_only", "best_fit", "best_fit_eager_double")
-_COLUMNS_OF: Final = re.compile(r"(.+):\[?([^\[\]:]+)\]?")
-_TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{0,249}")
+_COLUMNS_OF: Final = late_regex(r"(.+):\[?([^\[\]:]+)\]?")
+_TOPIC: Final = late_regex(r"[A-Za-z0-9._-]{0,249}")
 _BOUNDED: Final = "rows are read as they are sent"
 
 

@@ -15,6 +15,7 @@ from psycopg.adapt import Loader
 
 from cdc.codecs.time import DAY_US, clock_text, date_of
 from cdc.core.errors import SourceConnectionError, SourceError, SourceRefusedError
+from cdc.core.late_regex import late_regex
 
 from .columns import MOMENTS, ColumnInfo, domain_us
 from .database import Login, TableName
@@ -32,7 +33,7 @@ _RETRIABLE: Final = frozenset(("57P01", "57P02", "57P03", "57014", "53300", "400
 _CLOCKS_DIFFER_US: Final = 60_000_000
 _CANCEL_S: Final = 5.0
 _PASS: Final = "cdc_rows"
-_MAKES_NULLS: Final = re.compile(r"\b(?:left|right|full|rollup|cube|grouping)\b", re.IGNORECASE)
+_MAKES_NULLS: Final = late_regex(r"\b(?:left|right|full|rollup|cube|grouping)\b", re.IGNORECASE)
 """Words of a SELECT whose result has nulls also in columns that are NOT NULL in their table."""
 
 _FACTS: Final = """

@@ -18,19 +18,20 @@ from typing import Any, Final
 
 from cdc.codecs.postgres.time import parse_micros
 from cdc.core.errors import DecodeError, SourceConnectionError, SourceError, SourceRefusedError
+from cdc.core.late_regex import late_regex
 
 from .columns import ColumnInfo
 from .database import Login, TableName
 from .zones import local_of
 
-_TYPE: Final = re.compile(r"\s*([A-Za-z][\w ]*?)\s*(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\))?\s*")
+_TYPE: Final = late_regex(r"\s*([A-Za-z][\w ]*?)\s*(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\))?\s*")
 _KINDS: Final = {
     "boolean": "boolean", "bool": "boolean", "tinyint": "int8", "smallint": "int16", "int2": "int16",
     "float": "float64", "real": "float64", "double": "float64", "double precision": "float64", "date": "date",
     "time": "time",
     "datetime": "timestamp", "timestamp": "timestamp", "decimal": "decimal", "numeric": "decimal",
 }
-_TEXT_TIME: Final = re.compile(
+_TEXT_TIME: Final = late_regex(
     r"\s*(\d{4})-(\d\d)-(\d\d)(?:[ T](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)?\s*(Z|[+-]\d\d:?\d\d)?\s*")
 _BUSY_S: Final = 10.0
 _NO_TIME: Final = "no time"

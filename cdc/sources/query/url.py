@@ -7,6 +7,8 @@ import re
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
+from cdc.core.late_regex import late_regex
+
 DIALECTS: Final = {"postgresql": "PostgreSqlDatabaseDialect", "mysql": "MySqlDatabaseDialect",
                    "mariadb": "MySqlDatabaseDialect", "sqlite": "SqliteDatabaseDialect"}
 """For each scheme behind `jdbc:` Confluent's name of its dialect."""
@@ -18,8 +20,8 @@ OF_MYSQL: Final = ("sslmode", "usessl", "requiressl", "verifyservercertificate",
 MYSQL_MODES: Final = ("", "disabled", "disable", "preferred", "required", "trust", "verify-ca", "verify-identity",
                       "verify-full")
 """What `sslMode` can be, of Connector/J and of MariaDB's driver, in lower case."""
-_SERVER: Final = re.compile(r"jdbc:(postgresql|mysql|mariadb):(?://([^/?]*)/?)?([^?]*)(?:\?(.*))?", re.DOTALL)
-_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:,\[\]]*)(?::(\d{1,5}))?")
+_SERVER: Final = late_regex(r"jdbc:(postgresql|mysql|mariadb):(?://([^/?]*)/?)?([^?]*)(?:\?(.*))?", re.DOTALL)
+_HOST: Final = late_regex(r"(\[[0-9A-Fa-f:.]+\]|[^:,\[\]]*)(?::(\d{1,5}))?")
 _PORTS: Final = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306}
 
 

@@ -7,10 +7,11 @@ second time is over. Nothing is skipped, and rows come up to two hours later, on
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cdc.core.late_regex import late_regex
 
 SECOND_US: Final = 1_000_000
 _SPAN_US: Final = 4 * 3600 * SECOND_US
@@ -18,7 +19,7 @@ _SPAN_US: Final = 4 * 3600 * SECOND_US
 _EPOCH: Final = datetime(1970, 1, 1)
 LEAST_US: Final = -62_135_000_000 * SECOND_US
 _MOST_US: Final = 253_402_200_000 * SECOND_US
-_FIXED: Final = re.compile(r"(?:UTC|GMT|UT)?([+-])(\d{1,2})(?::?(\d\d))?")
+_FIXED: Final = late_regex(r"(?:UTC|GMT|UT)?([+-])(\d{1,2})(?::?(\d\d))?")
 
 
 def zone_of(name: str) -> tzinfo:

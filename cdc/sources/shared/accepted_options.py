@@ -6,10 +6,9 @@ Some have a meaning only with a JVM, JDBC or JMX (`inert`); the others ask for s
 
 from __future__ import annotations
 
-import re
-
 from cdc.config.checks import at_least
 from cdc.config.options import Effect, Importance, Option, Type
+from cdc.core.late_regex import late_regex
 
 JVM_CLASS = "it names a Java class"
 JDBC = "it tunes the JDBC driver"
@@ -20,7 +19,7 @@ DIVIDES = "tables are always divided among the connections of snapshot.max.threa
 def family(key: str, pattern: str, doc: str, effect: Effect = "normal", why: str = "", group: str = "", *,
            private: bool = False, dotted: bool = False) -> Option:
     """An option for all keys that match *pattern*."""
-    return Option(key=key, pattern=re.compile(pattern), doc=doc, effect=effect, why=why, group=group, private=private,
+    return Option(key=key, pattern=late_regex(pattern), doc=doc, effect=effect, why=why, group=group, private=private,
                   dotted=dotted)
 
 

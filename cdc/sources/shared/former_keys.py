@@ -6,10 +6,10 @@ configurations. No release reads the keys that 2.0 dropped since; an author who 
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from cdc.config.former import Former
+from cdc.core.late_regex import late_regex
 
 
 def _transaction_topic(text: str) -> str | None:
@@ -19,7 +19,7 @@ def _transaction_topic(text: str) -> str | None:
 
 _SERVER: Final = "${database.server.name}."
 _WORDS: Final = {"whitelist": "include", "blacklist": "exclude"}
-_HISTORY: Final = re.compile(r"database\.history\.store\.only\.(?:captured|monitored)\.(tables|databases)\.ddl")
+_HISTORY: Final = late_regex(r"database\.history\.store\.only\.(?:captured|monitored)\.(tables|databases)\.ddl")
 
 FORMER_KEYS: Final = (
     Former("database.server.name", "topic.prefix"),
@@ -35,9 +35,9 @@ FORMER_KEYS: Final = (
     Former("snapshot.custom_class", "snapshot.mode.custom.name", "1.0"),
     Former("database.history.store.only.*", r"schema.history.internal.store.only.captured.\1.ddl", pattern=_HISTORY),
     Former("database.history.*", r"schema.history.internal\1", upgrade_only=True,
-           pattern=re.compile(r"database\.history((?:\..+)?)")),
+           pattern=late_regex(r"database\.history((?:\..+)?)")),
     Former("internal.database.history.*", r"internal.schema.history.internal\1", upgrade_only=True,
-           pattern=re.compile(r"internal\.database\.history((?:\..+)?)")),
+           pattern=late_regex(r"internal\.database\.history((?:\..+)?)")),
     Former("snapshot.mode", "snapshot.mode", values={
         "never": "no_data", "schema_only": "no_data", "schema_only_recovery": "recovery", "exported": "initial"}),
 )

@@ -16,6 +16,7 @@ from cdc.config.secrets import shown_key
 from cdc.config.table import UNKNOWN_LIMIT, Note, OptionTable, Parsed, Problem
 from cdc.core.dataclass import dataclass
 from cdc.core.errors import ConfigError
+from cdc.core.late_regex import late_regex
 from cdc.debezium.mappers import Rule, mapper_rules
 from cdc.debezium.naming import TopicNaming, effective_field_mode
 
@@ -30,7 +31,7 @@ Check = Callable[[Parsed, Mapping[str, str]], None]
 C = TypeVar("C", bound=SourceConfig)
 
 _LISTS: Final = ("table", "column", "schema", "database", "message.prefix")
-_MUST_LIMIT: Final = re.compile(
+_MUST_LIMIT: Final = late_regex(
     r"(table|column|schema|database|message\.prefix)\.include\.list|snapshot\.include\.collection\.list"
     r"|gtid\.source\.includes|column\.(mask|truncate)\..+")
 _OVERRIDES: Final = "snapshot.select.statement.overrides"

@@ -11,6 +11,7 @@ from typing import Any, Final
 from cdc.core import control
 from cdc.core.control import Signal
 from cdc.core.dataclass import dataclass
+from cdc.core.late_regex import late_regex
 
 
 class RequestError(ValueError):
@@ -50,7 +51,7 @@ class Request:
                    None if surrogate is None else str(surrogate))
 
 
-_PART: Final = re.compile(r'"((?:[^"]|"")+)"|`((?:[^`]|``)+)`|([^."`]+)')
+_PART: Final = late_regex(r'"((?:[^"]|"")+)"|`((?:[^`]|``)+)`|([^."`]+)')
 
 
 def matches(pattern: str, name: str) -> bool:

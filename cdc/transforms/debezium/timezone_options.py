@@ -12,8 +12,9 @@ from cdc.config.options import option, settings
 from cdc.config.regex import compile_java
 from cdc.config.table import OptionTable
 from cdc.core.errors import ConfigError
+from cdc.core.late_regex import late_regex
 
-_OFFSET: Final = re.compile(r"[+-]\d{2}:\d{2}(:\d{2})?", re.ASCII)
+_OFFSET: Final = late_regex(r"[+-]\d{2}:\d{2}(:\d{2})?", re.ASCII)
 _LIST: Final = compile_java(
     r'\[(source|topic|[".\w\s_]+):([".\w\s_]+(?::[".\w\s_]+)?(?:,|\]$))+', re.ASCII)
 """`TimezoneConverter.LIST_PATTERN`, for the list as Java prints it."""

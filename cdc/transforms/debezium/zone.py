@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
 from cdc.codecs.time import date_text, days_of
 from cdc.core.errors import TransformError
+from cdc.core.late_regex import late_regex
 
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 (a wall clock)
 _FIRST_S: Final = -62_135_596_800 + 86_400
@@ -17,7 +17,7 @@ _CYCLE_S: Final = 146_097 * 86_400
 """400 years, after which the calendar and the zones' last rules repeat."""
 _LAST_S: Final = 253_402_300_800 - 86_400
 _DAY_S: Final = 86_400
-_TEXT: Final = re.compile(
+_TEXT: Final = late_regex(
     r"(?:(?P<year>[+-]?[0-9]{4,9})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})T)?"
     r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2}))?(?:\.(?P<fraction>[0-9]{1,9}))?"
     r"(?:Z|(?P<sign>[+-])(?P<oh>[0-9]{2}):(?P<om>[0-9]{2})(?::(?P<os>[0-9]{2}))?)")

@@ -10,6 +10,8 @@ import re
 from decimal import Decimal
 from typing import Any, Final
 
+from cdc.core.late_regex import late_regex
+
 from .nodes import (
     Binary,
     Block,
@@ -42,7 +44,7 @@ _DEFINERS: Final = frozenset({"def", "var", "let", "const", "String", "boolean",
 _REFUSED: Final = {"new": "makes an object", "function": "defines a function", "for": "is a loop", "while": "is a loop",
                    "import": "loads code", "class": "defines a class", "try": "catches errors", "throw": "throws",
                    "assert": "asserts"}
-_PART: Final = re.compile(r"\$\{([^{}]*)\}|\$([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)", re.ASCII)
+_PART: Final = late_regex(r"\$\{([^{}]*)\}|\$([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)", re.ASCII)
 
 
 def parse(text: str) -> Block:

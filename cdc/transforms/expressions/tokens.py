@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+from cdc.core.late_regex import late_regex
+
 MAX_TEXT: Final = 10_000
 """The longest expression, in characters."""
 
-_TOKEN: Final = re.compile(
+_TOKEN: Final = late_regex(
     r"(?P<space>\s+|//[^\n]*|/\*.*?\*/)"
     r"|(?P<number>\d+(?:\.\d+)?[lLdDfFgG]?)"
     r"|(?P<text>'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"|`(?:[^`\\]|\\.)*`)"
     r"|(?P<name>[A-Za-z_]\w*)"
     r"|(?P<sign>===|!==|==~|=~|==|!=|<=|>=|&&|\|\||\?\.|\?:|\?\?|[-+*/%!<>?:.,;(){}\[\]=])", re.DOTALL | re.ASCII)
-_ESCAPE: Final = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_ESCAPE: Final = late_regex(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from cdc.core.errors import ProtocolError
+from cdc.core.late_regex import late_regex
 from cdc.core.row import ABSENT, NULL, UNCHANGED, Row
 
 from . import const
@@ -41,7 +42,7 @@ from .rows import RowsEvent
 _MAGIC: Final = b"\xfebin"
 _TYPES: Final = {number: name for name, number in vars(const).items() if re.search(r"_EVENT(_V\d)?$", name)}
 _OPS: Final = {"c": "insert", "u": "update", "d": "delete"}
-_HEAD: Final = re.compile(rb"\s*([A-Za-z_`][\w$.`]*(\s+[A-Za-z_`][\w$.`]*){0,2})")
+_HEAD: Final = late_regex(rb"\s*([A-Za-z_`][\w$.`]*(\s+[A-Za-z_`][\w$.`]*){0,2})")
 """Up to three words. Values come later in any statement, and do not look like words."""
 
 

@@ -9,11 +9,11 @@ that one codec reads both.
 from __future__ import annotations
 
 import json
-import re
 import struct
 
 from cdc.core.dataclass import dataclass
 from cdc.core.errors import ProtocolError
+from cdc.core.late_regex import late_regex
 
 _SMALL_OBJECT, _LARGE_OBJECT, _SMALL_ARRAY, _LARGE_ARRAY = 0, 1, 2, 3
 _LITERAL, _INT16, _UINT16, _INT32, _UINT32, _STRING, _OPAQUE = 4, 5, 6, 7, 8, 12, 15
@@ -33,7 +33,7 @@ class FromEnd:
 
 
 Leg = bytes | int | FromEnd
-_CELL = re.compile(r"(?:([0-9]{1,20})|last(?:-([0-9]{1,20}))?)\]")
+_CELL = late_regex(r"(?:([0-9]{1,20})|last(?:-([0-9]{1,20}))?)\]")
 """What follows `[` in a path (MySQL sql-common/json_path.cc, `append_array_index`)."""
 
 

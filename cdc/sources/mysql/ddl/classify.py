@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from typing import Final, Literal
 
+from cdc.core.late_regex import late_regex
+
 from .tokens import WORD, Cursor
 
 Kind = Literal["ddl", "begin", "commit", "rollback", "savepoint", "xa", "dml", "other"]
 """`ddl` may change structures, `dml` changes rows, `other` does neither."""
 
-_DEBEZIUM_SKIPS: Final = re.compile(
+_DEBEZIUM_SKIPS: Final = late_regex(
     r"drop\s+temporary\s+table\s+if\s+exists\s.+/\*\s*generated\s+by\s+server\s*\*/|flush\s+relay\s+logs"
     r"|\s*\#\s*dummy\s+event", re.IGNORECASE | re.DOTALL)
 """Statements that Debezium drops unread (SchemaHistory.DDL_FILTER), where their first words do not decide."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import replace
 from typing import Final, NamedTuple, TypeVar
 
+from cdc.core.late_regex import late_regex
 from cdc.core.table import TableId
 
 from .columns import Definition, read_definition, settled
@@ -26,12 +27,12 @@ _MOST: Final = 4096
 """So many definitions are kept, and so many lines."""
 _LONGEST: Final = 1000
 """Characters of a definition that is kept: others are lists of labels, and no two tables share them."""
-_HEAD: Final = re.compile(r"CREATE TABLE `([^`]+)` \(")
-_COLUMN: Final = re.compile(r"  `([^`]+)`( [^.].*)", re.DOTALL)
+_HEAD: Final = late_regex(r"CREATE TABLE `([^`]+)` \(")
+_COLUMN: Final = late_regex(r"  `([^`]+)`( [^.].*)", re.DOTALL)
 _PART: Final = r"`[^`]+`(?:\(\d+\))?(?: DESC)?"
-_PRIMARY: Final = re.compile(rf"  PRIMARY KEY \(({_PART}(?:,{_PART})*)\)(?: USING (?:BTREE|HASH))?(?:,|\n\))")
-_NAME: Final = re.compile(r"`([^`]+)`")
-_INDEX: Final = re.compile(
+_PRIMARY: Final = late_regex(rf"  PRIMARY KEY \(({_PART}(?:,{_PART})*)\)(?: USING (?:BTREE|HASH))?(?:,|\n\))")
+_NAME: Final = late_regex(r"`([^`]+)`")
+_INDEX: Final = late_regex(
     rf"  (?:FULLTEXT |SPATIAL )?KEY `[^`]+` \({_PART}(?:,{_PART})*\)(?: USING (?:BTREE|HASH))?(?:,|\n\))")
 """An index that is not unique, which a structure does not have."""
 

@@ -15,6 +15,7 @@ from sys import intern
 from typing import Final, NamedTuple
 
 from cdc.core.dataclass import dataclass
+from cdc.core.late_regex import late_regex
 
 from .grammar import MYSQL, NO_TYPES, Grammar
 
@@ -161,7 +162,7 @@ def _token(match: re.Match[str]) -> Token:
 _LONG_STRING: Final = 1 << 16
 """No name, label or literal that the server accepts in a table's definition is longer."""
 _BODIES: Final = {
-    (quote, escapes): re.compile(
+    (quote, escapes): late_regex(
         rf"(?:[^{quote}\\]++|{quote}{quote}|\\.)*+" if escapes else rf"(?:[^{quote}]++|{quote}{quote})*+", re.DOTALL)
     for quote in "'\"`" for escapes in (True, False)
 }

@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 
 from cdc.core.errors import ConfigError
+from cdc.core.late_regex import late_regex
 
-_GTID = re.compile(r"([0-9]{1,10})-([0-9]{1,10})-([0-9]{1,20})")
+_GTID = late_regex(r"([0-9]{1,10})-([0-9]{1,10})-([0-9]{1,20})")
 
 
 class MariaGtidSet:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from operator import itemgetter
 
 from cdc.core.errors import ConfigError, ProtocolError
+from cdc.core.late_regex import late_regex
 
 Interval = tuple[int, int]
 """First and last, both included."""
@@ -20,9 +21,9 @@ Interval = tuple[int, int]
 Tsid = tuple[str, str]
 """A source's UUID, lower case, and the tag, empty without one."""
 
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_TAG = re.compile(r"[a-z_][a-z0-9_]{0,31}")
-_RANGE = re.compile(r"([0-9]{1,19})(?:-([0-9]{1,19}))?")
+_UUID = late_regex(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_TAG = late_regex(r"[a-z_][a-z0-9_]{0,31}")
+_RANGE = late_regex(r"([0-9]{1,19})(?:-([0-9]{1,19}))?")
 _GNO_END = 1 << 63
 _LAST = itemgetter(1)
 _UUID_LEN = 16
