@@ -7,11 +7,12 @@ of the table, and no view of a record is made.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, NamedTuple
 
 import cython  # noqa: F401
 
+from .dataclass import dataclass
 from .record import DELETE, TOMBSTONE, TRUNCATE, Message, Record
 from .schema import Schema
 from .table import TableSchema
@@ -33,7 +34,7 @@ class Extra(NamedTuple):
     constant: str | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Outcome:
     """The result of all transforms, compared by identity.
 

@@ -7,11 +7,12 @@ metadata, heartbeats, logical decoding messages, schema changes. A source yields
 from __future__ import annotations
 
 from collections.abc import MutableSequence, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
 
 import cython  # noqa: F401
 
+from .dataclass import dataclass
 from .position import Position
 from .row import Row
 from .schema import Schema
@@ -73,7 +74,7 @@ class Record:
         self.other: Row | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Message:
     """A record that is no row change. It carries its topic, key and value. *headers* are name, schema and value."""
 
@@ -95,7 +96,7 @@ class MessageKind(NamedTuple):
     value_schema: Schema
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Batch:
     """Records in order, and the position that applies once all of them are delivered.
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from cdc.config.regex import JavaRegex, compile_items
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import ConfigError
 from cdc.core.late_regex import late_regex
 from cdc.core.table import TableId
@@ -20,7 +20,7 @@ from cdc.core.table import TableId
 Patterns = tuple[JavaRegex, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class NameFilter:
     """An include or an exclude list. Without either, everything passes; with both, only the include list counts."""
 
@@ -38,7 +38,7 @@ class NameFilter:
         return bool(self.include or self.exclude)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class KeyColumns:
     """`message.key.columns`: for each configured column a regex on `table.column`, in the configured order."""
 
@@ -52,15 +52,19 @@ class KeyColumns:
         return tuple(dict.fromkeys(found))
 
 
+_NO_FILTER: Final = NameFilter()
+_NO_KEYS: Final = KeyColumns()
+
+
 class Filters:
     """What a connector captures. It remembers its answers about tables.
 
     *builtin* says which tables are the server's own; they are never captured.
     """
 
-    def __init__(self, *, databases: NameFilter = NameFilter(), schemas: NameFilter = NameFilter(),
-                 tables: NameFilter = NameFilter(), columns: NameFilter = NameFilter(),
-                 prefixes: NameFilter = NameFilter(), keys: KeyColumns = KeyColumns(),
+    def __init__(self, *, databases: NameFilter = _NO_FILTER, schemas: NameFilter = _NO_FILTER,
+                 tables: NameFilter = _NO_FILTER, columns: NameFilter = _NO_FILTER, prefixes: NameFilter = _NO_FILTER,
+                 keys: KeyColumns = _NO_KEYS,
                  builtin: Callable[[TableId], bool] | None = None, signals: frozenset[str] = frozenset()) -> None:
         self.databases = databases
         self.schemas = schemas

@@ -8,11 +8,11 @@ SchemaNameAdjuster. Java replaces UTF-16 code units, so a character beyond U+FFF
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from cdc.config.regex import JavaRegex
 from cdc.config.replacement import check_replacement, compile_for, rewrite
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import ConfigError
 from cdc.core.late_regex import late_regex
 from cdc.core.table import TableId
@@ -31,7 +31,7 @@ _AVRO_CONVERTERS = frozenset({
 })
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Strategy:
     """One `topic.naming.strategy`. *by_schema*: the schema's name is part of a topic, else the database's."""
 
@@ -40,8 +40,10 @@ class Strategy:
     regex: bool = False
 
 
+_BY_SCHEMA: Final = Strategy(True)
+
 STRATEGIES: Final[Mapping[str, Strategy]] = {
-    "SchemaTopicNamingStrategy": Strategy(True),
+    "SchemaTopicNamingStrategy": _BY_SCHEMA,
     "SchemaUnicodeTopicNamingStrategy": Strategy(True, unicode=True),
     "SchemaRegexTopicNamingStrategy": Strategy(True, regex=True),
     "DefaultTopicNamingStrategy": Strategy(False),
@@ -51,7 +53,7 @@ STRATEGIES: Final[Mapping[str, Strategy]] = {
 """By the simple name of Debezium's class in `io.debezium.schema`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Route:
     """A regex strategy: how a data topic is renamed, and the key field that distinguishes the tables of one topic.
 
@@ -75,7 +77,7 @@ class Route:
 class TopicNaming:
     """The names of one connector's topics and of its schemas and fields. Immutable, except for a cache."""
 
-    def __init__(self, prefix: str, strategy: Strategy = Strategy(True), *, route: Route | None = None,
+    def __init__(self, prefix: str, strategy: Strategy = _BY_SCHEMA, *, route: Route | None = None,
                  delimiter: str = ".", transaction: str = "transaction", heartbeat_prefix: str = "__debezium-heartbeat",
                  heartbeat_name: str | None = None, schema_mode: str = "none", field_mode: str = "none") -> None:
         self.prefix = prefix

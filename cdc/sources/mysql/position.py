@@ -18,9 +18,10 @@ for.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import PositionLostError
 from cdc.core.position import whole
 from cdc.sources.shared.control import stored
@@ -32,7 +33,7 @@ STRUCTURES: Final = "structures"
 _READ: Final = ("read_file", "read_pos", "read_gtids", "read_server_uuid")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MySqlPosition:
     """All transactions before `file`:`pos` (with GTIDs: all of `gtids`) were delivered; of the one that starts there,
     the first `event` events, and `row` rows of the next event."""

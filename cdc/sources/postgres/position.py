@@ -22,9 +22,10 @@ The offset has Debezium's keys (`lsn`, `lsn_proc`, `lsn_commit`, `txId`, `ts_use
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
+from cdc.core.dataclass import dataclass
 from cdc.core.errors import PositionLostError
 from cdc.core.position import whole
 from cdc.sources.shared.control import stored
@@ -39,7 +40,7 @@ _ROWS = frozenset({"INSERT", "UPDATE", "DELETE", "TRUNCATE"})
 of the commit before, or lie before it, if transactions ran side by side."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PostgresPosition:
     """Delivered are: all transactions whose commit record starts before `end_lsn`, and the first `tx_changes` changes
     of the one whose commit record starts at `tx_lsn`.

@@ -9,6 +9,7 @@ import errno
 import http.client
 import resource
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +19,7 @@ import pytest
 import uvicorn
 
 from cdc.rest.app import App
-from cdc.rest.limits import Gate, Limits, Server, protocol
+from cdc.rest.limits import Gate, LimitedProtocol, Limits, Server, protocol
 from cdc.rest.server import RestServer
 
 from .fakes import Plugins, Worker
@@ -166,12 +167,17 @@ def test_events_are_streamed_beyond_the_limit_for_requests(serve: Serve) -> None
 
 def test_a_client_that_reads_nothing_is_ended(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     served = serve(stuck_s=0.05)
-    ended, end = [], served.gate.end
-    monkeypatch.setattr(served.gate, "end", lambda old: (ended.append(old), end(old)))
+    ended, end = threading.Event(), served.gate.end
+
+    def told(old: LimitedProtocol) -> None:
+        end(old)
+        ended.set()
+
+    monkeypatch.setattr(served.gate, "end", told)
     for index in range(20_000):
         served.worker.configs[f"connector-{index:01000}"] = {}  # 20 MB, more than the system keeps for a socket
     deaf = served.open(b"GET /connectors HTTP/1.1\r\nHost: x\r\n\r\n")
-    wait_until(lambda: bool(ended))
+    assert ended.wait(10)
     assert served.held() == 0
     assert deaf.fileno() >= 0, "it was not the client that closed"
 
