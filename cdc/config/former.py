@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from cdc.core.dataclass import dataclass
+from cdc.core.named_tuple import NamedTuple
 
 from .limits import limits_capture
 from .regex import split_list

@@ -9,8 +9,9 @@ what `configure` is in Java.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
+from .named_tuple import NamedTuple
 from .schema import Schema
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import cython  # noqa: F401
 
 from .dataclass import dataclass
+from .named_tuple import NamedTuple
 from .record import DELETE, TOMBSTONE, TRUNCATE, Message, Record
 from .schema import Schema
 from .table import TableSchema

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import field
-from typing import Any, NamedTuple
+from typing import Any
 
 from .dataclass import dataclass
 from .errors import CdcError
+from .named_tuple import NamedTuple
 from .table import TableId, TableSchema
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import MutableSequence, Sequence
 from dataclasses import field
-from typing import Any, NamedTuple
+from typing import Any
 
 import cython  # noqa: F401
 
 from .dataclass import dataclass
+from .named_tuple import NamedTuple
 from .position import Position
 from .row import Row
 from .schema import Schema

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from .dataclass import dataclass
+from .named_tuple import NamedTuple
 from .owner import Claim, Owner
 from .position import Offset
 

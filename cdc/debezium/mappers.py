@@ -15,7 +15,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 from cdc.codecs.wrappers import ConstantCodec, MappingCodec
 from cdc.config.regex import JavaRegex, compile_list
@@ -23,6 +23,7 @@ from cdc.core.codec import Codec
 from cdc.core.dataclass import dataclass
 from cdc.core.errors import ConfigError
 from cdc.core.late_regex import late_regex
+from cdc.core.named_tuple import NamedTuple
 from cdc.core.schema import BYTES, STRING, Schema
 from cdc.core.table import TableId
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, Final, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Producer, cimpl
 
 from cdc.core.errors import ConfigError
 from cdc.core.interfaces import Ack, Outgoing
+from cdc.core.named_tuple import NamedTuple
 from cdc.log import get_logger
 from cdc.native import module
 

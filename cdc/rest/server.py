@@ -9,10 +9,11 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from cdc.core.errors import ConfigError
 from cdc.core.late_regex import late_regex
+from cdc.core.named_tuple import NamedTuple
 from cdc.log import get_logger
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 from cdc.core.errors import StateError
+from cdc.core.named_tuple import NamedTuple
 from cdc.core.outcome import Shaped, Transformed
 from cdc.core.record import Message
 from cdc.core.view import RecordView

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Final, NamedTuple
+from typing import Final
+
+from cdc.core.named_tuple import NamedTuple
 
 
 class Charset(NamedTuple):

@@ -20,11 +20,12 @@ import struct
 from collections.abc import Callable
 from decimal import Decimal
 from json.encoder import encode_basestring
-from typing import Final, NamedTuple
+from typing import Final
 
 from cdc.core.codec import Codec
 from cdc.core.errors import DecodeError, NoValue
 from cdc.core.late_regex import late_regex
+from cdc.core.named_tuple import NamedTuple
 from cdc.core.schema import BYTES, Schema
 
 from .binary_numbers import BinDecimalCodec, decimal_text

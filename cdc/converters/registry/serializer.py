@@ -8,11 +8,12 @@ Schema and Protobuf.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final
 
 from cdc.config.options import Option, option, settings
 from cdc.config.table import OptionTable
 from cdc.core.errors import ConvertError, RegistryError, RegistryRefusedError
+from cdc.core.named_tuple import NamedTuple
 from cdc.core.schema import Schema
 
 from . import settings as registry

@@ -12,9 +12,11 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Generator, Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 from confluent_kafka import KafkaError
+
+from cdc.core.named_tuple import NamedTuple
 
 from . import protocol
 from .protocol import ProtocolError, Reader

@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import KafkaError
 
+from cdc.core.named_tuple import NamedTuple
 from cdc.kafka.linger import LINGER_S, MOST_LINGER_S
 from cdc.native import module
 

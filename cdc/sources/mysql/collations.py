@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 from cdc.codecs.mysql.charsets import UTF8, charset
 from cdc.core.late_regex import late_regex
+from cdc.core.named_tuple import NamedTuple
 from cdc.sources.mysql.ddl.structure import ColumnDef
 
 _BINARY: Final = "binary"

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+from cdc.core.named_tuple import NamedTuple
 from cdc.core.table import TableId
 from cdc.sources.snapshot.progress import CHUNK_ROWS, Place
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Address
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 from cdc.codecs.mysql import binary as mysqlbin
 from cdc.codecs.mysql import binary_numbers as mysqlnumbers
@@ -22,6 +22,7 @@ from cdc.codecs.text import BINARY_TEXT, DecimalCodec, TextCodec
 from cdc.codecs.time import MICROS, MILLIS, NANOS, instant_text
 from cdc.core.codec import Codec
 from cdc.core.dataclass import dataclass
+from cdc.core.named_tuple import NamedTuple
 from cdc.core.schema import (
     ARRAY,
     BOOLEAN,

@@ -13,9 +13,10 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from cdc.core.dataclass import dataclass
+from cdc.core.named_tuple import NamedTuple
 from cdc.core.position import whole
 from cdc.sources.mysql.binlog import const
 

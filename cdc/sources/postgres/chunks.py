@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, overload
+from typing import Any, Final, overload
 
 import psycopg
 from psycopg import sql
 
 from cdc.core.dataclass import dataclass
+from cdc.core.named_tuple import NamedTuple
 from cdc.sources.snapshot.progress import CHUNK_BYTES, CHUNK_ROWS, Place
 
 from .connection import query

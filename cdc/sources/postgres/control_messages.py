@@ -6,9 +6,10 @@ Those of transactions in progress are in `in_progress.py`. PostgreSQL docs, "Log
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from cdc.core.errors import ProtocolError
+from cdc.core.named_tuple import NamedTuple
 from cdc.debezium.emit import Emitter, Origin
 
 from . import in_progress, protocol

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import field
-from typing import NamedTuple
 
 from cdc.core.dataclass import dataclass
+from cdc.core.named_tuple import NamedTuple
 
 from .catalog import RelationCatalog
 from .protocol import Relation

@@ -7,7 +7,7 @@ Values go to the server as the log gave them, as parameters whose types the serv
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import psycopg
 from psycopg import sql
@@ -15,6 +15,7 @@ from psycopg.adapt import Buffer, Dumper
 from psycopg.pq import Format
 
 from cdc.core.errors import SourceRefusedError
+from cdc.core.named_tuple import NamedTuple
 from cdc.core.record import Record
 from cdc.core.row import BINARY, NULL, TEXT, Row
 from cdc.core.table import Column

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 from cdc.codecs.postgres import text as pgtext
 from cdc.codecs.postgres import values as pgvalues
@@ -20,6 +20,7 @@ from cdc.codecs.time import MICROS, MILLIS, NANOS
 from cdc.core.codec import Codec
 from cdc.core.dataclass import dataclass
 from cdc.core.errors import DecodeError
+from cdc.core.named_tuple import NamedTuple
 from cdc.core.schema import (
     ARRAY,
     BOOLEAN,

@@ -20,9 +20,10 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from cdc.core.errors import PositionLostError
+from cdc.core.named_tuple import NamedTuple
 from cdc.core.position import whole
 
 from .lsn import Lsn

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from cdc.core.codec import Codec
 from cdc.core.custom import ConvertedField
 from cdc.core.dataclass import dataclass
 from cdc.core.fallback import fallback
+from cdc.core.named_tuple import NamedTuple
 from cdc.core.schema import Schema
 from cdc.core.table import Column, TableId, TableSchema
 from cdc.debezium.filters import Filters

@@ -14,9 +14,10 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from cdc.core.errors import SourceError
+from cdc.core.named_tuple import NamedTuple
 from cdc.core.position import Position
 from cdc.core.record import READ, Batch, Message, Record, SourceContext
 from cdc.core.row import Row

@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field, replace
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 from cdc.core.dataclass import dataclass
 from cdc.core.errors import PositionLostError
+from cdc.core.named_tuple import NamedTuple
 from cdc.core.packing import pack, unpack
 from cdc.log import get_logger
 

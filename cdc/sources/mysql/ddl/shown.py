@@ -11,9 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable
 from dataclasses import replace
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 from cdc.core.late_regex import late_regex
+from cdc.core.named_tuple import NamedTuple
 from cdc.core.table import TableId
 
 from .columns import Definition, read_definition, settled
