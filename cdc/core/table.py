@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import dataclasses
+from dataclasses import field
 from typing import Any
 
 from .codec import Codec
+from .dataclass import dataclass
 from .schema import Schema
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class TableId:
     """`schema` is empty where the database has none (MySQL)."""
 
@@ -21,7 +23,7 @@ class TableId:
         return f"{self.schema or self.catalog}.{self.table}"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Column:
     """One captured column: the place of its bytes in a row, and how they become its field.
 
@@ -50,7 +52,7 @@ class Column:
     unchanged_in_key: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+@dataclass(frozen=True, eq=False)
 class TableSchema:
     """A table at one version of its structure, with the schemas of its events. Compared by identity: the source uses
     one object as long as the structure stays the same."""

@@ -18,7 +18,6 @@ from cdc.core.errors import RegistryConnectionError, RegistryRefusedError
 
 from .exchange import Stop
 from .http import RegistryHttp
-from .oauth import oauth_tokens
 from .settings import read_settings
 
 AVRO: Final = "AVRO"
@@ -75,7 +74,12 @@ def open_registry(config: Mapping[str, str], stop: Stop | None = None) -> Schema
     first = settings.schema_registry_url[0]
     if first.startswith("mock:"):
         return MockRegistry.named(urlsplit(first).netloc)
-    return HttpRegistry(RegistryHttp(settings, headers, stop, tokens=oauth_tokens(settings, stop)))
+    tokens = None
+    if settings.bearer_auth_credentials_source == "OAUTHBEARER":
+        from .oauth import oauth_tokens  # seldom needed
+
+        tokens = oauth_tokens(settings, stop)
+    return HttpRegistry(RegistryHttp(settings, headers, stop, tokens=tokens))
 
 
 class HttpRegistry:

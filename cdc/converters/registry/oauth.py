@@ -93,10 +93,8 @@ class OauthTokens:
         return max(life - self._client.buffer_s, min(life / 2, UNKNOWN_LIFE_S))
 
 
-def oauth_tokens(settings: RegistrySettings, stop: Stop | None = None) -> OauthTokens | None:
-    """For `bearer.auth.credentials.source=OAUTHBEARER`; None for any other source. Raises ConfigError."""
-    if settings.bearer_auth_credentials_source != "OAUTHBEARER":
-        return None
+def oauth_tokens(settings: RegistrySettings, stop: Stop | None = None) -> OauthTokens:
+    """For `bearer.auth.credentials.source=OAUTHBEARER`. Raises ConfigError."""
     given = {"bearer.auth.issuer.endpoint.url": settings.bearer_auth_issuer_endpoint_url,
              "bearer.auth.client.id": settings.bearer_auth_client_id,
              "bearer.auth.client.secret": settings.bearer_auth_client_secret}
