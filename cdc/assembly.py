@@ -322,7 +322,9 @@ def build(plugin: plugins.Plugin, config: Any, framework: ConnectorConfig, given
             ("key", framework.key_converter), ("value", framework.value_converter))})
     failures = ColumnFailures(config.event_converting_failure_handling_mode, tolerance.column)
     headers = source.context_headers(run_id) if config.extended_headers_enabled else ()
-    records = RecordConverter(key, value, header, failures, headers, tolerant=tolerance.tolerant)
+    by_key, by_value = framework.key_converter, framework.value_converter
+    records = RecordConverter(key, value, header, failures, headers, tolerant=tolerance.tolerant, alike=(
+        by_key.class_name, by_key.settings) == (by_value.class_name, by_value.settings))
     chain = transforms(given, Views(failures, headers), tolerance.tolerant)
     if chain is not None:
         chain.read_from(RowReads(source, metrics) if isinstance(source, ReadsRows) else source)

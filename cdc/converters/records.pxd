@@ -20,6 +20,7 @@ cdef class RecordConverter:
     cdef public object failures
     cdef public list context_headers
     cdef public bint tolerant
+    cdef public bint alike
     cdef public dict plans
     cdef public long long plan_count
     cdef public dict header_cache

@@ -55,16 +55,18 @@ class RecordConverter:
     *headers*: the constant context headers, as pairs of name and text.
     *header_converter*: serialises headers, among them the key structs of changed keys.
     *tolerant*: go on behind a record that cannot be converted.
+    *alike*: *key* and *value* are configured the same, so the registry of one is that of the other.
     """
 
     def __init__(self, key: Converter, value: Converter, header_converter: Converter, failures: ColumnFailures,
-                 headers: Sequence[tuple[str, str]] = (), *, tolerant: bool = False) -> None:
+                 headers: Sequence[tuple[str, str]] = (), *, tolerant: bool = False, alike: bool = False) -> None:
         self.key = key
         self.value = value
         self.header_converter = header_converter
         self.failures = failures
         self.context_headers = [(name, text) for name, text in headers]
         self.tolerant = tolerant
+        self.alike = alike
         self.plans: dict[Any, TablePlan] = {}
         self.plan_count = 0
         self.header_cache: dict[str, list[tuple[str, bytes | None]]] = {}
@@ -135,7 +137,7 @@ class RecordConverter:
 
     def check(self) -> None:
         """Check that the converters' registry answers, before the task starts. Raises RegistryError."""
-        for converter in (self.key, self.value):
+        for converter in (self.key,) if self.alike else (self.key, self.value):
             check = getattr(converter, "check", None)
             if check is not None:
                 check()

@@ -385,6 +385,12 @@ def test_check_and_close_reach_the_converters_that_have_them() -> None:
     plain.close()
 
 
+def test_one_check_is_enough_for_converters_that_are_configured_the_same() -> None:
+    key, value = Registered(), Registered()
+    made(key, value, alike=True).check()
+    assert (key.checked, value.checked) == (1, 0)
+
+
 def test_a_registry_that_refuses_is_found_by_check() -> None:
     class Refusing(Registered):
         def check(self) -> None:
