@@ -102,14 +102,16 @@ def ensure_publication(conn: Connection, config: PostgresConfig, filters: Filter
     mode, name = config.publication_autocreate_mode, config.publication_name
     found = find_publication(conn, name)
     captured = captured_tables(conn, filters, facts.database)
+    changed = found is None
     if found is None:
         _create(conn, harmless(config, captured, relations), facts, captured)
     else:
         if found.all_tables and found.operations & {"u", "d"}:
             _warn_of_harm(name, _harmed(relations, captured))
         if mode == "filtered":
-            _adjust(conn, facts, found, captured)
-    found = find_publication(conn, name)
+            changed = _adjust(conn, facts, found, captured)
+    if changed:
+        found = find_publication(conn, name)
     if found is None:
         raise SourceRefusedError(f"Publication {name} was dropped while the connector started.", hint="Start again.")
     _remark(config, found, captured)
@@ -188,9 +190,10 @@ def _create(conn: Connection, config: PostgresConfig, facts: ServerFacts, captur
     log.info("publication_created", publication=name, mode=mode, tables=len(captured) if mode == "filtered" else None)
 
 
-def _adjust(conn: Connection, facts: ServerFacts, found: Publication, captured: list[tuple[str, str]]) -> None:
+def _adjust(conn: Connection, facts: ServerFacts, found: Publication, captured: list[tuple[str, str]]) -> bool:
     """Mode `filtered`, with a publication that exists: adds captured tables that it does not have, and drops members
-    of which nothing is captured. All other members keep their row filters and column lists, and its schemas stay."""
+    of which nothing is captured. All other members keep their row filters and column lists, and its schemas stay.
+    Returns whether it changed anything."""
     if found.all_tables:
         raise SourceRefusedError(
             f"Publication {found.name} is for all tables and cannot be filtered.",
@@ -199,14 +202,15 @@ def _adjust(conn: Connection, facts: ServerFacts, found: Publication, captured: 
         raise _nothing_captured()
     added, dropped = differences(captured, found.tables, _members(conn, found.name), _schemas(conn, found.name))
     if not added and not dropped:
-        return
+        return False
     if facts.in_recovery:
         log.warning("publication_not_adjusted", publication=found.name, why="this server is a standby")
-        return
+        return False
     for verb, names in (("ADD", added), ("DROP", dropped)):
         _alter(conn, found.name, verb, names)
     log.info("publication_adjusted", publication=found.name, added=len(added),
              dropped=listed([".".join(name) for name in dropped]) or None)
+    return True
 
 
 def _alter(conn: Connection, name: str, verb: str, tables: Sequence[tuple[str, str]]) -> None:

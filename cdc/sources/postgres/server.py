@@ -78,12 +78,14 @@ def timeline_history(conn: Connection, timeline: int) -> tuple[tuple[int, Lsn], 
 
 def money_digits(conn: Connection) -> int:
     """How many fraction digits amounts of type money have with the lc_monetary that our session had at first: cash_send
-    gives one unit of the currency in its smallest units. Raises SourceError."""
+    gives one unit of the currency in its smallest units. *conn* is in autocommit, so the two statements are one
+    transaction. Raises SourceError."""
     try:
-        with conn.transaction():
-            conn.execute("SELECT pg_catalog.set_config('lc_monetary', reset_val, true) FROM pg_catalog.pg_settings"
-                         " WHERE name = 'lc_monetary'")
-            sent = conn.execute("SELECT pg_catalog.cash_send(1::pg_catalog.money)").fetchall()[0][0]
+        cursor = conn.execute(
+            "SELECT pg_catalog.set_config('lc_monetary', reset_val, true) FROM pg_catalog.pg_settings"
+            " WHERE name = 'lc_monetary'; SELECT pg_catalog.cash_send(1::pg_catalog.money)")
+        cursor.nextset()
+        sent = cursor.fetchall()[0][0]
     except psycopg.Error as exc:
         raise map_error(exc) from exc
     return len(str(int.from_bytes(sent))) - 1
