@@ -14,7 +14,6 @@ from typing import Any, Final, LiteralString
 import psycopg
 from psycopg import sql
 from psycopg.adapt import Buffer, Loader
-from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 
 from cdc.core.errors import SourceRefusedError
@@ -122,7 +121,7 @@ def users_search_path(conn: Connection) -> Iterator[None]:
 
 def _conninfo(config: PostgresConfig, parameters: Mapping[str, str], settings: Mapping[str, str]) -> str:
     """The configured connection string with *settings*. The user's libpq `options` come first, so *settings* win."""
-    given = conninfo_to_dict(config.conninfo())
+    given = config.parameters()
     patience = {key: value for key, value in _PATIENCE.items() if key not in given}
     ours = (f"-c {key}={value}" for key, value in settings.items())
     options = " ".join([str(given.get("options", "")), *ours]).strip()

@@ -59,7 +59,7 @@ def stream_params(text: str) -> tuple[tuple[str, str], ...]:
 
 @settings
 class PostgresConfig(SourceConfig):
-    """The settings of the PostgreSQL source. Only `conninfo()` contains the password; repr leaves it out."""
+    """The settings of the PostgreSQL source. Only `parameters` and `conninfo` give the password; repr leaves it out."""
 
     # Connection
     database_hostname: str = option(
@@ -251,8 +251,8 @@ class PostgresConfig(SourceConfig):
         "lists these cases. For comparisons with Debezium only.",
     )
 
-    def conninfo(self, **extra: Any) -> str:
-        """The connection string for libpq, with the password. *extra* parameters replace configured ones."""
+    def parameters(self) -> dict[str, Any]:
+        """The configured parameters of libpq, with the password."""
         hosts = split_hosts(self.database_hostname, self.database_port)
         parameters: dict[str, Any] = {
             "host": ",".join(host for host, _ in hosts),
@@ -267,9 +267,12 @@ class PostgresConfig(SourceConfig):
             "sslrootcert": self.database_sslrootcert,
             "keepalives": 1 if self.database_tcpKeepAlive else 0,
             **dict(self.driver),
-            **extra,
         }
-        return make_conninfo("", **{name: value for name, value in parameters.items() if value is not None})
+        return {name: value for name, value in parameters.items() if value is not None}
+
+    def conninfo(self, **extra: Any) -> str:
+        """The connection string for libpq, with the password. *extra* parameters replace configured ones."""
+        return make_conninfo("", **self.parameters() | extra)
 
 
 _FLUSH_SOURCE = Option(
