@@ -240,6 +240,22 @@ def test_names_that_tests_replace_exist() -> None:
                     assert resolve_name(str(name.value)), f"{path.relative_to(ROOT)}:{call.lineno}"
 
 
+def when_imported(node: ast.AST) -> Iterator[ast.AST]:
+    """What is below *node*, without what is in functions."""
+    for each in ast.iter_child_nodes(node):
+        if not isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield each
+            yield from when_imported(each)
+
+
+def test_no_import_compiles_a_regular_expression() -> None:
+    """`late_regex` is for modules: a start of `cdc run` imports most of them and uses few of their expressions."""
+    for path in modules():
+        compiled = [node.lineno for node in when_imported(ast.parse(path.read_text(encoding="utf-8")))
+                    if isinstance(node, ast.Call) and ast.unparse(node.func) in ("re.compile", "regex.compile")]
+        assert compiled == [], path.relative_to(ROOT)
+
+
 def test_rooms_say_what_they_are_for() -> None:
     for path in PACKAGE.rglob("__init__.py"):
         assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), f"{path} has no docstring"
