@@ -215,7 +215,7 @@ def test_database_link_frozen(items: Items, reader: Reader, pipeline: Pipeline, 
         begin(pipeline, writer, reader, topic)
         watch.look()
         link.freeze()
-        wait_until(lambda: pipeline.state() == "retrying" or not items.streams(watch.topic_prefix), 40,
+        wait_until(lambda: pipeline.state() in ("retrying", "starting") or not items.streams(watch.topic_prefix), 40,
                    "one side to drop the connection")
         watch.during(2)
         link.restore()

@@ -20,6 +20,7 @@ from pymysql.constants import COMMAND
 from cdc.core.errors import SourceError, SourceRefusedError
 from cdc.log import get_logger
 from cdc.sources.shared.hangup import hang_up
+from cdc.sources.shared.login import LimitedLogin
 from cdc.sources.shared.selection import condition_refused
 
 from .errors import map_error
@@ -85,7 +86,7 @@ def _password(text: str) -> bytes:
             option="database.password", hint="Check the \\u escapes in database.password.") from None
 
 
-class _Opened(pymysql.Connection):
+class _Opened(LimitedLogin, pymysql.Connection):
     """PyMySQL's connection. Where it may use TLS and verifies nothing, PyMySQL would load all certificates that the
     system trusts, for each connection again: 40 ms of CPU time, and half a megabyte that stays with it.
 

@@ -17,6 +17,7 @@ from cdc.codecs.postgres.time import parse_micros
 from cdc.codecs.time import DAY_US, clock_text, date_of
 from cdc.core.errors import SourceConnectionError, SourceError, SourceRefusedError
 from cdc.sources.shared.hangup import hang_up
+from cdc.sources.shared.login import LimitedLogin
 
 from .columns import MOMENTS, ZERO_TIME, ColumnInfo, domain_us
 from .database import Login, TableName
@@ -35,6 +36,8 @@ _SYSTEM: Final = "('mysql', 'information_schema', 'performance_schema', 'sys')"
 _CLOCKS_DIFFER_US: Final = 60_000_000
 _RETRIABLE: Final = frozenset((1040, 1053, 1152, 1158, 1159, 1160, 1161, 1205, 1213, 1290, 1317, 1836, 1927, 3024))
 _TIMEOUT_S: Final = 3600
+_CONNECT_S: Final = 30
+"""For each of TCP and the answers of the login."""
 
 
 def column_of(field: Any) -> ColumnInfo:
@@ -94,6 +97,10 @@ def _normal(field: Any, column: ColumnInfo) -> Any:
     return lambda raw: raw
 
 
+class _Connection(LimitedLogin, pymysql.Connection):
+    """PyMySQL's connection."""
+
+
 class Database:
     """Implements `database.Database`."""
 
@@ -109,10 +116,10 @@ class Database:
     def connect(self) -> None:
         login = self._login
         try:
-            conn = pymysql.connect(
+            conn: Any = _Connection(
                 host=login.host, port=login.port, user=login.user or "", password=login.password or "",
                 database=login.database or None, charset="utf8mb4", autocommit=True, conv={},
-                connect_timeout=30, read_timeout=_TIMEOUT_S, write_timeout=_TIMEOUT_S,
+                connect_timeout=_CONNECT_S, read_timeout=_TIMEOUT_S, write_timeout=_TIMEOUT_S,
                 client_flag=CLIENT.MULTI_RESULTS, **_tls(login.properties))
             with conn.cursor() as cursor:
                 cursor.execute("SELECT @@session.time_zone, now(6), utc_timestamp(6)")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 from typing import Any
 
 import pymysql
 import pytest
 
-from cdc.core.errors import SourceRefusedError
-from cdc.sources.mysql.connection import _Opened, connection_arguments, session_statements
+from cdc.core.errors import SourceConnectionError, SourceRefusedError
+from cdc.sources.mysql.connection import _Opened, connect, connection_arguments, session_statements
 from cdc.sources.mysql.flavor import MARIADB, MYSQL, Flavor
 from cdc.sources.mysql.options import MySqlConfig, parse_mysql
 
@@ -67,3 +68,13 @@ def test_initial_statements_can_change_timeouts_but_no_result(flavor: Flavor) ->
 def test_the_join_limit_is_set_before_the_switch_that_it_resets() -> None:
     results = session_statements(MYSQL, 0, [])[-2]
     assert results.index("max_join_size") < results.index("sql_big_selects = 1")
+
+
+@pytest.mark.parametrize("query_timeout", [True, False])
+def test_a_server_that_takes_the_connection_and_says_nothing_is_not_waited_for(query_timeout: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        given, _ = parse_mysql({
+            "name": "c", "topic.prefix": "t", "database.hostname": "127.0.0.1", "database.user": "u",
+            "database.port": str(silent.getsockname()[1]), "database.server.id": "1", "connect.timeout.ms": "1000"})
+        with pytest.raises(SourceConnectionError, match="timed out"):
+            connect(given, query_timeout=query_timeout)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from cdc.core.errors import SourceConnectionError
@@ -18,3 +20,11 @@ def test_a_stop_that_comes_before_there_is_a_connection_ends_the_statement(monke
     monkeypatch.setattr(mysql.Database, "connect", connect)
     with pytest.raises(SourceConnectionError, match="stopped"):
         mysql.Database(Login("h", 1, "d", None, None, {})).select("SELECT 1")
+
+
+def test_a_server_that_takes_the_connection_and_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mysql, "_CONNECT_S", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        database = mysql.Database(Login("127.0.0.1", silent.getsockname()[1], "d", None, None, {}))
+        with pytest.raises(SourceConnectionError, match="timed out"):
+            database.connect()
