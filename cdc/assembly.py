@@ -9,6 +9,7 @@ import gc
 import math
 import os
 import signal
+import ssl
 import sys
 import threading
 import uuid
@@ -36,7 +37,6 @@ from cdc.metrics.task import TaskMetrics
 from cdc.rest.access import Access, header_rules, tokens_of, users_of
 from cdc.rest.descriptors import raise_descriptors
 from cdc.rest.server import RestServer
-from cdc.rest.tls import server_context
 from cdc.runtime import configfile, kubernetes, standalone
 from cdc.runtime.connectors import Builder, Connectors
 from cdc.runtime.notifications import Notifications
@@ -102,7 +102,12 @@ def rest_server(settings: WorkerConfig, worker: Connectors, providers: Providers
         return App(worker, view, who, mirrored=settings.cdc_metrics_mirrored, topics=settings.topic_tracking_enable,
                    topics_reset=settings.topic_tracking_allow_reset)
 
-    return RestServer(app, ",".join(settings.listeners), tls=lambda: server_context(settings.raw))
+    def tls() -> ssl.SSLContext:
+        from cdc.rest.tls import server_context  # few listeners have TLS
+
+        return server_context(settings.raw)
+
+    return RestServer(app, ",".join(settings.listeners), tls=tls)
 
 
 def access(settings: WorkerConfig) -> Access:
