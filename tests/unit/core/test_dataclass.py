@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import importlib
-import pkgutil
 import pprint
 import subprocess
 import sys
@@ -15,8 +13,8 @@ from typing import Any
 
 import pytest
 
-import cdc
 from cdc.core.dataclass import _dataclass
+from tests.unit.own_modules import own_modules
 
 Decorator = Callable[..., Any]
 BOTH = pytest.mark.parametrize("dataclass", [_dataclass, dataclasses.dataclass])
@@ -147,11 +145,8 @@ def test_what_is_not_supported_is_refused(kind: str) -> None:
 
 
 def test_the_standard_library_reads_all_our_classes_as_we_do() -> None:
-    classes: set[Any] = set()
-    for module in pkgutil.walk_packages(cdc.__path__, "cdc."):
-        if not module.name.endswith("__main__") and not module.name.startswith("cdc.native."):
-            classes |= {each for each in vars(importlib.import_module(module.name)).values()
-                        if isinstance(each, type) and "__dataclass_plan__" in vars(each)}
+    classes: set[Any] = {each for module in own_modules() for each in vars(module).values()
+                         if isinstance(each, type) and "__dataclass_plan__" in vars(each)}
     assert len(classes) > 200
     for made in classes:
         plan, known = vars(made)["__dataclass_plan__"], fields(made)

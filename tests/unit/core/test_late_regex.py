@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import copy
-import importlib
-import pkgutil
 import re
 from typing import Any
 
 import pytest
 
-import cdc
 from cdc.core import late_regex as module
 from cdc.core.late_regex import late_regex
+from tests.unit.own_modules import own_modules
 
 
 def test_it_does_what_a_compiled_expression_does() -> None:
@@ -53,11 +51,7 @@ def test_what_it_does_not_have_is_an_attribute_error() -> None:
 
 
 def test_all_expressions_of_modules_are_valid() -> None:
-    found = []
-    for each in pkgutil.walk_packages(cdc.__path__, "cdc."):
-        if not each.name.endswith("__main__") and not each.name.startswith("cdc.native."):
-            found += [value for value in vars(importlib.import_module(each.name)).values()
-                      if isinstance(value, module._LateRegex)]
+    found = [value for each in own_modules() for value in vars(each).values() if isinstance(value, module._LateRegex)]
     assert len(found) > 150
     for regex in found:
         assert regex.groups >= 0

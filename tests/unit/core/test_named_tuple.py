@@ -14,34 +14,25 @@ import pytest
 from cdc.core import named_tuple
 
 
-class Theirs(typing.NamedTuple):
-    """Two, one with a default."""
+def shape(base: Any, name: str) -> Any:
+    class Made(base):  # type: ignore[misc]
+        """Two, one with a default."""
 
-    name: str
-    size: int = 1
+        name: str
+        size: int = 1
 
-    def twice(self) -> int:
-        return 2 * self.size
+        def twice(self) -> int:
+            return 2 * self.size
 
-    @property
-    def first(self) -> str:
-        return self.name[:1]
+        @property
+        def first(self) -> str:
+            return self.name[:1]
 
-
-class Ours(named_tuple.NamedTuple):
-    """Two, one with a default."""
-
-    name: str
-    size: int = 1
-
-    def twice(self) -> int:
-        return 2 * self.size
-
-    @property
-    def first(self) -> str:
-        return self.name[:1]
+    Made.__name__ = Made.__qualname__ = name  # where `pickle` looks for it
+    return Made
 
 
+Theirs, Ours = shape(typing.NamedTuple, "Theirs"), shape(named_tuple.NamedTuple, "Ours")
 BOTH = pytest.mark.parametrize("made", [Ours, Theirs])
 
 
